@@ -1,0 +1,77 @@
+//! The architectures ocidd is built for, and what each tool calls them. The only place where `amd64`, `x86_64` and the rest meet.
+
+use clap::ValueEnum;
+
+/// A machine's architecture, as the kernel names it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
+pub enum Arch {
+    #[value(name = "x86_64", alias = "amd64")]
+    X86_64,
+    #[value(name = "arm64", alias = "aarch64")]
+    Arm64,
+}
+
+impl Arch {
+    /// The machine xtask runs on, or `None` where ocidd cannot be built for it.
+    pub fn host() -> Option<Self> {
+        match std::env::consts::ARCH {
+            "x86_64" => Some(Self::X86_64),
+            "aarch64" => Some(Self::Arm64),
+            _ => None,
+        }
+    }
+
+    /// The name of OCI platforms, Go and Debian, used in the names of our outputs.
+    pub fn oci(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The name of Rust targets, Alpine, GNU and QEMU.
+    pub fn cpu(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+
+    /// The value of `ARCH` in a kernel build.
+    pub fn kernel(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The kernel's make target for a bootable image, and where the image lies below the build directory.
+    pub fn kernel_image(self) -> (&'static str, &'static str) {
+        match self {
+            Self::X86_64 => ("bzImage", "arch/x86/boot/bzImage"),
+            Self::Arm64 => ("Image", "arch/arm64/boot/Image"),
+        }
+    }
+
+    /// The prefix of the GNU tools that build for this architecture on any other.
+    pub fn cross_prefix(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-linux-gnu-",
+            Self::Arm64 => "aarch64-linux-gnu-",
+        }
+    }
+
+    /// The first serial port, as `console=` takes it.
+    pub fn serial_console(self) -> &'static str {
+        match self {
+            Self::X86_64 => "ttyS0",
+            Self::Arm64 => "ttyAMA0",
+        }
+    }
+}
+
+impl std::fmt::Display for Arch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kernel())
+    }
+}

@@ -1,0 +1,53 @@
+//! Runs other programs, on top of `xshell`: what to find, what environment to give, and children that run beside us and never outlive us.
+
+use anyhow::Context as _;
+use anyhow::Result;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use xshell::Cmd;
+
+/// Where `PATH` has `program`.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Takes every variable of the caller's environment away but `PATH`; what else the command needs, its caller sets.
+pub fn clean_env(cmd: Cmd<'_>) -> Cmd<'_> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    cmd.env_clear().env("PATH", path)
+}
+
+/// A program that runs beside us. Dropping it kills it and waits for its end.
+#[derive(Debug)]
+pub struct Background {
+    pub child: Child,
+}
+
+impl Background {
+    /// Starts `cmd` with no standard input, after `adjust` had its say on pipes.
+    pub fn start(cmd: Cmd<'_>, adjust: impl FnOnce(&mut Command)) -> Result<Self> {
+        let name = cmd.to_string();
+        let mut command = Command::from(cmd);
+        command.stdin(Stdio::null());
+        adjust(&mut command);
+        let child = command.spawn().with_context(|| format!("starting `{name}`"))?;
+        Ok(Self { child })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // Both fail only where the child has ended and was waited for, which is what is wanted.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

@@ -1,0 +1,2 @@
+mod arch; mod cmd; mod report;
+fn main() {}

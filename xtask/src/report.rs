@@ -1,0 +1,35 @@
+//! What xtask tells its user: steps and notes on standard error, results on standard output. Nothing else in xtask prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
+
+use std::io::IsTerminal;
+use std::io::Write;
+
+/// One thing xtask sets out to do.
+pub fn step(message: impl std::fmt::Display) {
+    eprintln!("xtask: {message}");
+}
+
+/// Something the user did not ask for and should know.
+pub fn warn(message: impl std::fmt::Display) {
+    eprintln!("xtask: warning: {message}");
+}
+
+/// A result, for people and for pipes.
+pub fn result(message: impl std::fmt::Display) {
+    println!("{message}");
+}
+
+/// Rewrites the current line on a terminal; prints nothing elsewhere, where logs would fill with it.
+pub fn live(message: impl std::fmt::Display) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[Kxtask: {message}");
+        std::io::stderr().flush().ok();
+    }
+}
+
+/// Ends a line begun with [`live`].
+pub fn live_end() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}
