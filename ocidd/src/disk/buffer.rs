@@ -1,0 +1,114 @@
+//! Memory that direct I/O takes: buffers whose start is aligned, and the search for zeroes in them.
+
+use std::fmt;
+
+/// Alignment of buffers, offsets and lengths that every disk takes for `O_DIRECT`: no logical sector in use is larger (open(2)).
+pub const ALIGNMENT: u16 = 4096;
+
+/// A fixed-size buffer that starts at a multiple of [`ALIGNMENT`] and is filled from its start.
+pub struct AlignedBuffer {
+    memory: Vec<u8>,
+    start: usize,
+    capacity: usize,
+    filled: usize,
+}
+
+impl AlignedBuffer {
+    pub fn new(capacity: usize) -> Self {
+        let spare = usize::from(ALIGNMENT);
+        let memory = vec![0; capacity + spare];
+        // `align_offset` may in theory give up and return a huge number; then the buffer is merely not aligned, and the device writes it through the page cache.
+        let start = memory.as_ptr().align_offset(spare).min(spare);
+        Self { memory, start, capacity, filled: 0 }
+    }
+
+    /// A buffer full of zeroes.
+    pub fn zeroed(capacity: usize) -> Self {
+        Self { filled: capacity, ..Self::new(capacity) }
+    }
+
+    /// What has been filled.
+    pub fn filled(&self) -> &[u8] {
+        self.memory.get(self.start..self.start + self.filled).unwrap_or_default()
+    }
+
+    /// What is still to fill.
+    pub fn unfilled(&mut self) -> &mut [u8] {
+        self.memory
+            .get_mut(self.start + self.filled..self.start + self.capacity)
+            .unwrap_or_default()
+    }
+
+    /// Says that the first `length` bytes of [`AlignedBuffer::unfilled`] were filled.
+    pub fn advance(&mut self, length: usize) {
+        self.filled = (self.filled + length).min(self.capacity);
+    }
+
+    /// Appends `bytes` as far as there is room.
+    pub fn fill_from(&mut self, bytes: &[u8]) {
+        for (to, from) in self.unfilled().iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        self.advance(bytes.len());
+    }
+
+    pub fn clear(&mut self) {
+        self.filled = 0;
+    }
+}
+
+impl fmt::Debug for AlignedBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AlignedBuffer({} of {} bytes)", self.filled, self.capacity)
+    }
+}
+
+/// The length as offsets on a disk are counted.
+pub fn length_of(bytes: &[u8]) -> u64 {
+    // Lossless: no supported machine has addresses of more than 64 bits.
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// The first `length` bytes, or all where there are fewer.
+pub fn prefix(bytes: &[u8], length: u64) -> &[u8] {
+    usize::try_from(length).ok().and_then(|length| bytes.get(..length)).unwrap_or(bytes)
+}
+
+/// Whether every byte is zero, looked at 64 at a time: the compiler makes vector instructions of it, which it does not of `all`.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    blocks.iter().all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
+        && rest.iter().all(|byte| *byte == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_aligned_and_fills_up() {
+        let mut buffer = AlignedBuffer::new(8192);
+        assert_eq!(buffer.unfilled().as_ptr().addr() % usize::from(ALIGNMENT), 0);
+        buffer.fill_from(&[7; 8000]);
+        assert_eq!((buffer.filled().len(), buffer.unfilled().len()), (8000, 192));
+        buffer.fill_from(&[8; 500]);
+        assert_eq!((buffer.filled().len(), buffer.unfilled().len()), (8192, 0));
+        assert_eq!(buffer.filled()[8191], 8);
+        buffer.clear();
+        assert_eq!((buffer.filled().len(), buffer.unfilled().len()), (0, 8192));
+    }
+
+    #[test]
+    fn finds_a_single_byte_anywhere() {
+        assert!(is_zero(&[]));
+        for length in [1, 63, 64, 65, 200] {
+            let mut bytes = vec![0; length];
+            assert!(is_zero(&bytes));
+            for at in 0..length {
+                bytes[at] = 1;
+                assert!(!is_zero(&bytes), "{at} of {length}");
+                bytes[at] = 0;
+            }
+        }
+    }
+}

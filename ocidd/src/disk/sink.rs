@@ -1,0 +1,213 @@
+//! Writes an image to a medium in order, so that nothing bootable is on it before the image was verified.
+//!
+//! The first and the last MiB of the disk are held back: they hold MBR, both GPTs and the boot loader's gap. They are cleared before anything
+//! else is written and filled in by [`Sink::commit`], which takes the proof of verification. A power cut at any moment before that leaves a
+//! disk without partition tables.
+
+use crate::disk::buffer::ALIGNMENT;
+use crate::disk::buffer::is_zero;
+use crate::disk::buffer::length_of;
+use crate::disk::buffer::prefix;
+use crate::disk::device::Medium;
+use crate::pipeline::Verified;
+use crate::size::Bytes;
+use std::io;
+use std::ops::Range;
+use thiserror::Error;
+
+/// Bytes kept back at each end. 1 MiB covers the MBR, a GPT of 128 entries at 4 KiB sectors, and the usual boot loader gap.
+pub const HELD_BACK_BYTES: u64 = 1 << 20;
+
+/// Zeroes are looked for in pieces of this size. Smaller pieces find more of them, but each run of them is a call of its own.
+const ZERO_PIECE_BYTES: usize = 256 << 10;
+
+/// Zero runs are handed to the disk in steps of at most this, so that progress is seen where the disk has to write them.
+const ZERO_STEP_BYTES: u64 = 64 << 20;
+
+#[derive(Debug, Error)]
+pub enum SinkError {
+    #[error("image needs more than {}, the disk has {}", Bytes(*.image), Bytes(*.disk))]
+    TooSmall { image: u64, disk: u64 },
+    #[error("writing {} at byte {offset}", Bytes(*.length))]
+    Write { offset: u64, length: u64, source: io::Error },
+    #[error("flushing the disk")]
+    Sync(#[source] io::Error),
+}
+
+/// One end of the disk: where it lies and what of the image belongs there.
+#[derive(Debug)]
+struct HeldBack {
+    range: Range<u64>,
+    bytes: Vec<u8>,
+}
+
+/// What a given up install leaves on the disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Abandoned {
+    /// What was there before.
+    Untouched,
+    /// No partition table at either end.
+    Cleared,
+}
+
+/// An image on its way to a disk.
+#[derive(Debug)]
+pub struct Sink<'a, M> {
+    medium: &'a mut M,
+    /// The most to write at once.
+    transfer_bytes: usize,
+    position: u64,
+    /// Zeroes seen and not yet written: a run that ends at `position`.
+    pending_zeroes: u64,
+    touched: bool,
+    start: HeldBack,
+    end: HeldBack,
+}
+
+impl<'a, M: Medium> Sink<'a, M> {
+    pub fn new(medium: &'a mut M, transfer_bytes: usize) -> Self {
+        let size = medium.size_bytes();
+        let start = 0..HELD_BACK_BYTES.min(size);
+        // Rounded down, so that the border can be written to directly.
+        let end_start = (size.saturating_sub(HELD_BACK_BYTES) / u64::from(ALIGNMENT)
+            * u64::from(ALIGNMENT))
+        .max(start.end);
+        Self {
+            medium,
+            transfer_bytes: transfer_bytes.max(1),
+            position: 0,
+            pending_zeroes: 0,
+            touched: false,
+            start: HeldBack { range: start, bytes: Vec::new() },
+            end: HeldBack { range: end_start..size, bytes: Vec::new() },
+        }
+    }
+
+    /// Takes the next bytes of the image. To be written directly they should begin aligned in memory and come in multiples of 256 KiB.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        let after = self.position + length_of(bytes);
+        if after > self.medium.size_bytes() {
+            return Err(SinkError::TooSmall { image: after - 1, disk: self.medium.size_bytes() });
+        }
+        let (start, rest) = split(bytes, self.start.range.end.saturating_sub(self.position));
+        self.start.bytes.extend_from_slice(start);
+        self.position += length_of(start);
+        let (middle, end) = split(rest, self.end.range.start.saturating_sub(self.position));
+        for run in runs(middle) {
+            match run {
+                Run::Zeroes(length) => self.skip_zeroes(length)?,
+                Run::Data(data) => self.write_data(data)?,
+            }
+        }
+        self.end.bytes.extend_from_slice(end);
+        self.position += length_of(end);
+        Ok(())
+    }
+
+    /// Makes the disk bootable: everything is flushed, then the held back ends are written and flushed. Returns the image's size in bytes.
+    pub fn commit(&mut self, _proof: &Verified) -> Result<u64, SinkError> {
+        self.touch()?;
+        self.flush_zeroes()?;
+        self.medium.sync().map_err(SinkError::Sync)?;
+        for held in [&self.end, &self.start] {
+            write_at(self.medium, &held.bytes, held.range.start)?;
+        }
+        self.medium.sync().map_err(SinkError::Sync)?;
+        Ok(self.position)
+    }
+
+    /// Makes sure that the disk boots neither the old system nor half of the new one. Where nothing was written, nothing is.
+    pub fn abandon(mut self) -> Result<Abandoned, SinkError> {
+        if !self.touched {
+            return Ok(Abandoned::Untouched);
+        }
+        self.clear_ends()?;
+        Ok(Abandoned::Cleared)
+    }
+
+    fn write_data(&mut self, data: &[u8]) -> Result<(), SinkError> {
+        self.touch()?;
+        self.flush_zeroes()?;
+        for transfer in data.chunks(self.transfer_bytes) {
+            write_at(self.medium, transfer, self.position)?;
+            self.position += length_of(transfer);
+        }
+        Ok(())
+    }
+
+    fn skip_zeroes(&mut self, length: u64) -> Result<(), SinkError> {
+        self.pending_zeroes += length;
+        self.position += length;
+        if self.pending_zeroes >= ZERO_STEP_BYTES { self.flush_zeroes() } else { Ok(()) }
+    }
+
+    /// Zero runs are written too. The disk may hold an older system, and a discard is no promise of zeroes.
+    fn flush_zeroes(&mut self) -> Result<(), SinkError> {
+        let length = std::mem::take(&mut self.pending_zeroes);
+        if length == 0 {
+            return Ok(());
+        }
+        self.touch()?;
+        // What is pending lies before the held back end, even where the position has gone on into it.
+        let offset = self.position.min(self.end.range.start) - length;
+        zero_at(self.medium, &(offset..offset + length))
+    }
+
+    /// The first write of all clears both ends: from here on the old system does not boot any more.
+    fn touch(&mut self) -> Result<(), SinkError> {
+        if self.touched {
+            return Ok(());
+        }
+        self.touched = true;
+        self.clear_ends()
+    }
+
+    fn clear_ends(&mut self) -> Result<(), SinkError> {
+        zero_at(self.medium, &self.start.range)?;
+        zero_at(self.medium, &self.end.range)?;
+        self.medium.sync().map_err(SinkError::Sync)
+    }
+}
+
+fn write_at(medium: &mut impl Medium, bytes: &[u8], offset: u64) -> Result<(), SinkError> {
+    let failed = |source| SinkError::Write { offset, length: length_of(bytes), source };
+    medium.write_all_at(bytes, offset).map_err(failed)
+}
+
+fn zero_at(medium: &mut impl Medium, range: &Range<u64>) -> Result<(), SinkError> {
+    let length = range.end - range.start;
+    if length == 0 {
+        return Ok(());
+    }
+    medium.zero_at(range.start, length).map_err(|source| SinkError::Write {
+        offset: range.start,
+        length,
+        source,
+    })
+}
+
+/// The first `length` bytes, and the rest.
+fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
+    let first = prefix(bytes, length);
+    (first, bytes.get(first.len()..).unwrap_or_default())
+}
+
+#[derive(Debug, Eq, PartialEq)]
+enum Run<'a> {
+    Zeroes(u64),
+    Data(&'a [u8]),
+}
+
+/// Takes bytes apart into the longest runs of pieces that are all zero, or all not.
+fn runs(mut bytes: &[u8]) -> impl Iterator<Item = Run<'_>> {
+    std::iter::from_fn(move || {
+        let zero = is_zero(bytes.chunks(ZERO_PIECE_BYTES).next()?);
+        let alike = bytes.chunks(ZERO_PIECE_BYTES).take_while(|piece| is_zero(piece) == zero);
+        let (run, rest) = split(bytes, alike.map(length_of).sum());
+        bytes = rest;
+        Some(if zero { Run::Zeroes(length_of(run)) } else { Run::Data(run) })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! Asks on the console for what the words left out, and for the confirmation. Reads and writes only what it is given.
+
+use crate::args::Options;
+use crate::disk::probe::FoundDisk;
+use crate::plan::Image;
+use crate::plan::parse_image;
+use crate::size::Rounded;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use std::io::BufRead;
+use std::io::Write;
+
+/// A person at a console: lines in, text out.
+#[derive(Debug)]
+pub struct Console<R, W> {
+    pub input: R,
+    pub output: W,
+}
+
+impl<R: BufRead, W: Write> Console<R, W> {
+    /// Asks for the image and the disk where `options` lack them. A disk chosen by hand is confirmed by hand too: `wait` is set.
+    pub fn complete(&mut self, options: &mut Options, disks: &[FoundDisk]) -> Result<()> {
+        if parse_image(options)?.is_none() {
+            self.ask_image(options)?;
+        }
+        if options.disk.is_none() {
+            options.disk = Some(self.ask_disk(disks)?);
+            options.wait = true;
+        }
+        Ok(())
+    }
+
+    /// True for `yes` and nothing else.
+    pub fn confirm(&mut self, image: &Image, disk: &str, disks: &[FoundDisk]) -> Result<bool> {
+        writeln!(self.output, "Everything on {disk} will be overwritten with {image}:")?;
+        for found in disks.iter().filter(|found| found.path == disk) {
+            write!(self.output, "{found}")?;
+        }
+        Ok(self.ask("Type 'yes' to go on: ")? == "yes")
+    }
+
+    fn ask_image(&mut self, options: &mut Options) -> Result<()> {
+        writeln!(self.output, "No image is named (oci.tag, oci.blob).")?;
+        loop {
+            let answer = self.ask(
+                "Image, as registry/repository:tag, or oci.blob=registry/repository@sha256:…: ",
+            )?;
+            let asked = match answer.strip_prefix("oci.blob=") {
+                Some(blob) => Options { blob: Some(blob.to_owned()), ..Options::default() },
+                None => Options {
+                    tag: Some(answer.strip_prefix("oci.tag=").unwrap_or(&answer).to_owned()),
+                    ..Options::default()
+                },
+            };
+            match parse_image(&asked) {
+                Ok(_) => {
+                    (options.tag, options.blob) = (asked.tag, asked.blob);
+                    return Ok(());
+                }
+                Err(fault) => writeln!(self.output, "{fault}")?,
+            }
+        }
+    }
+
+    fn ask_disk(&mut self, disks: &[FoundDisk]) -> Result<String> {
+        writeln!(self.output, "No target disk is named (dd.of). The disks of this machine:")?;
+        for (number, disk) in disks.iter().enumerate() {
+            write!(self.output, "{:>3}) {disk}", number + 1)?;
+        }
+        if disks.is_empty() {
+            writeln!(self.output, "  none (is its driver in the kernel?)")?;
+        }
+        loop {
+            let answer = self.ask("Disk, by number or path: ")?;
+            let by_number =
+                answer.parse::<usize>().ok().and_then(|number| disks.get(number.checked_sub(1)?));
+            if let Some(disk) = by_number.or_else(|| disks.iter().find(|disk| disk.path == answer))
+            {
+                return Ok(disk.path.clone());
+            }
+            if answer.starts_with('/') {
+                return Ok(answer);
+            }
+            writeln!(self.output, "'{answer}' is no disk of this list and no path")?;
+        }
+    }
+
+    fn ask(&mut self, question: &str) -> Result<String> {
+        loop {
+            write!(self.output, "{question}")?;
+            self.output.flush()?;
+            let mut line = String::new();
+            let length =
+                self.input.read_line(&mut line).context("reading the answer from the console")?;
+            if length == 0 {
+                bail!(
+                    "the console gave no answer to '{}'; hint: give oci.tag and dd.of as words",
+                    question.trim_end_matches([':', ' '])
+                );
+            }
+            if !line.trim().is_empty() {
+                return Ok(line.trim().to_owned());
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for FoundDisk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}  {}", self.path, Rounded(self.size_bytes))?;
+        for (label, text) in [("", &self.model), ("serial ", &self.serial)] {
+            if let Some(text) = text {
+                write!(f, "  {label}{text}")?;
+            }
+        }
+        let partitions: Vec<String> = self
+            .partitions
+            .iter()
+            .map(|p| format!("{} {}", p.name, Rounded(p.size_bytes)))
+            .collect();
+        match partitions.len() {
+            0 => writeln!(f, "  no partitions"),
+            _ => writeln!(f, "  partitions: {}", partitions.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::probe::Partition;
+
+    fn disks() -> Vec<FoundDisk> {
+        let partition = Partition { name: "sda1".to_owned(), size_bytes: 1 << 20 };
+        let sda = FoundDisk {
+            path: "/dev/sda".to_owned(),
+            size_bytes: 4 << 30,
+            model: Some("DISK".to_owned()),
+            serial: Some("S1".to_owned()),
+            partitions: vec![partition],
+        };
+        let vdb = FoundDisk {
+            path: "/dev/vdb".to_owned(),
+            size_bytes: 1 << 40,
+            model: None,
+            serial: None,
+            partitions: vec![],
+        };
+        vec![sda, vdb]
+    }
+
+    /// Runs `complete` with these answers typed; gives what came of it and what was on the screen.
+    fn complete(mut options: Options, typed: &str) -> (Result<Options>, String) {
+        let mut console = Console { input: typed.as_bytes(), output: Vec::new() };
+        let outcome = console.complete(&mut options, &disks()).map(|()| options);
+        (outcome, String::from_utf8(console.output).unwrap())
+    }
+
+    #[test]
+    fn asks_for_nothing_when_nothing_is_missing() {
+        let options = Options {
+            tag: Some("r.example/os:1".to_owned()),
+            disk: Some("/dev/vda".to_owned()),
+            ..Options::default()
+        };
+        let (completed, screen) = complete(options.clone(), "");
+        assert_eq!((completed.unwrap(), screen.as_str()), (options, ""));
+    }
+
+    #[test]
+    fn lists_the_disks_and_takes_a_number_or_a_path() {
+        for (answer, disk) in
+            [("2", "/dev/vdb"), ("/dev/sda", "/dev/sda"), ("/tmp/disk.raw", "/tmp/disk.raw")]
+        {
+            let (completed, screen) =
+                complete(Options::default(), &format!("r.example/os:1\n{answer}\n"));
+            let completed = completed.unwrap();
+            assert_eq!(
+                (completed.disk.as_deref(), completed.tag.as_deref()),
+                (Some(disk), Some("r.example/os:1"))
+            );
+            assert!(completed.wait, "a disk chosen by hand is confirmed");
+            assert!(
+                screen.contains("  1) /dev/sda  4 GiB  DISK  serial S1  partitions: sda1 1 MiB\n"),
+                "{screen}"
+            );
+            assert!(screen.contains("  2) /dev/vdb  1 TiB  no partitions\n"), "{screen}");
+        }
+    }
+
+    #[test]
+    fn asks_again_after_an_answer_it_cannot_use() {
+        let (completed, screen) =
+            complete(Options::default(), "os\n\nr.example/os:1\n0\n3\nsda\n1\n");
+        assert_eq!(completed.unwrap().disk.as_deref(), Some("/dev/sda"));
+        assert!(screen.contains("'os' names no registry"), "{screen}");
+        assert_eq!(screen.matches("is no disk of this list").count(), 3, "{screen}");
+    }
+
+    #[test]
+    fn a_closed_console_is_an_error_not_a_loop() {
+        let (completed, _) = complete(Options::default(), "r.example/os:1\n");
+        assert!(
+            completed
+                .unwrap_err()
+                .to_string()
+                .contains("gave no answer to 'Disk, by number or path'")
+        );
+    }
+
+    #[test]
+    fn only_yes_confirms() {
+        let image = Image::Manifest("r.example/os:1".parse().unwrap());
+        for (typed, confirmed) in [
+            ("yes\n", true),
+            (" yes \n", true),
+            ("y\n", false),
+            ("YES\n", false),
+            ("no\n", false),
+            ("yes please\n", false),
+        ] {
+            let mut console = Console { input: typed.as_bytes(), output: Vec::new() };
+            assert_eq!(
+                console.confirm(&image, "/dev/sda", &disks()).unwrap(),
+                confirmed,
+                "{typed}"
+            );
+            assert!(String::from_utf8(console.output).unwrap().contains("/dev/sda  4 GiB"));
+        }
+    }
+}
