@@ -66,10 +66,14 @@ impl Medium for MemoryDisk {
 
 /// An image of `size` bytes without zero pieces, but for the ranges of `zeroes`.
 fn image(size: u64, zeroes: &[Range<u64>]) -> Vec<u8> {
-    let in_zeroes = |at: &u64| zeroes.iter().any(|range| range.contains(at));
-    (0..size)
-        .map(|at| if in_zeroes(&at) { 0 } else { u8::try_from(at % 251).unwrap() | 1 })
-        .collect()
+    let pattern: Vec<u8> = (1..=251).collect();
+    let mut image = pattern.repeat(usize::try_from(size).unwrap() / pattern.len() + 1);
+    image.truncate(usize::try_from(size).unwrap());
+    for range in zeroes {
+        let (start, end) = (range.start.min(size), range.end.min(size));
+        image[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()].fill(0);
+    }
+    image
 }
 
 /// What a disk of `size` bytes has to hold after `image` was installed: the image, then what was there before, but for a cleared end.
