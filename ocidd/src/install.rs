@@ -75,7 +75,7 @@ pub fn install(
         return Err(anyhow!("not confirmed")).or_fail(Kind::Declined);
     }
     let compressed = registry.open(&layer).or_fail(Kind::Fetch)?;
-    report.say(format_args!("installing {} to {disk}, layer {}", plan.image, layer.digest));
+    report.say(format_args!("installing {} to {disk}", plan.image));
 
     let start = Instant::now();
     let transfer_bytes = plan

@@ -1,2 +1,89 @@
-mod arch; mod cmd; mod report;
-fn main() {}
+//! Builds, tests and shows ocidd. Each subcommand is a file of the same name; this one only tells them apart.
+
+mod arch;
+mod authority;
+mod bench;
+mod binaries;
+mod build;
+mod build_initramfs;
+mod build_kernel;
+mod cache;
+mod cmd;
+mod config;
+mod debian;
+mod demo;
+mod download;
+mod elf;
+mod env;
+#[cfg(test)]
+mod golden;
+mod gzip;
+mod kernel;
+mod lint;
+mod manifest;
+mod newc;
+mod output;
+mod parts;
+mod project;
+mod qemu;
+mod registry;
+mod report;
+mod reproduce;
+mod sample;
+mod setup;
+mod sources;
+mod test;
+mod test_boot;
+mod toolchain;
+mod tree;
+
+use clap::Parser;
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// Build and test ocidd, the installer that boots
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    /// Answer yes where xtask asks before it installs packages
+    #[arg(long, short, global = true)]
+    yes: bool,
+    #[command(subcommand)]
+    subcommand: Sub,
+}
+
+#[derive(Debug, Subcommand)]
+enum Sub {
+    Setup(setup::Args),
+    BuildKernel(build_kernel::Args),
+    BuildInitramfs(build_initramfs::Args),
+    Build(build::Args),
+    Demo(demo::Args),
+    Test(test::Args),
+    TestBoot(test_boot::Args),
+    Lint(lint::Args),
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    setup::set_consent(cli.yes);
+    let outcome = match &cli.subcommand {
+        Sub::Setup(args) => setup::run(args),
+        Sub::BuildKernel(args) => build_kernel::run(args),
+        Sub::BuildInitramfs(args) => build_initramfs::run(args),
+        Sub::Build(args) => build::run(args),
+        Sub::Demo(args) => demo::run(args),
+        Sub::Test(args) => test::run(args),
+        Sub::TestBoot(args) => test_boot::run(args),
+        Sub::Lint(args) => lint::run(args),
+        Sub::Bench(args) => bench::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

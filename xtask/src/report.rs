@@ -33,3 +33,17 @@ pub fn live_end() {
         eprint!("\r\x1b[K");
     }
 }
+
+/// Asks a yes-or-no question. Anything but a yes is a no.
+pub fn ask(question: impl std::fmt::Display) -> bool {
+    eprint!("xtask: {question} [y/N] ");
+    std::io::stderr().flush().ok();
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// Why a subcommand ended early: the chain of what was being done, and the fact at its end.
+pub fn failure(error: &anyhow::Error) {
+    live_end();
+    eprintln!("xtask: {error:#}");
+}

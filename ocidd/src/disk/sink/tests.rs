@@ -106,9 +106,12 @@ fn the_disk_holds_the_image_and_nothing_else_changes_but_the_cleared_end() {
     ];
     let small_disks = [(100, 100), (MIB, MIB), (2 * MIB, 2 * MIB), (MIB + 700, 2 * MIB - 512)];
     for (size, disk_size) in sizes.into_iter().chain(small_disks) {
-        for zeroes in
-            [vec![], Vec::from([0..size]), vec![MIB..2 * MIB, 5 * MIB..7 * MIB + 3], Vec::from([size / 2..size])]
-        {
+        for zeroes in [
+            vec![],
+            Vec::from([0..size]),
+            vec![MIB..2 * MIB, 5 * MIB..7 * MIB + 3],
+            Vec::from([size / 2..size]),
+        ] {
             for (buffer, transfer) in [(2 << 20, 2 << 20), (700, 65536), (1 << 20, 1000)] {
                 let image = image(size, &zeroes);
                 let mut disk = MemoryDisk::new(disk_size);

@@ -1,0 +1,164 @@
+//! Runs that ask nothing: every exit code with its words.
+
+use crate::binary::Scene;
+use crate::binary::run;
+use crate::fake::Answer;
+use crate::fake::Fake;
+use crate::images::Layer;
+use crate::images::MIB;
+use crate::run::By;
+use crate::target::Left;
+use crate::target::Target;
+use ocidd::args::WORDS;
+use ocidd::failure::EXIT_CODES;
+
+#[test]
+fn a_good_install_ends_with_0_and_one_line_of_what_was_done() {
+    for by in [By::Tag, By::Blob] {
+        let scene = Scene::new(|_| {});
+        let (word, disk) = (scene.word(by), scene.target.path.display());
+        let ended = run(&[&word, "oci.allow_no_tls", &scene.disk, "dd.bs=64k"], "");
+        let from = word.split_once('=').unwrap().1;
+        let digest = scene.layer.digest;
+        let first = format!("ocidd: installing {from} to {disk}, layer {digest}\n");
+        let last = format!("ocidd: installed 3145733 bytes (3 MiB) on {disk} in ");
+        ended.assert("good", 0, &[&first, &last, &format!(" MB/s, layer {digest}\n")]);
+        scene.target.assert_installed("good", &scene.image);
+    }
+}
+
+#[test]
+fn words_that_are_wrong_end_with_2_and_all_of_them_are_told() {
+    let scene = Scene::new(|_| {});
+    let blob = scene.word(By::Blob);
+    let rows: [(&[&str], &[&str]); 5] = [
+        (
+            &["dd.off=/dev/null"],
+            &[
+                "ocidd: 'dd.off' is not known; hint: the nearest word is dd.of; nothing was written\n",
+            ],
+        ),
+        (
+            &["oci.tga=x", "dd.bs=1Q", "wait=perhaps"],
+            &[
+                "ocidd: 'oci.tga' is not known; hint: the nearest word is oci.tag\n",
+                "\nocidd: dd.bs: '1Q' is no size",
+                "\nocidd: wait: 'perhaps' is neither yes nor no; nothing was written\n",
+            ],
+        ),
+        (
+            &["oci.tag=os:1"],
+            &["ocidd: oci.tag: 'os:1' names no registry", "; nothing was written\n"],
+        ),
+        (
+            &["oci.tag=https://r.example/os:1"],
+            &["ocidd: oci.tag: 'https://r.example/os:1' holds a scheme"],
+        ),
+        (&[&blob], &["ocidd: oci.tag and oci.blob are both given"]),
+    ];
+    for (words, says) in rows {
+        scene.run(words, "").assert(&words.join(" "), 2, says);
+        scene.target.assert_left(&words.join(" "), Left::Untouched, &scene.image);
+    }
+    assert_eq!(scene.registry.requests().len(), 0);
+}
+
+#[test]
+fn a_failed_install_ends_with_the_code_of_its_kind_and_the_state_of_the_disk() {
+    struct Row {
+        rule: &'static str,
+        fault: fn(&mut Fake),
+        code: i32,
+        says: &'static [&'static str],
+        left: Left,
+    }
+    let rows = [
+        Row {
+            rule: "unknown tag",
+            fault: |fake| *fake.manifest() = Answer::error(404, "MANIFEST_UNKNOWN", "no such tag"),
+            code: 4,
+            says: &["ocidd: resolving ", "answered 404 Not Found (MANIFEST_UNKNOWN: no such tag)"],
+            left: Left::Untouched,
+        },
+        Row {
+            rule: "cut off",
+            fault: |fake| fake.blob().cut_after = Some(5 << 19),
+            code: 4,
+            says: &[
+                "ocidd: installing to ",
+                ": fetching the layer, after 2621440 bytes (2.5 MiB): ",
+            ],
+            left: Left::Cleared,
+        },
+        Row {
+            rule: "changed on the way",
+            fault: |fake| fake.blob().flip_byte_from_end(0),
+            code: 6,
+            says: &["ocidd: installing to ", ": layer digest is sha256:", " was asked for; "],
+            left: Left::Cleared,
+        },
+        Row {
+            rule: "pushed as it should not have been",
+            fault: |fake| fake.push(&Layer::new("<html>")),
+            code: 6,
+            says: &[
+                "ocidd: installing to ",
+                ": layer has the digest asked for, but its gzip stream ",
+            ],
+            left: Left::Untouched,
+        },
+    ];
+    for Row { rule, fault, code, says, left } in rows {
+        let scene = Scene::new(fault);
+        let ended = scene.run(&[], "");
+        ended.assert(rule, code, says);
+        let state = match left {
+            Left::Untouched => "; nothing was written\n",
+            _ => "were cleared, it will not boot\n",
+        };
+        assert!(ended.stderr.ends_with(state), "{rule}: {}", ended.stderr);
+        scene.target.assert_left(rule, left, &scene.image);
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_fit_ends_with_5() {
+    let scene = Scene::new(|_| {});
+    let nosuch = scene.target.folder.path().join("nosuch");
+    let word = format!("dd.of={}", nosuch.display());
+    let says = format!(
+        "ocidd: opening target disk '{}': No such file or directory (os error 2); nothing was written\n",
+        nosuch.display()
+    );
+    scene.run(&[&word], "").assert("missing", 5, &[&says]);
+    assert!(!nosuch.exists(), "a missing target must not be created");
+
+    let small = Target::new(3 * MIB);
+    let word = format!("dd.of={}", small.path.display());
+    let says = [
+        "image needs more than ",
+        "the disk has 3145728 bytes (3 MiB)",
+        "were cleared, it will not boot\n",
+    ];
+    scene.run(&[&word], "").assert("small", 5, &says);
+    small.assert_left("small", Left::Cleared, &scene.image);
+}
+
+#[test]
+fn help_lists_every_word_and_exit_code_and_version_names_the_program() {
+    let help = run(&["quiet", "--help"], "");
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""));
+    for word in &WORDS {
+        assert!(
+            help.stdout.contains(word.key) && help.stdout.contains(word.meaning),
+            "{}",
+            word.key
+        );
+    }
+    for (code, meaning) in EXIT_CODES {
+        assert!(help.stdout.contains(&format!("  {code}  {meaning}\n")), "{code}");
+    }
+    let version = run(&["-V"], "");
+    let wanted = concat!("ocidd ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!((version.code, version.stdout.as_str(), version.stderr.as_str()), (0, wanted, ""));
+}

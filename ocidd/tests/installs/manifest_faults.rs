@@ -1,0 +1,144 @@
+//! Manifests that cannot be trusted or hold no single disk image. All are refused before the first write.
+
+use crate::fake::Answer;
+use crate::fake::DISK_LAYER;
+use crate::fake::Fake;
+use crate::fake::INDEX;
+use crate::fake::MANIFEST;
+use crate::images::Layer;
+use crate::images::MIB;
+use crate::images::gzip;
+use crate::images::image;
+use crate::matrix::Row;
+use crate::matrix::assert_rows;
+use crate::run::TAG;
+use crate::run::Wanted;
+use crate::run::assert_failed;
+use crate::run::install;
+use crate::run::no_certificates;
+use crate::target::DISK;
+use crate::target::Left;
+use crate::target::Target;
+use ocidd::digest::Digest;
+use ocidd::failure::Kind;
+
+/// Every fault of this file ends in the same way.
+fn row(rule: &'static str, fault: fn(&mut Fake), says: &'static [&'static str]) -> Row {
+    Row { rule, by: TAG, fault, kind: Kind::Fetch, says, left: Left::Untouched }
+}
+
+#[test]
+fn a_manifest_without_exactly_one_disk_layer_is_refused_and_its_layers_are_listed() {
+    assert_rows(&[
+        row(
+            "no layer",
+            |fake| fake.set_layers(&[]),
+            &["resolving REGISTRY/os:1: the manifest has 0 layers", "its layers are: none"],
+        ),
+        row(
+            "two disk layers",
+            |fake| fake.set_layers(&[DISK_LAYER, DISK_LAYER]),
+            &[
+                "the manifest has 2 layers of media type application/octet-stream+gzip, one is needed",
+                "application/octet-stream+gzip LAYER (",
+            ],
+        ),
+        row(
+            "a layer of another media type",
+            |fake| fake.set_layers(&["application/vnd.oci.image.layer.v1.tar+gzip"]),
+            &["the manifest has 0 layers", "application/vnd.oci.image.layer.v1.tar+gzip LAYER ("],
+        ),
+        row(
+            "an image index",
+            |fake| {
+                let platform = serde_json::json!({ "os": "linux", "architecture": "arm64" });
+                let mut entry = fake.layer().descriptor(MANIFEST);
+                entry["platform"] = platform;
+                let index = serde_json::json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] });
+                fake.set_manifest(INDEX, index.to_string());
+            },
+            &[
+                "the reference names an image index; hint: name one of its manifests by digest: linux/arm64 LAYER",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn a_manifest_that_is_not_what_was_promised_is_refused() {
+    assert_rows(&[
+        row(
+            "another digest in the header",
+            |fake| {
+                let wrong = fake.layer().digest.to_string();
+                fake.manifest().set_header("Docker-Content-Digest", &wrong);
+            },
+            &["resolving REGISTRY/os:1: manifest digest is sha256:", "it should be LAYER"],
+        ),
+        row(
+            "a header that holds no digest",
+            |fake| fake.manifest().set_header("Docker-Content-Digest", "md5:0"),
+            &["reading the header Docker-Content-Digest: digest 'md5:0' is not 'sha256:'"],
+        ),
+        row(
+            "more bytes than any manifest has",
+            |fake| fake.set_manifest(MANIFEST, vec![b' '; (4 << 20) + 1]),
+            &["reading the manifest", "limit"],
+        ),
+        row(
+            "a manifest that is cut off",
+            |fake| fake.manifest().cut_after = Some(100),
+            &["reading the manifest: "],
+        ),
+        row(
+            "half a document",
+            |fake| {
+                let half = fake.manifest().body[..100].to_vec();
+                fake.set_manifest(MANIFEST, half);
+            },
+            &["reading the manifest: EOF while parsing"],
+        ),
+        row(
+            "a document that is no manifest",
+            |fake| fake.set_manifest(MANIFEST, r#"{"schemaVersion":2}"#),
+            &["reading the manifest: missing field"],
+        ),
+        row(
+            "a login page",
+            |fake| *fake.manifest() = Answer::new(200, "text/html", "<html>Please log in</html>"),
+            &["reading the manifest"],
+        ),
+        row(
+            "a document of another kind",
+            |fake| *fake.manifest() = Answer::new(200, "application/json", "{}"),
+            &["the registry answered with 'application/json', which is no OCI manifest"],
+        ),
+    ]);
+}
+
+#[test]
+fn a_manifest_that_is_not_the_one_its_digest_names_is_refused_whatever_the_header_says() {
+    let image = image(2 * MIB);
+    let layer = Layer::new(gzip(&image));
+    for header in ["right for what was sent", "right for what was asked for", "missing"] {
+        let mut fake = Fake::with(&layer);
+        let asked = Digest::of(b"another manifest").to_string();
+        match header {
+            "right for what was asked for" => {
+                fake.manifest().set_header("Docker-Content-Digest", &asked);
+            }
+            "missing" => fake.manifest().headers.truncate(1),
+            _ => {}
+        }
+        let manifest = fake.manifest().clone();
+        let says = format!("manifest digest is {}, it should be {asked}", manifest.digest());
+        fake.answers.insert(format!("/v2/os/manifests/{asked}"), manifest);
+        let target = Target::new(DISK);
+        let word = format!("oci.tag={}/os@{asked}", fake.address());
+        let _registry = fake.serve();
+        let certificates = no_certificates(target.folder.path());
+        let outcome = install(&[&word, "oci.allow_no_tls"], &target, certificates);
+        let wanted = Wanted { kind: Kind::Fetch, says: &[&says], left: Left::Untouched };
+        assert_failed(header, outcome, wanted, ("", &layer), (&target, &image));
+    }
+}

@@ -1,0 +1,46 @@
+//! Rows of faults: how a registry goes wrong, and with what kind, words and disk an install from it has to end.
+
+use crate::fake::Fake;
+use crate::images::Layer;
+use crate::images::MIB;
+use crate::images::gzip;
+use crate::images::image;
+use crate::run::By;
+use crate::run::Wanted;
+use crate::run::assert_failed;
+use crate::run::install_from;
+use crate::target::DISK;
+use crate::target::Left;
+use crate::target::Target;
+use ocidd::failure::Kind;
+
+/// One fault. It is tried on a registry that is otherwise right, over plain HTTP.
+pub(crate) struct Row {
+    pub(crate) rule: &'static str,
+    /// The ways to name the image that meet this fault.
+    pub(crate) by: &'static [By],
+    pub(crate) fault: fn(&mut Fake),
+    pub(crate) kind: Kind,
+    pub(crate) says: &'static [&'static str],
+    pub(crate) left: Left,
+}
+
+/// The image that all rows are tried with: long enough to reach the disk before its end.
+pub(crate) const IMAGE_BYTES: usize = 5 * MIB + 100;
+
+pub(crate) fn assert_rows(rows: &[Row]) {
+    let image = image(IMAGE_BYTES);
+    let layer = Layer::new(gzip(&image));
+    for row in rows {
+        for by in row.by {
+            let mut fake = Fake::with(&layer);
+            (row.fault)(&mut fake);
+            let address = fake.address();
+            let target = Target::new(DISK);
+            let (outcome, _) = install_from(fake, *by, &target);
+            let wanted = Wanted { kind: row.kind, says: row.says, left: row.left };
+            let rule = format!("{}, by {by:?}", row.rule);
+            assert_failed(&rule, outcome, wanted, (&address, &layer), (&target, &image));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A regular file in place of a disk, full of an old system's bytes, and what has to be in it after an install.
+
+use crate::images::MIB;
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// What the disk held before.
+pub(crate) const OLD: u8 = 0xAA;
+
+/// The size of most test disks.
+pub(crate) const DISK: usize = 8 * MIB;
+
+/// A disk in a folder of its own.
+pub(crate) struct Target {
+    pub(crate) path: PathBuf,
+    pub(crate) folder: TempDir,
+}
+
+/// What became of the disk in a failed install.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Left {
+    Untouched,
+    /// Both ends are cleared, and between them is the image up to some byte.
+    Cleared,
+    /// Both ends are cleared, and between them may be bytes that nobody pushed.
+    Garbled,
+}
+
+impl Target {
+    pub(crate) fn new(size: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.raw");
+        fs::write(&path, vec![OLD; size]).unwrap();
+        Self { path, folder }
+    }
+
+    /// The disk holds the image, then what was there before, and its last MiB is cleared where the image does not reach it.
+    #[track_caller]
+    pub(crate) fn assert_installed(&self, rule: &str, image: &[u8]) {
+        let disk = fs::read(&self.path).unwrap();
+        let mut wanted = vec![OLD; disk.len()];
+        clear_ends(&mut wanted);
+        wanted[..image.len()].copy_from_slice(image);
+        assert_same(rule, &disk, &wanted);
+    }
+
+    /// The disk holds nothing that boots but what was there before, and nothing was written behind `image`.
+    #[track_caller]
+    pub(crate) fn assert_left(&self, rule: &str, left: Left, image: &[u8]) {
+        let disk = fs::read(&self.path).unwrap();
+        let mut wanted = vec![OLD; disk.len()];
+        if left != Left::Untouched {
+            clear_ends(&mut wanted);
+            let middle = MIB..image.len().min(ends(disk.len()).1);
+            let found = &disk[middle.clone()];
+            let written = match left {
+                Left::Garbled => found.len(),
+                _ => equal_bytes(found, &image[middle.clone()]),
+            };
+            wanted[middle][..written].copy_from_slice(&found[..written]);
+        }
+        assert_same(rule, &disk, &wanted);
+    }
+}
+
+/// Where the cleared start of a disk ends, and where its cleared end starts: at a multiple of 4096.
+fn ends(size: usize) -> (usize, usize) {
+    let start = size.min(MIB);
+    (start, (size.saturating_sub(MIB) / 4096 * 4096).max(start))
+}
+
+fn clear_ends(disk: &mut [u8]) {
+    let (start, end) = ends(disk.len());
+    disk[..start].fill(0);
+    disk[end..].fill(0);
+}
+
+/// How many bytes at the start are the same.
+fn equal_bytes(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(one, other)| one == other).count()
+}
+
+/// Not `assert_eq`, which would print both disks.
+#[track_caller]
+fn assert_same(rule: &str, disk: &[u8], wanted: &[u8]) {
+    assert_eq!(disk.len(), wanted.len(), "{rule}: the disk has another size");
+    if disk != wanted {
+        let at = equal_bytes(disk, wanted);
+        panic!("{rule}: byte {at} of the disk is {:#04x}, not {:#04x}", disk[at], wanted[at]);
+    }
+}

@@ -1,0 +1,204 @@
+//! `cargo xtask build-initramfs`: from `initramfs.toml` and the workspace's programs to a compressed archive in `out/`, the same bytes for the same inputs.
+
+use crate::arch::Arch;
+use crate::binaries;
+use crate::config;
+use crate::config::ImageConfig;
+use crate::env::Settings;
+use crate::gzip;
+use crate::newc;
+use crate::output;
+use crate::parts;
+use crate::parts::Parts;
+use crate::project;
+use crate::report;
+use crate::setup;
+use crate::setup::Need;
+use crate::sources::SourceOptions;
+use crate::sources::Sources;
+use crate::toolchain;
+use crate::toolchain::Toolchain;
+use crate::tree::Entry;
+use crate::tree::Tree;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::anyhow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Build the initramfs
+///
+/// Writes out/initramfs-amd64.gz: what initramfs.toml names, with ocidd and init built from this workspace. The same inputs give the same
+/// bytes, on any day, in any folder, as any user. `FS_MTIME` sets the time of its files; see .env.example.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask build-initramfs
+      For this machine's architecture
+  cargo xtask build-initramfs --arch arm64
+      For another one. Needs a C compiler for it, and offers to install that
+  cargo xtask build-initramfs --locked
+      From pinned sources only, as releases are made
+  zcat out/initramfs-amd64.gz | cpio -itv
+      Look inside")]
+pub struct Args {
+    /// The machine to build for [default: this one's]
+    #[arg(long)]
+    pub arch: Option<Arch>,
+    #[command(flatten)]
+    pub sources: SourceOptions,
+}
+
+/// An initramfs in `out/`, and what it was made of.
+#[derive(Debug)]
+pub struct Image {
+    pub path: PathBuf,
+    pub toolchain: Toolchain,
+    /// The digests of the workspace's programs, by package.
+    pub programs: BTreeMap<String, String>,
+    pub parts: Parts,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let arch = chosen_arch(args.arch)?;
+    let config = config::read_image_config(arch)?;
+    let settings = Settings::read()?;
+    setup::require(&[Need::Binaries, Need::Compiler(arch)])?;
+    let sources = Sources::open(&args.sources)?;
+    let image = build(arch, &config, &settings, &sources)?;
+    output::write_sums()?;
+    report::result(image.path.display());
+    Ok(())
+}
+
+/// The architecture asked for, else this machine's.
+pub fn chosen_arch(asked: Option<Arch>) -> Result<Arch> {
+    asked
+        .or_else(Arch::host)
+        .ok_or_else(|| anyhow!("this machine's architecture is none of ocidd's  hint: pass --arch"))
+}
+
+/// Builds the initramfs that `config` describes.
+pub fn build(
+    arch: Arch,
+    config: &ImageConfig,
+    settings: &Settings,
+    sources: &Sources,
+) -> Result<Image> {
+    let toolchain = toolchain::select(arch)?;
+    let packages = config.binaries.iter().map(|binary| binary.package.as_str()).collect();
+    let programs = binaries::build(&packages, arch, &toolchain)?;
+    let parts = parts::obtain(config, arch, sources)?;
+    let locals = read_locals(config)?;
+    let tree = plant(config, &programs, &parts, &locals).context("laying out the initramfs")?;
+    let archive = newc::write(&tree, settings.fs_mtime).context("archiving the initramfs")?;
+    let path = output_path(arch);
+    let zipped = gzip::compress(&archive)?;
+    output::write(&path, &zipped)?;
+    report::step(format_args!(
+        "initramfs of {} entries, {} bytes, {} compressed",
+        tree.entries().count(),
+        archive.len(),
+        zipped.len()
+    ));
+    let programs =
+        programs.into_iter().map(|(package, bytes)| (package, output::digest_of(&bytes))).collect();
+    Ok(Image { path, toolchain, programs, parts })
+}
+
+/// Where the initramfs goes.
+pub fn output_path(arch: Arch) -> PathBuf {
+    project::out().join(format!("initramfs-{}.gz", arch.oci()))
+}
+
+/// The bytes of the project's own files, by their paths in the project.
+fn read_locals(config: &ImageConfig) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let read = |file: &PathBuf| {
+        std::fs::read(project::root().join(file))
+            .with_context(|| format!("reading {}", file.display()))
+    };
+    config.locals.iter().map(|local| Ok((local.file.clone(), read(&local.file)?))).collect()
+}
+
+/// The tree that `config` describes, with the bytes of each file.
+fn plant(
+    config: &ImageConfig,
+    programs: &BTreeMap<String, Vec<u8>>,
+    parts: &Parts,
+    locals: &BTreeMap<PathBuf, Vec<u8>>,
+) -> Result<Tree> {
+    let mut entries: Vec<(String, Entry)> = Vec::new();
+    entries.extend(
+        config.folders.iter().map(|folder| (folder.path.clone(), Entry::folder(folder.mode))),
+    );
+    entries.extend(config.links.iter().map(|link| (link.path.clone(), Entry::link(&link.target))));
+    entries.extend(
+        parts
+            .files
+            .iter()
+            .map(|(part, bytes)| (part.path.clone(), Entry::file(part.mode, bytes.clone()))),
+    );
+    for binary in &config.binaries {
+        let bytes = programs
+            .get(&binary.package)
+            .ok_or_else(|| anyhow!("package '{}' was not built", binary.package))?;
+        entries.push((binary.path.clone(), Entry::file(binary.mode, bytes.clone())));
+    }
+    for local in &config.locals {
+        let bytes = locals
+            .get(&local.file)
+            .ok_or_else(|| anyhow!("{} was not read", local.file.display()))?;
+        entries.push((local.path.clone(), Entry::file(local.mode, bytes.clone())));
+    }
+    Tree::new(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden;
+    use crate::sources::SourceSet;
+    use clap::ValueEnum as _;
+
+    /// The image of the project's own `initramfs.toml`, where each file holds its path.
+    fn listing(arch: Arch, set: SourceSet) -> String {
+        let config = config::read_image_config(arch).unwrap();
+        let programs = config
+            .binaries
+            .iter()
+            .map(|binary| (binary.package.clone(), binary.path.clone().into_bytes()))
+            .collect();
+        let piece = |part: &config::Part| {
+            if set == SourceSet::Upstream { part.upstream.is_some() } else { part.debian.is_some() }
+        };
+        let files = config
+            .parts
+            .iter()
+            .filter(|part| piece(part))
+            .map(|part| (part.clone(), part.path.clone().into_bytes()))
+            .collect();
+        let parts = Parts { files, set, sources: Vec::new() };
+        let tree = plant(&config, &programs, &parts, &read_locals(&config).unwrap()).unwrap();
+        golden::listing(&newc::read(&newc::write(&tree, 0).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn the_image_holds_what_a_reviewer_has_seen() {
+        for arch in Arch::value_variants() {
+            for set in SourceSet::value_variants() {
+                let name = set.to_possible_value().unwrap();
+                golden::check(
+                    &format!("initramfs-{}-{}.txt", arch.oci(), name.get_name()),
+                    &listing(*arch, *set),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_an_image_with_bytes_missing() {
+        let config = config::read_image_config(Arch::X86_64).unwrap();
+        let parts = Parts { files: Vec::new(), set: SourceSet::Upstream, sources: Vec::new() };
+        let error = plant(&config, &BTreeMap::new(), &parts, &BTreeMap::new()).unwrap_err();
+        assert_eq!(error.to_string(), "package 'init' was not built");
+    }
+}

@@ -1,0 +1,69 @@
+//! `cargo xtask build-kernel`: from `kernel/kernel.toml` and `KERNEL_CONFIG` to a bootable kernel in `out/`.
+
+use crate::arch::Arch;
+use crate::config;
+use crate::config::Profile;
+use crate::env::Settings;
+use crate::kernel;
+use crate::kernel::KernelRequest;
+use crate::output;
+use crate::project;
+use crate::report;
+use crate::setup;
+use crate::setup::Need;
+use crate::sources::SourceOptions;
+use crate::sources::Sources;
+use anyhow::Result;
+use anyhow::anyhow;
+use std::path::PathBuf;
+
+/// Build the Linux kernel
+///
+/// Writes out/vmlinuz-amd64: the kernel's own default configuration, plus what `KERNEL_CONFIG` asks for. Built once, it comes from
+/// the cache until its source, its configuration, the time it claims or the compiler changes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask build-kernel
+      The default kernel for this machine. Takes a quarter of an hour on two processors, a second from then on
+  cargo xtask build-kernel --profile test
+      out/vmlinuz-amd64-test: a small one for boot tests, built in minutes
+  KERNEL_CONFIG='--enable BLK_DEV_NVME --set-val NR_CPUS 512' cargo xtask build-kernel
+      With options of your own, in the words of the kernel's scripts/config
+  cargo xtask build-kernel --locked --source-dir /media/usb/sources
+      From the pinned tarball in that folder, without any network")]
+pub struct Args {
+    /// The machine to build for [default: this one's]
+    #[arg(long)]
+    arch: Option<Arch>,
+    /// Which configuration of kernel/kernel.toml to build
+    #[arg(long, value_enum, default_value = "default")]
+    profile: Profile,
+    #[command(flatten)]
+    sources: SourceOptions,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let arch = args.arch.or_else(Arch::host).ok_or_else(|| {
+        anyhow!("this machine's architecture is none of ocidd's  hint: pass --arch")
+    })?;
+    let config = config::read_kernel_config()?;
+    let settings = Settings::read()?;
+    setup::require(&[Need::Kernel, Need::Compiler(arch)])?;
+    let sources = Sources::open(&args.sources)?;
+    let built = kernel::build(&KernelRequest {
+        arch,
+        profile: args.profile,
+        sources: &sources,
+        settings: &settings,
+        config: &config,
+    })?;
+    let place = output_path(arch, args.profile);
+    output::publish(&built.image, &place)?;
+    report::result(place.display());
+    Ok(())
+}
+
+/// Where the kernel of a profile goes.
+pub fn output_path(arch: Arch, profile: Profile) -> PathBuf {
+    project::out().join(format!("vmlinuz-{}{}", arch.oci(), profile.suffix()))
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask demo`: shows a newcomer what this is, in one command: a registry, an install in QEMU with its console visible, and the
+//! installed disk booting.
+
+use crate::arch::Arch;
+use crate::build;
+use crate::config::Profile;
+use crate::project;
+use crate::qemu::Boot;
+use crate::qemu::Machine;
+use crate::registry::Registry;
+use crate::registry::Serve;
+use crate::report;
+use crate::sample;
+use crate::setup;
+use crate::setup::Need;
+use crate::sources::SourceOptions;
+use anyhow::Context as _;
+use anyhow::Result;
+use std::fs;
+use xshell::Shell;
+use xshell::cmd;
+
+/// Install a small system in QEMU before your eyes, from a registry on this machine, and boot it
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  cargo xtask demo                   unattended\n  \
+    cargo xtask demo --ask             the installer asks you for image and disk\n\n\
+    The guest's console is your terminal. Ctrl-C ends everything.")]
+pub struct Args {
+    /// Give the installer no image and no disk, so that it asks for them
+    #[arg(long)]
+    ask: bool,
+    /// Kernel to boot
+    #[arg(long, value_enum, default_value = "default")]
+    profile: Profile,
+    #[command(flatten)]
+    sources: SourceOptions,
+}
+
+/// The boot sector of the demo's image is a PC's.
+const ARCH: Arch = Arch::X86_64;
+const GREETING: &str =
+    "\r\n*** Hello! This disk was installed by ocidd and has just booted. ***\r\n\r\n";
+const IMAGE_BYTES: usize = 64 << 20;
+
+pub fn run(args: &Args) -> Result<()> {
+    setup::require(&[Need::Boot])?;
+    let built = build::build(&build::Args {
+        arch: Some(ARCH),
+        profile: args.profile,
+        sources: args.sources.clone(),
+    })?;
+    let registry = Registry::start(Serve::Plain)?;
+    let image = sample::greeting_image(GREETING, IMAGE_BYTES);
+    let blob = registry.push_disk("demo/os", "1", &sample::gzip(&image)?)?;
+    report::step(format_args!(
+        "pushed a disk image of {} MiB as {}/demo/os:1, layer {}",
+        IMAGE_BYTES >> 20,
+        registry.local(),
+        blob.digest
+    ));
+
+    fs::create_dir_all(project::logs()).context("making a folder for the demo's disk")?;
+    let disk = project::logs().join("demo.raw");
+    sample::write_used_disk(&disk, 2 * IMAGE_BYTES)?;
+    let reference = format!("{}/demo/os:1", registry.guest());
+    let words = if args.ask {
+        report::step(format_args!("when it asks for the image, type {reference}"));
+        "oci.allow_no_tls".to_owned()
+    } else {
+        format!("oci.tag={reference} oci.allow_no_tls dd.of=/dev/vda dd.bs=1M")
+    };
+    report::step("booting the installer");
+    let boot =
+        Boot::Installer { kernel: &built.kernel, initramfs: &built.initramfs, words: &words };
+    show(&Machine { arch: ARCH, boot, disk: Some(&disk) })?;
+    sample::verify_disk(&disk, sample::Expected::Installed(&image))
+        .context("comparing the disk with the image")?;
+    report::step("the disk holds the image, byte for byte; booting it");
+    show(&Machine { arch: ARCH, boot: Boot::Disk, disk: Some(&disk) })?;
+    fs::remove_file(&disk).context("removing the demo's disk")
+}
+
+/// Runs a machine to its end, on this terminal.
+fn show(machine: &Machine<'_>) -> Result<()> {
+    let shell = Shell::new()?;
+    let (program, words) = (machine.program(), machine.command_line());
+    let status = std::process::Command::from(cmd!(shell, "{program} {words...}"))
+        .status()
+        .context("starting QEMU")?;
+    anyhow::ensure!(status.success(), "QEMU ended with {status}");
+    Ok(())
+}

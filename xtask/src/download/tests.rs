@@ -1,0 +1,148 @@
+//! Downloads from small servers on loopback, which answer as real ones do, or as broken ones do.
+
+use super::*;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+/// Answers one connection with these bytes, after reading the request, and closes it.
+pub fn serve(answer: Vec<u8>) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/dir/part.txt", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+        while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        stream.write_all(&answer).unwrap();
+    });
+    (url, server)
+}
+
+/// A whole answer to a GET.
+pub fn answer(status: &str, length: usize, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+        .into_bytes()
+}
+
+fn fetched(bytes: Vec<u8>) -> (Result<u64, DownloadError>, Vec<u8>) {
+    let (url, server) = serve(bytes);
+    let mut file = Vec::new();
+    let outcome = fetch(&url, "part", &mut file);
+    server.join().unwrap();
+    (outcome, file)
+}
+
+/// An address nobody listens on: it was ours a moment ago.
+pub fn refusing_url() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}/part.txt", listener.local_addr().unwrap())
+}
+
+#[test]
+fn a_file_arrives_whole() {
+    let (outcome, file) = fetched(answer("200 OK", 5, "hello"));
+    assert_eq!(outcome.unwrap(), 5);
+    assert_eq!(file, b"hello");
+}
+
+#[test]
+fn a_cut_transfer_is_an_error_that_counts_bytes() {
+    let (outcome, _) = fetched(answer("200 OK", 9, "hello"));
+    assert_eq!(outcome.unwrap_err().to_string(), "the transfer ended after 5 of 9 bytes");
+}
+
+#[test]
+fn an_error_status_does_not_mean_unreachable() {
+    for (status, code) in
+        [("404 Not Found", 404), ("403 Forbidden", 403), ("503 Service Unavailable", 503)]
+    {
+        let (outcome, _) = fetched(answer(status, 0, ""));
+        assert!(
+            matches!(outcome, Err(DownloadError::Status(found)) if found == code),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_refused_connection_means_unreachable() {
+    let outcome = fetch(&refusing_url(), "part", &mut Vec::new());
+    assert!(
+        matches!(&outcome, Err(DownloadError::Unreachable { host, .. }) if host.starts_with("127.0.0.1:")),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn an_unknown_name_means_unreachable() {
+    // RFC 2606 keeps `.invalid` free, so no resolver knows it and no query need leave the machine.
+    let outcome = fetch("http://host.invalid/part.txt", "part", &mut Vec::new());
+    assert!(
+        matches!(&outcome, Err(DownloadError::Unreachable { host, .. }) if host == "host.invalid"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_tls_handshake_cut_short_means_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/part.txt", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let outcome = fetch(&url, "part", &mut Vec::new());
+    server.join().unwrap();
+    assert!(matches!(outcome, Err(DownloadError::Unreachable { .. })), "{outcome:?}");
+}
+
+#[test]
+fn silence_means_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/part.txt", listener.local_addr().unwrap());
+    let brief = Duration::from_millis(50);
+    let outcome = fetch_with(&agent(brief, brief), &url, "part", &mut Vec::new());
+    assert!(matches!(outcome, Err(DownloadError::Unreachable { .. })), "{outcome:?}");
+}
+
+#[test]
+fn silence_amid_the_body_means_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/part.txt", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&answer("200 OK", 9, "hello")).unwrap();
+        // Held open until the client gives up and closes its end.
+        std::io::copy(&mut stream, &mut std::io::sink()).ok();
+    });
+    let brief = Duration::from_millis(200);
+    let outcome = fetch_with(&agent(brief, brief), &url, "part", &mut Vec::new());
+    server.join().unwrap();
+    assert!(
+        matches!(&outcome, Err(DownloadError::Unreachable { reason, .. }) if reason == "silent after 5 bytes"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn host_is_what_stands_between_scheme_and_path() {
+    for (url, wanted) in [
+        ("https://a.example/x/y", "a.example"),
+        ("http://127.0.0.1:80?q", "127.0.0.1:80"),
+        ("a.example/x", "a.example"),
+    ] {
+        assert_eq!(host(url), wanted);
+    }
+}
+
+#[test]
+fn the_progress_line_tells_share_and_rate() {
+    let second = Duration::from_secs(1);
+    assert_eq!(
+        progress_line("linux", 1_500_000, Some(3_000_000), second),
+        "fetching linux: 1.5 of 3.0 MB, 50 %, 1.5 MB/s"
+    );
+    assert_eq!(progress_line("linux", 1_500_000, None, second), "fetching linux: 1.5 MB, 1.5 MB/s");
+    assert_eq!(
+        progress_line("linux", 0, Some(0), Duration::ZERO),
+        "fetching linux: 0.0 MB, 0.0 MB/s"
+    );
+}

@@ -1,0 +1,65 @@
+//! Makes a kernel's configuration, and makes sure that it is the one asked for.
+
+use crate::kernel::Plan;
+use crate::kernel::make::Make;
+use crate::kernel::options;
+use crate::kernel::options::Wanted;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use std::path::PathBuf;
+
+/// Asked for before everything else, against what a kernel takes from its surroundings: the second would put the state of a git tree around
+/// the source into the version, the third depends on whether the compiler came with the headers for plugins.
+const ALWAYS: &str = "CONFIG_LOCALVERSION=\"\"\nCONFIG_LOCALVERSION_AUTO=n\nCONFIG_GCC_PLUGINS=n\n";
+
+/// The bases with everything off. What a fragment leaves open stays off then, where `olddefconfig` would take each option's default.
+const EMPTY: [&str; 2] = ["allnoconfig", "tinyconfig"];
+
+/// Leaves `.config` in the build folder: the base, the fragments over it, `KERNEL_CONFIG` over both.
+pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<()> {
+    let config = make.build.join(".config");
+    let read = || {
+        std::fs::read_to_string(&config).with_context(|| format!("reading {}", config.display()))
+    };
+    let write = |path: &PathBuf, text| {
+        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+    };
+
+    let mut wanted = options::parse_fragment("xtask", ALWAYS)?;
+    wanted.extend_from_slice(&plan.fragments);
+    make.make(plan.base, &[], "configuring")?;
+    let merged = options::merge(&read()?, &wanted);
+    if EMPTY.contains(&plan.base) {
+        let given = make.build.join("given.config");
+        write(&given, merged)?;
+        make.make(
+            "allnoconfig",
+            &[format!("KCONFIG_ALLCONFIG={}", given.display())],
+            "configuring",
+        )?;
+    } else {
+        write(&config, merged)?;
+        make.make("olddefconfig", &[], "configuring")?;
+    }
+    if !plan.words.is_empty() {
+        let mut arguments = vec!["--file".to_owned(), config.display().to_string()];
+        arguments.extend_from_slice(plan.words);
+        make.script("scripts/config", &arguments)?;
+        make.make("olddefconfig", &[], "configuring")?;
+        wanted.extend_from_slice(&plan.word_options);
+    }
+    check(&wanted, &read()?)
+}
+
+/// The kernel drops, without a word, an option that it does not know or whose dependencies are off.
+fn check(wanted: &[Wanted], config: &str) -> Result<()> {
+    let lost = options::lost(wanted, config);
+    if !lost.is_empty() {
+        bail!(
+            "the kernel's configuration is not as asked:\n{}\nhint: look up in the kernel's Kconfig files what each depends on, and ask for that too",
+            lost.join("\n")
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! The key of a kernel in the cache: the digest of everything that decides its bytes, and nothing else. Pure.
+
+use crate::kernel::Plan;
+use crate::kernel::make;
+use crate::output;
+use std::fmt::Write as _;
+
+/// Raise it when this program begins to build kernels in another way.
+const FORMAT: u32 = 1;
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Key {
+    /// 64 hexadecimal digits.
+    pub(super) digest: String,
+    /// What was hashed, one `name=value` a line.
+    pub(super) inputs: String,
+}
+
+impl Key {
+    pub(super) fn of(plan: &Plan<'_>) -> Self {
+        let mut inputs = String::new();
+        let mut line = |name: &str, value: &str| {
+            // Debug quotes line ends, so that no value can pass for another line. Writing to a String cannot fail.
+            writeln!(inputs, "{name}={value:?}").ok();
+        };
+        line("format", &FORMAT.to_string());
+        line("arch", plan.arch.kernel());
+        line("source", &plan.source.sha256);
+        line("base", plan.base);
+        for option in &plan.fragments {
+            line("option", &option.assignment());
+        }
+        for word in plan.words {
+            line("word", word);
+        }
+        line("compiler", &plan.compiler);
+        line("binutils", &plan.binutils);
+        line("timestamp", &plan.timestamp);
+        line("flags", make::FLAGS);
+        Self { digest: output::digest_of(inputs.as_bytes()), inputs }
+    }
+}

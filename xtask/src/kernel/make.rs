@@ -1,0 +1,214 @@
+//! Runs the kernel's make: in an environment of a few fixed words, with a full log, progress on a terminal, and the telling lines where it fails.
+
+use crate::cmd;
+use crate::kernel::Plan;
+use crate::report;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use std::fs::File;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+use xshell::Cmd;
+use xshell::Shell;
+
+/// Flags for compiler and assembler, so that neither folder shows in the kernel. Of several that fit, gcc takes the last.
+pub(super) const FLAGS: &str = "-ffile-prefix-map={build}=. -ffile-prefix-map={source}=. -ffile-prefix-map={build}/= -ffile-prefix-map={source}/=";
+
+/// Tools the configuration would note the versions of where the host happens to have them, and that no image needs.
+const ABSENT: [&str; 3] = ["RUSTC=none", "BINDGEN=none", "PAHOLE=none"];
+
+/// Lines of the log's end that an error shows.
+const TAIL: usize = 15;
+/// Telling lines of the log that an error shows. The first are the cause, the rest follow from them.
+const TELLING: usize = 8;
+
+/// A source tree and a build folder, with a log of all that is done in them.
+#[derive(Debug)]
+pub(super) struct Make<'a> {
+    plan: &'a Plan<'a>,
+    pub(super) source: PathBuf,
+    pub(super) build: PathBuf,
+    log_path: PathBuf,
+    log: File,
+    shell: Shell,
+}
+
+impl<'a> Make<'a> {
+    /// Both folders must be there, and neither in the other: `FLAGS` could not tell their paths apart.
+    pub(super) fn new(
+        plan: &'a Plan<'a>,
+        source: PathBuf,
+        build: PathBuf,
+        log_path: PathBuf,
+    ) -> Result<Self> {
+        for folder in [&source, &build] {
+            if folder.display().to_string().contains([' ', ':', '\t']) {
+                bail!(
+                    "the kernel cannot be built in {}: no space and no colon may be in the path  hint: set XDG_CACHE_HOME",
+                    folder.display()
+                );
+            }
+        }
+        if let Some(parent) = log_path.parent() {
+            std::fs::create_dir_all(parent)
+                .with_context(|| format!("making {}", parent.display()))?;
+        }
+        let log =
+            File::create(&log_path).with_context(|| format!("making {}", log_path.display()))?;
+        Ok(Self { plan, source, build, log_path, log, shell: Shell::new()? })
+    }
+
+    /// Makes `target`, with these variables besides the fixed ones. `what` names it in the progress line.
+    pub(super) fn make(&self, target: &str, variables: &[String], what: &str) -> Result<()> {
+        let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let flags = FLAGS
+            .replace("{build}", &self.build.display().to_string())
+            .replace("{source}", &self.source.display().to_string());
+        let make = self
+            .shell
+            .cmd("make")
+            .arg("-C")
+            .arg(&self.source)
+            .args([&format!("O={}", self.build.display()), &format!("-j{jobs}")])
+            .args([
+                &format!("ARCH={}", self.plan.arch.kernel()),
+                &format!("CROSS_COMPILE={}", self.plan.cross),
+            ])
+            .args([&format!("KCFLAGS={flags}"), &format!("KAFLAGS={flags}")])
+            .args(ABSENT)
+            .args(variables)
+            .arg(target);
+        self.run(make, &format!("make {target}"), what)
+    }
+
+    /// Runs a program of the source tree.
+    pub(super) fn script(&self, below: &str, arguments: &[String]) -> Result<()> {
+        let script = self.shell.cmd(self.source.join(below)).args(arguments);
+        self.run(script, below, "configuring")
+    }
+
+    fn run(&self, command: Cmd<'_>, name: &str, what: &str) -> Result<()> {
+        let command = self.environment(command);
+        writeln!(&self.log, "$ {command}").with_context(|| self.logging())?;
+        let (reader, writer) = std::io::pipe().context("making a pipe")?;
+        let second = writer.try_clone().context("sharing a pipe")?;
+        let mut running = cmd::Background::start(command, |command| {
+            command.stdout(writer).stderr(second);
+        })?;
+        self.follow(reader, what)?;
+        let status = running.child.wait().with_context(|| format!("waiting for `{name}`"))?;
+        if !status.success() {
+            let said = std::fs::read(&self.log_path).with_context(|| self.logging())?;
+            let excerpt = excerpt(&String::from_utf8_lossy(&said));
+            bail!("`{name}` ended with {status}, log in {}\n{excerpt}", self.log_path.display());
+        }
+        Ok(())
+    }
+
+    fn environment<'c>(&self, command: Cmd<'c>) -> Cmd<'c> {
+        cmd::clean_env(command)
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            // Set and empty: the version is the source's, without a mark for a changed tree.
+            .env("LOCALVERSION", "")
+            .env("KBUILD_BUILD_TIMESTAMP", &self.plan.timestamp)
+            .env("KBUILD_BUILD_USER", "ocidd")
+            .env("KBUILD_BUILD_HOST", "ocidd")
+            .env("KBUILD_BUILD_VERSION", "1")
+    }
+
+    /// Copies what is said to the log, and counts the files that were made.
+    fn follow(&self, said: impl std::io::Read, what: &str) -> Result<()> {
+        let started = Instant::now();
+        let mut shown = started;
+        let mut files = 0_u32;
+        let mut said = BufReader::new(said);
+        let mut line = Vec::new();
+        while said.read_until(b'\n', &mut line).with_context(|| self.logging())? > 0 {
+            (&self.log).write_all(&line).with_context(|| self.logging())?;
+            files += u32::from(is_step(&line));
+            line.clear();
+            if shown.elapsed() > Duration::from_millis(200) {
+                shown = Instant::now();
+                report::live(format_args!("{what}: {files} files, {}", minutes(started.elapsed())));
+            }
+        }
+        report::live_end();
+        Ok(())
+    }
+
+    fn logging(&self) -> String {
+        format!("writing {}", self.log_path.display())
+    }
+}
+
+/// Whether a line tells of a file that is being made: `  CC      init/main.o`.
+fn is_step(line: &[u8]) -> bool {
+    line.strip_prefix(b"  ").and_then(|rest| rest.first()).is_some_and(u8::is_ascii_uppercase)
+}
+
+/// The lines that tell why make failed, and the last ones.
+fn excerpt(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let (before, tail) = lines.split_at(lines.len().saturating_sub(TAIL));
+    let is_telling =
+        |line: &&&str| ["error:", "Error:", "Error "].iter().any(|mark| line.contains(mark));
+    let mut shown: Vec<&str> = before.iter().filter(is_telling).take(TELLING).copied().collect();
+    shown.push("…");
+    shown.extend(tail);
+    shown.join("\n")
+}
+
+/// A time for people: `3 min 07 s`.
+pub(super) fn minutes(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{} min {:02} s", seconds / 60, seconds % 60)
+}
+
+/// Removes a folder with all it holds, where it is there.
+pub(super) fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("removing {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_indented_capitals() {
+        for (line, wanted) in [
+            ("  CC      init/main.o\n", true),
+            ("  LD [M]  x.ko\n", true),
+            ("make[1]: x\n", false),
+            ("  cc1: x\n", false),
+            ("\n", false),
+        ] {
+            assert_eq!(is_step(line.as_bytes()), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_excerpt_has_the_first_errors_and_the_end() {
+        let mut log = "  CC a.o\na.c:1:1: error: no such thing\n".to_owned();
+        log.extend((0..100).map(|number| format!("  CC {number}.o\n")));
+        log.push_str("make: *** [Makefile:1: sub] Error 2\n");
+        let excerpt = excerpt(&log);
+        assert!(excerpt.starts_with("a.c:1:1: error: no such thing\n…\n  CC 86.o\n"), "{excerpt}");
+        assert!(excerpt.ends_with("Error 2"), "{excerpt}");
+    }
+
+    #[test]
+    fn times_are_minutes_and_seconds() {
+        assert_eq!(minutes(Duration::from_secs(187)), "3 min 07 s");
+    }
+}

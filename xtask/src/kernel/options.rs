@@ -1,0 +1,162 @@
+//! Options of the kernel's configuration as values: those asked for, and which of them a finished configuration lacks. Pure.
+
+use anyhow::Result;
+use anyhow::bail;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// An option someone asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Wanted {
+    /// `CONFIG_…`
+    pub(super) name: String,
+    /// `y`, `n`, `m`, a number, or a quoted text. `None`: whatever its default is.
+    pub(super) value: Option<String>,
+    /// Who asked: a file and line, or a variable.
+    from: String,
+}
+
+impl Wanted {
+    fn new(name: &str, value: Option<&str>, from: String) -> Self {
+        Self { name: name.to_owned(), value: value.map(str::to_owned), from }
+    }
+
+    /// The option as a line of a `.config`, but with `n` for what is not set.
+    pub(super) fn assignment(&self) -> String {
+        format!("{}={}", self.name, self.value.as_deref().unwrap_or_default())
+    }
+}
+
+/// Reads a fragment: lines of `CONFIG_X=value` or `# CONFIG_X is not set`, comments, and empty lines. All faults at once.
+pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Wanted>> {
+    let mut wanted = Vec::new();
+    let mut faults = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let from = format!("{file}:{}", number + 1);
+        match parse_line(line.trim_end()) {
+            Line::Option(name, value) => wanted.push(Wanted::new(name, Some(value), from)),
+            Line::Comment => {}
+            Line::Fault => {
+                faults.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"))
+            }
+        }
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
+    }
+    Ok(wanted)
+}
+
+enum Line<'a> {
+    Option(&'a str, &'a str),
+    Comment,
+    Fault,
+}
+
+fn parse_line(line: &str) -> Line<'_> {
+    if let Some(name) = line
+        .strip_prefix("# ")
+        .and_then(|rest| rest.strip_suffix(" is not set"))
+        .filter(|name| is_name(name))
+    {
+        return Line::Option(name, "n");
+    }
+    if line.is_empty() || line.starts_with('#') {
+        return Line::Comment;
+    }
+    match line.split_once('=') {
+        Some((name, value)) if is_name(name) && is_value(value) => Line::Option(name, value),
+        _ => Line::Fault,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.strip_prefix("CONFIG_").is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    })
+}
+
+fn is_value(value: &str) -> bool {
+    let quoted = value.len() >= 2 && value.starts_with('"') && value.ends_with('"');
+    quoted
+        || (!value.is_empty()
+            && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+}
+
+/// What the words of `KERNEL_CONFIG` ask for, in the grammar of the kernel's `scripts/config`.
+pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
+    let mut wanted = Vec::new();
+    let mut keep_case = false;
+    let mut rest = words.iter().map(String::as_str);
+    while let Some(word) = rest.next() {
+        if matches!(word, "--keep-case" | "-k") {
+            keep_case = true;
+            continue;
+        }
+        let mut argument = |what: &str| match rest.next() {
+            Some(argument) => Ok(argument),
+            None => bail!("KERNEL_CONFIG: '{word}' lacks {what}"),
+        };
+        let option = argument("an option")?;
+        let value = match word {
+            "--enable" | "-e" => Some("y".to_owned()),
+            "--disable" | "-d" => Some("n".to_owned()),
+            "--module" | "-m" => Some("m".to_owned()),
+            "--set-str" => Some(format!("\"{}\"", argument("a text")?.replace('"', "\\\""))),
+            "--set-val" => Some(argument("a value")?.to_owned()),
+            "--undefine" | "-u" => None,
+            other => bail!("KERNEL_CONFIG: '{other}' is no word of the kernel's scripts/config"),
+        };
+        let bare = option.strip_prefix("CONFIG_").unwrap_or(option);
+        let name = if keep_case {
+            format!("CONFIG_{bare}")
+        } else {
+            format!("CONFIG_{}", bare.to_ascii_uppercase())
+        };
+        wanted.push(Wanted { name, value, from: "KERNEL_CONFIG".to_owned() });
+    }
+    Ok(wanted)
+}
+
+/// A configuration with `wanted` laid over it, the last word on each option counting.
+pub(super) fn merge(base: &str, wanted: &[Wanted]) -> String {
+    let latest = latest(wanted);
+    let mut text = String::new();
+    for line in base.lines() {
+        if !matches!(parse_line(line), Line::Option(name, _) if latest.contains_key(name)) {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    for option in latest.values().filter(|option| option.value.is_some()) {
+        // Writing to a String cannot fail.
+        writeln!(text, "{}", option.assignment()).ok();
+    }
+    text
+}
+
+/// One line for each option asked for that a finished configuration does not have as asked.
+pub(super) fn lost(wanted: &[Wanted], config: &str) -> Vec<String> {
+    let found: BTreeMap<&str, &str> = config
+        .lines()
+        .filter_map(|line| match parse_line(line) {
+            Line::Option(name, value) => Some((name, value)),
+            _ => None,
+        })
+        .collect();
+    let mut lost = Vec::new();
+    for option in latest(wanted).values() {
+        let got = found.get(option.name.as_str()).copied().unwrap_or("n");
+        if option.value.as_deref().is_some_and(|value| value != got) {
+            lost.push(format!("{} ({}) became {got}", option.assignment(), option.from));
+        }
+    }
+    lost
+}
+
+fn latest(wanted: &[Wanted]) -> BTreeMap<&str, &Wanted> {
+    wanted.iter().map(|option| (option.name.as_str(), option)).collect()
+}
+
+#[cfg(test)]
+mod tests;

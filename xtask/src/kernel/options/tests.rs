@@ -1,0 +1,99 @@
+//! Fragments, words, and what becomes of them.
+
+use super::*;
+
+fn assignments(wanted: &[Wanted]) -> Vec<String> {
+    wanted.iter().map(Wanted::assignment).collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn reads_assignments_and_their_absence() {
+    let text = "# why\n\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=\"x y\"\nCONFIG_D=0x1f\nCONFIG_E=-1\nCONFIG_F=\"\"\n";
+    let wanted = parse_fragment("f.config", text).unwrap();
+    assert_eq!(
+        assignments(&wanted),
+        [
+            "CONFIG_A=y",
+            "CONFIG_B=n",
+            "CONFIG_C=\"x y\"",
+            "CONFIG_D=0x1f",
+            "CONFIG_E=-1",
+            "CONFIG_F=\"\""
+        ]
+    );
+}
+
+#[test]
+fn names_every_faulty_line_of_a_fragment() {
+    let text = "CONFIG_A=y\nCONFIG_B\nA=y\nCONFIG_=y\nCONFIG_C=\nCONFIG_D=\"x\nCONFIG_E=y # why\n";
+    let error = parse_fragment("f.config", text).unwrap_err().to_string();
+    for number in 2..=7 {
+        assert!(
+            error.contains(&format!("f.config:{number}: ")),
+            "line {number} is not in: {error}"
+        );
+    }
+    assert!(!error.contains("f.config:1: "), "{error}");
+}
+
+#[test]
+fn reads_every_word_of_scripts_config() {
+    let cases = [
+        ("--enable net", "CONFIG_NET=y"),
+        ("-e CONFIG_NET", "CONFIG_NET=y"),
+        ("--disable NET", "CONFIG_NET=n"),
+        ("-d NET", "CONFIG_NET=n"),
+        ("--module NET", "CONFIG_NET=m"),
+        ("-m NET", "CONFIG_NET=m"),
+        ("--set-str NET a\"b", "CONFIG_NET=\"a\\\"b\""),
+        ("--set-val NET 42", "CONFIG_NET=42"),
+        ("--keep-case -e NEt", "CONFIG_NEt=y"),
+        ("-k -e CONFIG_net", "CONFIG_net=y"),
+        ("-u NET", "CONFIG_NET="),
+    ];
+    for (given, wanted) in cases {
+        assert_eq!(assignments(&parse_words(&words(given)).unwrap()), [wanted], "{given}");
+    }
+}
+
+#[test]
+fn refuses_words_it_cannot_check_later() {
+    for given in
+        ["--enable", "--set-str NET", "--set-val NET", "--file x", "NET y", "--enable-after A B"]
+    {
+        assert!(parse_words(&words(given)).is_err(), "{given}");
+    }
+    assert!(parse_words(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn merging_replaces_what_was_there_and_the_last_word_counts() {
+    let base = "# Automatically generated\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=\"x\"\nCONFIG_D=y\n";
+    let wanted = parse_fragment("f", "CONFIG_B=y\nCONFIG_A=m\nCONFIG_A=n\nCONFIG_E=1\n").unwrap();
+    let wanted = [wanted, parse_words(&words("-u D")).unwrap()].concat();
+    assert_eq!(
+        merge(base, &wanted),
+        "# Automatically generated\nCONFIG_C=\"x\"\nCONFIG_A=n\nCONFIG_B=y\nCONFIG_E=1\n"
+    );
+}
+
+#[test]
+fn lost_options_are_named_with_who_asked_and_what_came() {
+    let config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=m\nCONFIG_D=\"x\"\n";
+    let fragment = parse_fragment(
+        "f",
+        "CONFIG_A=y\nCONFIG_B=n\nCONFIG_UNKNOWN=n\nCONFIG_C=y\nCONFIG_D=\"x\"\nCONFIG_GONE=y\n",
+    )
+    .unwrap();
+    assert_eq!(
+        lost(&fragment, config),
+        ["CONFIG_C=y (f:4) became m", "CONFIG_GONE=y (f:6) became n"]
+    );
+    // A later word takes an earlier demand back.
+    let wanted = [fragment, parse_words(&words("-m C -u GONE")).unwrap()].concat();
+    assert_eq!(lost(&wanted, config), Vec::<String>::new());
+}

@@ -1,0 +1,157 @@
+//! Puts files where users look for them. An output is whole or not there: it is written beside its place, flushed, and renamed.
+
+use crate::project;
+use anyhow::Context as _;
+use anyhow::Result;
+use sha2::Digest as _;
+use sha2::Sha256;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::fs::Permissions;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use tempfile::NamedTempFile;
+
+/// The list of digests beside the outputs, as `sha256sum --check` reads it.
+pub const SUMS: &str = "SHA256SUMS";
+
+/// Writes `bytes` to `to`, readable by all whatever the umask.
+pub fn write(to: &Path, bytes: &[u8]) -> Result<()> {
+    from_reader(to, &mut &*bytes)
+}
+
+/// Copies `from` to `to`, readable by all whatever the umask.
+pub fn publish(from: &Path, to: &Path) -> Result<()> {
+    let mut reader = File::open(from).with_context(|| format!("opening {}", from.display()))?;
+    from_reader(to, &mut reader)
+}
+
+fn from_reader(to: &Path, reader: &mut dyn Read) -> Result<()> {
+    let folder = to.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let mut copy = || -> Result<()> {
+        let mut file = NamedTempFile::with_prefix_in(".new-", folder)?;
+        std::io::copy(reader, &mut file)?;
+        file.flush()?;
+        file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+        file.as_file().sync_all()?;
+        file.persist(to)?;
+        Ok(())
+    };
+    copy().with_context(|| format!("writing {}", to.display()))
+}
+
+/// The SHA-256 of a file, in lower-case hexadecimal digits.
+pub fn digest(path: &Path) -> Result<String> {
+    let hashing = || format!("hashing {}", path.display());
+    let mut hasher = Sha256::new();
+    let mut file = BufReader::with_capacity(256 * 1024, File::open(path).with_context(hashing)?);
+    loop {
+        let bytes = file.fill_buf().with_context(hashing)?;
+        if bytes.is_empty() {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(bytes);
+        let count = bytes.len();
+        file.consume(count);
+    }
+}
+
+/// The SHA-256 of `bytes`, in lower-case hexadecimal digits.
+pub fn digest_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}
+
+/// Writes the digests of all outputs that lie in `out/`.
+pub fn write_sums() -> Result<()> {
+    write_sums_of(&project::out())
+}
+
+fn write_sums_of(folder: &Path) -> Result<()> {
+    let mut names = Vec::new();
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?
+    {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        // Whatever else a user put there is none of ours.
+        if ["vmlinuz-", "initramfs-", "manifest-"].iter().any(|prefix| name.starts_with(prefix)) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let mut sums = String::new();
+    for name in names {
+        // Writing to a String cannot fail.
+        writeln!(sums, "{}  {name}", digest(&folder.join(&name))?).ok();
+    }
+    write(&folder.join(SUMS), sums.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_a_file_whole_and_readable() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("below/name");
+        write(&to, b"one").unwrap();
+        write(&to, b"two").unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"two");
+        assert_eq!(to.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("below")).unwrap().count(),
+            1,
+            "a temporary file is left"
+        );
+    }
+
+    #[test]
+    fn leaves_the_old_file_where_the_new_one_fails() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("the source broke"))
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("name");
+        write(&to, b"old").unwrap();
+        let error = format!("{:#}", from_reader(&to, &mut Broken).unwrap_err());
+        assert!(error.contains("writing") && error.contains("the source broke"), "{error}");
+        assert_eq!(std::fs::read(&to).unwrap(), b"old");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "a temporary file is left"
+        );
+    }
+
+    #[test]
+    fn sums_list_our_outputs_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["vmlinuz-b", "initramfs-a", "notes.txt", ".new-x", SUMS] {
+            write(&folder.path().join(name), b"abc").unwrap();
+        }
+        write_sums_of(folder.path()).unwrap();
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join(SUMS)).unwrap(),
+            format!("{abc}  initramfs-a\n{abc}  vmlinuz-b\n")
+        );
+        assert_eq!(digest_of(b"abc"), abc);
+    }
+}

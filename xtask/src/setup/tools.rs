@@ -1,0 +1,262 @@
+//! The table of what builds and tests use, how to see that it is there, and which packages bring it.
+
+use crate::arch::Arch;
+use crate::cmd;
+use crate::setup::Need;
+use std::path::Path;
+
+/// Something a subcommand uses.
+#[derive(Debug)]
+pub(super) struct Tool {
+    pub(super) detect: Detect,
+    /// What it is for.
+    pub(super) reason: &'static str,
+    pub(super) needs: &'static [Need],
+    pub(super) packages: Packages,
+}
+
+/// How to see that something is there.
+#[derive(Debug)]
+pub(super) enum Detect {
+    /// Any of these programs is in `PATH`.
+    Program(&'static [&'static str]),
+    /// This C header is where compilers look.
+    Header(&'static str),
+    /// This file exists.
+    File(&'static str),
+}
+
+/// The packages, separated by spaces, by package manager. Empty where there is none or we know none.
+#[derive(Debug)]
+pub(super) struct Packages {
+    pub(super) apt: &'static str,
+    pub(super) dnf: &'static str,
+    pub(super) apk: &'static str,
+    pub(super) pacman: &'static str,
+}
+
+impl Packages {
+    /// For tools whose package has their own name everywhere.
+    const fn all(name: &'static str) -> Self {
+        Self { apt: name, dnf: name, apk: name, pacman: name }
+    }
+
+    const fn of([apt, dnf, apk, pacman]: [&'static str; 4]) -> Self {
+        Self { apt, dnf, apk, pacman }
+    }
+}
+
+impl Tool {
+    /// What people call it.
+    pub(super) fn name(&self) -> String {
+        match self.detect {
+            Detect::Program(names) => names.join(" or "),
+            Detect::Header(name) => format!("<{name}>"),
+            Detect::File(path) => path.to_owned(),
+        }
+    }
+}
+
+const fn program(
+    names: &'static [&'static str],
+    reason: &'static str,
+    needs: &'static [Need],
+    packages: Packages,
+) -> Tool {
+    Tool { detect: Detect::Program(names), reason, needs, packages }
+}
+
+const fn header(
+    name: &'static str,
+    reason: &'static str,
+    needs: &'static [Need],
+    packages: Packages,
+) -> Tool {
+    Tool { detect: Detect::Header(name), reason, needs, packages }
+}
+
+const UTIL_LINUX: Packages =
+    Packages::of(["util-linux", "util-linux", "util-linux-misc", "util-linux"]);
+
+/// Rust targets are not here: `rust-toolchain.toml` names them, and a build that lacks one has another way.
+/// Nor are tools that every Linux system has (awk, sed, find, diff, tar, gzip).
+pub(super) const TOOLS: &[Tool] = &[
+    program(
+        &["gcc"],
+        "compiles the kernel and the C parts of TLS",
+        &[Need::Binaries, Need::Kernel],
+        Packages::all("gcc"),
+    ),
+    header(
+        "stdio.h",
+        "the C library, for programs that run during a build",
+        &[Need::Binaries, Need::Kernel],
+        Packages::of(["libc6-dev", "glibc-devel", "musl-dev", "glibc"]),
+    ),
+    header(
+        "linux/types.h",
+        "the kernel's interface, for programs that run during a build",
+        &[Need::Kernel],
+        Packages::of(["linux-libc-dev", "kernel-headers", "linux-headers", "linux-api-headers"]),
+    ),
+    program(
+        &["git"],
+        "tells the time of the last commit, which outputs carry",
+        &[Need::Binaries, Need::Kernel],
+        Packages::all("git"),
+    ),
+    program(&["make"], "runs the kernel's build", &[Need::Kernel], Packages::all("make")),
+    program(
+        &["flex"],
+        "writes scanners of the kernel's tools",
+        &[Need::Kernel],
+        Packages::all("flex"),
+    ),
+    program(
+        &["bison"],
+        "writes parsers of the kernel's tools",
+        &[Need::Kernel],
+        Packages::all("bison"),
+    ),
+    program(&["bc"], "computes the kernel's time constants", &[Need::Kernel], Packages::all("bc")),
+    program(
+        &["bash"],
+        "runs scripts of the kernel, as for KERNEL_CONFIG",
+        &[Need::Kernel],
+        Packages::all("bash"),
+    ),
+    program(
+        &["xz"],
+        "unpacks the kernel's source",
+        &[Need::Kernel],
+        Packages::of(["xz-utils", "xz", "xz", "xz"]),
+    ),
+    header(
+        "libelf.h",
+        "the kernel's objtool reads object files with it",
+        &[Need::Kernel],
+        Packages::of(["libelf-dev", "elfutils-libelf-devel", "elfutils-dev", "libelf"]),
+    ),
+    header(
+        "openssl/opensslv.h",
+        "kernels with built-in keys, which KERNEL_CONFIG may ask for",
+        &[Need::Kernel],
+        Packages::of(["libssl-dev", "openssl-devel", "openssl-dev", "openssl"]),
+    ),
+    program(
+        &["aarch64-linux-gnu-gcc"],
+        "compiles for arm64",
+        &[Need::Compiler(Arch::Arm64)],
+        Packages::of([
+            "gcc-aarch64-linux-gnu",
+            "gcc-aarch64-linux-gnu",
+            "",
+            "aarch64-linux-gnu-gcc",
+        ]),
+    ),
+    Tool {
+        detect: Detect::File("/usr/aarch64-linux-gnu/include/stdio.h"),
+        reason: "the C library of arm64",
+        needs: &[Need::Compiler(Arch::Arm64)],
+        packages: Packages::of(["libc6-dev-arm64-cross", "", "", "aarch64-linux-gnu-glibc"]),
+    },
+    program(
+        &["x86_64-linux-gnu-gcc"],
+        "compiles for x86_64",
+        &[Need::Compiler(Arch::X86_64)],
+        Packages::of(["gcc-x86-64-linux-gnu", "gcc-x86_64-linux-gnu", "", ""]),
+    ),
+    Tool {
+        detect: Detect::File("/usr/x86_64-linux-gnu/include/stdio.h"),
+        reason: "the C library of x86_64",
+        needs: &[Need::Compiler(Arch::X86_64)],
+        packages: Packages::of(["libc6-dev-amd64-cross", "", "", ""]),
+    },
+    program(
+        &["qemu-system-x86_64"],
+        "the machine that boots what was built",
+        &[Need::Boot],
+        Packages::of([
+            "qemu-system-x86",
+            "qemu-system-x86-core",
+            "qemu-system-x86_64",
+            "qemu-system-x86",
+        ]),
+    ),
+    program(
+        &["docker-registry", "registry"],
+        "the registry that machine installs from",
+        &[Need::Boot],
+        Packages::of(["docker-registry", "docker-distribution", "docker-registry", ""]),
+    ),
+    program(&["cpio"], "reads our archive as another would", &[Need::Test], Packages::all("cpio")),
+    program(
+        &["bsdtar"],
+        "reads our archive as yet another would",
+        &[Need::Test],
+        Packages::of(["libarchive-tools", "bsdtar", "libarchive-tools", "libarchive"]),
+    ),
+    program(&["skopeo"], "pushes images as users do", &[Need::Test], Packages::all("skopeo")),
+    program(&["unshare"], "builds as another user, to compare", &[Need::Test], UTIL_LINUX),
+    program(&["taskset"], "builds on one processor, to compare", &[Need::Test], UTIL_LINUX),
+];
+
+/// Looks without starting a program.
+pub(super) fn is_there(tool: &Tool) -> bool {
+    match tool.detect {
+        Detect::Program(names) => names.iter().any(|name| cmd::find(name).is_some()),
+        Detect::Header(name) => {
+            include_folders().iter().any(|folder| Path::new(folder).join(name).exists())
+        }
+        Detect::File(path) => Path::new(path).exists(),
+    }
+}
+
+/// Where the host's compiler looks: the common folder, and Debian's for the architecture.
+fn include_folders() -> Vec<String> {
+    let own = Arch::host().map(|arch| format!("/usr/include/{}-linux-gnu", arch.cpu()));
+    ["/usr/include".to_owned(), "/usr/local/include".to_owned()].into_iter().chain(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_has_a_package_on_debian_and_somebody_who_needs_it() {
+        for tool in TOOLS {
+            assert!(
+                !tool.packages.apt.is_empty() && !tool.needs.is_empty() && !tool.reason.is_empty(),
+                "{tool:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_tool_is_named_twice() {
+        let mut names: Vec<_> = TOOLS.iter().map(Tool::name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), TOOLS.len());
+    }
+
+    #[test]
+    fn finds_programs_files_and_headers_only_where_they_are() {
+        let tool = |detect| Tool {
+            detect,
+            reason: "test",
+            needs: &[Need::Test],
+            packages: Packages::all("test"),
+        };
+        for (detect, wanted) in [
+            (Detect::Program(&["no-such-program", "sh"]), true),
+            (Detect::Program(&["no-such-program"]), false),
+            (Detect::File("/"), true),
+            (Detect::File("/no/such/file"), false),
+            (Detect::Header("no/such/header.h"), false),
+        ] {
+            let tool = tool(detect);
+            assert_eq!(is_there(&tool), wanted, "{tool:?}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `cargo xtask test`: everything that must be green before a change lands, from cheap to real. CI runs this and nothing else.
+
+use crate::arch::Arch;
+use crate::build_initramfs::chosen_arch;
+use crate::config::Profile;
+use crate::lint;
+use crate::project;
+use crate::report;
+use crate::reproduce;
+use crate::setup;
+use crate::setup::Need;
+use crate::sources::SourceOptions;
+use crate::test_boot;
+use anyhow::Context as _;
+use anyhow::Result;
+use xshell::Shell;
+use xshell::cmd;
+
+/// Run everything a change must pass: lints, unit and integration tests, reproducibility, boots
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask test --yes             all of it, installing what is missing\n  \
+    cargo xtask test --profile test    the same, booting the small kernel, which builds in minutes\n\n\
+    Parts of it by themselves: cargo xtask lint, cargo test, cargo xtask test-boot."
+)]
+pub struct Args {
+    /// Architecture of the boot files
+    #[arg(long, value_enum)]
+    arch: Option<Arch>,
+    /// Kernel to boot
+    #[arg(long, value_enum, default_value = "default")]
+    profile: Profile,
+    #[command(flatten)]
+    sources: SourceOptions,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    setup::require(&[Need::Binaries, Need::Kernel, Need::Boot, Need::Test])?;
+    lint::run(&lint::Args {})?;
+    report::step("unit and integration tests");
+    let shell = Shell::new()?;
+    shell.change_dir(project::root());
+    cmd!(shell, "cargo test --workspace --locked --quiet")
+        .quiet()
+        .run()
+        .context("running cargo test")?;
+    report::step("building the initramfs twice, with everything varied");
+    reproduce::check(chosen_arch(args.arch)?, &args.sources)?;
+    report::result("test reproduce::initramfs_is_the_same_bytes ... ok");
+    report::step("boot tests");
+    test_boot::run(&test_boot::Args::all(args.arch, args.profile, &args.sources))
+}

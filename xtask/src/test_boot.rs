@@ -1,0 +1,117 @@
+//! `cargo xtask test-boot`: boots the built files in QEMU against a real registry, and looks at console and disk. Each case is one function.
+
+mod failures;
+mod good;
+mod lab;
+
+use crate::arch::Arch;
+use crate::build;
+use crate::build_initramfs::chosen_arch;
+use crate::config::Profile;
+use crate::report;
+use crate::setup;
+use crate::setup::Need;
+use crate::sources::SourceOptions;
+use anyhow::Result;
+use anyhow::bail;
+use lab::Case;
+use lab::Lab;
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// Boot kernel and initramfs in QEMU and install from a real registry
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask test-boot              every case, with the default kernel\n  \
+    cargo xtask test-boot wait --profile test\n                                     the cases whose name holds 'wait', with the small kernel\n\n\
+    The console of each guest is logged to target/xtask/boot-CASE.log and kept where the case failed."
+)]
+pub struct Args {
+    /// Run only the cases whose name holds this
+    filter: Option<String>,
+    /// Architecture of the machine
+    #[arg(long, value_enum)]
+    arch: Option<Arch>,
+    /// Kernel to boot
+    #[arg(long, value_enum, default_value = "default")]
+    profile: Profile,
+    #[command(flatten)]
+    sources: SourceOptions,
+}
+
+impl Args {
+    /// Every case.
+    pub fn all(arch: Option<Arch>, profile: Profile, sources: &SourceOptions) -> Self {
+        Self { filter: None, arch, profile, sources: sources.clone() }
+    }
+}
+
+/// How many cases ended how.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    pub passed: usize,
+    pub failed: usize,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let tally = run_cases(args)?;
+    report::result(format_args!("boot: {} passed, {} failed", tally.passed, tally.failed));
+    if tally.failed > 0 || tally.passed == 0 {
+        bail!("{} boot tests failed, {} passed", tally.failed, tally.passed);
+    }
+    Ok(())
+}
+
+/// Builds what is to be booted, then runs every case whose name holds the filter, two at a time.
+fn run_cases(args: &Args) -> Result<Tally> {
+    setup::require(&[Need::Boot, Need::Test])?;
+    let arch = chosen_arch(args.arch)?;
+    let built = build::build(&build::Args {
+        arch: Some(arch),
+        profile: args.profile,
+        sources: args.sources.clone(),
+    })?;
+    let lab = Lab::open(arch, built)?;
+    let filter = args.filter.as_deref().unwrap_or_default();
+    let cases: Vec<Case> = good::CASES
+        .into_iter()
+        .chain(failures::CASES)
+        .filter(|case| case.name.contains(filter))
+        .collect();
+    let queue = Mutex::new(cases.into_iter());
+    let tally = Mutex::new(Tally::default());
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(case) = queue.lock().ok().and_then(|mut queue| queue.next()) {
+                    let passed = run_case(&lab, &case);
+                    if let Ok(mut tally) = tally.lock() {
+                        *(if passed { &mut tally.passed } else { &mut tally.failed }) += 1;
+                    }
+                }
+            });
+        }
+    });
+    Ok(tally.into_inner().unwrap_or_default())
+}
+
+fn run_case(lab: &Lab, case: &Case) -> bool {
+    let start = Instant::now();
+    let outcome = (case.run)(lab, case);
+    let seconds = start.elapsed().as_secs();
+    match outcome {
+        Ok(()) => {
+            report::result(format_args!("test boot::{} ... ok ({seconds} s)", case.name));
+            std::fs::remove_file(case.log()).ok();
+            true
+        }
+        Err(error) => {
+            report::result(format_args!(
+                "test boot::{} ... FAILED ({seconds} s): {error:#}",
+                case.name
+            ));
+            false
+        }
+    }
+}
