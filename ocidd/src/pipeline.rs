@@ -62,8 +62,8 @@ pub enum TransferError {
     Source(#[from] SourceError),
     #[error("layer digest is {found}, {wanted} was asked for")]
     Digest { found: Digest, wanted: Digest },
-    #[error("layer has the digest asked for, but its gzip stream breaks after {} of disk image: {source}; hint: pack and push the image again", Bytes(*.at))]
-    Gzip { at: u64, source: io::Error },
+    #[error("layer has the digest asked for, but its gzip stream breaks after {} of disk image: {cause}; hint: pack and push the image again", Bytes(*.at))]
+    Gzip { at: u64, cause: io::Error },
     #[error("layer holds no disk image: it inflates to nothing")]
     Empty,
     #[error(transparent)]
@@ -146,14 +146,14 @@ fn inflate(
     match inflated {
         Ok(0) => Err(TransferError::Empty),
         Ok(_) => Ok(Verified { digest: found }),
-        Err(Inflate::Broken { at, source }) => Err(TransferError::Gzip { at, source }),
+        Err(Inflate::Broken { at, cause }) => Err(TransferError::Gzip { at, cause }),
         Err(Inflate::Stopped) => Err(TransferError::Stopped),
     }
 }
 
 /// Why inflating ended before its time.
 enum Inflate {
-    Broken { at: u64, source: io::Error },
+    Broken { at: u64, cause: io::Error },
     Stopped,
 }
 
@@ -173,7 +173,7 @@ fn inflate_into(
         if length > 0 {
             full.send(buffer).map_err(|_disconnected| Inflate::Stopped)?;
         }
-        outcome.map_err(|source| Inflate::Broken { at, source })?;
+        outcome.map_err(|cause| Inflate::Broken { at, cause })?;
         if length == 0 {
             return Ok(at);
         }

@@ -95,7 +95,7 @@ impl<R: BufRead, W: Write> Console<R, W> {
                 self.input.read_line(&mut line).context("reading the answer from the console")?;
             if length == 0 {
                 bail!(
-                    "the console gave no answer to '{}'; hint: give oci.tag and dd.of as words",
+                    "the console gave no answer to '{}'; hint: name image and disk as words, and leave wait out",
                     question.trim_end_matches([':', ' '])
                 );
             }

@@ -27,8 +27,10 @@ struct Kind {
 
 /// The disk layer of a manifest, or an error that lists what was found. `content_type` counts where the document does not say what it is.
 pub(crate) fn parse(bytes: &[u8], content_type: &str) -> Result<Layer> {
-    let kind: Kind = serde_json::from_slice(bytes).context("reading the manifest")?;
     let content_type = content_type.split(';').next().unwrap_or_default().trim();
+    // A login page is told by its type.
+    let kind: Kind = serde_json::from_slice(bytes)
+        .with_context(|| format!("reading the manifest, which came as '{content_type}'"))?;
     match kind.media_type.as_deref().unwrap_or(content_type) {
         "application/vnd.oci.image.manifest.v1+json"
         | "application/vnd.docker.distribution.manifest.v2+json" => parse_manifest(bytes),

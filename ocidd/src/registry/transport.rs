@@ -3,6 +3,7 @@
 use crate::plan::Tls;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::anyhow;
 use anyhow::bail;
 use serde::Deserialize;
 use std::fs;
@@ -45,7 +46,15 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(tls: Tls, certificates: &CertificateFiles) -> Result<Self> {
-        let roots = if tls == Tls::Required { read_roots(certificates)? } else { Vec::new() };
+        // Also for a registry that is reached over plain HTTP: its token server or its blob store may be reached over HTTPS.
+        let roots = read_roots(certificates)?;
+        if roots.is_empty() && tls == Tls::Required {
+            bail!(
+                "no certificate authorities in {} and {}; without them no registry can prove who it is",
+                certificates.bundle.display(),
+                certificates.folder.display()
+            );
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls_config = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(provider)
@@ -79,41 +88,56 @@ impl Transport {
                 request = request.header(name, value);
             }
         }
-        request
-            .call()
-            .map_err(|error| self.explain(error))
-            .with_context(|| format!("connecting to {}", host_of(url)))
+        request.call().map_err(explain).with_context(|| format!("connecting to {}", host_of(url)))
     }
 
     pub(crate) fn tls(&self) -> Tls {
         self.tls
     }
+}
 
-    /// Says what to do about an error where the cause is one an operator can remove.
-    fn explain(&self, error: ureq::Error) -> anyhow::Error {
-        let text = error.to_string();
-        let hint = match &error {
-            ureq::Error::HostNotFound => {
-                "hint: is the name right, and does /etc/resolv.conf name a server that knows it?"
-            }
-            // What rustls makes of a plain HTTP answer.
-            _ if text.contains("InvalidContentType") || text.contains("corrupt message") => {
-                "hint: the registry does not speak TLS; oci.allow_no_tls allows plain HTTP"
-            }
-            _ if text.contains("UnknownIssuer") => {
-                "hint: put the PEM file of the site's certificate authority into /etc/ocidd/ca.d"
-            }
-            _ if text.contains("NotValidYet") || text.contains("Expired") => {
-                "hint: is this machine's clock right?"
-            }
-            ureq::Error::TooManyRedirects => "hint: the registry sends us round in circles",
-            ureq::Error::BadUri(_) if self.tls == Tls::Required => {
-                "hint: the registry redirects to plain HTTP, which only oci.allow_no_tls allows"
-            }
-            _ => "",
-        };
-        let error = anyhow::Error::new(error);
-        if hint.is_empty() { error } else { anyhow::anyhow!("{error:#}; {hint}") }
+/// Says what to do about an error where the cause is one an operator can remove.
+fn explain(error: ureq::Error) -> anyhow::Error {
+    let hint = match &error {
+        ureq::Error::HostNotFound => {
+            "is the name right, and does /etc/resolv.conf name a server that knows it?"
+        }
+        ureq::Error::TooManyRedirects => "the registry sends us round in circles",
+        ureq::Error::RequireHttpsOnly(_) => {
+            "the registry redirects to plain HTTP, which only oci.allow_no_tls allows"
+        }
+        other => tls_error(other).map(tls_hint).unwrap_or_default(),
+    };
+    let error = anyhow::Error::new(error);
+    if hint.is_empty() { error } else { anyhow!("{error:#}; hint: {hint}") }
+}
+
+fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn tls_hint(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError as Bad;
+    match error {
+        // What a plain HTTP answer looks like to TLS.
+        rustls::Error::InvalidMessage(_) => {
+            "the registry does not speak TLS; oci.allow_no_tls allows plain HTTP"
+        }
+        // An authority that was made anew under its old name shows as a bad signature.
+        rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
+            "put the PEM file of the site's certificate authority into /etc/ocidd/ca.d"
+        }
+        rustls::Error::InvalidCertificate(
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. },
+        ) => "is this machine's clock right?",
+        _ => "",
     }
 }
 
@@ -170,13 +194,6 @@ fn read_roots(files: &CertificateFiles) -> Result<Vec<Certificate<'static>>> {
         let pem = fs::read(&path)
             .with_context(|| format!("reading certificates from {}", path.display()))?;
         add_certificates(&pem, &path, &mut roots)?;
-    }
-    if roots.is_empty() {
-        bail!(
-            "no certificate authorities in {} and {}; without them no registry can prove who it is",
-            files.bundle.display(),
-            files.folder.display()
-        );
     }
     Ok(roots)
 }

@@ -145,7 +145,7 @@ fn a_stream_that_was_pushed_broken_is_the_images_fault() {
             vec![
                 format!("layer has the digest asked for, but its gzip stream breaks {at}"),
                 format!("of disk image: {}", row.says),
-                "; hint: pack and push the image again".to_owned(),
+                "; hint: pack and push the image again; ".to_owned(),
             ]
         },
     );

@@ -1,7 +1,7 @@
 //! Whole installs, by library call and by the binary, from a registry on loopback that goes wrong on demand to a file full of old bytes. Every test
 //! looks at the outcome and at the disk. One program, not one for each topic: all share the registry and its matrix.
 
-// `cfg(test)` is always set here. It is what tells clippy that helpers are tests, too.
+// `cfg(test)` is always set here. It tells clippy that the functions that tests share are tests, too.
 #[cfg(test)]
 mod auth;
 #[cfg(test)]

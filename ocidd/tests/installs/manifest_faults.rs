@@ -96,7 +96,7 @@ fn a_manifest_that_is_not_what_was_promised_is_refused() {
                 let half = fake.manifest().body[..100].to_vec();
                 fake.set_manifest(MANIFEST, half);
             },
-            &["reading the manifest: EOF while parsing"],
+            &["manifest.v1+json': EOF while parsing"],
         ),
         row(
             "a document that is no manifest",

@@ -148,13 +148,21 @@ fn a_registry_that_cannot_prove_who_it_is_is_refused_with_a_remedy() {
                 rule: "expired",
                 fault: |fake, authority| fake.tls = Some(authority.server(&NAMES, (2000, 2001))),
                 files: trust,
-                says: &["connecting to https://REGISTRY: ", "certificate expired"],
+                says: &[
+                    "connecting to https://REGISTRY: ",
+                    "certificate expired",
+                    "hint: is this machine's clock right?",
+                ],
             },
             Row {
                 rule: "not valid yet",
                 fault: |fake, authority| fake.tls = Some(authority.server(&NAMES, (2099, 2100))),
                 files: trust,
-                says: &["connecting to https://REGISTRY: ", "certificate not valid yet"],
+                says: &[
+                    "connecting to https://REGISTRY: ",
+                    "certificate not valid yet",
+                    "hint: is this machine's clock right?",
+                ],
             },
         ],
         &[],
@@ -213,7 +221,7 @@ fn plain_http_is_never_fallen_back_to() {
                 files: trust,
                 says: &[
                     "fetching layer LAYER from REGISTRY: ",
-                    "https only: http://REGISTRY/plain",
+                    "https only: http://REGISTRY/plain; hint: the registry redirects to plain HTTP, which only oci.allow_no_tls allows",
                 ],
             },
             Row {
@@ -277,4 +285,21 @@ fn a_connection_that_is_cut_under_tls_is_no_end_of_a_blob() {
         let rule = format!("{framing:?}, by {by:?}");
         assert_failed(&rule, outcome, wanted, ("", &layer), (&target, &image));
     }
+}
+
+#[test]
+fn a_blob_store_over_https_is_trusted_also_where_the_registry_is_reached_without_tls() {
+    let authority = Authority::new("right");
+    let image = image(2 * MIB);
+    let layer = Layer::new(gzip(&image));
+    let mut store = Fake::with(&layer);
+    store.tls = Some(authority.server(&NAMES, VALID));
+    let mut fake = Fake::with(&layer);
+    fake.redirect_blob(&format!("https://{}{}", store.other_address(), store.blob_path()));
+    let target = Target::new(DISK);
+    let word = By::Tag.word(&fake.address(), &layer);
+    let (_registry, _store) = (fake.serve(), store.serve());
+    let certificates = trust(target.folder.path(), &authority);
+    install(&[&word, "oci.allow_no_tls"], &target, certificates).unwrap();
+    target.assert_installed("store", &image);
 }

@@ -11,7 +11,7 @@ fn what_is_missing_and_nobody_answers_ends_with_2() {
     let tag = scene.word(By::Tag);
     run(&[&tag, "oci.allow_no_tls"], "").assert("no disk", 2, &[
         "No target disk is named (dd.of). The disks of this machine:\n",
-        "ocidd: the console gave no answer to 'Disk, by number or path'; hint: give oci.tag and dd.of as words; nothing was written\n",
+        "ocidd: the console gave no answer to 'Disk, by number or path'; hint: name image and disk as words, and leave wait out; nothing was written\n",
     ]);
     run(&[&scene.disk], "").assert(
         "no image",
