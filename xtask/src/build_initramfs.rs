@@ -131,6 +131,9 @@ fn plant(
         config.folders.iter().map(|folder| (folder.path.clone(), Entry::folder(folder.mode))),
     );
     entries.extend(config.links.iter().map(|link| (link.path.clone(), Entry::link(&link.target))));
+    entries.extend(config.devices.iter().map(|device| {
+        (device.path.clone(), Entry::device(device.mode, device.major, device.minor))
+    }));
     entries.extend(
         parts
             .files

@@ -38,13 +38,19 @@ fn builder(path: &str, entry: &Entry) -> Builder {
         Kind::Folder => (ModeFileType::Directory, 2),
         Kind::File(_) => (ModeFileType::Regular, 1),
         Kind::Link(_) => (ModeFileType::Symlink, 1),
+        Kind::Device { .. } => (ModeFileType::Char, 1),
     };
-    Builder::new(path).mode(entry.mode).set_mode_file_type(kind).nlink(links).uid(0).gid(0)
+    let (major, minor) = match entry.kind {
+        Kind::Device { major, minor } => (major, minor),
+        _ => (0, 0),
+    };
+    let builder = Builder::new(path).rdev_major(major).rdev_minor(minor);
+    builder.mode(entry.mode).set_mode_file_type(kind).nlink(links).uid(0).gid(0)
 }
 
 fn content(entry: &Entry) -> &[u8] {
     match &entry.kind {
-        Kind::Folder => &[],
+        Kind::Folder | Kind::Device { .. } => &[],
         Kind::File(bytes) => bytes,
         Kind::Link(target) => target.as_bytes(),
     }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 /// The workspace's folder, absolute.
 pub fn root() -> PathBuf {
     // cargo sets the variable for what it runs; the other value is for a debugger, which starts the binary itself.
-    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     xtask.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 

@@ -39,7 +39,8 @@ pub fn ask(question: impl std::fmt::Display) -> bool {
     eprint!("xtask: {question} [y/N] ");
     std::io::stderr().flush().ok();
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    std::io::stdin().read_line(&mut answer).is_ok()
+        && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 /// Why a subcommand ended early: the chain of what was being done, and the fact at its end.

@@ -94,10 +94,15 @@ impl Elsewhere {
             std::fs::create_dir(folder).with_context(|| format!("making {}", folder.display()))?;
         }
         copy_project(&elsewhere.project)?;
-        // The packages are the same, and cargo reaches them by another path.
-        let registry = home_of("CARGO_HOME", ".cargo")?.join("registry");
-        std::os::unix::fs::symlink(&registry, elsewhere.cargo_home.join("registry"))
-            .with_context(|| format!("linking {}", registry.display()))?;
+        // The packages are the same, and cargo reaches them by another path. Where a mirror serves them, the settings say so.
+        let cargo_home = home_of("CARGO_HOME", ".cargo")?;
+        for name in ["registry", "config.toml", "credentials.toml"] {
+            let original = cargo_home.join(name);
+            if original.exists() {
+                std::os::unix::fs::symlink(&original, elsewhere.cargo_home.join(name))
+                    .with_context(|| format!("linking {}", original.display()))?;
+            }
+        }
         Ok(elsewhere)
     }
 

@@ -24,6 +24,11 @@ pub enum Kind {
     File(Vec<u8>),
     /// A symbolic link and its target.
     Link(String),
+    /// A character device.
+    Device {
+        major: u32,
+        minor: u32,
+    },
 }
 
 impl Entry {
@@ -33,6 +38,10 @@ impl Entry {
 
     pub fn file(mode: u32, bytes: Vec<u8>) -> Self {
         Self { kind: Kind::File(bytes), mode }
+    }
+
+    pub fn device(mode: u32, major: u32, minor: u32) -> Self {
+        Self { kind: Kind::Device { major, minor }, mode }
     }
 
     /// The kernel ignores the mode of a link; 0777 is what `lstat` tells of every link.

@@ -23,6 +23,7 @@ pub struct ImageConfig {
     pub upstream: BTreeMap<String, Pin>,
     pub folders: Vec<Folder>,
     pub links: Vec<Link>,
+    pub devices: Vec<Device>,
     pub binaries: Vec<Binary>,
     pub locals: Vec<Local>,
     pub parts: Vec<Part>,
@@ -39,6 +40,15 @@ pub struct Folder {
 pub struct Link {
     pub path: String,
     pub target: String,
+}
+
+/// A character device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Device {
+    pub path: String,
+    pub mode: u32,
+    pub major: u32,
+    pub minor: u32,
 }
 
 /// A program of this workspace, which has the name of its package.

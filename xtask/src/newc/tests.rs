@@ -15,6 +15,7 @@ fn sample() -> Tree {
     let mut entries = vec![
         ("init".to_owned(), Entry::file(0o755, b"#!/bin/sh\n".to_vec())),
         ("bin/sh".to_owned(), Entry::link("busybox")),
+        ("dev/null".to_owned(), Entry::device(0o666, 1, 3)),
         ("tmp".to_owned(), Entry::folder(0o1777)),
         ("etc/empty".to_owned(), Entry::file(0o600, vec![])),
     ];

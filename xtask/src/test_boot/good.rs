@@ -113,16 +113,27 @@ fn ocidd_can_be_run_again_from_the_shell(lab: &Lab, case: &Case) -> Result<()> {
 }
 
 fn installs_what_skopeo_pushed_as_readme_says(lab: &Lab, case: &Case) -> Result<()> {
-    let readme = fs::read_to_string(project::root().join("README.md")).context("reading README.md")?;
-    let script = readme.split("```sh\n# skopeo\n").nth(1).and_then(|rest| rest.split("```").next()).context("README.md has no block for skopeo")?;
+    let readme =
+        fs::read_to_string(project::root().join("README.md")).context("reading README.md")?;
+    let script = readme
+        .split("```sh\n# skopeo\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .context("README.md has no block for skopeo")?;
     // A registry on loopback has no certificate, and a test machine no policy of its own.
-    let script = script.replace("skopeo copy", "skopeo --insecure-policy copy --dest-tls-verify=false");
+    let script =
+        script.replace("skopeo copy", "skopeo --insecure-policy copy --dest-tls-verify=false");
     let script = script.replace("REGISTRY/os:1", &format!("{}/by-skopeo:1", lab.plain.local()));
     let folder = tempfile::tempdir().context("making a folder for skopeo")?;
     fs::write(folder.path().join("disk.raw"), &lab.image).context("writing a disk image")?;
     let shell = Shell::new()?;
     shell.change_dir(folder.path());
-    cmd!(shell, "sh -euc {script}").quiet().ignore_stdout().read_stderr().context("pushing with skopeo")?;
-    let words = format!("oci.tag={}/by-skopeo:1 oci.allow_no_tls dd.of=/dev/vda", lab.plain.guest());
+    cmd!(shell, "sh -euc {script}")
+        .quiet()
+        .ignore_stdout()
+        .read_stderr()
+        .context("pushing with skopeo")?;
+    let words =
+        format!("oci.tag={}/by-skopeo:1 oci.allow_no_tls dd.of=/dev/vda", lab.plain.guest());
     lab.boot(case, &words)?.expect_installed(lab)
 }

@@ -116,10 +116,7 @@ impl Lab {
 
     /// Boots from the disk that an install has left.
     pub(super) fn boot_disk(&self, case: &Case, disk: &Path) -> Result<Guest> {
-        Guest::start(
-            &Machine { arch: self.arch, boot: Boot::Disk, disk: Some(disk) },
-            &case.log(),
-        )
+        Guest::start(&Machine { arch: self.arch, boot: Boot::Disk, disk: Some(disk) }, &case.log())
     }
 
     fn boot_with(

@@ -1,6 +1,7 @@
 //! Checks each table of `initramfs.toml`. Raw tables in; values out, and every fault with its key. It goes on after a fault, so that all are found.
 
 use super::Binary;
+use super::Device;
 use super::Folder;
 use super::ImageConfig;
 use super::Link;
@@ -65,6 +66,13 @@ impl<'a> Check<'a> {
                 target: self.faults.required(format_args!("{key}.target"), raw.target),
             };
             self.config.links.push(link);
+        }
+        for (index, raw) in raw.device.into_iter().enumerate() {
+            let key = format!("device[{index}]");
+            self.faults.unknown_keys(&format!("{key}."), &raw.unknown, &["path", "mode", "number"]);
+            let (path, mode) = (self.path(&key, raw.path), self.mode(&key, raw.mode));
+            let (major, minor) = self.number(&key, raw.number);
+            self.config.devices.push(Device { path, mode, major, minor });
         }
         for (index, raw) in raw.binary.into_iter().enumerate() {
             let key = format!("binary[{index}]");
@@ -228,6 +236,19 @@ impl<'a> Check<'a> {
         let key = format!("{key}.mode");
         let text = self.faults.required(&key, raw);
         if text.is_empty() { 0 } else { self.faults.keep_or_default(key, checks::mode(&text)) }
+    }
+
+    /// A device's number, `1:3`.
+    fn number(&mut self, key: &str, raw: Option<String>) -> (u32, u32) {
+        let key = format!("{key}.number");
+        let text = self.faults.required(&key, raw);
+        if text.is_empty() {
+            return (0, 0);
+        }
+        let parts =
+            text.split_once(':').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        let fault = || format!("'{text}' is no device number; wanted: MAJOR:MINOR, as in 1:3");
+        self.faults.keep_or_default(key, parts.ok_or_else(fault))
     }
 
     fn package(&mut self, key: &str, raw: Option<String>) -> String {

@@ -13,6 +13,8 @@ pub struct Raw {
     #[serde(default)]
     pub symlink: Vec<RawLink>,
     #[serde(default)]
+    pub device: Vec<RawDevice>,
+    #[serde(default)]
     pub binary: Vec<RawBinary>,
     #[serde(default)]
     pub file: Vec<RawFile>,
@@ -21,7 +23,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    pub const KEYS: &[&str] = &["upstream", "dir", "symlink", "binary", "file"];
+    pub const KEYS: &[&str] = &["upstream", "dir", "symlink", "device", "binary", "file"];
 }
 
 #[derive(Deserialize)]
@@ -46,6 +48,15 @@ pub struct RawFolder {
 pub struct RawLink {
     pub path: Option<String>,
     pub target: Option<String>,
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+pub struct RawDevice {
+    pub path: Option<String>,
+    pub mode: Option<String>,
+    pub number: Option<String>,
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
 }

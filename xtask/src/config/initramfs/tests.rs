@@ -20,6 +20,11 @@ mode = "0555"
 path = "/bin/sh"
 target = "busybox"
 
+[[device]]
+path = "/dev/null"
+mode = "0666"
+number = "1:3"
+
 [[binary]]
 path = "/init"
 mode = "0755"
@@ -74,6 +79,8 @@ fn fills_in_what_depends_on_the_architecture() {
         config.locals,
         [Local { path: "etc/words".to_owned(), mode: 0o644, file: "site/words".into() }]
     );
+    let null = Device { path: "dev/null".to_owned(), mode: 0o666, major: 1, minor: 3 };
+    assert_eq!(config.devices, [null]);
     assert_eq!(config.folders, [Folder { path: "proc".to_owned(), mode: 0o555 }]);
 }
 
@@ -95,6 +102,8 @@ fn tells_every_fault_with_its_key() {
         ("\"/proc\"", "\"/init\"", &["binary[0].path '/init' is already given by dir[0].path"]),
         ("\"0555\"", "\"0999\"", &["dir[0].mode '0999' is no mode"]),
         ("mode = \"0555\"", "", &["dir[0].mode is missing"]),
+        ("\"1:3\"", "\"13\"", &["device[0].number '13' is no device number; wanted: MAJOR"]),
+        ("number = \"1:3\"", "", &["device[0].number is missing"]),
         (
             "target = \"busybox\"",
             "taget = \"busybox\"",
