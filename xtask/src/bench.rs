@@ -40,7 +40,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    setup::require(&[Need::Binaries, Need::Boot, Need::Test])?;
+    setup::require(&[Need::Binaries, Need::Boot, Need::Bench])?;
     let arch = Arch::host().context("this machine's architecture is not supported")?;
     let folder = tempfile::tempdir().context("making a folder for targets")?;
     let ocidd = folder.path().join("ocidd");

@@ -60,9 +60,12 @@ impl Registry {
         let config = storage.path().join("config.yml");
         fs::write(&config, configuration(&storage.path().join("data"), serve))
             .context("writing the registry's configuration")?;
+        // Debian's name for the program, and its makers'.
+        let program = ["docker-registry", "registry"].into_iter().find_map(cmd::find);
+        let program = program.context("finding a registry server; hint: cargo xtask setup")?;
         let shell = Shell::new()?;
         let mut server = Background::start(
-            cmd::clean_env(xshell::cmd!(shell, "docker-registry serve {config}")),
+            cmd::clean_env(xshell::cmd!(shell, "{program} serve {config}")),
             |command| {
                 command.stdout(Stdio::null()).stderr(Stdio::piped());
             },

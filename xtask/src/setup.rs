@@ -44,6 +44,8 @@ pub enum Need {
     Boot,
     /// Other people's tools that the tests hold our outputs against.
     Test,
+    /// The pipe of standard tools that an install is measured against.
+    Bench,
 }
 
 impl Need {
@@ -54,6 +56,7 @@ impl Need {
             Self::Compiler(_) => "builds for that machine",
             Self::Boot => "demo, test-boot",
             Self::Test => "test",
+            Self::Bench => "bench",
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Wanted>> {
             Line::Option(name, value) => wanted.push(Wanted::new(name, Some(value), from)),
             Line::Comment => {}
             Line::Fault => {
-                faults.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"))
+                faults.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"));
             }
         }
     }

@@ -199,6 +199,19 @@ pub(super) const TOOLS: &[Tool] = &[
     program(&["skopeo"], "pushes images as users do", &[Need::Test], Packages::all("skopeo")),
     program(&["unshare"], "builds as another user, to compare", &[Need::Test], UTIL_LINUX),
     program(&["taskset"], "builds on one processor, to compare", &[Need::Test], UTIL_LINUX),
+    program(&["curl"], "fetches, for comparison", &[Need::Bench], Packages::all("curl")),
+    program(
+        &["busybox"],
+        "inflates and writes, for comparison",
+        &[Need::Bench],
+        Packages::all("busybox"),
+    ),
+    program(
+        &["losetup"],
+        "makes a disk out of a file",
+        &[Need::Bench],
+        Packages::of(["mount", "util-linux", "losetup", "util-linux"]),
+    ),
 ];
 
 /// Looks without starting a program.
