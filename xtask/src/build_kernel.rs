@@ -1,6 +1,7 @@
 //! `cargo xtask build-kernel`: from `kernel/kernel.toml` and `KERNEL_CONFIG` to a bootable kernel in `out/`.
 
 use crate::arch::Arch;
+use crate::build_initramfs::chosen_arch;
 use crate::config;
 use crate::config::Profile;
 use crate::env::Settings;
@@ -14,7 +15,6 @@ use crate::setup::Need;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
 use anyhow::Result;
-use anyhow::anyhow;
 use std::path::PathBuf;
 
 /// Build the Linux kernel
@@ -43,9 +43,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let arch = args.arch.or_else(Arch::host).ok_or_else(|| {
-        anyhow!("this machine's architecture is none of ocidd's  hint: pass --arch")
-    })?;
+    let arch = chosen_arch(args.arch)?;
     let config = config::read_kernel_config()?;
     let settings = Settings::read()?;
     setup::require(&[Need::Kernel, Need::Compiler(arch)])?;
@@ -59,6 +57,7 @@ pub fn run(args: &Args) -> Result<()> {
     })?;
     let place = output_path(arch, args.profile);
     output::publish(&built.image, &place)?;
+    output::write_sums()?;
     report::result(place.display());
     Ok(())
 }

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 /// Asked for before everything else, against what a kernel takes from its surroundings: the second would put the state of a git tree around
 /// the source into the version, the third depends on whether the compiler came with the headers for plugins.
-const ALWAYS: &str = "CONFIG_LOCALVERSION=\"\"\nCONFIG_LOCALVERSION_AUTO=n\nCONFIG_GCC_PLUGINS=n\n";
+pub(super) const ALWAYS: &str =
+    "CONFIG_LOCALVERSION=\"\"\nCONFIG_LOCALVERSION_AUTO=n\nCONFIG_GCC_PLUGINS=n\n";
 
 /// The bases with everything off. What a fragment leaves open stays off then, where `olddefconfig` would take each option's default.
 const EMPTY: [&str; 2] = ["allnoconfig", "tinyconfig"];

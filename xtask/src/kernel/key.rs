@@ -1,6 +1,7 @@
 //! The key of a kernel in the cache: the digest of everything that decides its bytes, and nothing else. Pure.
 
 use crate::kernel::Plan;
+use crate::kernel::configure;
 use crate::kernel::make;
 use crate::output;
 use std::fmt::Write as _;
@@ -37,6 +38,8 @@ impl Key {
         line("binutils", &plan.binutils);
         line("timestamp", &plan.timestamp);
         line("flags", make::FLAGS);
+        line("always", configure::ALWAYS);
+        line("absent", &make::ABSENT.join(" "));
         Self { digest: output::digest_of(inputs.as_bytes()), inputs }
     }
 }

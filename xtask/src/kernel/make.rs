@@ -21,7 +21,7 @@ use xshell::Shell;
 pub(super) const FLAGS: &str = "-ffile-prefix-map={build}=. -ffile-prefix-map={source}=. -ffile-prefix-map={build}/= -ffile-prefix-map={source}/=";
 
 /// Tools the configuration would note the versions of where the host happens to have them, and that no image needs.
-const ABSENT: [&str; 3] = ["RUSTC=none", "BINDGEN=none", "PAHOLE=none"];
+pub(super) const ABSENT: [&str; 3] = ["RUSTC=none", "BINDGEN=none", "PAHOLE=none"];
 
 /// Lines of the log's end that an error shows.
 const TAIL: usize = 15;

@@ -3,6 +3,7 @@
 use crate::arch::Arch;
 use crate::authority::ServerFiles;
 use crate::build::Built;
+use crate::gzip;
 use crate::newc;
 use crate::project;
 use crate::qemu::Boot;
@@ -178,7 +179,8 @@ fn push_broken(registry: &Registry, compressed: &[u8], good: &Blob) -> Result<()
     fs::write(&file, bytes).with_context(|| format!("damaging {}", file.display()))
 }
 
-/// An initramfs may be several archives, each compressed or not (kernel: Documentation/driver-api/early-userspace/buffer-format.rst).
+/// An initramfs may be several archives (kernel: Documentation/driver-api/early-userspace/buffer-format.rst). One that is not compressed would
+/// have to begin at a multiple of four.
 fn append_authority(initramfs: &Path, files: &ServerFiles) -> Result<Vec<u8>> {
     let tree = Tree::new([(
         "etc/ocidd/ca.d/test.pem".to_owned(),
@@ -186,6 +188,6 @@ fn append_authority(initramfs: &Path, files: &ServerFiles) -> Result<Vec<u8>> {
     )])?;
     let mut bytes =
         fs::read(initramfs).with_context(|| format!("reading {}", initramfs.display()))?;
-    bytes.extend(newc::write(&tree, 0)?);
+    bytes.extend(gzip::compress(&newc::write(&tree, 0)?)?);
     Ok(bytes)
 }
