@@ -39,6 +39,13 @@ use std::path::PathBuf;
   (cd out && sha256sum --check SHA256SUMS)
       Check what lies there")]
 pub struct Args {
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// Which boot files, and from which sources; the same flags for all that build or boot them.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Wanted {
     /// The machine to build for [default: this one's]
     #[arg(long)]
     pub arch: Option<Arch>,
@@ -57,37 +64,37 @@ pub struct Built {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let built = build(args)?;
+    let built = build(&args.wanted)?;
     report::result(built.kernel.display());
     report::result(built.initramfs.display());
     Ok(())
 }
 
-/// Builds everything that `args` ask for, or brings it up to date.
-pub fn build(args: &Args) -> Result<Built> {
-    let arch = chosen_arch(args.arch)?;
+/// Builds everything that is wanted, or brings it up to date.
+pub fn build(wanted: &Wanted) -> Result<Built> {
+    let arch = chosen_arch(wanted.arch)?;
     let (image_config, kernel_config, settings) = read_inputs(arch)?;
     setup::require(&[Need::Binaries, Need::Kernel, Need::Compiler(arch)])?;
-    let sources = Sources::open(&args.sources)?;
+    let sources = Sources::open(&wanted.sources)?;
     // The initramfs takes a minute and the kernel may take half an hour: what is wrong with the former shows first.
     let image = build_initramfs::build(arch, &image_config, &settings, &sources)?;
     let request = KernelRequest {
         arch,
-        profile: args.profile,
+        profile: wanted.profile,
         sources: &sources,
         settings: &settings,
         config: &kernel_config,
     };
     let kernel = kernel::build(&request)?;
     let built = Built {
-        kernel: build_kernel::output_path(arch, args.profile),
+        kernel: build_kernel::output_path(arch, wanted.profile),
         initramfs: image.path.clone(),
     };
     output::publish(&kernel.image, &built.kernel)?;
     let outputs = [built.kernel.clone(), built.initramfs.clone()];
     manifest::write(&Facts {
         arch,
-        profile: args.profile,
+        profile: wanted.profile,
         settings: &settings,
         kernel: &kernel,
         image: &image,

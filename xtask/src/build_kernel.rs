@@ -1,6 +1,7 @@
 //! `cargo xtask build-kernel`: from `kernel/kernel.toml` and `KERNEL_CONFIG` to a bootable kernel in `out/`.
 
 use crate::arch::Arch;
+use crate::build::Wanted;
 use crate::build_initramfs::chosen_arch;
 use crate::config;
 use crate::config::Profile;
@@ -12,7 +13,6 @@ use crate::project;
 use crate::report;
 use crate::setup;
 use crate::setup::Need;
-use crate::sources::SourceOptions;
 use crate::sources::Sources;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -32,30 +32,25 @@ use std::path::PathBuf;
   cargo xtask build-kernel --locked --source-dir /media/usb/sources
       From the pinned tarball in that folder, without any network")]
 pub struct Args {
-    /// The machine to build for [default: this one's]
-    #[arg(long)]
-    arch: Option<Arch>,
-    /// Which configuration of kernel/kernel.toml to build
-    #[arg(long, value_enum, default_value = "default")]
-    profile: Profile,
     #[command(flatten)]
-    sources: SourceOptions,
+    wanted: Wanted,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let arch = chosen_arch(args.arch)?;
+    let Wanted { arch, profile, sources } = &args.wanted;
+    let (arch, profile) = (chosen_arch(*arch)?, *profile);
     let config = config::read_kernel_config()?;
     let settings = Settings::read()?;
     setup::require(&[Need::Kernel, Need::Compiler(arch)])?;
-    let sources = Sources::open(&args.sources)?;
+    let sources = Sources::open(sources)?;
     let built = kernel::build(&KernelRequest {
         arch,
-        profile: args.profile,
+        profile,
         sources: &sources,
         settings: &settings,
         config: &config,
     })?;
-    let place = output_path(arch, args.profile);
+    let place = output_path(arch, profile);
     output::publish(&built.image, &place)?;
     output::write_sums()?;
     report::result(place.display());

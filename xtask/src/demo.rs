@@ -3,6 +3,7 @@
 
 use crate::arch::Arch;
 use crate::build;
+use crate::build::Wanted;
 use crate::config::Profile;
 use crate::project;
 use crate::qemu::Boot;
@@ -44,7 +45,7 @@ const IMAGE_BYTES: usize = 64 << 20;
 
 pub fn run(args: &Args) -> Result<()> {
     setup::require(&[Need::Boot])?;
-    let built = build::build(&build::Args {
+    let built = build::build(&Wanted {
         arch: Some(ARCH),
         profile: args.profile,
         sources: args.sources.clone(),

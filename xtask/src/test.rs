@@ -1,15 +1,13 @@
 //! `cargo xtask test`: everything that must be green before a change lands, from cheap to real. CI runs this and nothing else.
 
-use crate::arch::Arch;
+use crate::build::Wanted;
 use crate::build_initramfs::chosen_arch;
-use crate::config::Profile;
 use crate::lint;
 use crate::project;
 use crate::report;
 use crate::reproduce;
 use crate::setup;
 use crate::setup::Need;
-use crate::sources::SourceOptions;
 use crate::test_boot;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -24,14 +22,8 @@ use xshell::cmd;
     Parts of it by themselves: cargo xtask lint, cargo test, cargo xtask test-boot."
 )]
 pub struct Args {
-    /// Architecture of the boot files
-    #[arg(long, value_enum)]
-    arch: Option<Arch>,
-    /// Kernel to boot
-    #[arg(long, value_enum, default_value = "default")]
-    profile: Profile,
     #[command(flatten)]
-    sources: SourceOptions,
+    wanted: Wanted,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -45,8 +37,8 @@ pub fn run(args: &Args) -> Result<()> {
         .run()
         .context("running cargo test")?;
     report::step("building the initramfs twice, with everything varied");
-    reproduce::check(chosen_arch(args.arch)?, &args.sources)?;
+    reproduce::check(chosen_arch(args.wanted.arch)?, &args.wanted.sources)?;
     report::result("test reproduce::initramfs_is_the_same_bytes ... ok");
     report::step("boot tests");
-    test_boot::run(&test_boot::Args::all(args.arch, args.profile, &args.sources))
+    test_boot::run(&test_boot::Args::all(&args.wanted))
 }

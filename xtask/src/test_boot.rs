@@ -4,14 +4,12 @@ mod failures;
 mod good;
 mod lab;
 
-use crate::arch::Arch;
 use crate::build;
+use crate::build::Wanted;
 use crate::build_initramfs::chosen_arch;
-use crate::config::Profile;
 use crate::report;
 use crate::setup;
 use crate::setup::Need;
-use crate::sources::SourceOptions;
 use anyhow::Result;
 use anyhow::bail;
 use lab::Case;
@@ -29,20 +27,14 @@ use std::time::Instant;
 pub struct Args {
     /// Run only the cases whose name holds this
     filter: Option<String>,
-    /// Architecture of the machine
-    #[arg(long, value_enum)]
-    arch: Option<Arch>,
-    /// Kernel to boot
-    #[arg(long, value_enum, default_value = "default")]
-    profile: Profile,
     #[command(flatten)]
-    sources: SourceOptions,
+    wanted: Wanted,
 }
 
 impl Args {
     /// Every case.
-    pub fn all(arch: Option<Arch>, profile: Profile, sources: &SourceOptions) -> Self {
-        Self { filter: None, arch, profile, sources: sources.clone() }
+    pub fn all(wanted: &Wanted) -> Self {
+        Self { filter: None, wanted: wanted.clone() }
     }
 }
 
@@ -65,12 +57,8 @@ pub fn run(args: &Args) -> Result<()> {
 /// Builds what is to be booted, then runs every case whose name holds the filter, two at a time.
 fn run_cases(args: &Args) -> Result<Tally> {
     setup::require(&[Need::Boot, Need::Test])?;
-    let arch = chosen_arch(args.arch)?;
-    let built = build::build(&build::Args {
-        arch: Some(arch),
-        profile: args.profile,
-        sources: args.sources.clone(),
-    })?;
+    let arch = chosen_arch(args.wanted.arch)?;
+    let built = build::build(&args.wanted)?;
     let lab = Lab::open(arch, built)?;
     let filter = args.filter.as_deref().unwrap_or_default();
     let cases: Vec<Case> = good::CASES
