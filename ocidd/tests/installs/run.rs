@@ -2,6 +2,7 @@
 
 use crate::fake::Fake;
 use crate::fake::Request;
+use crate::fake::identity::Authority;
 use crate::images::Layer;
 use crate::target::Left;
 use crate::target::Target;
@@ -15,6 +16,7 @@ use ocidd::install::Summary;
 use ocidd::plan::Plan;
 use ocidd::registry::CertificateFiles;
 use ocidd::report::Report;
+use std::fs;
 use std::path::Path;
 
 /// How an install names its image.
@@ -41,6 +43,20 @@ impl By {
 /// Certificate authorities of a machine that trusts nobody.
 pub(crate) fn no_certificates(folder: &Path) -> CertificateFiles {
     CertificateFiles { bundle: folder.join("bundle.pem"), folder: folder.join("ca.d") }
+}
+
+/// The machine's certificate files below `folder`, with `authority` in the bundle.
+pub(crate) fn trust(folder: &Path, authority: &Authority) -> CertificateFiles {
+    let certificates = no_certificates(folder);
+    fs::write(&certificates.bundle, authority.pem()).unwrap();
+    certificates
+}
+
+/// The same, with `text` as a file that the site has added.
+pub(crate) fn add(certificates: CertificateFiles, text: &str) -> CertificateFiles {
+    fs::create_dir_all(&certificates.folder).unwrap();
+    fs::write(certificates.folder.join("site.pem"), text).unwrap();
+    certificates
 }
 
 /// Installs by these words to `target`.

@@ -14,9 +14,11 @@ use crate::images::image;
 use crate::run::BOTH;
 use crate::run::By;
 use crate::run::Wanted;
+use crate::run::add;
 use crate::run::assert_failed;
 use crate::run::install;
 use crate::run::no_certificates;
+use crate::run::trust;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
@@ -24,20 +26,6 @@ use ocidd::failure::Kind;
 use ocidd::registry::CertificateFiles;
 use std::fs;
 use std::path::Path;
-
-/// The machine's certificate files below `folder`, with `authority` in the bundle.
-fn trust(folder: &Path, authority: &Authority) -> CertificateFiles {
-    let certificates = no_certificates(folder);
-    fs::write(&certificates.bundle, authority.pem()).unwrap();
-    certificates
-}
-
-/// The same, with `text` as a file that the site has added.
-fn add(certificates: CertificateFiles, text: &str) -> CertificateFiles {
-    fs::create_dir_all(&certificates.folder).unwrap();
-    fs::write(certificates.folder.join("site.pem"), text).unwrap();
-    certificates
-}
 
 #[test]
 fn a_registry_is_trusted_by_an_authority_of_the_bundle_or_of_the_site() {
