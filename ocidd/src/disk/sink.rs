@@ -26,7 +26,7 @@ const ZERO_STEP_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Error)]
 pub enum SinkError {
-    #[error("image needs more than {}, the disk has {}", Bytes(*.image), Bytes(*.disk))]
+    #[error("image has {} or more, the disk has {}", Bytes(*.image), Bytes(*.disk))]
     TooSmall { image: u64, disk: u64 },
     #[error("writing {} at byte {offset}", Bytes(*.length))]
     Write { offset: u64, length: u64, source: io::Error },
@@ -87,7 +87,7 @@ impl<'a, M: Medium> Sink<'a, M> {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         let after = self.position + length_of(bytes);
         if after > self.medium.size_bytes() {
-            return Err(SinkError::TooSmall { image: after - 1, disk: self.medium.size_bytes() });
+            return Err(SinkError::TooSmall { image: after, disk: self.medium.size_bytes() });
         }
         let (start, rest) = split(bytes, self.start.range.end.saturating_sub(self.position));
         self.start.bytes.extend_from_slice(start);

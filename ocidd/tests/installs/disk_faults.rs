@@ -86,8 +86,8 @@ fn an_image_larger_than_the_disk_is_refused_where_the_disk_ends() {
         for by in BOTH {
             let target = Target::new(disk);
             let (outcome, _) = install_from(Fake::with(&layer), *by, &target);
-            let says = format!(", the disk has {disk} bytes (");
-            let says = ["image needs more than ", &says];
+            let says = format!(" or more, the disk has {disk} bytes (");
+            let says = ["image has ", &says];
             let wanted = Wanted { kind: Kind::Disk, says: &says, left };
             assert_failed(rule, outcome, wanted, ("", &layer), (&target, &image));
         }

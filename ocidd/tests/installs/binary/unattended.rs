@@ -136,8 +136,8 @@ fn a_disk_that_does_not_fit_ends_with_5() {
     let small = Target::new(3 * MIB);
     let word = format!("dd.of={}", small.path.display());
     let says = [
-        "image needs more than ",
-        "the disk has 3145728 bytes (3 MiB)",
+        "image has ",
+        " or more, the disk has 3145728 bytes (3 MiB)",
         "were cleared, it will not boot\n",
     ];
     scene.run(&[&word], "").assert("small", 5, &says);
