@@ -23,6 +23,9 @@ use xshell::Shell;
 /// How long a guest may take for one thing. Emulation takes seconds; a busy host may take much longer.
 const PATIENCE: Duration = Duration::from_mins(4);
 
+/// After this a guest says nothing more that anyone waits for.
+const PANIC: &str = "Kernel panic";
+
 /// What a guest boots.
 #[derive(Clone, Copy, Debug)]
 pub enum Boot<'a> {
@@ -133,22 +136,26 @@ impl Guest {
 
     /// Waits until the console says `text` after what was expected before; returns the whole line up to there.
     pub fn expect(&mut self, text: &str) -> Result<String> {
+        self.expect_unless(text, PANIC)
+    }
+
+    /// The same, but gives up as soon as the console says `alarm` without it.
+    pub fn expect_unless(&mut self, text: &str, alarm: &str) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
+        let console = self.log_path.display().to_string();
         loop {
-            if let Some(at) = self.said.get(self.seen..).and_then(|new| new.find(text)) {
-                let line_start = self
-                    .said
-                    .get(..self.seen + at)
-                    .and_then(|before| before.rfind('\n'))
-                    .map_or(0, |newline| newline + 1);
+            let new = self.said.get(self.seen..).unwrap_or_default();
+            if let Some(at) = new.find(text) {
+                let before = self.said.get(..self.seen + at).unwrap_or_default();
+                let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
                 self.seen += at + text.len();
                 return Ok(self.said.get(line_start..self.seen).unwrap_or_default().to_owned());
             }
+            if new.contains(alarm) {
+                bail!("the guest said '{alarm}' and not '{text}'; its console is in {console}");
+            }
             if !self.listen(deadline).with_context(|| format!("waiting for '{text}'"))? {
-                bail!(
-                    "the guest ended before it said '{text}'; its console is in {}",
-                    self.log_path.display()
-                );
+                bail!("the guest ended before it said '{text}'; its console is in {console}");
             }
         }
     }

@@ -139,7 +139,8 @@ impl Lab {
 impl Trial {
     /// Waits for a good install: the summary, the reboot, and the image on the disk.
     pub(super) fn expect_installed(mut self, lab: &Lab) -> Result<()> {
-        self.guest.expect(&format!("ocidd: installed {} bytes", lab.image.len()))?;
+        let summary = format!("ocidd: installed {} bytes", lab.image.len());
+        self.guest.expect_unless(&summary, SHELL)?;
         self.guest.expect(SUCCESS)?;
         self.guest.wait_end()?;
         sample::verify_disk(&self.disk, Expected::Installed(&lab.image))
