@@ -4,6 +4,7 @@ use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::buffer::length_of;
 use crate::disk::buffer::prefix;
+use crate::disk::probe::is_read_only;
 use crate::disk::probe::read_parent;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -70,7 +71,7 @@ impl Device {
             bail!("'{shown}' is neither a disk nor a regular file");
         }
         if kind.is_block_device() {
-            refuse_partition(path, sys)?;
+            refuse_by_sysfs(path, sys)?;
         }
         let (mut file, access) = open_exclusively(path, kind.is_block_device()).map_err(|error| {
             if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) {
@@ -154,16 +155,19 @@ impl Medium for Device {
     }
 }
 
-fn refuse_partition(path: &Path, sys: &Path) -> Result<()> {
-    let real =
-        path.canonicalize().with_context(|| format!("opening target disk '{}'", path.display()))?;
+/// Refuses what sysfs knows to be no target, before it is opened.
+fn refuse_by_sysfs(path: &Path, sys: &Path) -> Result<()> {
+    let shown = path.display();
+    let real = path.canonicalize().with_context(|| format!("opening target disk '{shown}'"))?;
     let name = real.strip_prefix("/dev").unwrap_or(&real).to_string_lossy().replace('/', "!");
     if let Some(parent) = read_parent(sys, &name) {
         let disk = format!("/dev/{}", parent.replace('!', "/"));
         bail!(
-            "'{}' is a partition of '{disk}'; a whole disk is needed; hint: set dd.of={disk}",
-            path.display()
+            "'{shown}' is a partition of '{disk}'; a whole disk is needed; hint: set dd.of={disk}"
         );
+    }
+    if is_read_only(sys, &name) {
+        bail!("'{shown}' is read-only; hint: look for a write-protect switch, or a virtual medium");
     }
     Ok(())
 }

@@ -44,6 +44,11 @@ pub fn read_parent(sys: &Path, name: &str) -> Option<String> {
     real.parent()?.file_name()?.to_str().map(str::to_owned)
 }
 
+/// Whether the kernel takes no writes for the block device called `name`. Opening it for writing may succeed all the same.
+pub fn is_read_only(sys: &Path, name: &str) -> bool {
+    read_line(&sys.join("class/block").join(name).join("ro")).is_some_and(|text| text != "0")
+}
+
 fn read_disk(folder: &Path, name: &str) -> Option<FoundDisk> {
     let size_bytes = read_size(folder)?;
     if size_bytes == 0 {
@@ -125,6 +130,15 @@ mod tests {
         let partitions: Vec<(&str, u64)> =
             disks[2].partitions.iter().map(|p| (p.name.as_str(), p.size_bytes)).collect();
         assert_eq!(partitions, [("vda1", 1 << 20), ("vda2", 2 << 20)]);
+    }
+
+    #[test]
+    fn knows_a_disk_that_takes_no_writes() {
+        let root = fake_sysfs();
+        write(root.path(), "class/block/sda/ro", "1\n");
+        write(root.path(), "class/block/sdb/ro", "0\n");
+        let read_only = ["sda", "sdb", "nosuch"].map(|name| is_read_only(root.path(), name));
+        assert_eq!(read_only, [true, false, false]);
     }
 
     #[test]
