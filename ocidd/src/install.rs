@@ -19,8 +19,6 @@ use crate::registry::Registry;
 use crate::report::Rate;
 use crate::report::Report;
 use crate::size::Bytes;
-use crate::source::SourceError;
-use anyhow::Context as _;
 use anyhow::anyhow;
 use std::fmt;
 use std::path::PathBuf;
@@ -96,17 +94,15 @@ pub fn install(
         Err(error) => {
             let kind = kind_of(&error);
             let state = disk_state(sink.abandon(), &disk);
-            let error = Err(error).with_context(|| format!("installing to {disk}"));
-            error.map_err(|error| Failure { kind, error, disk: state })
+            let error = anyhow::Error::new(error).context(format!("installing to {disk}"));
+            Err(Failure { kind, error, disk: state })
         }
     }
 }
 
 fn kind_of(error: &TransferError) -> Kind {
     match error {
-        TransferError::Source(
-            SourceError::Fetch { .. } | SourceError::Short { .. } | SourceError::Long { .. },
-        ) => Kind::Fetch,
+        TransferError::Source(_) => Kind::Fetch,
         TransferError::Digest { .. } | TransferError::Gzip { .. } | TransferError::Empty => {
             Kind::Image
         }

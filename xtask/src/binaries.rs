@@ -12,7 +12,6 @@ use anyhow::Result;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::Path;
 use std::path::PathBuf;
 use xshell::Cmd;
@@ -79,8 +78,8 @@ pub fn build(
 /// The cargo that runs xtask, in the project, without the caller's environment.
 fn cargo(shell: &Shell) -> Cmd<'_> {
     shell.change_dir(project::root());
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut cargo = cmd::clean_env(shell.cmd(program)).quiet().env("LC_ALL", "C").env("TZ", "UTC");
+    let mut cargo =
+        cmd::clean_env(shell.cmd(cmd::cargo())).quiet().env("LC_ALL", "C").env("TZ", "UTC");
     for (name, value) in std::env::vars_os() {
         let is_passed = name.to_str().is_some_and(|name| {
             PASSED.contains(&name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))

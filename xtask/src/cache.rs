@@ -2,11 +2,11 @@
 //! Goes in: finished files and folders. Comes out: the same bytes, checked against their digests, or nothing. It never fetches and never builds.
 
 use crate::output;
+use crate::output::SUMS;
 use crate::report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::fs::TryLockError;
 use std::path::Path;
@@ -14,9 +14,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use tempfile::TempDir;
-
-/// In a stored folder, the digests of its files, as `sha256sum` writes them.
-const SUMS: &str = "SHA256SUMS";
 
 /// A temporary file or folder this old belongs to no run any more.
 const ABANDONED: Duration = Duration::from_hours(48);
@@ -181,27 +178,22 @@ fn sweep(folder: &Path) {
     }
 }
 
-/// Gives a finished temporary file its name. Readable by everyone, whatever the umask: caches are shared.
 fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
     let storing = || format!("storing {}", path.display());
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).with_context(storing)?;
     }
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).with_context(storing)?;
-    file.as_file().sync_all().with_context(storing)?;
-    let _renamed = file.persist(path).with_context(storing)?;
-    Ok(())
+    output::persist(file, path).with_context(storing)
 }
 
 fn write_sums(folder: &Path) -> Result<()> {
-    let mut sums = String::new();
+    let mut names = Vec::new();
     for entry in walkdir::WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name() {
         let entry = entry.with_context(|| format!("listing {}", folder.display()))?;
-        let sum = output::digest(entry.path())?;
-        writeln!(sums, "{sum}  {}", entry.file_name().display()).context("listing digests")?;
+        names.push(entry.file_name().display().to_string());
     }
     let path = folder.join(SUMS);
+    let sums = output::sums(folder, &names)?;
     std::fs::write(&path, sums).with_context(|| format!("writing {}", path.display()))
 }
 

@@ -2,12 +2,14 @@
 
 use anyhow::Context as _;
 use anyhow::Result;
+use std::ffi::OsString;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use xshell::Cmd;
+use xshell::Shell;
 
 /// Where `PATH` has `program`.
 pub fn find(program: &str) -> Option<PathBuf> {
@@ -24,6 +26,19 @@ fn is_executable(file: &Path) -> bool {
 pub fn clean_env(cmd: Cmd<'_>) -> Cmd<'_> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     cmd.env_clear().env("PATH", path)
+}
+
+/// The first line that a program tells of its version, in English.
+pub fn version(program: &str) -> Result<String> {
+    let shell = Shell::new()?;
+    let ask = shell.cmd(program).arg("--version");
+    let text = clean_env(ask).env("LC_ALL", "C").quiet().read()?;
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// The cargo that runs xtask, else the one of `PATH`.
+pub fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
 /// A program that runs beside us. Dropping it kills it and waits for its end.

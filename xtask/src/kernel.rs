@@ -23,7 +23,6 @@ use anyhow::Result;
 use anyhow::anyhow;
 use std::path::Path;
 use std::path::PathBuf;
-use xshell::Shell;
 
 /// The stored files of a kernel.
 const IMAGE: &str = "image";
@@ -126,8 +125,8 @@ fn plan<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {
         words: &request.settings.kernel_config,
         word_options,
         cross,
-        compiler: version(&format!("{cross}gcc"))?,
-        binutils: version(&format!("{cross}ld"))?,
+        compiler: cmd::version(&format!("{cross}gcc"))?,
+        binutils: cmd::version(&format!("{cross}ld"))?,
         // The way `date` writes it, which is what people know from `uname -v`; in UTC and English whatever the builder's taste.
         timestamp: request
             .settings
@@ -146,14 +145,6 @@ fn source(request: &KernelRequest<'_>) -> Result<Source> {
     let arch = Arch::host().unwrap_or(request.arch);
     let mut packages = request.sources.debian(&[&request.config.debian_package], arch)?;
     packages.pop().ok_or_else(|| anyhow!("apt gave no package '{}'", request.config.debian_package))
-}
-
-/// The first line a tool tells of itself.
-fn version(program: &str) -> Result<String> {
-    let shell = Shell::new()?;
-    let text =
-        cmd::clean_env(shell.cmd(program).arg("--version")).env("LC_ALL", "C").quiet().read()?;
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// Where the log of a build lies.

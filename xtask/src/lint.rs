@@ -1,5 +1,6 @@
 //! `cargo xtask lint`: formatting, clippy, and the rules no other tool knows. Tells all findings at once.
 
+use crate::cmd;
 use crate::project;
 use crate::report;
 use anyhow::Context as _;
@@ -38,7 +39,7 @@ pub struct Args {}
 pub fn run(_args: &Args) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(project::root());
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = cmd::cargo();
     let mut failed = Vec::new();
     report::step("checking formatting");
     if cmd!(shell, "{cargo} fmt --all --check").quiet().run().is_err() {

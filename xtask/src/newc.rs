@@ -34,18 +34,14 @@ pub fn write(tree: &Tree, mtime: u32) -> Result<Vec<u8>> {
 }
 
 fn builder(path: &str, entry: &Entry) -> Builder {
-    let (kind, links) = match entry.kind {
-        Kind::Folder => (ModeFileType::Directory, 2),
-        Kind::File(_) => (ModeFileType::Regular, 1),
-        Kind::Link(_) => (ModeFileType::Symlink, 1),
-        Kind::Device { .. } => (ModeFileType::Char, 1),
+    let (kind, links, (major, minor)) = match entry.kind {
+        Kind::Folder => (ModeFileType::Directory, 2, (0, 0)),
+        Kind::File(_) => (ModeFileType::Regular, 1, (0, 0)),
+        Kind::Link(_) => (ModeFileType::Symlink, 1, (0, 0)),
+        Kind::Device { major, minor } => (ModeFileType::Char, 1, (major, minor)),
     };
-    let (major, minor) = match entry.kind {
-        Kind::Device { major, minor } => (major, minor),
-        _ => (0, 0),
-    };
-    let builder = Builder::new(path).rdev_major(major).rdev_minor(minor);
-    builder.mode(entry.mode).set_mode_file_type(kind).nlink(links).uid(0).gid(0)
+    let builder = Builder::new(path).mode(entry.mode).set_mode_file_type(kind).nlink(links);
+    builder.uid(0).gid(0).rdev_major(major).rdev_minor(minor)
 }
 
 fn content(entry: &Entry) -> &[u8] {

@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tempfile::NamedTempFile;
 
-/// The list of digests beside the outputs, as `sha256sum --check` reads it.
+/// The list of digests beside files, as `sha256sum --check` reads it.
 pub const SUMS: &str = "SHA256SUMS";
 
 /// Writes `bytes` to `to`, readable by all whatever the umask.
@@ -37,12 +37,17 @@ fn from_reader(to: &Path, reader: &mut dyn Read) -> Result<()> {
         let mut file = NamedTempFile::with_prefix_in(".new-", folder)?;
         std::io::copy(reader, &mut file)?;
         file.flush()?;
-        file.as_file().set_permissions(Permissions::from_mode(0o644))?;
-        file.as_file().sync_all()?;
-        file.persist(to)?;
-        Ok(())
+        persist(file, to)
     };
     copy().with_context(|| format!("writing {}", to.display()))
+}
+
+/// Gives a finished temporary file its name, on the same file system. Readable by all, whatever the umask.
+pub fn persist(file: NamedTempFile, to: &Path) -> Result<()> {
+    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    file.as_file().sync_all()?;
+    let _renamed = file.persist(to)?;
+    Ok(())
 }
 
 /// The SHA-256 of a file, in lower-case hexadecimal digits.
@@ -92,12 +97,17 @@ fn write_sums_of(folder: &Path) -> Result<()> {
         }
     }
     names.sort();
+    write(&folder.join(SUMS), sums(folder, &names)?.as_bytes())
+}
+
+/// The digests of these files of `folder`, as `sha256sum` writes them.
+pub fn sums(folder: &Path, names: &[String]) -> Result<String> {
     let mut sums = String::new();
     for name in names {
         // Writing to a String cannot fail.
-        writeln!(sums, "{}  {name}", digest(&folder.join(&name))?).ok();
+        writeln!(sums, "{}  {name}", digest(&folder.join(name))?).ok();
     }
-    write(&folder.join(SUMS), sums.as_bytes())
+    Ok(sums)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::build::Wanted;
 use crate::build_initramfs::chosen_arch;
+use crate::cmd;
 use crate::lint;
 use crate::project;
 use crate::report;
@@ -32,7 +33,8 @@ pub fn run(args: &Args) -> Result<()> {
     report::step("unit and integration tests");
     let shell = Shell::new()?;
     shell.change_dir(project::root());
-    cmd!(shell, "cargo test --workspace --locked --quiet")
+    let cargo = cmd::cargo();
+    cmd!(shell, "{cargo} test --workspace --locked --quiet")
         .quiet()
         .run()
         .context("running cargo test")?;

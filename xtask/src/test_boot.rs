@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds what is to be booted, then runs every case whose name holds the filter, two at a time.
+/// Builds what is to be booted, then runs every case whose name holds the filter: as many at a time as there are cores, four at most.
 fn run_cases(args: &Args) -> Result<Tally> {
     setup::require(&[Need::Boot, Need::Test])?;
     let arch = chosen_arch(args.wanted.arch)?;

@@ -52,7 +52,7 @@ pub fn select(arch: Arch) -> Result<Toolchain> {
     Ok(Toolchain {
         rustc: version.lines().next().unwrap_or_default().to_owned(),
         commit: field("commit-hash:"),
-        cc_version: first_line(&cc)?,
+        cc_version: cmd::version(&cc)?,
         ar: format!("{prefix}ar"),
         lld: (target.ends_with("-musl") && lld.is_file()).then_some(lld),
         cc,
@@ -106,14 +106,6 @@ fn rustc(args: &[&str]) -> Result<String> {
     let program = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let shell = project_shell()?;
     shell.cmd(program).args(args).quiet().read().context("asking the Rust compiler about itself")
-}
-
-/// The first line a tool tells of itself, in English.
-fn first_line(program: &str) -> Result<String> {
-    let shell = Shell::new()?;
-    let text =
-        cmd::clean_env(shell.cmd(program).arg("--version")).env("LC_ALL", "C").quiet().read()?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// In the project, rustup obeys its `rust-toolchain.toml`.

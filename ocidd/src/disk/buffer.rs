@@ -44,14 +44,6 @@ impl AlignedBuffer {
         self.filled = (self.filled + length).min(self.capacity);
     }
 
-    /// Appends `bytes` as far as there is room.
-    pub fn fill_from(&mut self, bytes: &[u8]) {
-        for (to, from) in self.unfilled().iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        self.advance(bytes.len());
-    }
-
     pub fn clear(&mut self) {
         self.filled = 0;
     }
@@ -89,9 +81,11 @@ mod tests {
     fn starts_aligned_and_fills_up() {
         let mut buffer = AlignedBuffer::new(8192);
         assert_eq!(buffer.unfilled().as_ptr().addr() % usize::from(ALIGNMENT), 0);
-        buffer.fill_from(&[7; 8000]);
+        buffer.unfilled()[..8000].fill(7);
+        buffer.advance(8000);
         assert_eq!((buffer.filled().len(), buffer.unfilled().len()), (8000, 192));
-        buffer.fill_from(&[8; 500]);
+        buffer.unfilled().fill(8);
+        buffer.advance(500);
         assert_eq!((buffer.filled().len(), buffer.unfilled().len()), (8192, 0));
         assert_eq!(buffer.filled()[8191], 8);
         buffer.clear();

@@ -203,7 +203,8 @@ mod tests {
     fn writes_aligned_and_unaligned_bytes_alike() {
         let (file, mut device) = device_of(&[1; 10_001]);
         let mut buffer = AlignedBuffer::new(8192);
-        buffer.fill_from(&[2; 8192]);
+        buffer.unfilled().fill(2);
+        buffer.advance(8192);
         device.write_all_at(buffer.filled(), 0).unwrap();
         device.write_all_at(&[3; 100], 8192).unwrap();
         device.sync().unwrap();
