@@ -1,5 +1,10 @@
-//! Sets a clock that is certainly wrong: the system cannot run before it was built. Never turns a clock back.
+//! Sets a clock that is wrong: by a time server where there is one, and never to a time before the system was built.
 
+use crate::timeserver;
+use crate::timeserver::Answer;
+use crate::timeserver::Server;
+use crate::utc::Utc;
+use crate::words::Time;
 use anyhow::Context as _;
 use rustix::time::ClockId;
 use rustix::time::Timespec;
@@ -7,15 +12,18 @@ use rustix::time::clock_gettime;
 use rustix::time::clock_settime;
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
 
 /// Our own file; the kernel gives it the time noted in the initramfs.
 const PROGRAM: &str = "/proc/self/exe";
 
+/// How long the install waits for the time servers, with all their names and repetitions.
+const LIMIT: Duration = Duration::from_secs(3);
+
 /// Sets the clock to the time of our own file when it is earlier. With a clock at 1970 no certificate is valid yet.
 pub(crate) fn raise_to_floor() -> anyhow::Result<Option<Raise>> {
-    let floor = std::fs::metadata(PROGRAM)
-        .with_context(|| format!("reading the time of {PROGRAM}"))?
-        .mtime();
+    let floor = read_floor()?;
     let raise = find_raise(clock_gettime(ClockId::Realtime).tv_sec, floor);
     if let Some(Raise { to, .. }) = raise {
         clock_settime(ClockId::Realtime, Timespec { tv_sec: to, tv_nsec: 0 })
@@ -24,8 +32,62 @@ pub(crate) fn raise_to_floor() -> anyhow::Result<Option<Raise>> {
     Ok(raise)
 }
 
+/// Sets the clock by the first time server that answers, forward or back. None where nobody is to be asked.
+pub(crate) fn set_by_server(wish: &Time) -> anyhow::Result<Option<Step>> {
+    let servers = find_servers(wish, Path::new(timeserver::DHCP_SERVERS))?;
+    if servers.is_empty() {
+        return Ok(None);
+    }
+    let floor = Duration::from_secs(read_floor()?.max(0).cast_unsigned());
+    let answer = timeserver::ask(&servers, floor, LIMIT).with_context(|| {
+        let now = Utc(clock_gettime(ClockId::Realtime).tv_sec);
+        format!("no time server answered, the clock says {now}")
+    })?;
+    let (before, now) = (clock_gettime(ClockId::Realtime), answer.now());
+    let setting = || format!("setting the clock by {}", answer.server);
+    let time = Timespec::try_from(now).with_context(setting)?;
+    clock_settime(ClockId::Realtime, time).with_context(setting)?;
+    Ok(Some(Step::new(before, time, &answer)))
+}
+
+fn find_servers(wish: &Time, dhcp: &Path) -> anyhow::Result<Vec<Server>> {
+    match wish {
+        Time::Off => Ok(Vec::new()),
+        Time::Servers(servers) => Ok(servers.clone()),
+        Time::Dhcp => timeserver::read_dhcp_servers(dhcp),
+    }
+}
+
+fn read_floor() -> anyhow::Result<i64> {
+    let file =
+        std::fs::metadata(PROGRAM).with_context(|| format!("reading the time of {PROGRAM}"))?;
+    Ok(file.mtime())
+}
+
 fn find_raise(now: i64, floor: i64) -> Option<Raise> {
     (now < floor).then_some(Raise { from: now, to: floor })
+}
+
+/// How far a time server has moved the clock.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Step {
+    seconds: i64,
+    server: String,
+}
+
+impl Step {
+    fn new(before: Timespec, after: Timespec, answer: &Answer) -> Self {
+        let step = after - before;
+        let seconds = step.tv_sec + i64::from(step.tv_nsec >= 500_000_000);
+        Self { seconds, server: answer.server.clone() }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seconds, server } = self;
+        write!(f, "the clock was set by {seconds} s ({server})")
+    }
 }
 
 /// A change of the clock, in seconds since 1970.
@@ -39,39 +101,6 @@ impl fmt::Display for Raise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, to } = *self;
         write!(f, "the clock said {}, set it to {}, the time of this initramfs", Utc(from), Utc(to))
-    }
-}
-
-/// Seconds since 1970, printed as `2026-01-31T23:59:59Z`; earlier ones as 1970.
-struct Utc(i64);
-
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.max(0);
-        let (mut year, mut month, mut days) = (1970, 1, seconds / 86_400);
-        while days >= days_of_year(year) {
-            days -= days_of_year(year);
-            year += 1;
-        }
-        while days >= days_of_month(year, month) {
-            days -= days_of_month(year, month);
-            month += 1;
-        }
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
-    }
-}
-
-fn days_of_year(year: i64) -> i64 {
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    if is_leap { 366 } else { 365 }
-}
-
-fn days_of_month(year: i64, month: u8) -> i64 {
-    match month {
-        2 => days_of_year(year) - 337,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
     }
 }
 
@@ -93,20 +122,27 @@ mod tests {
     }
 
     #[test]
-    fn times_are_printed_as_dates() {
-        for (seconds, text) in [
-            (-1, "1970-01-01T00:00:00Z"),
-            (0, "1970-01-01T00:00:00Z"),
-            (86_399, "1970-01-01T23:59:59Z"),
-            (68_169_600, "1972-02-29T00:00:00Z"),
-            (631_152_000, "1990-01-01T00:00:00Z"),
-            (951_868_799, "2000-02-29T23:59:59Z"),
-            (1_735_689_599, "2024-12-31T23:59:59Z"),
-            (1_785_542_399, "2026-07-31T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (4_294_967_295, "2106-02-07T06:28:15Z"),
+    fn servers_that_are_named_stand_in_for_those_of_dhcp() {
+        let folder = tempfile::tempdir().unwrap();
+        let dhcp = folder.path().join("ntp_servers");
+        std::fs::write(&dhcp, "10.0.2.2\n").unwrap();
+        let named = vec![Server::parse("ntp.example").unwrap()];
+        for (wish, servers) in [
+            (Time::Dhcp, vec![Server::parse("10.0.2.2").unwrap()]),
+            (Time::Servers(named.clone()), named),
+            (Time::Off, vec![]),
         ] {
-            assert_eq!(Utc(seconds).to_string(), text, "{seconds}");
+            assert_eq!(find_servers(&wish, &dhcp).unwrap(), servers, "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_is_told_with_its_direction_and_its_server() {
+        for (seconds, text) in [
+            (42, "the clock was set by 42 s (10.0.2.2)"),
+            (-3, "the clock was set by -3 s (10.0.2.2)"),
+        ] {
+            assert_eq!(Step { seconds, server: "10.0.2.2".to_owned() }.to_string(), text);
         }
     }
 

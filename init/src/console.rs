@@ -1,6 +1,7 @@
-//! The console: standard input and output of init, and the terminal device behind `/dev/console`. Reads sysfs, changes no terminal.
+//! The consoles: standard input and output of init, and the terminal devices the kernel prints on. Reads sysfs, changes no terminal.
 
 use anyhow::Context as _;
+use anyhow::anyhow;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::stdio::dup2_stderr;
@@ -11,12 +12,13 @@ use std::io;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 pub(crate) const DEVICE: &str = "/dev/console";
 const ACTIVE: &str = "/sys/class/tty/console/active";
 
-/// The terminal people look at.
-#[derive(Debug, Eq, PartialEq)]
+/// A terminal people may look at.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Console {
     /// `/dev/ttyS0`, `/dev/tty0`, …: unlike `/dev/console`, a device that can control a session, without which Ctrl-C does nothing.
     pub(crate) device: PathBuf,
@@ -60,20 +62,51 @@ pub(crate) fn open_terminal(device: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("opening {}", device.display()))
 }
 
-/// The console that `/dev/console` stands for.
-pub(crate) fn find_active() -> anyhow::Result<Console> {
-    let names = std::fs::read_to_string(ACTIVE).with_context(|| format!("reading {ACTIVE}"))?;
-    parse_active(&names).with_context(|| format!("{ACTIVE} names no console"))
+/// Opens a terminal for writing, also one whose line has nobody at its other end.
+pub(crate) fn open_output(device: &Path) -> anyhow::Result<File> {
+    let opening = || format!("opening {}", device.display());
+    // Without O_NONBLOCK a serial line may wait for its carrier here.
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let terminal = rustix::fs::open(device, flags, Mode::empty()).with_context(opening)?;
+    rustix::fs::fcntl_setfl(&terminal, OFlags::empty()).with_context(opening)?;
+    Ok(File::from(terminal))
+}
+
+/// What a program started by us reads from: the active console; where that cannot be opened, nothing.
+pub(crate) fn open_input(console: &Console) -> Stdio {
+    open_terminal(&console.device)
+        .or_else(|_| open_terminal(Path::new(DEVICE)))
+        .map_or_else(|_| Stdio::null(), Stdio::from)
+}
+
+/// Every console of the kernel, each once. The last is the active one, which `/dev/console` stands for; there is always one.
+pub(crate) fn find_all() -> (Vec<Console>, Option<anyhow::Error>) {
+    let found = std::fs::read_to_string(ACTIVE)
+        .with_context(|| format!("reading {ACTIVE}"))
+        .map(|names| parse_names(&names));
+    match found {
+        Ok(consoles) if !consoles.is_empty() => (consoles, None),
+        Ok(_) => (vec![Console::fallback()], Some(anyhow!("{ACTIVE} names no console"))),
+        Err(fault) => (vec![Console::fallback()], Some(fault)),
+    }
 }
 
 /// Of several consoles the kernel names the preferred one last.
-fn parse_active(names: &str) -> Option<Console> {
-    let name = names.split_whitespace().next_back()?;
+fn parse_names(names: &str) -> Vec<Console> {
+    let mut consoles = Vec::new();
+    for name in names.split_whitespace() {
+        let console = Console { device: Path::new("/dev").join(name), kind: find_kind(name) };
+        consoles.retain(|earlier| *earlier != console);
+        consoles.push(console);
+    }
+    consoles
+}
+
+fn find_kind(name: &str) -> Kind {
     let is_screen = name
         .strip_prefix("tty")
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
-    let kind = if is_screen { Kind::Screen } else { Kind::Line };
-    Some(Console { device: Path::new("/dev").join(name), kind })
+    if is_screen { Kind::Screen } else { Kind::Line }
 }
 
 #[cfg(test)]
@@ -82,24 +115,45 @@ mod tests {
 
     #[test]
     fn the_last_console_is_the_active_one() {
-        for (names, device, kind) in [
-            ("ttyS0\n", "/dev/ttyS0", Kind::Line),
-            ("tty0 ttyS0\n", "/dev/ttyS0", Kind::Line),
-            ("ttyS0 tty0\n", "/dev/tty0", Kind::Screen),
-            ("ttyS0 ttyS1 tty12", "/dev/tty12", Kind::Screen),
-            ("tty0 hvc0\n", "/dev/hvc0", Kind::Line),
-            ("ttyAMA0\n", "/dev/ttyAMA0", Kind::Line),
-            ("tty\n", "/dev/tty", Kind::Line),
-            ("tty1a\n", "/dev/tty1a", Kind::Line),
+        for (names, devices) in [
+            ("ttyS0\n", vec!["/dev/ttyS0"]),
+            ("tty0 ttyS0\n", vec!["/dev/tty0", "/dev/ttyS0"]),
+            ("ttyS0 ttyS1 tty12", vec!["/dev/ttyS0", "/dev/ttyS1", "/dev/tty12"]),
+            ("ttyS0 tty0 ttyS0\n", vec!["/dev/tty0", "/dev/ttyS0"]),
+            ("", vec![]),
+            ("\n", vec![]),
         ] {
-            let wanted = Console { device: device.into(), kind };
-            assert_eq!(parse_active(names), Some(wanted), "{names:?}");
+            let found = parse_names(names);
+            let found: Vec<_> =
+                found.iter().map(|console| console.device.to_str().unwrap()).collect();
+            assert_eq!(found, devices, "{names:?}");
         }
     }
 
     #[test]
-    fn no_name_is_no_console() {
-        assert_eq!(parse_active(""), None);
-        assert_eq!(parse_active("\n"), None);
+    fn a_numbered_terminal_is_a_screen() {
+        for (name, kind) in [
+            ("tty0", Kind::Screen),
+            ("tty12", Kind::Screen),
+            ("ttyS0", Kind::Line),
+            ("hvc0", Kind::Line),
+            ("ttyAMA0", Kind::Line),
+            ("tty", Kind::Line),
+            ("tty1a", Kind::Line),
+        ] {
+            assert_eq!(find_kind(name), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn output_is_opened_without_waiting_and_written_with_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("console");
+        std::fs::write(&path, "").unwrap();
+        let console = open_output(&path).unwrap();
+        let flags = rustix::fs::fcntl_getfl(&console).unwrap();
+        assert!(!flags.contains(OFlags::NONBLOCK));
+        let fault = format!("{:#}", open_output(&folder.path().join("nosuch")).unwrap_err());
+        assert!(fault.starts_with("opening /"), "{fault}");
     }
 }

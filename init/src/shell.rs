@@ -1,5 +1,7 @@
 //! The emergency shell: busybox on the active console, with job control and its applets on the path. Knows no word of the installer.
 
+use crate::applets;
+use crate::applets::BUSYBOX;
 use crate::console;
 use crate::console::Console;
 use crate::console::Kind;
@@ -9,8 +11,6 @@ use anyhow::Context as _;
 use std::fs;
 use std::fs::File;
 use std::path::Path;
-
-const BUSYBOX: &str = "/bin/busybox";
 
 /// Read by the shell when it starts. Without `-f` these applets send a signal to PID 1, which busybox's own init would heed and we do not.
 const RC_FILE: &str = "/run/shell.rc";
@@ -26,9 +26,9 @@ pub(crate) fn run(console: &Console) -> anyhow::Result<()> {
         Kind::Screen => "linux",
         Kind::Line => "vt102",
     };
-    install_applets(term)?;
+    applets::install(console);
     if let Err(error) = fs::write(RC_FILE, RC) {
-        report::say(format_args!("writing {RC_FILE}: {error}"));
+        report::warn(format_args!("writing {RC_FILE}: {error}"));
     }
     let (terminal, device) = open_terminal(&console.device)?;
 
@@ -37,6 +37,8 @@ pub(crate) fn run(console: &Console) -> anyhow::Result<()> {
     );
     report::say("'ocidd --help' tells the words");
     report::say(format_args!("{STARTING} {}; {TYPE_EXIT}", device.display()));
+    // From here on the terminal is the shell's.
+    report::drain();
     let mut shell = supervise::command(BUSYBOX, term);
     // A session of its own that the terminal belongs to: Ctrl-C and Ctrl-Z need it.
     shell
@@ -50,22 +52,12 @@ pub(crate) fn run(console: &Console) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Links the applets into `/bin`. Those that are there stay; without them all the shell is still worth having.
-fn install_applets(term: &str) -> anyhow::Result<()> {
-    let status =
-        supervise::run(supervise::command(BUSYBOX, term).args(["--install", "-s", "/bin"]))?;
-    if !status.success() {
-        report::say(format_args!("`busybox --install -s /bin`: {status}"));
-    }
-    Ok(())
-}
-
 /// The terminal of the console; or `/dev/console`, which knows no job control but lets type.
 fn open_terminal(device: &Path) -> anyhow::Result<(File, &Path)> {
     match console::open_terminal(device) {
         Ok(terminal) => Ok((terminal, device)),
         Err(fault) => {
-            report::say(format_args!("{fault:#}"));
+            report::tell(&fault);
             let device = Path::new(console::DEVICE);
             Ok((console::open_terminal(device)?, device))
         }
