@@ -30,12 +30,12 @@ pub struct ServerFiles {
 
 impl ServerFiles {
     pub fn make() -> Result<Self> {
-        let mut params = CertificateParams::new(Vec::new())?;
+        let mut params = parameters(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)
             .context("making a certificate authority")?;
         let server_key = KeyPair::generate()?;
-        let server = CertificateParams::new(NAMES.map(str::to_owned))?
+        let server = parameters(NAMES.map(str::to_owned))?
             .signed_by(&server_key, &issuer)
             .context("signing a certificate")?;
         let folder = tempfile::tempdir().context("making a folder for certificates")?;
@@ -52,4 +52,11 @@ impl ServerFiles {
         let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[root])).build();
         Ok(Agent::config_builder().tls_config(tls).build().new_agent())
     }
+}
+
+/// Valid from long before any build on, and not for a clock that has lost its time.
+fn parameters(names: impl Into<Vec<String>>) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(names)?;
+    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    Ok(params)
 }

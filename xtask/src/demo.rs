@@ -7,6 +7,8 @@ use crate::build::Wanted;
 use crate::config::Profile;
 use crate::project;
 use crate::qemu::Boot;
+use crate::qemu::Drive;
+use crate::qemu::Hardware;
 use crate::qemu::Machine;
 use crate::registry::Registry;
 use crate::registry::Serve;
@@ -73,11 +75,12 @@ pub fn run(args: &Args) -> Result<()> {
     report::step("booting the installer");
     let boot =
         Boot::Installer { kernel: &built.kernel, initramfs: &built.initramfs, words: &words };
-    show(&Machine { arch: ARCH, boot, disk: Some(&disk) })?;
+    let hardware = Hardware { drives: &[Drive::plain(&disk)], ..Hardware::default() };
+    show(&Machine { arch: ARCH, boot, hardware })?;
     sample::verify_disk(&disk, sample::Expected::Installed(&image))
         .context("comparing the disk with the image")?;
     report::step("the disk holds the image, byte for byte; booting it");
-    show(&Machine { arch: ARCH, boot: Boot::Disk, disk: Some(&disk) })?;
+    show(&Machine { arch: ARCH, boot: Boot::Disk, hardware })?;
     fs::remove_file(&disk).context("removing the demo's disk")
 }
 

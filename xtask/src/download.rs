@@ -17,9 +17,14 @@ const STALL: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// There is no way to the host: its name, the connection, a proxy, the TLS handshake, or silence. Another source may help.
+    /// There is no way to the host: its name, the connection, a proxy, a handshake that breaks off, or silence. Another source may help.
     #[error("'{host}' cannot be reached: {reason}")]
     Unreachable { host: String, reason: String },
+    /// Somebody answers who is not the host, or cannot show it. No other source may stand in before a person has looked.
+    #[error(
+        "whoever answers as '{host}' does not prove it: {reason}  hint: is this machine's clock right? A company's own certificate authority goes into the file that SSL_CERT_FILE names"
+    )]
+    Unproven { host: String, reason: rustls::CertificateError },
     #[error("the server answered {0}")]
     Status(u16),
     #[error("the transfer ended after {found} of {wanted} bytes")]
@@ -105,13 +110,26 @@ fn classify(url: &str, error: ureq::Error) -> DownloadError {
         ureq::Error::StatusCode(status) => return DownloadError::Status(status),
         ureq::Error::HostNotFound => "its name is unknown".to_owned(),
         ureq::Error::Timeout(_) => format!("no answer within {} s", CONNECT.as_secs()),
-        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Io(error) => match certificate_error(&error) {
+            Some(reason) => {
+                return DownloadError::Unproven { host: host(url).to_owned(), reason };
+            }
+            None => error.to_string(),
+        },
         error @ (ureq::Error::ConnectionFailed
         | ureq::Error::ConnectProxyFailed(_)
         | ureq::Error::Tls(_)) => error.to_string(),
         other => return DownloadError::Request(other),
     };
     DownloadError::Unreachable { host: host(url).to_owned(), reason }
+}
+
+/// What is wrong with the host's certificate. The TLS library reports it as an I/O error of the handshake.
+fn certificate_error(error: &std::io::Error) -> Option<rustls::CertificateError> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(reason) => Some(reason.clone()),
+        _ => None,
+    }
 }
 
 /// What an error amid the answer's body means.

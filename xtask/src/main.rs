@@ -27,6 +27,7 @@ mod lint;
 mod manifest;
 mod newc;
 mod output;
+mod overlay;
 mod parts;
 mod project;
 mod qemu;
@@ -62,6 +63,7 @@ enum Sub {
     BuildKernel(build_kernel::Args),
     BuildInitramfs(build_initramfs::Args),
     Build(build::Args),
+    Overlay(overlay::Args),
     Demo(demo::Args),
     Test(test::Args),
     TestBoot(test_boot::Args),
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Sub::BuildKernel(args) => build_kernel::run(args),
         Sub::BuildInitramfs(args) => build_initramfs::run(args),
         Sub::Build(args) => build::run(args),
+        Sub::Overlay(args) => overlay::run(args),
         Sub::Demo(args) => demo::run(args),
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),

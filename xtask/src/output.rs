@@ -19,32 +19,62 @@ use tempfile::NamedTempFile;
 /// The list of digests beside files, as `sha256sum --check` reads it.
 pub const SUMS: &str = "SHA256SUMS";
 
+/// Who may read an output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Readers {
+    All,
+    /// For what holds secrets.
+    Owner,
+}
+
+impl Readers {
+    fn mode(self) -> u32 {
+        match self {
+            Self::All => 0o644,
+            Self::Owner => 0o600,
+        }
+    }
+}
+
 /// Writes `bytes` to `to`, readable by all whatever the umask.
 pub fn write(to: &Path, bytes: &[u8]) -> Result<()> {
-    from_reader(to, &mut &*bytes)
+    write_for(to, bytes, Readers::All)
+}
+
+/// Writes `bytes` to `to`, readable by `readers` whatever the umask.
+pub fn write_for(to: &Path, bytes: &[u8], readers: Readers) -> Result<()> {
+    from_reader(to, &mut &*bytes, readers)
 }
 
 /// Copies `from` to `to`, readable by all whatever the umask.
 pub fn publish(from: &Path, to: &Path) -> Result<()> {
     let mut reader = File::open(from).with_context(|| format!("opening {}", from.display()))?;
-    from_reader(to, &mut reader)
+    from_reader(to, &mut reader, Readers::All)
 }
 
-fn from_reader(to: &Path, reader: &mut dyn Read) -> Result<()> {
-    let folder = to.parent().unwrap_or(Path::new("."));
+fn from_reader(to: &Path, reader: &mut dyn Read, readers: Readers) -> Result<()> {
+    // The parent of a bare name is the empty path, which no call takes.
+    let folder = match to.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
     std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let mut copy = || -> Result<()> {
         let mut file = NamedTempFile::with_prefix_in(".new-", folder)?;
         std::io::copy(reader, &mut file)?;
         file.flush()?;
-        persist(file, to)
+        persist_for(file, to, readers)
     };
     copy().with_context(|| format!("writing {}", to.display()))
 }
 
 /// Gives a finished temporary file its name, on the same file system. Readable by all, whatever the umask.
 pub fn persist(file: NamedTempFile, to: &Path) -> Result<()> {
-    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    persist_for(file, to, Readers::All)
+}
+
+fn persist_for(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
+    file.as_file().set_permissions(Permissions::from_mode(readers.mode()))?;
     file.as_file().sync_all()?;
     let _renamed = file.persist(to)?;
     Ok(())
@@ -140,7 +170,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("name");
         write(&to, b"old").unwrap();
-        let error = format!("{:#}", from_reader(&to, &mut Broken).unwrap_err());
+        let error = format!("{:#}", from_reader(&to, &mut Broken, Readers::All).unwrap_err());
         assert!(error.contains("writing") && error.contains("the source broke"), "{error}");
         assert_eq!(std::fs::read(&to).unwrap(), b"old");
         assert_eq!(

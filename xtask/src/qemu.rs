@@ -1,38 +1,50 @@
-//! A machine in QEMU whose console is read and typed on. It never outlives its [`Guest`], and every wait has an end.
+//! A machine in QEMU: what is built into it, and the command line that starts it. Builds words only; `guest` starts the machine, `console`
+//! reads and types.
+
+mod console;
+mod guest;
+
+pub use guest::Guest;
 
 use crate::arch::Arch;
-use crate::cmd::Background;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
-use std::io::Write;
 use std::path::Path;
-use std::path::PathBuf;
-use std::process::ChildStdin;
-use std::process::Stdio;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::mpsc::sync_channel;
-use std::time::Duration;
-use std::time::Instant;
-use xshell::Shell;
-
-/// How long a guest may take for one thing. Emulation takes seconds; a busy host may take much longer.
-const PATIENCE: Duration = Duration::from_mins(4);
-
-/// After this a guest says nothing more that anyone waits for.
-const PANIC: &str = "Kernel panic";
 
 /// What a guest boots.
 #[derive(Clone, Copy, Debug)]
 pub enum Boot<'a> {
     /// Our files, handed over as a boot loader does.
     Installer { kernel: &'a Path, initramfs: &'a Path, words: &'a str },
-    /// Whatever the disk holds.
+    /// Whatever the first disk holds.
     Disk,
+}
+
+/// A disk to build in.
+#[derive(Clone, Copy, Debug)]
+pub struct Drive<'a> {
+    /// A raw image file.
+    pub file: &'a Path,
+    /// What the disk says its serial is; at most 20 characters.
+    pub serial: Option<&'a str>,
+}
+
+impl<'a> Drive<'a> {
+    /// A disk without a serial.
+    pub fn plain(file: &'a Path) -> Self {
+        Self { file, serial: None }
+    }
+}
+
+/// Everything of a machine but what it boots.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hardware<'a> {
+    /// The guest's `/dev/vda`, `/dev/vdb`, … in this order.
+    pub drives: &'a [Drive<'a>],
+    /// What the clock says at power-on, as `1990-01-01T00:00:00`, in UTC. The host's time where nothing is said.
+    pub clock: Option<&'a str>,
+    /// A socket to which a second console, the guest's `hvc0`, connects at power-on. A second serial port would be none: the kernel takes one
+    /// console of a kind (Documentation/admin-guide/serial-console.rst).
+    pub second_console: Option<&'a Path>,
 }
 
 /// A machine to start.
@@ -40,18 +52,17 @@ pub enum Boot<'a> {
 pub struct Machine<'a> {
     pub arch: Arch,
     pub boot: Boot<'a>,
-    /// A raw image file; the guest's `/dev/vda`.
-    pub disk: Option<&'a Path>,
+    pub hardware: Hardware<'a>,
 }
 
 impl Machine<'_> {
-    /// The command line of a QEMU that ends when the guest reboots and has its console on standard input and output.
+    /// The command line of a QEMU that ends when the guest reboots and has the first serial port on standard input and output.
     pub fn command_line(&self) -> Vec<OsString> {
         let (machine, cpu) = match self.arch {
             Arch::X86_64 => ("pc", "max"),
             Arch::Arm64 => ("virt", "cortex-a57"),
         };
-        let fixed = [
+        let mut words: Vec<OsString> = [
             "-machine",
             machine,
             "-cpu",
@@ -63,30 +74,26 @@ impl Machine<'_> {
             "-no-reboot",
             "-display",
             "none",
+            "-monitor",
+            "none",
+            "-nic",
+            "user,model=virtio-net-pci",
             "-serial",
             "stdio",
-        ];
-        let mut words: Vec<OsString> = fixed.map(OsString::from).into();
-        words.extend(["-monitor", "none", "-nic", "user,model=virtio-net-pci"].map(OsString::from));
-        if let Some(disk) = self.disk {
-            // A comma ends an option's value unless it is doubled.
-            let file = disk.display().to_string().replace(',', ",,");
-            words.extend([
-                "-drive".into(),
-                format!("file={file},format=raw,if=virtio,cache=unsafe").into(),
-            ]);
-        }
-        if let Boot::Installer { kernel, initramfs, words: append } = self.boot {
-            let append =
-                format!("ip=dhcp console={} panic=-1 {append}", self.arch.serial_console());
-            words.extend([
-                "-kernel".into(),
-                kernel.into(),
-                "-initrd".into(),
-                initramfs.into(),
-                "-append".into(),
-                append.into(),
-            ]);
+        ]
+        .map(OsString::from)
+        .into();
+        words.extend(self.hardware.words().into_iter().map(OsString::from));
+        match self.boot {
+            Boot::Installer { kernel, initramfs, words: append } => {
+                let console = self.arch.serial_console();
+                let append = format!("ip=dhcp console={console} panic=-1 {append}");
+                words.extend(["-kernel".into(), kernel.into()]);
+                words.extend(["-initrd".into(), initramfs.into()]);
+                words.extend(["-append".into(), append.into()]);
+            }
+            // From nothing but the disk; and a firmware that finds nothing to boot reboots, which ends QEMU.
+            Boot::Disk => words.extend(["-boot", "strict=on,reboot-timeout=0"].map(OsString::from)),
         }
         words
     }
@@ -97,119 +104,73 @@ impl Machine<'_> {
     }
 }
 
-/// A running machine and what its console has said.
-#[derive(Debug)]
-pub struct Guest {
-    qemu: Background,
-    keyboard: ChildStdin,
-    console: Receiver<Vec<u8>>,
-    log: File,
-    log_path: PathBuf,
-    said: String,
-    /// How much of `said` earlier expectations have used up.
-    seen: usize,
-}
-
-impl Guest {
-    /// Starts `machine`; its console is also written to `log`.
-    pub fn start(machine: &Machine<'_>, log: &Path) -> Result<Self> {
-        let shell = Shell::new()?;
-        let (program, words) = (machine.program(), machine.command_line());
-        let mut qemu = Background::start(xshell::cmd!(shell, "{program} {words...}"), |command| {
-            // Errors of QEMU itself belong on the console: that is where a reader of the log looks.
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        })?;
-        let keyboard = qemu.child.stdin.take().context("opening the guest's keyboard")?;
-        let stdout = qemu.child.stdout.take().context("opening the guest's console")?;
-        let log_path = log.to_owned();
-        let log = File::create(log).with_context(|| format!("creating {}", log.display()))?;
-        Ok(Self {
-            qemu,
-            keyboard,
-            console: read_in_thread(stdout),
-            log,
-            log_path,
-            said: String::new(),
-            seen: 0,
-        })
-    }
-
-    /// Waits until the console says `text` after what was expected before; returns the whole line up to there.
-    pub fn expect(&mut self, text: &str) -> Result<String> {
-        self.expect_unless(text, PANIC)
-    }
-
-    /// The same, but gives up as soon as the console says `alarm` without it.
-    pub fn expect_unless(&mut self, text: &str, alarm: &str) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
-        let console = self.log_path.display().to_string();
-        loop {
-            let new = self.said.get(self.seen..).unwrap_or_default();
-            if let Some(at) = new.find(text) {
-                let before = self.said.get(..self.seen + at).unwrap_or_default();
-                let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-                self.seen += at + text.len();
-                return Ok(self.said.get(line_start..self.seen).unwrap_or_default().to_owned());
-            }
-            if new.contains(alarm) {
-                bail!("the guest said '{alarm}' and not '{text}'; its console is in {console}");
-            }
-            if !self.listen(deadline).with_context(|| format!("waiting for '{text}'"))? {
-                bail!("the guest ended before it said '{text}'; its console is in {console}");
-            }
+impl Hardware<'_> {
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(socket) = self.second_console {
+            let chardev = format!("socket,id=second,path={}", value(socket));
+            words.extend(["-chardev".to_owned(), chardev]);
+            words.extend(["-device", "virtio-serial-pci"].map(str::to_owned));
+            words.extend(["-device", "virtconsole,chardev=second"].map(str::to_owned));
         }
-    }
-
-    /// Types a line and presses return.
-    pub fn type_line(&mut self, line: &str) -> Result<()> {
-        writeln!(self.keyboard, "{line}").with_context(|| format!("typing '{line}'"))?;
-        self.keyboard.flush().context("typing")
-    }
-
-    /// Waits until the machine ends, as it does by rebooting or powering off, and returns everything it said.
-    pub fn wait_end(mut self) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.listen(deadline).context("waiting for the guest's end")? {}
-        let status = self.qemu.child.wait().context("waiting for QEMU's end")?;
-        if !status.success() {
-            bail!(
-                "QEMU ended with {status}; the guest's console is in {}",
-                self.log_path.display()
-            );
+        if let Some(time) = self.clock {
+            words.extend(["-rtc".to_owned(), format!("base={time}")]);
         }
-        Ok(self.said)
-    }
-
-    /// Takes in what the console says next. False when it will say nothing more.
-    fn listen(&mut self, deadline: Instant) -> Result<bool> {
-        match self.console.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(bytes) => {
-                self.log.write_all(&bytes).context("writing the console's log")?;
-                self.said.push_str(&String::from_utf8_lossy(&bytes).replace('\r', ""));
-                Ok(true)
-            }
-            Err(RecvTimeoutError::Disconnected) => Ok(false),
-            Err(RecvTimeoutError::Timeout) => {
-                bail!(
-                    "nothing for {} s; the guest's console is in {}",
-                    PATIENCE.as_secs(),
-                    self.log_path.display()
-                )
-            }
+        // The first place in the order of boot devices is taken where QEMU loads a kernel.
+        for (number, drive) in (1..).zip(self.drives) {
+            let id = format!("disk{number}");
+            let serial = drive.serial.map(|serial| format!(",serial={serial}")).unwrap_or_default();
+            // Unsafe only against a crash of this host: what the guest wrote is in the file even after QEMU was killed.
+            let options =
+                format!("if=none,id={id},file={},format=raw,cache=unsafe", value(drive.file));
+            words.extend(["-drive".to_owned(), options]);
+            let device = format!("virtio-blk-pci,drive={id},bootindex={number}{serial}");
+            words.extend(["-device".to_owned(), device]);
         }
+        words
     }
 }
 
-fn read_in_thread(mut console: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = sync_channel(64);
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; 4096];
-        while let Ok(length) = console.read(&mut buffer) {
-            let bytes = buffer.get(..length).unwrap_or_default();
-            if bytes.is_empty() || sender.send(bytes.to_vec()).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
+/// A path as an option's value: a comma would end it unless it is doubled.
+fn value(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(boot: Boot<'_>, hardware: Hardware<'_>) -> String {
+        let words = Machine { arch: Arch::X86_64, boot, hardware }.command_line();
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn hardware_is_built_in_in_the_order_given() {
+        let drives = [
+            Drive { file: Path::new("/a,b.raw"), serial: Some("TARGET01") },
+            Drive::plain(Path::new("/c.raw")),
+        ];
+        let hardware = Hardware {
+            drives: &drives,
+            clock: Some("1990-01-01T00:00:00"),
+            second_console: Some(Path::new("/port")),
+        };
+        let line = line(Boot::Disk, hardware);
+        let wanted = "-serial stdio -chardev socket,id=second,path=/port -device virtio-serial-pci -device virtconsole,chardev=second -rtc base=1990-01-01T00:00:00 \
+            -drive if=none,id=disk1,file=/a,,b.raw,format=raw,cache=unsafe -device virtio-blk-pci,drive=disk1,bootindex=1,serial=TARGET01 \
+            -drive if=none,id=disk2,file=/c.raw,format=raw,cache=unsafe -device virtio-blk-pci,drive=disk2,bootindex=2 \
+            -boot strict=on,reboot-timeout=0";
+        assert!(line.ends_with(wanted), "{line}");
+    }
+
+    #[test]
+    fn the_kernel_gets_network_and_console_before_the_words_of_the_test() {
+        let (kernel, initramfs) = (Path::new("/k"), Path::new("/i"));
+        let boot = Boot::Installer { kernel, initramfs, words: "quiet dd.of=/dev/vda" };
+        let line = line(boot, Hardware::default());
+        let wanted =
+            "-kernel /k -initrd /i -append ip=dhcp console=ttyS0 panic=-1 quiet dd.of=/dev/vda";
+        assert!(line.ends_with(wanted) && !line.contains("-rtc"), "{line}");
+    }
 }

@@ -1,24 +1,20 @@
 //! A real OCI registry on loopback, for tests, the demo and benchmarks: Debian's `docker-registry`, with its storage in a folder that dies with it.
+//! How the server itself is started and ended is in `server`.
+
+mod server;
 
 use crate::authority::ServerFiles;
-use crate::cmd;
-use crate::cmd::Background;
 use crate::output;
+use crate::registry::server::Server;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
-use anyhow::bail;
 use serde_json::Value;
 use serde_json::json;
-use std::fs;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::path::Path;
 use std::path::PathBuf;
-use std::process::Stdio;
-use tempfile::TempDir;
 use ureq::Agent;
-use xshell::Shell;
+use ureq::RequestBuilder;
+use ureq::typestate::WithBody;
 
 /// The media type of a layer that ocidd installs.
 pub const DISK_LAYER: &str = "application/octet-stream+gzip";
@@ -29,21 +25,29 @@ const GUEST_GATEWAY: &str = "10.0.2.2";
 /// The empty JSON document, which artifacts have for a configuration (OCI image spec, "Guidance for an empty descriptor").
 const EMPTY_CONFIG: &[u8] = b"{}";
 
+/// The one login of a private registry. These are values of tests and protect nothing.
+pub const USER: &str = "tester";
+pub const PASSWORD: &str = "not-a-secret";
+/// `USER:PASSWORD` in base64, as HTTP's basic scheme and docker's configuration file have it.
+pub const LOGIN: &str = "dGVzdGVyOm5vdC1hLXNlY3JldA==";
+
 /// How the registry is spoken to.
 #[derive(Clone, Copy, Debug)]
 pub enum Serve<'a> {
     Plain,
     Tls(&'a ServerFiles),
+    /// HTTPS, and nothing without [`LOGIN`].
+    Private(&'a ServerFiles),
 }
 
-/// A running registry. Dropping it ends it and removes what was pushed.
+/// A registry. Dropping it ends it and removes what was pushed.
 #[derive(Debug)]
 pub struct Registry {
-    port: u16,
     scheme: &'static str,
+    /// The value of the header that logs in.
+    authorization: Option<String>,
     agent: Agent,
-    storage: TempDir,
-    _server: Background,
+    server: Server,
 }
 
 /// A blob in the registry.
@@ -56,37 +60,37 @@ pub struct Blob {
 impl Registry {
     /// Starts a registry on a free port and waits until it listens.
     pub fn start(serve: Serve<'_>) -> Result<Self> {
-        let storage = tempfile::tempdir().context("making the registry's folder")?;
-        let config = storage.path().join("config.yml");
-        fs::write(&config, configuration(&storage.path().join("data"), serve))
-            .context("writing the registry's configuration")?;
-        // Debian's name for the program, and its makers'.
-        let program = ["docker-registry", "registry"].into_iter().find_map(cmd::find);
-        let program = program.context("finding a registry server; hint: cargo xtask setup")?;
-        let shell = Shell::new()?;
-        let mut server = Background::start(
-            cmd::clean_env(xshell::cmd!(shell, "{program} serve {config}")),
-            |command| {
-                command.stdout(Stdio::null()).stderr(Stdio::piped());
-            },
-        )?;
-        let stderr = server.child.stderr.take().context("opening the registry's log")?;
-        let port = read_port(BufReader::new(stderr))?;
         let (scheme, agent) = match serve {
             Serve::Plain => ("http", ureq::agent()),
-            Serve::Tls(files) => ("https", files.trusting_agent()?),
+            Serve::Tls(files) | Serve::Private(files) => ("https", files.trusting_agent()?),
         };
-        Ok(Self { port, scheme, agent, storage, _server: server })
+        let authorization = matches!(serve, Serve::Private(_)).then(|| format!("Basic {LOGIN}"));
+        Ok(Self { scheme, authorization, agent, server: Server::start(serve)? })
+    }
+
+    /// Ends the server at once, in the middle of whatever it does. What was pushed stays.
+    pub fn stop(&mut self) {
+        self.server.stop();
+    }
+
+    /// Starts a stopped server again, on the port it had and with what was pushed.
+    pub fn restart(&mut self) -> Result<()> {
+        self.server.restart()
+    }
+
+    /// The port on this machine's loopback.
+    pub fn port(&self) -> u16 {
+        self.server.port()
     }
 
     /// `host:port` as this machine sees the registry.
     pub fn local(&self) -> String {
-        format!("localhost:{}", self.port)
+        format!("localhost:{}", self.port())
     }
 
     /// `host:port` as a guest sees the registry.
     pub fn guest(&self) -> String {
-        format!("{GUEST_GATEWAY}:{}", self.port)
+        guest_address(self.port())
     }
 
     /// Pushes `bytes` as a blob (distribution spec, "Pushing a blob monolithically").
@@ -94,8 +98,7 @@ impl Registry {
         let digest = format!("sha256:{}", output::digest_of(bytes));
         let doing = || format!("pushing blob {digest} to {repository}");
         let opened = self
-            .agent
-            .post(self.url(repository, "blobs/uploads/"))
+            .authorized(self.agent.post(self.url(repository, "blobs/uploads/")))
             .send_empty()
             .with_context(doing)?;
         let location = opened
@@ -106,8 +109,7 @@ impl Registry {
         let location = location.with_context(doing)?;
         let joint = if location.contains('?') { '&' } else { '?' };
         let upload = self
-            .agent
-            .put(format!("{location}{joint}digest={digest}"))
+            .authorized(self.agent.put(format!("{location}{joint}digest={digest}")))
             .header("content-type", "application/octet-stream");
         upload.send(bytes).with_context(doing)?;
         Ok(Blob { digest, size: bytes.len() })
@@ -132,7 +134,9 @@ impl Registry {
             "layers": layers,
         });
         let request = self.agent.put(self.url(repository, &format!("manifests/{tag}")));
-        let request = request.header("content-type", "application/vnd.oci.image.manifest.v1+json");
+        let request = self
+            .authorized(request)
+            .header("content-type", "application/vnd.oci.image.manifest.v1+json");
         request
             .send(manifest.to_string())
             .with_context(|| format!("pushing manifest {repository}:{tag}"))?;
@@ -150,12 +154,19 @@ impl Registry {
     pub fn blob_file(&self, blob: &Blob) -> PathBuf {
         let hex = blob.digest.trim_start_matches("sha256:");
         let start: String = hex.chars().take(2).collect();
-        self.storage
-            .path()
-            .join("data/docker/registry/v2/blobs/sha256")
+        self.server
+            .storage()
+            .join("docker/registry/v2/blobs/sha256")
             .join(start)
             .join(hex)
             .join("data")
+    }
+
+    fn authorized(&self, request: RequestBuilder<WithBody>) -> RequestBuilder<WithBody> {
+        match &self.authorization {
+            Some(value) => request.header("authorization", value),
+            None => request,
+        }
     }
 
     fn url(&self, repository: &str, rest: &str) -> String {
@@ -163,39 +174,48 @@ impl Registry {
     }
 }
 
-fn configuration(data: &Path, serve: Serve<'_>) -> String {
-    let tls = match serve {
-        Serve::Plain => json!({}),
-        Serve::Tls(files) => json!({ "certificate": files.certificate, "key": files.key }),
-    };
-    // YAML takes JSON as it is. The blob cache is off, so that a damaged file is served as it lies.
-    json!({
-        "version": 0.1,
-        "log": { "level": "info" },
-        "storage": { "filesystem": { "rootdirectory": data } },
-        "http": { "addr": "127.0.0.1:0", "tls": tls },
-    })
-    .to_string()
+/// `host:port` as a guest sees a port of this machine's loopback.
+pub fn guest_address(port: u16) -> String {
+    format!("{GUEST_GATEWAY}:{port}")
 }
 
-/// Waits for the log line that names the port, then keeps reading in a thread, lest the registry block on a full pipe.
-fn read_port(mut log: impl BufRead + Send + 'static) -> Result<u16> {
-    let mut seen = String::new();
-    loop {
-        let from = seen.len();
-        if log.read_line(&mut seen).context("reading the registry's log")? == 0 {
-            bail!("docker-registry ended before it listened: {}", seen.trim());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd;
+
+    fn has_server() -> bool {
+        ["docker-registry", "registry"].into_iter().any(|name| cmd::find(name).is_some())
+    }
+
+    /// A machine without a registry server is told by `cargo xtask setup`.
+    #[test]
+    fn a_restarted_registry_has_its_port_and_its_blobs() {
+        if !has_server() {
+            return;
         }
-        let Some(at) =
-            seen.get(from..).and_then(|line| line.split("listening on 127.0.0.1:").nth(1))
-        else {
-            continue;
-        };
-        let digits: String = at.chars().take_while(char::is_ascii_digit).collect();
-        let port = digits
-            .parse()
-            .with_context(|| format!("reading the registry's port from '{}'", at.trim()))?;
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        return Ok(port);
+        let mut registry = Registry::start(Serve::Plain).unwrap();
+        let blob = registry.push_disk("os", "1", b"bytes").unwrap();
+        let url = registry.url("os", &format!("blobs/{}", blob.digest));
+        registry.stop();
+        assert!(ureq::get(&url).call().is_err());
+        registry.restart().unwrap();
+        assert_eq!(ureq::get(&url).call().unwrap().body_mut().read_to_vec().unwrap(), b"bytes");
+    }
+
+    #[test]
+    fn a_private_registry_gives_nothing_without_the_login() {
+        if !has_server() {
+            return;
+        }
+        let files = ServerFiles::make().unwrap();
+        let registry = Registry::start(Serve::Private(&files)).unwrap();
+        registry.push_disk("os", "1", b"bytes").unwrap();
+        let url = registry.url("os", "manifests/1");
+        let get = || files.trusting_agent().unwrap().get(&url);
+        assert!(matches!(get().call(), Err(ureq::Error::StatusCode(401))));
+        let accept = "application/vnd.oci.image.manifest.v1+json";
+        let login = format!("Basic {LOGIN}");
+        assert!(get().header("accept", accept).header("authorization", login).call().is_ok());
     }
 }

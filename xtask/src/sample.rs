@@ -1,5 +1,10 @@
 //! Disk images for tests and the demo, made from nothing: the same call always gives the same bytes.
 
+mod gpt;
+
+pub use gpt::SECTOR;
+pub use gpt::partitioned_image;
+
 use anyhow::Context as _;
 use anyhow::Result;
 use flate2::Compression;
@@ -87,6 +92,8 @@ pub enum Expected<'a> {
     /// The image, then what was there before, but for a cleared end.
     Installed(&'a [u8]),
     Untouched,
+    /// The image, and anything behind it.
+    Begins(&'a [u8]),
     /// No partition table and no boot sector at either end.
     Cleared,
 }
@@ -97,6 +104,9 @@ pub fn verify_disk(path: &Path, expected: Expected<'_>) -> Result<()> {
     let wanted = match expected {
         Expected::Untouched => vec![OLD; disk.len()],
         Expected::Installed(image) => installed(image, disk.len()),
+        Expected::Begins(image) => {
+            [image, disk.get(image.len()..).context("the disk is smaller than the image")?].concat()
+        }
         Expected::Cleared => {
             let middle = disk
                 .get(HELD_BACK..disk.len().saturating_sub(HELD_BACK))

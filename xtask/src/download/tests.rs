@@ -1,9 +1,14 @@
 //! Downloads from small servers on loopback, which answer as real ones do, or as broken ones do.
 
 use super::*;
+use crate::authority::ServerFiles;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Answers one connection with these bytes, after reading the request, and closes it.
@@ -89,6 +94,57 @@ fn a_tls_handshake_cut_short_means_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/part.txt", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let outcome = fetch(&url, "part", &mut Vec::new());
+    server.join().unwrap();
+    assert!(matches!(outcome, Err(DownloadError::Unreachable { .. })), "{outcome:?}");
+}
+
+/// Shows a certificate to one client, and ends whatever comes of it.
+pub fn serve_tls(files: &ServerFiles) -> (String, JoinHandle<()>) {
+    let certificate = CertificateDer::from_pem_file(&files.certificate).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/part.txt", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        // The client breaks off, which is the point.
+        while connection.is_handshaking() && connection.complete_io(&mut stream).is_ok() {}
+    });
+    (url, server)
+}
+
+/// Otherwise whoever stands between this machine and a host could make a build take other sources.
+#[test]
+fn a_bad_certificate_does_not_mean_unreachable() {
+    let (url, server) = serve_tls(&ServerFiles::make().unwrap());
+    let outcome = fetch(&url, "part", &mut Vec::new());
+    server.join().unwrap();
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, DownloadError::Unproven { .. }), "{error:?}");
+    let text = error.to_string();
+    for said in ["whoever answers as '127.0.0.1:", "SSL_CERT_FILE", "clock"] {
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+/// A captive portal, for one, or a filter that answers in the host's place.
+#[test]
+fn an_answer_that_is_no_tls_means_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/part.txt", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&answer("403 Forbidden", 0, "")).unwrap();
+        std::io::copy(&mut stream, &mut std::io::sink()).ok();
+    });
     let outcome = fetch(&url, "part", &mut Vec::new());
     server.join().unwrap();
     assert!(matches!(outcome, Err(DownloadError::Unreachable { .. })), "{outcome:?}");

@@ -197,6 +197,12 @@ pub(super) const TOOLS: &[Tool] = &[
         Packages::of(["libarchive-tools", "bsdtar", "libarchive-tools", "libarchive"]),
     ),
     program(&["skopeo"], "pushes images as users do", &[Need::Test], Packages::all("skopeo")),
+    program(
+        &["sgdisk"],
+        "checks partition tables on installed disks",
+        &[Need::Test],
+        Packages::of(["gdisk", "gdisk", "sgdisk", "gptfdisk"]),
+    ),
     program(&["unshare"], "builds as another user, to compare", &[Need::Test], UTIL_LINUX),
     program(&["taskset"], "builds on one processor, to compare", &[Need::Test], UTIL_LINUX),
     program(&["curl"], "fetches, for comparison", &[Need::Bench], Packages::all("curl")),

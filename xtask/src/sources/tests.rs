@@ -1,10 +1,12 @@
 //! Every way to a pinned file, and every way it goes wrong, with servers on loopback and a cache of its own.
 
 use super::*;
+use crate::authority::ServerFiles;
 use crate::cache::tests::empty;
 use crate::download::tests::answer;
 use crate::download::tests::refusing_url;
 use crate::download::tests::serve;
+use crate::download::tests::serve_tls;
 
 const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
@@ -88,6 +90,17 @@ fn an_unreachable_host_means_debian_unless_forbidden() {
             }
         }
     }
+}
+
+/// Also where Debian's archive may stand in: that the host is another one must not go unseen.
+#[test]
+fn a_host_with_a_bad_certificate_is_an_error() {
+    let (_folder, sources) = sources(&SourceOptions::default());
+    let (url, server) = serve_tls(&ServerFiles::make().unwrap());
+    let error = format!("{:#}", sources.upstream(&pin(&url)).unwrap_err());
+    server.join().unwrap();
+    let wanted = format!("source 'part': fetching {url}: whoever answers as '127.0.0.1:");
+    assert!(error.starts_with(&wanted), "{error}");
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use crate::arch::Arch;
 use crate::authority::ServerFiles;
 use crate::build::Built;
-use crate::gzip;
-use crate::newc;
+use crate::overlay;
 use crate::project;
 use crate::qemu::Boot;
+use crate::qemu::Drive;
 use crate::qemu::Guest;
+use crate::qemu::Hardware;
 use crate::qemu::Machine;
 use crate::registry::Blob;
 use crate::registry::DISK_LAYER;
@@ -15,8 +16,6 @@ use crate::registry::Registry;
 use crate::registry::Serve;
 use crate::sample;
 use crate::sample::Expected;
-use crate::tree::Entry;
-use crate::tree::Tree;
 use anyhow::Context as _;
 use anyhow::Result;
 use std::fs;
@@ -40,20 +39,23 @@ const SMALL_DISK_BYTES: usize = 4 << 20;
 pub(super) const GREETING: &str = "hello from the installed disk";
 
 /// init's line before the shell that a failed install ends in.
-const SHELL: &str = "init: starting the emergency shell on";
+pub(super) const SHELL: &str = "init: starting the emergency shell on";
 /// init's line when all went well.
-const SUCCESS: &str = "init: ocidd succeeded";
+pub(super) const SUCCESS: &str = "init: ocidd succeeded";
 
 #[derive(Debug)]
 pub(super) struct Lab {
     pub(super) arch: Arch,
     kernel: PathBuf,
-    initramfs: PathBuf,
-    /// The initramfs, with the test's certificate authority in an archive behind it.
-    initramfs_with_authority: PathBuf,
+    pub(super) initramfs: PathBuf,
+    /// The initramfs, with the test's certificate authority in an overlay behind it.
+    pub(super) initramfs_with_authority: PathBuf,
+    pub(super) server_files: ServerFiles,
     pub(super) plain: Registry,
     pub(super) tls: Registry,
     pub(super) image: Vec<u8>,
+    /// The image as it is pushed.
+    pub(super) compressed: Vec<u8>,
     pub(super) blob: Blob,
     folder: TempDir,
 }
@@ -70,6 +72,14 @@ impl Case {
     pub(super) fn log(&self) -> PathBuf {
         project::logs().join(format!("boot-{}.log", self.name))
     }
+
+    /// Takes the logs away: of an earlier run, or because nobody needs them.
+    pub(super) fn remove_logs(&self) {
+        for log in [self.log(), Guest::second_log(&self.log())] {
+            // Most cases have one log, and a first run has none.
+            fs::remove_file(log).ok();
+        }
+    }
 }
 
 impl Lab {
@@ -77,24 +87,27 @@ impl Lab {
     pub(super) fn open(arch: Arch, built: Built) -> Result<Self> {
         let folder = tempfile::tempdir().context("making a folder for disks")?;
         fs::create_dir_all(project::logs()).context("making the folder for logs")?;
-        let files = ServerFiles::make()?;
-        let (plain, tls) = (Registry::start(Serve::Plain)?, Registry::start(Serve::Tls(&files))?);
+        let server_files = ServerFiles::make()?;
+        let plain = Registry::start(Serve::Plain)?;
+        let tls = Registry::start(Serve::Tls(&server_files))?;
         let image = sample::greeting_image(&format!("{GREETING}\r\n"), IMAGE_BYTES);
         let compressed = sample::gzip(&image)?;
         tls.push_disk("os", "1", &compressed)?;
         let blob = plain.push_disk("os", "1", &compressed)?;
         push_broken(&plain, &compressed, &blob)?;
-        let initramfs_with_authority = folder.path().join("initramfs-with-authority.gz");
-        fs::write(&initramfs_with_authority, append_authority(&built.initramfs, &files)?)
-            .context("writing an initramfs")?;
+        let trust = [("ca.d/test.pem", server_files.authority.as_str())];
+        let initramfs_with_authority =
+            append_overlay(&built.initramfs, &folder.path().join("authority"), &trust)?;
         Ok(Self {
             arch,
             kernel: built.kernel,
             initramfs: built.initramfs,
             initramfs_with_authority,
+            server_files,
             plain,
             tls,
             image,
+            compressed,
             blob,
             folder,
         })
@@ -115,9 +128,46 @@ impl Lab {
         self.boot_with(case, words, &self.initramfs_with_authority, DISK_BYTES)
     }
 
-    /// Boots from the disk that an install has left.
+    /// Boots the installer with these words and a disk that an earlier boot has left.
+    pub(super) fn boot_again(&self, case: &Case, words: &str, disk: PathBuf) -> Result<Trial> {
+        let hardware = Hardware { drives: &[Drive::plain(&disk)], ..Hardware::default() };
+        Ok(Trial { guest: self.start(case, words, &self.initramfs, hardware)?, disk })
+    }
+
+    /// Boots from the disk that an install has left. Where it does not boot, the machine ends without a word.
     pub(super) fn boot_disk(&self, case: &Case, disk: &Path) -> Result<Guest> {
-        Guest::start(&Machine { arch: self.arch, boot: Boot::Disk, disk: Some(disk) }, &case.log())
+        let hardware = Hardware { drives: &[Drive::plain(disk)], ..Hardware::default() };
+        Guest::start(&Machine { arch: self.arch, boot: Boot::Disk, hardware }, &case.log())
+    }
+
+    /// Boots an installer with these words on a machine of the case's own making.
+    pub(super) fn start(
+        &self,
+        case: &Case,
+        words: &str,
+        initramfs: &Path,
+        hardware: Hardware<'_>,
+    ) -> Result<Guest> {
+        let words = format!("quiet {words}");
+        let boot = Boot::Installer { kernel: &self.kernel, initramfs, words: &words };
+        Guest::start(&Machine { arch: self.arch, boot, hardware }, &case.log())
+    }
+
+    /// The initramfs with an overlay of a site that has these files.
+    pub(super) fn initramfs_with(&self, case: &Case, site: &[(&str, &str)]) -> Result<PathBuf> {
+        append_overlay(&self.initramfs, &self.path(case, "site"), site)
+    }
+
+    /// A disk of the case's own that was in use before.
+    pub(super) fn used_disk(&self, case: &Case, name: &str, bytes: usize) -> Result<PathBuf> {
+        let disk = self.path(case, &format!("{name}.raw"));
+        sample::write_used_disk(&disk, bytes)?;
+        Ok(disk)
+    }
+
+    /// A place for a file of the case's own; it dies with the lab.
+    pub(super) fn path(&self, case: &Case, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{}-{name}", case.name))
     }
 
     fn boot_with(
@@ -127,23 +177,25 @@ impl Lab {
         initramfs: &Path,
         disk_bytes: usize,
     ) -> Result<Trial> {
-        let disk = self.folder.path().join(format!("{}.raw", case.name));
-        sample::write_used_disk(&disk, disk_bytes)?;
-        let boot =
-            Boot::Installer { kernel: &self.kernel, initramfs, words: &format!("quiet {words}") };
-        let machine = Machine { arch: self.arch, boot, disk: Some(&disk) };
-        Ok(Trial { guest: Guest::start(&machine, &case.log())?, disk })
+        let disk = self.used_disk(case, "disk", disk_bytes)?;
+        let hardware = Hardware { drives: &[Drive::plain(&disk)], ..Hardware::default() };
+        Ok(Trial { guest: self.start(case, words, initramfs, hardware)?, disk })
     }
 }
 
 impl Trial {
     /// Waits for a good install: the summary, the reboot, and the image on the disk.
-    pub(super) fn expect_installed(mut self, lab: &Lab) -> Result<()> {
-        let summary = format!("ocidd: installed {} bytes", lab.image.len());
-        self.guest.expect_unless(&summary, SHELL)?;
-        self.guest.expect(SUCCESS)?;
-        self.guest.wait_end()?;
-        sample::verify_disk(&self.disk, Expected::Installed(&lab.image))
+    pub(super) fn expect_installed(self, lab: &Lab) -> Result<()> {
+        let disk = self.disk.clone();
+        self.expect_success(&summary(lab.image.len()))?;
+        sample::verify_disk(&disk, Expected::Installed(&lab.image))
+    }
+
+    /// Waits for an end that init calls a success, after a line of the installer's; returns what the console said.
+    pub(super) fn expect_success(mut self, said: &str) -> Result<String> {
+        self.guest.expect_unless(said, SHELL)?;
+        self.guest.expect_unless(SUCCESS, SHELL)?;
+        self.guest.wait_end()
     }
 
     /// Waits for a failed install: what it said, its exit code, an emergency shell that answers and reboots, and the disk's state.
@@ -160,6 +212,11 @@ impl Trial {
         anyhow::ensure!(!console.contains(SUCCESS), "a failed install was called a success");
         sample::verify_disk(&self.disk, disk)
     }
+}
+
+/// How the installer's last line begins, after an image of so many bytes.
+pub(super) fn summary(image_bytes: usize) -> String {
+    format!("ocidd: installed {image_bytes} bytes")
 }
 
 fn push_broken(registry: &Registry, compressed: &[u8], good: &Blob) -> Result<()> {
@@ -180,15 +237,19 @@ fn push_broken(registry: &Registry, compressed: &[u8], good: &Blob) -> Result<()
     fs::write(&file, bytes).with_context(|| format!("damaging {}", file.display()))
 }
 
-/// An initramfs may be several archives (kernel: Documentation/driver-api/early-userspace/buffer-format.rst). One that is not compressed would
-/// have to begin at a multiple of four.
-fn append_authority(initramfs: &Path, files: &ServerFiles) -> Result<Vec<u8>> {
-    let tree = Tree::new([(
-        "etc/ocidd/ca.d/test.pem".to_owned(),
-        Entry::file(0o644, files.authority.clone().into_bytes()),
-    )])?;
+/// Makes a site's folder, and beside it an initramfs with its overlay behind it, as `cat` makes one.
+///
+/// An initramfs may be several archives (kernel: Documentation/driver-api/early-userspace/buffer-format.rst).
+fn append_overlay(initramfs: &Path, site: &Path, files: &[(&str, &str)]) -> Result<PathBuf> {
+    for (name, text) in files {
+        let file = site.join(name);
+        fs::create_dir_all(file.parent().unwrap_or(site)).context("making a site's folder")?;
+        fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+    }
     let mut bytes =
         fs::read(initramfs).with_context(|| format!("reading {}", initramfs.display()))?;
-    bytes.extend(gzip::compress(&newc::write(&tree, 0)?)?);
-    Ok(bytes)
+    bytes.extend(overlay::pack(site)?.bytes);
+    let with_overlay = site.with_extension("initramfs.gz");
+    fs::write(&with_overlay, bytes).context("writing an initramfs")?;
+    Ok(with_overlay)
 }
