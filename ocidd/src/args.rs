@@ -1,82 +1,60 @@
-//! The words `ocidd` understands: one table, the parser over it, and the help text made from it. Pure.
+//! The words `ocidd` understands: the parser over their table, and the help text made from it. Pure.
 //!
 //! A word is `key=value` or `key`, as on a kernel command line; the value may hold `=`; of repeated words the last wins. Words outside our
 //! prefixes belong to the kernel or to others and are passed over; inside them an unknown one is a typing mistake and refused.
 
-use crate::size::parse_size;
+mod words;
+
+pub use words::WORDS;
+pub use words::Word;
+
 use std::fmt;
-
-/// One word: how it is typed, what it means, how it changes the options.
-#[derive(Debug)]
-pub struct Word {
-    pub key: &'static str,
-    /// What stands for the value in help; empty for a word that is said or not said.
-    pub value: &'static str,
-    pub meaning: &'static str,
-    apply: fn(&mut Options, &str) -> Result<(), String>,
-}
-
-/// Every word, in the order of the help text and of README's table.
-pub const WORDS: [Word; 6] = [
-    Word {
-        key: "oci.tag",
-        value: "REF",
-        meaning: "registry/repository:tag (or @sha256:…) of a manifest with exactly one disk layer",
-        apply: |options, value| set(&mut options.tag, value, "a reference"),
-    },
-    Word {
-        key: "oci.blob",
-        value: "REPO@sha256:…",
-        meaning: "the compressed disk image itself, as a blob; instead of oci.tag",
-        apply: |options, value| set(&mut options.blob, value, "a reference"),
-    },
-    Word {
-        key: "oci.allow_no_tls",
-        value: "",
-        meaning: "talk plain HTTP to the registry; digests still protect the image, nothing protects the tag",
-        apply: |options, value| switch(&mut options.allow_no_tls, value),
-    },
-    Word {
-        key: "dd.of",
-        value: "DISK",
-        meaning: "the target disk, a whole one such as /dev/sda; or an existing regular file",
-        apply: |options, value| set(&mut options.disk, value, "a device such as /dev/sda"),
-    },
-    Word {
-        key: "dd.bs",
-        value: "SIZE",
-        meaning: "write at most this much at once (64k, 1M, …); left out, a good size is chosen",
-        apply: |options, value| match parse_size(value) {
-            Some(bytes) => {
-                options.transfer_size = Some(bytes);
-                Ok(())
-            }
-            None => Err(format!(
-                "'{value}' is no size; hint: a number with one of dd's suffixes, as 64k or 1M"
-            )),
-        },
-    },
-    Word {
-        key: "wait",
-        value: "",
-        meaning: "ask for confirmation on the console before the disk is overwritten",
-        apply: |options, value| switch(&mut options.wait, value),
-    },
-];
+use std::num::ParseIntError;
+use std::time::Duration;
 
 /// A word that begins with one of these is meant for us, known or not.
 const PREFIXES: [&str; 3] = ["oci.", "dd.", "ocidd."];
 
 /// What was typed. Nothing is checked against anything else yet; that is the plan's part.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word that is said or not said")]
 pub struct Options {
     pub tag: Option<String>,
     pub blob: Option<String>,
+    pub platform: Option<String>,
+    pub mirrors: Vec<String>,
+    pub retries: Option<Retries>,
+    pub timeout: Option<Duration>,
     pub allow_no_tls: bool,
+    pub insecure_skip_verify: bool,
+    pub http_proxy: Option<String>,
+    pub https_proxy: Option<String>,
+    pub no_proxy: Option<String>,
     pub disk: Option<String>,
+    pub disk_timeout: Option<Duration>,
     /// Bytes.
     pub transfer_size: Option<u64>,
+    pub keep_gpt: bool,
+    pub read_back: bool,
     pub wait: bool,
+    pub dry_run: bool,
+    pub skip_if_installed: bool,
+    pub report: Option<String>,
+}
+
+/// How often a request that failed for a passing reason is sent again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Retries {
+    Times(u32),
+    Infinite,
+}
+
+impl std::str::FromStr for Retries {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "infinite" { Ok(Self::Infinite) } else { text.parse().map(Self::Times) }
+    }
 }
 
 /// What a command line asks for.
@@ -84,7 +62,7 @@ pub struct Options {
 pub enum Request {
     Help,
     Version,
-    Install(Options),
+    Install(Box<Options>),
 }
 
 /// Reads words in order; or tells everything that is wrong with them, one line each.
@@ -109,25 +87,7 @@ pub fn parse_words(
             faults.push(format!("'{key}' is not known; hint: {}", nearest(key)));
         }
     }
-    if faults.is_empty() { Ok(Request::Install(options)) } else { Err(faults) }
-}
-
-fn set(option: &mut Option<String>, value: &str, wanted: &str) -> Result<(), String> {
-    if value.is_empty() {
-        return Err(format!("no value; hint: it takes {wanted}"));
-    }
-    *option = Some(value.to_owned());
-    Ok(())
-}
-
-/// A switch is said bare; a value is taken too, so that a later word can take back what a site file says.
-fn switch(option: &mut bool, value: &str) -> Result<(), String> {
-    *option = match value {
-        "" | "1" | "y" | "yes" | "on" | "true" => true,
-        "0" | "n" | "no" | "off" | "false" => false,
-        _ => return Err(format!("'{value}' is neither yes nor no")),
-    };
-    Ok(())
+    if faults.is_empty() { Ok(Request::Install(Box::new(options))) } else { Err(faults) }
 }
 
 fn nearest(key: &str) -> String {
@@ -138,6 +98,18 @@ fn nearest(key: &str) -> String {
     }
 }
 
+/// The parts of a selector, for help and README.
+pub const SELECTOR_PARTS: [(&str, &str); 8] = [
+    ("serial:TEXT", "the serial number"),
+    ("wwn:TEXT", "the world wide name, with or without naa., eui. or 0x"),
+    ("model:TEXT", "the model"),
+    ("path:TEXT", "where it is plugged in, as pci-0000:00:1f.2-ata-1"),
+    ("transport:TEXT", "nvme, sata, sas, usb, virtio, mmc, iscsi, scsi, …"),
+    ("size:[OP]SIZE", "its size; OP is >=, <=, >, < or =, and SIZE as 100G or 100GB"),
+    ("smallest", "the smallest of those that match"),
+    ("largest", "the largest of those that match"),
+];
+
 /// `ocidd --help`.
 #[derive(Clone, Copy, Debug)]
 pub struct Help;
@@ -145,27 +117,32 @@ pub struct Help;
 impl fmt::Display for Help {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "Fetches a gzip-compressed raw disk image from an OCI registry, verifies it and writes it to a disk.\n\n\
+            "Fetches a raw disk image, compressed by gzip, zstd, xz or not at all, from an OCI registry, verifies it and writes it to a disk.\n\n\
              Usage: ocidd [WORD]...\n\n\
              Words, as on a kernel command line; of repeated ones the last wins, those of others are passed over:\n",
         )?;
         for word in &WORDS {
-            let typed = if word.value.is_empty() {
-                word.key.to_owned()
-            } else {
-                format!("{}={}", word.key, word.value)
-            };
-            writeln!(f, "  {typed:<23} {}", word.meaning)?;
+            writeln!(f, "  {}\n      {}", word.typed(), word.meaning)?;
         }
         f.write_str(
-            "  -h, --help              print this\n  \
-               -V, --version           print the version\n\n\
-             An image and a disk that are not named are asked for on the console.\n\
+            "  -h, --help\n      print this\n  \
+               -V, --version\n      print the version\n\n\
+             A selector picks the disk by what it is: parts joined by commas, which one disk alone must match. Removable and\n\
+             read-only disks, loop devices and disks in use are never chosen; '*' stands for anything at either end of a text:\n",
+        )?;
+        for (part, meaning) in SELECTOR_PARTS {
+            writeln!(f, "  {part:<20} {meaning}")?;
+        }
+        f.write_str(
+            "\nAn image and a disk that are not named are asked for on the console.\n\
              /etc/ocidd/words may hold further words, one a line; they are read first, so the command line wins.\n\
-             /etc/ocidd/ca.d may hold further certificate authorities, as PEM files.\n\n\
+             /etc/ocidd/ca.d may hold further certificate authorities, as PEM files.\n\
+             /etc/ocidd/auth.json may hold logins, as docker's config.json does.\n\n\
              Examples:\n  \
                ocidd oci.tag=registry.example/os:1 dd.of=/dev/sda dd.bs=1M\n  \
-               ocidd oci.tag=10.0.2.2:5000/os:1 oci.allow_no_tls dd.of=/dev/vda wait\n\n\
+               ocidd oci.tag=10.0.2.2:5000/os:1 oci.allow_no_tls dd.of=/dev/vda wait\n  \
+               ocidd oci.tag=registry.example/os:1 dd.of=transport:nvme,smallest dd.verify=readback\n  \
+               ocidd oci.tag=registry.example/os:1 dd.of=serial:S3Z8NB0K ocidd.dry_run\n\n\
              Exit status:\n",
         )?;
         for (code, meaning) in crate::failure::EXIT_CODES {
@@ -176,115 +153,4 @@ impl fmt::Display for Help {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options(words: &[&str]) -> Options {
-        match parse_words(words) {
-            Ok(Request::Install(options)) => options,
-            other => panic!("{words:?}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn reads_every_word() {
-        let all = options(&[
-            "oci.tag=r:1/a:b",
-            "oci.blob=x@y",
-            "oci.allow_no_tls",
-            "dd.of=/dev/vda",
-            "dd.bs=64k",
-            "wait",
-        ]);
-        let wanted = Options {
-            tag: Some("r:1/a:b".to_owned()),
-            blob: Some("x@y".to_owned()),
-            allow_no_tls: true,
-            disk: Some("/dev/vda".to_owned()),
-            transfer_size: Some(65536),
-            wait: true,
-        };
-        assert_eq!(all, wanted);
-    }
-
-    #[test]
-    fn passes_over_the_words_of_others() {
-        assert_eq!(
-            options(&[
-                "quiet",
-                "console=ttyS0,115200",
-                "root=/dev/x=y",
-                "ddx.of=1",
-                "waiting",
-                "",
-                "=",
-                "ip=dhcp"
-            ]),
-            Options::default()
-        );
-    }
-
-    #[test]
-    fn the_last_of_repeated_words_wins() {
-        let last = options(&[
-            "dd.of=/dev/a",
-            "wait",
-            "oci.allow_no_tls=1",
-            "dd.of=/dev/b=c",
-            "wait=no",
-            "oci.allow_no_tls=off",
-        ]);
-        assert_eq!(last, Options { disk: Some("/dev/b=c".to_owned()), ..Options::default() });
-    }
-
-    #[test]
-    fn tells_everything_that_is_wrong_at_once() {
-        let faults = parse_words([
-            "oci.tga=x",
-            "dd.of",
-            "dd.bs=1Q",
-            "wait=perhaps",
-            "ocidd.zzz=1",
-            "oci.tag=",
-        ])
-        .unwrap_err();
-        let all = faults.join("\n");
-        assert_eq!(faults.len(), 6, "{all}");
-        for found in [
-            "'oci.tga' is not known; hint: the nearest word is oci.tag",
-            "dd.of: no value",
-            "dd.bs: '1Q'",
-            "wait: 'perhaps'",
-            "the words are",
-            "oci.tag: no value",
-        ] {
-            assert!(all.contains(found), "{found} in {all}");
-        }
-    }
-
-    #[test]
-    fn help_and_version_are_found_anywhere() {
-        assert_eq!(parse_words(["quiet", "--help", "oci.tga"]), Ok(Request::Help));
-        assert_eq!(parse_words(["-V"]), Ok(Request::Version));
-    }
-
-    #[test]
-    fn help_and_readme_name_every_word_with_its_meaning() {
-        let help = Help.to_string();
-        let readme = include_str!("../../README.md");
-        for word in &WORDS {
-            assert!(help.contains(word.key) && help.contains(word.meaning), "{}", word.key);
-            let typed = if word.value.is_empty() {
-                word.key.to_owned()
-            } else {
-                format!("{}={}", word.key, word.value)
-            };
-            let row = format!("| `{typed}` | {} |", word.meaning);
-            assert!(readme.contains(&row), "README.md lacks this row:\n{row}");
-        }
-        for (code, meaning) in crate::failure::EXIT_CODES {
-            let row = format!("| {code} | {meaning} |");
-            assert!(readme.contains(&row), "README.md lacks this row:\n{row}");
-        }
-    }
-}
+mod tests;

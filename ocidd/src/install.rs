@@ -1,114 +1,266 @@
-//! One install from plan to summary, in the order that keeps the disk safe: everything that can be refused is refused before the first write.
+//! One install from plan to its end, in the order that keeps the disk safe: everything that can be refused is refused before the first write.
 
-use crate::digest::Digest;
+use crate::classify;
+use crate::disk::buffer::ALIGNMENT;
+use crate::disk::buffer::AlignedBuffer;
 use crate::disk::device::Device;
+use crate::disk::device::Medium as _;
+use crate::disk::marker;
+use crate::disk::reread;
 use crate::disk::sink::Abandoned;
+use crate::disk::sink::Committed;
+use crate::disk::sink::Finish;
 use crate::disk::sink::Sink;
 use crate::disk::sink::SinkError;
+use crate::disk::wait::find_target;
+use crate::event;
+use crate::event::Done;
+use crate::event::Event;
+use crate::event::Listener;
+use crate::event::Outcome;
+use crate::failure::Cause;
 use crate::failure::DiskState;
 use crate::failure::Failure;
-use crate::failure::Kind;
 use crate::failure::OrFail as _;
+use crate::format;
+use crate::format::Format;
+use crate::http::Client;
+use crate::machine::Machine;
 use crate::pipeline;
-use crate::pipeline::TransferError;
+use crate::pipeline::Compressed;
 use crate::plan::Confirm;
+use crate::plan::Depth;
+use crate::plan::Identity;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::registry::CertificateFiles;
+use crate::registry::Blob;
+use crate::registry::Credentials;
+use crate::registry::Layer;
+use crate::registry::Patience;
 use crate::registry::Registry;
 use crate::report::Rate;
-use crate::report::Report;
 use crate::size::Bytes;
 use anyhow::anyhow;
-use std::fmt;
+use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 use std::time::Instant;
 
-/// Where the machine keeps what an install reads from it. A test has its own.
-#[derive(Clone, Debug)]
-pub struct Machine {
-    /// A mounted sysfs.
-    pub sys: PathBuf,
-    pub certificates: CertificateFiles,
-}
+/// The most that deflate makes of one byte (zlib's technical details, "Maximum Compression Factor").
+const DEFLATE_RATIO: u64 = 1032;
 
-/// What an install achieved. Prints as the last line of a good one.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    pub disk: PathBuf,
-    pub bytes: u64,
-    pub elapsed: Duration,
-    /// Of the compressed layer, as it was verified.
-    pub digest: Digest,
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, tenths) = (self.elapsed.as_secs(), self.elapsed.subsec_millis() / 100);
-        let rate = Rate { bytes: self.bytes, elapsed: self.elapsed };
-        write!(
-            f,
-            "installed {} on {} in {seconds}.{tenths} s, {rate}, layer {}",
-            Bytes(self.bytes),
-            self.disk.display(),
-            self.digest
-        )
-    }
-}
-
-/// Carries `plan` out. `confirm` is called where the plan wants a person's yes, after registry and disk were found good.
+/// Carries `plan` out. `confirm` is called with the disk where the plan wants a person's yes, after registry and disk were found good.
 pub fn install(
     plan: &Plan,
     machine: &Machine,
-    report: Report,
-    confirm: impl FnOnce() -> anyhow::Result<bool>,
-) -> Result<Summary, Failure> {
-    let disk = plan.disk.display().to_string();
-    let mut device = Device::open(&plan.disk, &machine.sys).or_fail(Kind::Disk)?;
-    let mut registry = Registry::new(plan.image.repository(), plan.tls, &machine.certificates)
-        .or_fail(Kind::Fetch)?;
-    let layer = registry.resolve(&plan.image).or_fail(Kind::Fetch)?;
-    if plan.confirm == Confirm::Ask && !confirm().or_fail(Kind::Declined)? {
-        return Err(anyhow!("not confirmed")).or_fail(Kind::Declined);
+    listener: &dyn Listener,
+    confirm: impl FnOnce(&Path) -> anyhow::Result<bool>,
+) -> Result<Done, Failure> {
+    warn_of_dangers(plan, listener);
+    let (path, device) = open_disk(plan, machine, listener)?;
+    let mut registry = open_registry(plan, machine)?;
+    let layer =
+        registry.resolve(&plan.image, &plan.platform, listener).or_fail_by(classify::fetching)?;
+    check_size(layer.raw_size_bytes, &device)?;
+    let mut job = Job { plan, path, device, layer, listener, start: Instant::now() };
+    if plan.depth == Depth::UnlessInstalled && job.is_installed() {
+        return Ok(job.done(Outcome::AlreadyInstalled, 0));
     }
-    let compressed = registry.open(&layer).or_fail(Kind::Fetch)?;
-    report.say(format_args!("installing {} to {disk}", plan.image));
+    let is_dry_run = plan.depth == Depth::DryRun;
+    let asks = plan.confirm == Confirm::Ask && !is_dry_run;
+    if asks && !confirm(&job.path).or_fail(Cause::Declined)? {
+        return Err(anyhow!("not confirmed")).or_fail(Cause::Declined);
+    }
+    let blob = job.open_blob(registry)?;
+    if is_dry_run {
+        return Ok(job.done(Outcome::DryRun, 0));
+    }
+    let committed = job.write(blob)?;
+    let image_bytes = committed.image_bytes;
+    committed.notes.into_iter().for_each(|note| listener.warn(note));
+    Ok(job.finish(image_bytes, machine))
+}
 
-    let start = Instant::now();
-    let transfer_bytes = plan
-        .transfer_size
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .unwrap_or(pipeline::IMAGE_BYTES);
-    let mut sink = Sink::new(&mut device, transfer_bytes);
-    let progress = Progress::default();
-    let total = compressed.size_bytes;
-    let transferred =
-        report.follow(&progress, total, || pipeline::transfer(compressed, &mut sink, &progress));
-    let committed =
-        transferred.and_then(|verified| Ok((sink.commit(&verified)?, verified.digest())));
-    match committed {
-        Ok((bytes, digest)) => {
-            Ok(Summary { disk: plan.disk.clone(), bytes, elapsed: start.elapsed(), digest })
-        }
-        Err(error) => {
-            let kind = kind_of(&error);
-            let state = disk_state(sink.abandon(), &disk);
-            let error = anyhow::Error::new(error).context(format!("installing to {disk}"));
-            Err(Failure { kind, error, disk: state })
-        }
+fn warn_of_dangers(plan: &Plan, listener: &dyn Listener) {
+    if plan.network.identity == Identity::Unchecked {
+        listener.warn(
+            "CERTIFICATES ARE NOT CHECKED (oci.insecure_skip_verify): anyone on the way can change what a tag names and read the login"
+                .to_owned(),
+        );
     }
 }
 
-fn kind_of(error: &TransferError) -> Kind {
-    match error {
-        TransferError::Source(_) => Kind::Fetch,
-        TransferError::Digest { .. } | TransferError::Gzip { .. } | TransferError::Empty => {
-            Kind::Image
+fn open_disk(
+    plan: &Plan,
+    machine: &Machine,
+    listener: &dyn Listener,
+) -> Result<(PathBuf, Device), Failure> {
+    let path = find_target(&plan.disk, &machine.sys, &machine.proc, plan.disk_timeout, |line| {
+        listener.note(line.to_owned());
+    })
+    .or_fail_by(classify::no_target)?;
+    let device = Device::open(&path, &machine.sys, &machine.proc).or_fail_by(classify::refusal)?;
+    Ok((path, device))
+}
+
+fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
+    let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::Untrusted)?;
+    let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::Login)?;
+    let patience =
+        Patience { retries: plan.network.retries, first_delay: machine.first_retry_delay };
+    let (repository, mirrors) = (plan.image.repository(), &plan.network.mirrors);
+    Ok(Registry::new(repository, mirrors, &client, credentials, patience))
+}
+
+/// An image of `size_bytes` or more has to fit.
+fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
+    let disk = device.size_bytes();
+    match size_bytes.filter(|image| *image > disk) {
+        Some(image) => Err(SinkError::TooSmall { image, disk }).or_fail(Cause::DiskTooSmall),
+        None => Ok(()),
+    }
+}
+
+/// An install whose image and disk are known and good.
+struct Job<'a> {
+    plan: &'a Plan,
+    path: PathBuf,
+    device: Device,
+    layer: Layer,
+    listener: &'a dyn Listener,
+    start: Instant,
+}
+
+impl<'a> Job<'a> {
+    fn disk(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Whether the disk carries a marker of this layer. What cannot be read is not there.
+    fn is_installed(&mut self) -> bool {
+        let disk_bytes = self.device.size_bytes();
+        let Some(offset) = marker::offset(disk_bytes) else { return false };
+        let mut buffer = AlignedBuffer::new(usize::from(ALIGNMENT));
+        let is_read = self.device.read_exact_at(buffer.unfilled(), offset).is_ok();
+        let marker = marker::decode(buffer.unfilled(), disk_bytes).filter(|_| is_read);
+        marker.is_some_and(|marker| marker.layer == self.layer.digest)
+    }
+
+    /// Begins to fetch the layer, and refuses an image that is known to be too large by now.
+    fn open_blob(&mut self, registry: Registry) -> Result<Blob<'a>, Failure> {
+        let mut blob = registry.open(&self.layer, self.listener).or_fail_by(classify::fetching)?;
+        if self.layer.raw_size_bytes.is_none() {
+            check_size(self.read_size(&mut blob), &self.device).map_err(|failure| Failure {
+                error: failure.error.context("reading the size at the end of the gzip stream"),
+                ..failure
+            })?;
         }
-        TransferError::Sink(SinkError::TooSmall { .. }) => Kind::Disk,
-        TransferError::Sink(SinkError::Write { .. } | SinkError::Sync(_)) => Kind::Write,
-        TransferError::Thread(_) | TransferError::Stopped => Kind::Internal,
+        Ok(blob)
+    }
+
+    /// The size that a gzip stream tells in its last bytes: that of its last member, modulo 4 GiB (RFC 1952, 2.3.1). The image has at least that.
+    /// Nothing is verified yet, so a size that deflate cannot reach is passed over.
+    fn read_size(&self, blob: &mut Blob<'_>) -> Option<u64> {
+        self.layer.media_type.as_deref().filter(|announced| announced.ends_with("+gzip"))?;
+        let first = blob.peek(format::FIRST_BYTES).ok()?;
+        format::recognise(first).ok().filter(|format| *format == Format::Gzip)?;
+        let size = format::size_hint(Format::Gzip, &[], &blob.read_tail(4)?)?;
+        let most = blob.size_bytes()?.saturating_mul(DEFLATE_RATIO);
+        Some(size).filter(|size| *size <= most)
+    }
+
+    fn write(&mut self, blob: Blob<'a>) -> Result<Committed, Failure> {
+        let disk = self.disk();
+        self.start = Instant::now();
+        let size_bytes = blob.size_bytes();
+        self.listener.hear(&Event::Started {
+            image: self.plan.image.to_string(),
+            disk: disk.clone(),
+            layer: self.layer.digest,
+            size_bytes,
+        });
+        let compressed = Compressed {
+            reader: blob,
+            digest: self.layer.digest,
+            size_bytes,
+            media_type: self.layer.media_type.clone(),
+            raw_size_bytes: self.layer.raw_size_bytes,
+            raw_digest: self.layer.raw_digest,
+        };
+        let transfer_bytes = self
+            .plan
+            .transfer_size
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(pipeline::IMAGE_BYTES);
+        let mut sink = Sink::new(&mut self.device, transfer_bytes).verifying(self.plan.verify);
+        let progress = Progress::default();
+        let transferred = event::follow(self.listener, &progress, size_bytes, || {
+            pipeline::transfer(compressed, &mut sink, &progress)
+        });
+        let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
+        let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));
+        committed.map_err(|error| {
+            let cause = classify::transfer(&error);
+            let state = disk_state(sink.abandon(), &disk);
+            let error = anyhow::Error::new(error).context(format!("installing to {disk}"));
+            Failure { cause, error, disk: state }
+        })
+    }
+
+    /// Lets go of the disk and has the kernel read what is on it: whatever runs next finds the new partitions.
+    fn finish(self, image_bytes: u64, machine: &Machine) -> Done {
+        let done = self.done(Outcome::Installed, image_bytes);
+        let Self { path, device, listener, .. } = self;
+        let is_disk = device.sector_bytes().is_some();
+        drop(device);
+        if is_disk {
+            match reread::reread(&path, &machine.sys) {
+                Ok(partitions) if partitions.is_empty() => {}
+                Ok(partitions) => listener.note(format!("partitions: {}", partitions.join(", "))),
+                Err(error) => listener.warn(format!(
+                    "{:#}; the machine has to be rebooted to see the new partitions",
+                    anyhow!(error)
+                )),
+            }
+        }
+        done
+    }
+
+    fn done(&self, outcome: Outcome, image_bytes: u64) -> Done {
+        let (disk, layer, elapsed) = (self.disk(), self.layer.digest, self.start.elapsed());
+        let message = match outcome {
+            Outcome::Installed => {
+                let rate = Rate { bytes: image_bytes, elapsed };
+                let (seconds, tenths) = (elapsed.as_secs(), elapsed.subsec_millis() / 100);
+                format!(
+                    "installed {} on {disk} in {seconds}.{tenths} s, {rate}, layer {layer}",
+                    Bytes(image_bytes)
+                )
+            }
+            Outcome::AlreadyInstalled => {
+                format!("already installed on {disk}: layer {layer}; nothing was written")
+            }
+            Outcome::DryRun => self.dry_run(&disk),
+        };
+        Done { outcome, message, layer, image_bytes, elapsed }
+    }
+
+    fn dry_run(&self, disk: &str) -> String {
+        let size = |bytes: Option<u64>| {
+            bytes.map_or("unknown".to_owned(), |bytes| Bytes(bytes).to_string())
+        };
+        let lines = [
+            format!("would install {} to {disk}", self.plan.image),
+            format!(
+                "  layer {}, {}",
+                self.layer.digest,
+                self.layer.media_type.as_deref().unwrap_or("a blob")
+            ),
+            format!("  compressed size: {}", size(self.layer.size_bytes)),
+            format!("  image size: {}", size(self.layer.raw_size_bytes)),
+            format!("  disk size: {}", Bytes(self.device.size_bytes())),
+            "dry run: nothing was written".to_owned(),
+        ];
+        lines.join("\n")
     }
 }
 

@@ -5,80 +5,137 @@ use ocidd::args::Help;
 use ocidd::args::Options;
 use ocidd::args::Request;
 use ocidd::disk::probe::read_disks;
+use ocidd::event::Event;
+use ocidd::event::Listener;
+use ocidd::failure::Cause;
 use ocidd::failure::Failure;
-use ocidd::failure::Kind;
 use ocidd::failure::OrFail as _;
-use ocidd::install::Machine;
-use ocidd::install::Summary;
+use ocidd::http::CertificateFiles;
+use ocidd::http::Client;
 use ocidd::install::install;
+use ocidd::machine::Machine;
+use ocidd::plan::Network;
 use ocidd::plan::Plan;
+use ocidd::post;
+use ocidd::post::Post;
 use ocidd::prompt::Console;
-use ocidd::registry::CertificateFiles;
+use ocidd::registry::AUTH_FILE;
+use ocidd::report::Marks;
 use ocidd::report::Report;
+use ocidd::report::Style;
+use std::env;
 use std::fs;
 use std::io;
-use std::io::BufRead;
 use std::io::IsTerminal as _;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Words of the site, one a line; `#` begins a comment. Read before the command line, which wins.
 const SITE_WORDS: &str = "/etc/ocidd/words";
 
+/// `init` sets it: it relays our lines to every console and to the kernel's log.
+const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
+
 fn main() -> ExitCode {
-    let report =
-        Report::for_terminal(io::stderr().is_terminal(), std::env::var("TERM").ok().as_deref());
-    match run(report) {
+    let report = report();
+    let outcome = match read_request() {
+        Ok(Request::Install(options)) => run_install(*options, &report),
+        Ok(Request::Help) => print(&Help.to_string()),
+        Ok(Request::Version) => print(&format!("ocidd {}\n", env!("CARGO_PKG_VERSION"))),
+        Err(failure) => tell(&failure, &report),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            report.say(&failure);
-            ExitCode::from(failure.kind.exit_code())
-        }
+        Err(cause) => ExitCode::from(cause.exit_code()),
     }
 }
 
-fn run(report: Report) -> Result<(), Failure> {
-    let mut words = read_site_words(Path::new(SITE_WORDS)).or_fail(Kind::Words)?;
-    words.extend(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
-    let mut stdout = io::stdout().lock();
-    match args::parse_words(&words) {
-        Ok(Request::Help) => write!(stdout, "{Help}").or_fail(Kind::Internal),
-        Ok(Request::Version) => {
-            writeln!(stdout, "ocidd {}", env!("CARGO_PKG_VERSION")).or_fail(Kind::Internal)
+fn report() -> Report {
+    let term = env::var("TERM").ok();
+    let marks = if env::var_os(LINE_LEVELS).is_some() { Marks::Levels } else { Marks::None };
+    Report::new(Style::for_terminal(io::stderr().is_terminal(), term.as_deref()), marks)
+}
+
+fn read_request() -> Result<Request, Failure> {
+    let mut words = read_site_words(Path::new(SITE_WORDS)).or_fail(Cause::Words)?;
+    words.extend(env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
+    args::parse_words(&words)
+        .map_err(|faults| anyhow::anyhow!(faults.join("\n")))
+        .or_fail(Cause::Words)
+}
+
+fn print(text: &str) -> Result<(), Cause> {
+    io::stdout().write_all(text.as_bytes()).map_err(|_closed| Cause::Internal)
+}
+
+/// Installs and tells how it went, on the console and to whoever else wants to know.
+fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
+    let machine = machine();
+    let Some(url) = options.report.clone() else {
+        return complete_and_install(options, &machine, report);
+    };
+    let network = Network { timeout: post::TIMEOUT, ..Network::from(&options) };
+    let client = match Client::for_events(&network, &machine.certificates) {
+        Ok(client) => client,
+        Err(error) => {
+            return Err(error).or_fail(Cause::Words).or_else(|failure| tell(&failure, report));
         }
-        Ok(Request::Install(options)) => {
-            // Not locked: the thread that shows progress prints there too.
-            let console = Console { input: io::stdin().lock(), output: io::stderr() };
-            let summary = complete_and_install(options, console, report)?;
-            report.say(summary);
-            Ok(())
-        }
-        Err(faults) => Err(anyhow::anyhow!("{}", faults.join("\nocidd: "))).or_fail(Kind::Words),
-    }
+    };
+    let console = self::report();
+    let post = Post::start(client, url, &machine, move |complaint| console.warn(complaint));
+    let outcome = complete_and_install(options, &machine, &[report as &dyn Listener, &post]);
+    post.finish();
+    outcome
 }
 
 fn complete_and_install(
     mut options: Options,
-    mut console: Console<impl BufRead, impl Write>,
-    report: Report,
-) -> Result<Summary, Failure> {
-    let machine = Machine {
+    machine: &Machine,
+    listener: &dyn Listener,
+) -> Result<(), Cause> {
+    let disks = read_disks(&machine.sys, &machine.proc);
+    // Not locked: the thread that shows progress prints there too.
+    let mut console = Console { input: io::stdin().lock(), output: io::stderr() };
+    let plan = console
+        .complete(&mut options, &disks)
+        .or_fail(Cause::Words)
+        .and_then(|()| Plan::try_from(&options).or_fail(Cause::Words));
+    let done = plan.and_then(|plan| {
+        install(&plan, machine, listener, |disk| {
+            console.confirm(&plan.image, &disk.display().to_string(), &disks)
+        })
+    });
+    match done {
+        Ok(done) => {
+            listener.hear(&Event::Done(done));
+            Ok(())
+        }
+        Err(failure) => tell(&failure, listener),
+    }
+}
+
+fn tell(failure: &Failure, listener: &dyn Listener) -> Result<(), Cause> {
+    listener.hear(&Event::from(failure));
+    Err(failure.cause)
+}
+
+fn machine() -> Machine {
+    Machine {
         sys: "/sys".into(),
+        proc: "/proc".into(),
         certificates: CertificateFiles {
             // The variable is OpenSSL's, for those who run ocidd on a machine of their own.
-            bundle: std::env::var_os("SSL_CERT_FILE")
+            bundle: env::var_os("SSL_CERT_FILE")
                 .unwrap_or_else(|| "/etc/ssl/certs/ca-certificates.crt".into())
                 .into(),
             folder: "/etc/ocidd/ca.d".into(),
         },
-    };
-    let disks = read_disks(&machine.sys);
-    console.complete(&mut options, &disks).or_fail(Kind::Words)?;
-    let plan = Plan::try_from(&options).or_fail(Kind::Words)?;
-    install(&plan, &machine, report, || {
-        console.confirm(&plan.image, &plan.disk.display().to_string(), &disks)
-    })
+        // Podman's and skopeo's variable, for the same people.
+        auth_file: env::var_os("REGISTRY_AUTH_FILE").unwrap_or_else(|| AUTH_FILE.into()).into(),
+        first_retry_delay: Duration::from_secs(1),
+    }
 }
 
 fn read_site_words(file: &Path) -> anyhow::Result<Vec<String>> {

@@ -1,18 +1,26 @@
-//! Moves an image from a compressed stream to a sink: fetch, hash and inflate, write, each in a thread of its own, with a bounded number of
+//! Moves an image from a compressed stream to a sink: fetch and hash, unpack, write, each in a thread of its own, with a bounded number of
 //! buffers between them. Nothing is committed here; what comes out is the proof that every byte was right, or the reason why not.
 
 use crate::digest::Digest;
+use crate::digest::Hasher;
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::buffer::length_of;
+use crate::disk::buffer::prefix;
 use crate::disk::device::Medium;
 use crate::disk::sink::Sink;
 use crate::disk::sink::SinkError;
+use crate::format;
+use crate::format::Decoder;
+use crate::format::FIRST_BYTES;
+use crate::format::Format;
+use crate::format::FormatError;
 use crate::progress::Progress;
 use crate::size::Bytes;
+use crate::source::Chunk;
 use crate::source::Source;
 use crate::source::SourceError;
-use flate2::bufread::MultiGzDecoder;
 use std::io;
+use std::io::BufRead as _;
 use std::io::Read;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
@@ -24,12 +32,12 @@ use thiserror::Error;
 const FETCH_BYTES: usize = 256 << 10;
 const FETCH_BUFFERS: usize = 8;
 
-/// Bytes of a buffer with inflated data. Direct writes of 1 to 4 MiB are the fastest, smaller ones much slower (measured).
+/// Bytes of a buffer with unpacked data. Direct writes of 1 to 4 MiB are the fastest, smaller ones much slower (measured).
 pub const IMAGE_BYTES: usize = 2 << 20;
 /// One is being filled, one written, and two may wait.
 const IMAGE_BUFFERS: usize = 4;
 
-/// Proof that an image is what was asked for. Only [`transfer`] makes one, after the digest and every gzip trailer were right.
+/// Proof that an image is what was asked for. Only [`transfer`] makes one, after the digest and every checksum of the stream were right.
 #[derive(Debug)]
 pub struct Verified {
     digest: Digest,
@@ -54,6 +62,11 @@ pub struct Compressed<R> {
     pub digest: Digest,
     /// Where it is known beforehand.
     pub size_bytes: Option<u64>,
+    /// As the registry announced it; a bare blob has none.
+    pub media_type: Option<String>,
+    /// Size and digest of the image that is in it, where the publisher has told them.
+    pub raw_size_bytes: Option<u64>,
+    pub raw_digest: Option<Digest>,
 }
 
 #[derive(Debug, Error)]
@@ -62,9 +75,15 @@ pub enum TransferError {
     Source(#[from] SourceError),
     #[error("layer digest is {found}, {wanted} was asked for")]
     Digest { found: Digest, wanted: Digest },
-    #[error("layer has the digest asked for, but its gzip stream breaks after {} of disk image: {cause}; hint: pack and push the image again", Bytes(*.at))]
-    Gzip { at: u64, cause: io::Error },
-    #[error("layer holds no disk image: it inflates to nothing")]
+    #[error("layer has the digest asked for, but its {format} stream breaks after {} of disk image: {cause}; hint: pack and push the image again", Bytes(*.at))]
+    Decode { format: Format, at: u64, cause: io::Error },
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    #[error("layer unpacks to {}, its manifest says {}", Bytes(*.found), Bytes(*.wanted))]
+    RawSize { found: u64, wanted: u64 },
+    #[error("layer unpacks to an image with digest {found}, its manifest says {wanted}")]
+    RawDigest { found: Digest, wanted: Digest },
+    #[error("layer holds no disk image: it unpacks to nothing")]
     Empty,
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -75,8 +94,14 @@ pub enum TransferError {
     Stopped,
 }
 
-/// Fetches, verifies and inflates `compressed` into `sink`. The sink may have been written to whatever comes back.
-pub fn transfer<R: Read + Send, M: Medium>(
+/// A stream that hashes what is read from it.
+pub trait Digested: Read {
+    /// Of everything read so far.
+    fn digest(&self) -> Digest;
+}
+
+/// Fetches, verifies and unpacks `compressed` into `sink`. The sink may have been written to whatever comes back.
+pub fn transfer<R: Digested + Send, M: Medium>(
     compressed: Compressed<R>,
     sink: &mut Sink<'_, M>,
     progress: &Progress,
@@ -88,95 +113,156 @@ pub fn transfer<R: Read + Send, M: Medium>(
         // There is room for all of them.
         empty_sender.try_send(AlignedBuffer::new(IMAGE_BYTES)).ok();
     }
-    let Compressed { reader, digest, size_bytes } = compressed;
+    let Compressed { reader, digest, size_bytes, media_type, raw_size_bytes, raw_digest } =
+        compressed;
+    let disk_bytes = sink.disk_bytes();
     std::thread::scope(|scope| {
         let start = |name: &str| Builder::new().name(name.to_owned());
         start("fetch")
             .spawn_scoped(scope, move || fetch(reader, &fetched_sender, progress))
             .map_err(TransferError::Thread)?;
-        let source = Source::new(fetched, size_bytes);
+        let layer = Packed {
+            source: Source::new(fetched, size_bytes),
+            size_bytes,
+            media_type,
+            raw_size_bytes,
+            disk_bytes,
+        };
         let inflating = start("inflate")
-            .spawn_scoped(scope, move || inflate(source, digest, &empty, &full_sender))
+            .spawn_scoped(scope, move || inflate(layer, digest, &empty, &full_sender))
             .map_err(TransferError::Thread)?;
-        let written = write(full, &empty_sender, sink, progress);
+        // Here and not where it is unpacked: this thread mostly waits for the disk.
+        let mut hasher = raw_digest.map(|wanted| (wanted, Hasher::default()));
+        let written = write(full, &empty_sender, sink, progress, |bytes| {
+            if let Some((_, hasher)) = &mut hasher {
+                hasher.update(bytes);
+            }
+        });
         // Without empty buffers the other threads end, also after a failed write.
         drop(empty_sender);
         let inflated = inflating.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         written?;
-        inflated
+        let verified = inflated?;
+        match hasher.map(|(wanted, hasher)| (wanted, hasher.finish())) {
+            Some((wanted, found)) if found != wanted => {
+                Err(TransferError::RawDigest { found, wanted })
+            }
+            _ => Ok(verified),
+        }
     })
 }
 
 /// Reads to the end, an error, or until nobody listens any more.
-fn fetch(mut reader: impl Read, chunks: &SyncSender<io::Result<Vec<u8>>>, progress: &Progress) {
+fn fetch(mut reader: impl Digested, chunks: &SyncSender<Chunk>, progress: &Progress) {
     loop {
         let mut chunk = Vec::with_capacity(FETCH_BYTES);
         let outcome = reader.by_ref().take(FETCH_BYTES as u64).read_to_end(&mut chunk);
         progress.fetched.add(length_of(&chunk));
-        let ended = chunk.is_empty() || outcome.is_err();
+        let last = match outcome {
+            Err(error) => Some(Chunk::Broken(error)),
+            Ok(_) => chunk.is_empty().then(|| Chunk::End(reader.digest())),
+        };
         // What arrived before an error is passed on before it.
-        if !chunk.is_empty() && chunks.send(Ok(chunk)).is_err() {
+        if !chunk.is_empty() && chunks.send(Chunk::Bytes(chunk)).is_err() {
             return;
         }
-        if let Err(error) = outcome {
-            chunks.send(Err(error)).ok();
-        }
-        if ended {
+        if let Some(last) = last {
+            chunks.send(last).ok();
             return;
         }
     }
 }
 
-/// Inflates the whole source into full buffers, then tells whether all of it was right.
+/// What is to be unpacked, and what is known of it.
+struct Packed {
+    source: Source,
+    size_bytes: Option<u64>,
+    media_type: Option<String>,
+    raw_size_bytes: Option<u64>,
+    disk_bytes: u64,
+}
+
+/// Unpacks the whole layer into full buffers, then tells whether all of it was right.
 fn inflate(
-    mut source: Source,
+    mut layer: Packed,
     wanted: Digest,
     empty: &Receiver<AlignedBuffer>,
     full: &SyncSender<AlignedBuffer>,
 ) -> Result<Verified, TransferError> {
-    let inflated = inflate_into(&mut source, empty, full);
-    if matches!(inflated, Err(Inflate::Stopped)) {
-        return Err(TransferError::Stopped);
+    let unpacked = layer.unpack(empty, full);
+    if matches!(
+        unpacked,
+        Err(TransferError::Stopped | TransferError::Format(FormatError::NoDisk { .. }))
+    ) {
+        // Nobody takes more of it, or the first bytes have told enough.
+        return Err(unpacked.err().unwrap_or(TransferError::Stopped));
     }
-    // Read to the end also after a broken gzip stream: the digest tells a bad transfer from a badly made image.
-    let found = source.finish()?;
+    // Read to the end also after a broken stream: the digest tells a bad transfer from a badly made image.
+    let found = layer.source.finish()?;
     if found != wanted {
         return Err(TransferError::Digest { found, wanted });
     }
-    match inflated {
-        Ok(0) => Err(TransferError::Empty),
-        Ok(_) => Ok(Verified { digest: found }),
-        Err(Inflate::Broken { at, cause }) => Err(TransferError::Gzip { at, cause }),
-        Err(Inflate::Stopped) => Err(TransferError::Stopped),
+    match (unpacked?, layer.raw_size_bytes) {
+        (0, _) => Err(TransferError::Empty),
+        (found, Some(wanted)) if found != wanted => Err(TransferError::RawSize { found, wanted }),
+        _ => Ok(Verified { digest: found }),
     }
 }
 
-/// Why inflating ended before its time.
-enum Inflate {
-    Broken { at: u64, cause: io::Error },
-    Stopped,
+impl Packed {
+    /// Returns the size of the unpacked image.
+    fn unpack(
+        &mut self,
+        empty: &Receiver<AlignedBuffer>,
+        full: &SyncSender<AlignedBuffer>,
+    ) -> Result<u64, TransferError> {
+        let format = self.recognise()?;
+        let mut decoder = Decoder::new(format, &mut self.source);
+        let mut at = 0;
+        loop {
+            let mut buffer = empty.recv().map_err(|_disconnected| TransferError::Stopped)?;
+            let outcome = fill(&mut decoder, &mut buffer);
+            let length = length_of(buffer.filled());
+            if at == 0 && format != Format::Raw {
+                format::check_unpacked(prefix(buffer.filled(), FIRST_BYTES as u64))?;
+            }
+            at += length;
+            if length > 0 {
+                full.send(buffer).map_err(|_disconnected| TransferError::Stopped)?;
+            }
+            outcome.map_err(|cause| broken(format, at, cause))?;
+            if length == 0 {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// Tells the format, and refuses what is no disk image or does not fit, before anything is written.
+    fn recognise(&mut self) -> Result<Format, TransferError> {
+        // Why there is nothing to read is told by the source's end.
+        let first = self.source.fill_buf().unwrap_or_default();
+        let first = prefix(first, FIRST_BYTES as u64);
+        if first.is_empty() {
+            return Ok(Format::Raw);
+        }
+        let format = format::recognise(first)?;
+        format::check(self.media_type.as_deref(), format)?;
+        let least = match format {
+            Format::Raw => self.size_bytes,
+            packed => format::size_hint(packed, first, &[]),
+        };
+        match least.filter(|least| *least > self.disk_bytes) {
+            Some(image) => Err(SinkError::TooSmall { image, disk: self.disk_bytes }.into()),
+            None => Ok(format),
+        }
+    }
 }
 
-/// Returns the size of the inflated image. All members are inflated, and what follows the last one is an error (RFC 1952, 2.2).
-fn inflate_into(
-    source: &mut Source,
-    empty: &Receiver<AlignedBuffer>,
-    full: &SyncSender<AlignedBuffer>,
-) -> Result<u64, Inflate> {
-    let mut decoder = MultiGzDecoder::new(source);
-    let mut at = 0;
-    loop {
-        let mut buffer = empty.recv().map_err(|_disconnected| Inflate::Stopped)?;
-        let outcome = fill(&mut decoder, &mut buffer);
-        let length = length_of(buffer.filled());
-        at += length;
-        if length > 0 {
-            full.send(buffer).map_err(|_disconnected| Inflate::Stopped)?;
-        }
-        outcome.map_err(|cause| Inflate::Broken { at, cause })?;
-        if length == 0 {
-            return Ok(at);
-        }
+/// A stream that breaks; or one that is whole and asks for more than we give, which is told as such.
+fn broken(format: Format, at: u64, cause: io::Error) -> TransferError {
+    match cause.get_ref().and_then(|inner| inner.downcast_ref::<FormatError>()) {
+        Some(refusal) => refusal.clone().into(),
+        None => TransferError::Decode { format, at, cause },
     }
 }
 
@@ -199,8 +285,10 @@ fn write<M: Medium>(
     empty: &SyncSender<AlignedBuffer>,
     sink: &mut Sink<'_, M>,
     progress: &Progress,
+    mut seen: impl FnMut(&[u8]),
 ) -> Result<(), SinkError> {
     for mut buffer in full {
+        seen(buffer.filled());
         sink.write(buffer.filled())?;
         progress.written.add(length_of(buffer.filled()));
         buffer.clear();

@@ -1,12 +1,20 @@
 //! Options made into a plan: what is fetched, how, and where it goes. Pure; whether registry and disk agree is found out later.
 
 use crate::args::Options;
+use crate::args::Retries;
+use crate::disk::selector::BadTarget;
+use crate::disk::selector::Target;
+use crate::disk::sink::Gpt;
+use crate::disk::sink::Verify;
+use crate::http::DEFAULT_TIMEOUT;
 use crate::reference::BadReference;
 use crate::reference::BlobReference;
 use crate::reference::ManifestReference;
 use crate::reference::Repository;
+use crate::registry::BadPlatform;
+use crate::registry::Platform;
 use std::fmt;
-use std::path::PathBuf;
+use std::time::Duration;
 use thiserror::Error;
 
 /// What holds the disk image.
@@ -34,12 +42,35 @@ impl fmt::Display for Image {
     }
 }
 
-/// Whether a registry must prove who it is.
+/// Whether a registry is spoken to by TLS.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Tls {
     Required,
     /// Plain HTTP: `oci.allow_no_tls`.
     Plain,
+}
+
+/// Whether a certificate is checked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Identity {
+    Checked,
+    /// Any is believed: `oci.insecure_skip_verify`.
+    Unchecked,
+}
+
+/// How the network is used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Network {
+    pub tls: Tls,
+    pub identity: Identity,
+    /// The longest silence.
+    pub timeout: Duration,
+    pub retries: Retries,
+    /// Registries that are asked before the image's own, as `host[:port]`.
+    pub mirrors: Vec<String>,
+    pub http_proxy: Option<String>,
+    pub https_proxy: Option<String>,
+    pub no_proxy: Option<String>,
 }
 
 /// Whether a person has to say yes first.
@@ -49,15 +80,31 @@ pub enum Confirm {
     Ask,
 }
 
+/// What is done besides writing the image, or in its place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Depth {
+    /// Everything but the writing.
+    DryRun,
+    /// Unless the disk carries the image already.
+    UnlessInstalled,
+    Always,
+}
+
 /// An install, ready to be carried out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
     pub image: Image,
-    pub tls: Tls,
-    pub disk: PathBuf,
+    pub platform: Platform,
+    pub network: Network,
+    pub disk: Target,
+    /// How long to wait for the disk.
+    pub disk_timeout: Duration,
     /// The most bytes to write at once, where the operator cares.
     pub transfer_size: Option<u64>,
+    pub gpt: Gpt,
+    pub verify: Verify,
     pub confirm: Confirm,
+    pub depth: Depth,
 }
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -74,7 +121,18 @@ pub enum BadPlan {
     Tag(BadReference),
     #[error("oci.blob: {0}")]
     Blob(BadReference),
+    #[error("oci.platform: {0}")]
+    Platform(BadPlatform),
+    #[error("dd.of: {0}")]
+    Disk(BadTarget),
+    #[error("ocidd.dry_run and ocidd.skip_if_installed are both given; hint: leave one out")]
+    TwoDepths,
 }
+
+/// Enough for a switch that takes its time to forward, or a registry that is being restarted: about three minutes in all.
+const DEFAULT_RETRIES: Retries = Retries::Times(8);
+/// Disks behind slow controllers and USB come late.
+const DEFAULT_DISK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The image the options name, if they name one.
 pub fn parse_image(options: &Options) -> Result<Option<Image>, BadPlan> {
@@ -94,13 +152,44 @@ impl TryFrom<&Options> for Plan {
     type Error = BadPlan;
 
     fn try_from(options: &Options) -> Result<Self, BadPlan> {
+        let platform = options.platform.as_deref().map(str::parse).transpose();
+        let disk = options.disk.as_deref().ok_or(BadPlan::NoDisk)?;
         Ok(Self {
             image: parse_image(options)?.ok_or(BadPlan::NoImage)?,
-            tls: if options.allow_no_tls { Tls::Plain } else { Tls::Required },
-            disk: options.disk.as_deref().ok_or(BadPlan::NoDisk)?.into(),
+            platform: platform.map_err(BadPlan::Platform)?.unwrap_or_else(Platform::of_host),
+            network: options.into(),
+            disk: disk.parse().map_err(BadPlan::Disk)?,
+            disk_timeout: options.disk_timeout.unwrap_or(DEFAULT_DISK_TIMEOUT),
             transfer_size: options.transfer_size,
+            gpt: if options.keep_gpt { Gpt::Keep } else { Gpt::Move },
+            verify: if options.read_back { Verify::ReadBack } else { Verify::Nothing },
             confirm: if options.wait { Confirm::Ask } else { Confirm::No },
+            depth: match (options.dry_run, options.skip_if_installed) {
+                (true, true) => return Err(BadPlan::TwoDepths),
+                (true, false) => Depth::DryRun,
+                (false, true) => Depth::UnlessInstalled,
+                (false, false) => Depth::Always,
+            },
         })
+    }
+}
+
+impl From<&Options> for Network {
+    fn from(options: &Options) -> Self {
+        Self {
+            tls: if options.allow_no_tls { Tls::Plain } else { Tls::Required },
+            identity: if options.insecure_skip_verify {
+                Identity::Unchecked
+            } else {
+                Identity::Checked
+            },
+            timeout: options.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            retries: options.retries.unwrap_or(DEFAULT_RETRIES),
+            mirrors: options.mirrors.clone(),
+            http_proxy: options.http_proxy.clone(),
+            https_proxy: options.https_proxy.clone(),
+            no_proxy: options.no_proxy.clone(),
+        }
     }
 }
 
@@ -120,12 +209,21 @@ mod tests {
     fn tls_is_required_and_nobody_asked_unless_said() {
         let plan = Plan::try_from(&options()).unwrap();
         assert_eq!(
-            (plan.tls, plan.confirm, plan.transfer_size),
-            (Tls::Required, Confirm::No, None)
+            (plan.network.tls, plan.network.identity, plan.confirm, plan.depth),
+            (Tls::Required, Identity::Checked, Confirm::No, Depth::Always)
         );
-        let plan =
-            Plan::try_from(&Options { allow_no_tls: true, wait: true, ..options() }).unwrap();
-        assert_eq!((plan.tls, plan.confirm), (Tls::Plain, Confirm::Ask));
+        let plan = Plan::try_from(&Options {
+            allow_no_tls: true,
+            insecure_skip_verify: true,
+            wait: true,
+            dry_run: true,
+            ..options()
+        })
+        .unwrap();
+        assert_eq!(
+            (plan.network.tls, plan.network.identity, plan.confirm, plan.depth),
+            (Tls::Plain, Identity::Unchecked, Confirm::Ask, Depth::DryRun)
+        );
     }
 
     #[test]
@@ -140,6 +238,9 @@ mod tests {
                 "oci.tag: 'os' names no registry",
             ),
             (Options { tag: None, blob, ..options() }, "oci.blob: digest 'sha256:00'"),
+            (Options { platform: Some("/".to_owned()), ..options() }, "oci.platform: "),
+            (Options { disk: Some("sda".to_owned()), ..options() }, "dd.of: "),
+            (Options { dry_run: true, skip_if_installed: true, ..options() }, "both given"),
         ] {
             let error = Plan::try_from(&options).unwrap_err().to_string();
             assert!(error.contains(fault), "{error}");

@@ -1,6 +1,7 @@
 //! Asks on the console for what the words left out, and for the confirmation. Reads and writes only what it is given.
 
 use crate::args::Options;
+use crate::disk::holders::list;
 use crate::disk::probe::FoundDisk;
 use crate::plan::Image;
 use crate::plan::parse_image;
@@ -108,7 +109,7 @@ impl<R: BufRead, W: Write> Console<R, W> {
 
 impl std::fmt::Display for FoundDisk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}  {}", self.path, Rounded(self.size_bytes))?;
+        write!(f, "{}  {}  {}", self.path, Rounded(self.size_bytes), self.transport)?;
         for (label, text) in [("", &self.model), ("serial ", &self.serial)] {
             if let Some(text) = text {
                 write!(f, "  {label}{text}")?;
@@ -120,32 +121,42 @@ impl std::fmt::Display for FoundDisk {
             .map(|p| format!("{} {}", p.name, Rounded(p.size_bytes)))
             .collect();
         match partitions.len() {
-            0 => writeln!(f, "  no partitions"),
-            _ => writeln!(f, "  partitions: {}", partitions.join(", ")),
+            0 => f.write_str("  no partitions")?,
+            _ => write!(f, "  partitions: {}", partitions.join(", "))?,
         }
+        if !self.holders.is_empty() {
+            write!(f, "  in use: {}", list(&self.holders))?;
+        }
+        writeln!(f)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::bus::Transport;
+    use crate::disk::holders::Hold;
+    use crate::disk::holders::Holder;
     use crate::disk::probe::Partition;
 
     fn disks() -> Vec<FoundDisk> {
+        let swap = Holder { device: "/dev/sda1".to_owned(), hold: Hold::Swap };
         let partition = Partition { name: "sda1".to_owned(), size_bytes: 1 << 20 };
         let sda = FoundDisk {
             path: "/dev/sda".to_owned(),
             size_bytes: 4 << 30,
             model: Some("DISK".to_owned()),
             serial: Some("S1".to_owned()),
+            transport: Transport::Sata,
             partitions: vec![partition],
+            holders: vec![swap],
+            ..FoundDisk::default()
         };
         let vdb = FoundDisk {
             path: "/dev/vdb".to_owned(),
             size_bytes: 1 << 40,
-            model: None,
-            serial: None,
-            partitions: vec![],
+            transport: Transport::Virtio,
+            ..FoundDisk::default()
         };
         vec![sda, vdb]
     }
@@ -182,10 +193,10 @@ mod tests {
             );
             assert!(completed.wait, "a disk chosen by hand is confirmed");
             assert!(
-                screen.contains("  1) /dev/sda  4 GiB  DISK  serial S1  partitions: sda1 1 MiB\n"),
+                screen.contains("  1) /dev/sda  4 GiB  sata  DISK  serial S1  partitions: sda1 1 MiB  in use: /dev/sda1 is swap\n"),
                 "{screen}"
             );
-            assert!(screen.contains("  2) /dev/vdb  1 TiB  no partitions\n"), "{screen}");
+            assert!(screen.contains("  2) /dev/vdb  1 TiB  virtio  no partitions\n"), "{screen}");
         }
     }
 

@@ -1,68 +1,133 @@
-//! What `ocidd` tells on its console: lines, and the progress of an install. The only part of `ocidd` that prints by itself.
-#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
+//! What `ocidd` tells on its console: a line for each event, and the progress of an install. The only part of `ocidd` that prints by itself.
 
-use crate::progress::Progress;
+use crate::event::Done;
+use crate::event::Event;
+use crate::event::Listener;
+use crate::event::Snapshot;
 use crate::size::Rounded;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::mpsc::sync_channel;
+use std::io;
+use std::io::Write as _;
+use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Report {
+pub enum Style {
     /// One line that is drawn again and again, for a screen.
     Live,
     /// A line every few seconds, for a log or a serial console.
     Plain,
 }
 
-const LIVE_INTERVAL: Duration = Duration::from_millis(250);
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
-
-impl Report {
+impl Style {
     /// A live line needs a terminal that knows the escape codes. A serial console is a terminal too: there `init` sets `TERM=dumb`.
     pub fn for_terminal(is_terminal: bool, term: Option<&str>) -> Self {
         let capable = term.is_some_and(|term| !term.is_empty() && term != "dumb");
         if is_terminal && capable { Self::Live } else { Self::Plain }
     }
+}
 
-    pub fn say(self, text: impl std::fmt::Display) {
-        eprintln!("ocidd: {text}");
+/// Whether lines begin with their level as `<3>`, the way sd-daemon(3) marks them. `init` wants that, and takes the marks off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Marks {
+    None,
+    Levels,
+}
+
+/// How much a line matters, in syslog(3)'s numbers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Level {
+    Error = 3,
+    Warning = 4,
+    Info = 6,
+    Progress = 7,
+}
+
+/// Goes back to the start of the line and empties it.
+const CLEAR_LINE: &str = "\r\x1b[K";
+
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The console.
+#[derive(Debug)]
+pub struct Report {
+    style: Style,
+    marks: Marks,
+    last_progress: Mutex<Option<Instant>>,
+}
+
+impl Report {
+    pub fn new(style: Style, marks: Marks) -> Self {
+        Self { style, marks, last_progress: Mutex::default() }
     }
 
-    /// Shows the progress of `work` until it ends. `total` is the number of bytes to fetch.
-    pub fn follow<T>(self, progress: &Progress, total: Option<u64>, work: impl FnOnce() -> T) -> T {
-        let (sender, ended) = sync_channel(0);
-        std::thread::scope(|scope| {
-            scope.spawn(move || self.show(progress, total, &ended));
-            let outcome = work();
-            drop(sender);
-            outcome
-        })
-    }
-
-    fn show(self, progress: &Progress, total: Option<u64>, ended: &Receiver<()>) {
-        let start = Instant::now();
-        let interval = if self == Self::Live { LIVE_INTERVAL } else { PLAIN_INTERVAL };
-        while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-            let line = line(start.elapsed(), progress.fetched.get(), total, progress.written.get());
-            match self {
-                Self::Live => eprint!("\r\x1b[Kocidd: {line}"),
-                Self::Plain => self.say(line),
+    fn say(&self, level: Level, text: &str) {
+        // A line takes the place of a live one.
+        let start = if self.style == Style::Live { CLEAR_LINE } else { "" };
+        for line in text.lines() {
+            match self.marks {
+                Marks::Levels => print(&format!("<{}>ocidd: {line}\n", level as u8)),
+                Marks::None => print(&format!("{start}ocidd: {line}\n")),
             }
         }
-        if self == Self::Live {
-            eprint!("\r\x1b[K");
+    }
+
+    fn show(&self, snapshot: &Snapshot) {
+        let line = line(snapshot);
+        if self.style == Style::Live {
+            print(&format!("{CLEAR_LINE}ocidd: {line}"));
+        } else if self.is_due(snapshot.elapsed) {
+            self.say(Level::Progress, &line);
+        }
+    }
+
+    /// The first line comes an interval after the start: short installs need none.
+    fn is_due(&self, elapsed: Duration) -> bool {
+        let Ok(mut last) = self.last_progress.lock() else { return false };
+        let due =
+            elapsed >= PLAIN_INTERVAL && last.is_none_or(|last| last.elapsed() >= PLAIN_INTERVAL);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+/// One write for a line, lest other programs' lines come between. A console that takes none is no reason to stop.
+fn print(text: &str) {
+    io::stderr().write_all(text.as_bytes()).ok();
+}
+
+impl Listener for Report {
+    fn hear(&self, event: &Event) {
+        match event {
+            Event::Started { image, disk, .. } => {
+                self.say(Level::Info, &format!("installing {image} to {disk}"));
+            }
+            Event::Note(text) => self.say(Level::Info, text),
+            Event::Warning(text) => self.say(Level::Warning, &format!("warning: {text}")),
+            Event::Retry { number, of, delay, reason } => {
+                let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
+                let delay = format!("{}.{} s", delay.as_secs(), delay.subsec_millis() / 100);
+                self.say(Level::Warning, &format!("retry {number}{of} in {delay}: {reason}"));
+            }
+            Event::Progress(snapshot) => self.show(snapshot),
+            Event::Failed { id, exit_code, remedy, message, .. } => {
+                self.say(Level::Error, message);
+                self.say(Level::Error, &format!("error {id} (exit code {exit_code}): {remedy}"));
+            }
+            Event::Done(Done { message, .. }) => self.say(Level::Info, message),
         }
     }
 }
 
 /// `45%, 96.5 MiB of 214.4 MiB fetched, 512 MiB written, 128.3 MB/s, 5 s left`
-fn line(elapsed: Duration, fetched: u64, total: Option<u64>, written: u64) -> String {
+fn line(snapshot: &Snapshot) -> String {
+    let Snapshot { elapsed, fetched_bytes: fetched, total_bytes, written_bytes: written } =
+        *snapshot;
     let rate = Rate { bytes: written, elapsed };
-    let Some(total) = total.filter(|total| *total > 0) else {
+    let Some(total) = total_bytes.filter(|total| *total > 0) else {
         return format!("{} fetched, {} written, {rate}", Rounded(fetched), Rounded(written));
     };
     let percent = u128::from(fetched) * 100 / u128::from(total);
@@ -114,21 +179,21 @@ mod tests {
 
     #[test]
     fn draws_a_live_line_only_where_it_can_be_drawn() {
-        for (is_terminal, term, report) in [
-            (true, Some("linux"), Report::Live),
-            (true, Some("dumb"), Report::Plain),
-            (true, Some(""), Report::Plain),
-            (true, None, Report::Plain),
-            (false, Some("xterm"), Report::Plain),
+        for (is_terminal, term, style) in [
+            (true, Some("linux"), Style::Live),
+            (true, Some("dumb"), Style::Plain),
+            (true, Some(""), Style::Plain),
+            (true, None, Style::Plain),
+            (false, Some("xterm"), Style::Plain),
         ] {
-            assert_eq!(Report::for_terminal(is_terminal, term), report);
+            assert_eq!(Style::for_terminal(is_terminal, term), style);
         }
     }
 
     #[test]
     fn a_line_tells_percent_bytes_rate_and_time_left() {
         let second = Duration::from_secs(1);
-        for (elapsed, fetched, total, written, text) in [
+        for (elapsed, fetched_bytes, total_bytes, written_bytes, text) in [
             (second, 0, Some(100), 0, "0%, 0 B of 100 B fetched, 0 B written, 0.0 MB/s"),
             (
                 second * 4,
@@ -154,7 +219,8 @@ mod tests {
             (second, 10, None, 2_500_000, "10 B fetched, 2.3 MiB written, 2.5 MB/s"),
             (Duration::ZERO, 0, Some(0), 0, "0 B fetched, 0 B written, 0.0 MB/s"),
         ] {
-            assert_eq!(line(elapsed, fetched, total, written), text);
+            let snapshot = Snapshot { elapsed, fetched_bytes, total_bytes, written_bytes };
+            assert_eq!(line(&snapshot), text);
         }
     }
 }

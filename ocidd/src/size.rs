@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// `dd`'s multiplicative suffixes (coreutils manual, "dd invocation"; busybox also takes `k`), in bytes.
-const SUFFIXES: [(&str, u64); 14] = [
+const SUFFIXES: [(&str, u64); 17] = [
     ("c", 1),
     ("w", 2),
     ("b", 512),
@@ -17,6 +17,9 @@ const SUFFIXES: [(&str, u64); 14] = [
     ("G", 1 << 30),
     ("GiB", 1 << 30),
     ("GB", 1_000_000_000),
+    ("T", 1 << 40),
+    ("TiB", 1 << 40),
+    ("TB", 1_000_000_000_000),
     ("", 1),
 ];
 
@@ -78,6 +81,9 @@ mod tests {
             ("2MiB", Some(2_097_152)),
             ("1MB", Some(1_000_000)),
             ("1G", Some(1_073_741_824)),
+            ("100GB", Some(100_000_000_000)),
+            ("2T", Some(2_199_023_255_552)),
+            ("2TB", Some(2_000_000_000_000)),
             ("", None),
             ("k", None),
             ("0", None),

@@ -1,8 +1,7 @@
-//! The compressed bytes on their way into the decoder: counted and hashed as they pass, so that the digest covers every byte the decoder saw
-//! and every byte it left.
+//! The compressed bytes on their way into the decoder, from the thread that fetches and hashes them: one stream, and at its end the digest of
+//! every byte of it, of those the decoder saw and of those it left.
 
 use crate::digest::Digest;
-use crate::digest::Hasher;
 use crate::disk::buffer::length_of;
 use crate::size::Bytes;
 use std::io;
@@ -13,69 +12,87 @@ use thiserror::Error;
 
 #[derive(Debug, Error)]
 pub enum SourceError {
-    #[error("fetching the layer, after {}", Bytes(*.at))]
-    Fetch { at: u64, source: io::Error },
+    #[error(transparent)]
+    Fetch(io::Error),
     #[error("layer ended after {}, it should have {}", Bytes(*.found), Bytes(*.wanted))]
     Short { found: u64, wanted: u64 },
     #[error("layer goes on after the {} it should have", Bytes(*.wanted))]
     Long { wanted: u64 },
 }
 
+/// What the fetching thread hands over.
+#[derive(Debug)]
+pub enum Chunk {
+    Bytes(Vec<u8>),
+    /// The last one of a stream that broke off.
+    Broken(io::Error),
+    /// The last one of a whole stream: the digest of all its bytes.
+    End(Digest),
+}
+
 /// Chunks from another thread, read as one stream.
 #[derive(Debug)]
 pub struct Source {
-    chunks: Receiver<io::Result<Vec<u8>>>,
+    chunks: Receiver<Chunk>,
     chunk: Vec<u8>,
     used: usize,
-    /// Bytes received and hashed so far.
     received: u64,
     size_bytes: Option<u64>,
-    hasher: Hasher,
+    digest: Option<Digest>,
     /// Why the stream ended early. The decoder only sees that it did.
     failure: Option<SourceError>,
 }
 
 impl Source {
-    pub fn new(chunks: Receiver<io::Result<Vec<u8>>>, size_bytes: Option<u64>) -> Self {
+    pub fn new(chunks: Receiver<Chunk>, size_bytes: Option<u64>) -> Self {
         Self {
             chunks,
             chunk: Vec::new(),
             used: 0,
             received: 0,
             size_bytes,
-            hasher: Hasher::default(),
+            digest: None,
             failure: None,
         }
     }
 
     /// Reads what is left and gives the digest of everything; or says why not everything came.
     pub fn finish(mut self) -> Result<Digest, SourceError> {
-        while self.failure.is_none() && self.receive() {}
-        match self.failure {
-            Some(failure) => Err(failure),
-            None => Ok(self.hasher.finish()),
+        while self.receive() {}
+        match (self.failure, self.digest) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(digest)) => Ok(digest),
+            (None, None) => {
+                Err(SourceError::Fetch(io::Error::other("the fetching thread has gone")))
+            }
         }
     }
 
     /// Takes in the next chunk. False when there is none.
     fn receive(&mut self) -> bool {
-        let (at, wanted) = (self.received, self.size_bytes);
+        if self.failure.is_some() || self.digest.is_some() {
+            return false;
+        }
         match self.chunks.recv() {
-            Ok(Ok(chunk)) => {
-                self.hasher.update(&chunk);
+            Ok(Chunk::Bytes(chunk)) => {
                 self.received += length_of(&chunk);
                 (self.chunk, self.used) = (chunk, 0);
-                self.failure = wanted
+                self.failure = self
+                    .size_bytes
                     .filter(|wanted| self.received > *wanted)
                     .map(|wanted| SourceError::Long { wanted });
             }
-            Ok(Err(source)) => self.failure = Some(SourceError::Fetch { at, source }),
-            Err(_all_sent) => {
-                self.failure = wanted
-                    .filter(|wanted| at < *wanted)
-                    .map(|wanted| SourceError::Short { found: at, wanted });
+            Ok(Chunk::End(digest)) => {
+                self.digest = Some(digest);
+                let found = self.received;
+                self.failure = self
+                    .size_bytes
+                    .filter(|wanted| found < *wanted)
+                    .map(|wanted| SourceError::Short { found, wanted });
                 return false;
             }
+            Ok(Chunk::Broken(error)) => self.failure = Some(SourceError::Fetch(error)),
+            Err(_gone) => return false,
         }
         self.failure.is_none()
     }
@@ -83,11 +100,7 @@ impl Source {
 
 impl BufRead for Source {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.used == self.chunk.len() && self.failure.is_none() {
-            if !self.receive() {
-                break;
-            }
-        }
+        while self.used == self.chunk.len() && self.receive() {}
         if self.failure.is_some() {
             return Err(io::Error::other("the layer did not arrive whole"));
         }
@@ -112,7 +125,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::channel;
 
-    fn source(chunks: Vec<io::Result<Vec<u8>>>, size_bytes: Option<u64>) -> Source {
+    fn source(chunks: Vec<Chunk>, size_bytes: Option<u64>) -> Source {
         let (sender, receiver) = channel();
         for chunk in chunks {
             sender.send(chunk).unwrap();
@@ -121,32 +134,33 @@ mod tests {
     }
 
     #[test]
-    fn digests_what_was_read_and_what_was_left() {
+    fn the_digest_comes_at_the_end_however_much_was_read() {
+        let digest = Digest::of(b"abcdef");
         for read in [0, 1, 3, 5, 6] {
-            let mut source = source(vec![Ok(b"abc".to_vec()), Ok(b"def".to_vec())], Some(6));
+            let bytes = |text: &[u8]| Chunk::Bytes(text.to_vec());
+            let mut source =
+                source(vec![bytes(b"abc"), bytes(b"def"), Chunk::End(digest)], Some(6));
             let mut taken = vec![0; read];
             source.read_exact(&mut taken).unwrap();
             assert_eq!(taken, b"abcdef"[..read]);
-            assert_eq!(source.finish().unwrap(), Digest::of(b"abcdef"));
+            assert_eq!(source.finish().unwrap(), digest);
         }
     }
 
     #[test]
     fn tells_why_the_layer_is_not_whole() {
-        let broken = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let broken = || Chunk::Broken(io::Error::other("the cable is out"));
+        let bytes = || Chunk::Bytes(vec![1; 5]);
+        let end = || Chunk::End(Digest::of(b""));
         for (chunks, size, fault) in [
-            (vec![Ok(vec![1; 5])], Some(6), "layer ended after 5 bytes, it should have 6 bytes"),
-            (vec![], Some(6), "layer ended after 0 bytes, it should have 6 bytes"),
-            (
-                vec![Ok(vec![1; 5]), Ok(vec![1; 5])],
-                Some(6),
-                "layer goes on after the 6 bytes it should have",
-            ),
-            (vec![Ok(vec![1; 5]), Err(broken())], None, "fetching the layer, after 5 bytes"),
+            (vec![bytes(), end()], Some(6), "layer ended after 5 bytes, it should have 6 bytes"),
+            (vec![end()], Some(6), "layer ended after 0 bytes, it should have 6 bytes"),
+            (vec![bytes(), bytes()], Some(6), "layer goes on after the 6 bytes it should have"),
+            (vec![bytes(), broken()], None, "the cable is out"),
+            (vec![bytes()], None, "the fetching thread has gone"),
         ] {
             let mut source = source(chunks, size);
-            let read = source.read_to_end(&mut Vec::new());
-            assert!(size == Some(6) || read.is_err());
+            source.read_to_end(&mut Vec::new()).ok();
             assert_eq!(source.finish().unwrap_err().to_string(), fault);
         }
     }

@@ -19,6 +19,7 @@ mod demo;
 mod download;
 mod elf;
 mod env;
+mod fuzz;
 #[cfg(test)]
 mod golden;
 mod gzip;
@@ -68,6 +69,7 @@ enum Sub {
     Test(test::Args),
     TestBoot(test_boot::Args),
     Lint(lint::Args),
+    Fuzz(fuzz::Args),
     Bench(bench::Args),
 }
 
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),
         Sub::Lint(args) => lint::run(args),
+        Sub::Fuzz(args) => fuzz::run(args),
         Sub::Bench(args) => bench::run(args),
     };
     match outcome {

@@ -15,6 +15,9 @@ use std::path::Path;
 
 /// What the installer leaves cleared at the end of a disk that is larger than the image, and holds back at its start.
 const HELD_BACK: usize = 1 << 20;
+/// Where a disk says what is installed, and how long that is.
+const MARKER_BEFORE_END: usize = 64 << 10;
+const MARKER_BYTES: usize = 4096;
 
 /// What a disk holds before it is installed to, so that every byte that changes is seen.
 const OLD: u8 = 0xAA;
@@ -89,7 +92,7 @@ pub fn write_used_disk(path: &Path, size: usize) -> Result<()> {
 /// What has become of a used disk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expected<'a> {
-    /// The image, then what was there before, but for a cleared end.
+    /// The image, then what was there before, but for a cleared end with the installer's marker in it.
     Installed(&'a [u8]),
     Untouched,
     /// The image, and anything behind it.
@@ -103,7 +106,7 @@ pub fn verify_disk(path: &Path, expected: Expected<'_>) -> Result<()> {
     let disk = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let wanted = match expected {
         Expected::Untouched => vec![OLD; disk.len()],
-        Expected::Installed(image) => installed(image, disk.len()),
+        Expected::Installed(image) => installed(image, &disk),
         Expected::Begins(image) => {
             [image, disk.get(image.len()..).context("the disk is smaller than the image")?].concat()
         }
@@ -132,10 +135,17 @@ pub fn verify_disk(path: &Path, expected: Expected<'_>) -> Result<()> {
     Ok(())
 }
 
-fn installed(image: &[u8], size: usize) -> Vec<u8> {
-    let mut disk = vec![OLD; size];
-    let end = size.saturating_sub(HELD_BACK);
+/// What a disk has to hold. Of the installer's marker only the first words are looked at: it is not for others to know what it says.
+fn installed(image: &[u8], found: &[u8]) -> Vec<u8> {
+    let mut disk = vec![OLD; found.len()];
+    let end = found.len().saturating_sub(HELD_BACK);
     disk.get_mut(end..).unwrap_or_default().fill(0);
+    let place = found.len().saturating_sub(MARKER_BEFORE_END);
+    if let Some(marker) = found.get(place..place + MARKER_BYTES)
+        && marker.starts_with(b"ocidd installed\n")
+    {
+        disk.splice(place..place + MARKER_BYTES, marker.iter().copied());
+    }
     disk.splice(..image.len(), image.iter().copied());
     disk
 }
@@ -166,7 +176,7 @@ mod tests {
         write_used_disk(file.path(), 8 << 20).unwrap();
         verify_disk(file.path(), Expected::Untouched).unwrap();
         assert!(verify_disk(file.path(), Expected::Cleared).is_err());
-        let mut good = installed(&image, 8 << 20);
+        let mut good = installed(&image, &vec![0; 8 << 20]);
         fs::write(file.path(), &good).unwrap();
         verify_disk(file.path(), Expected::Installed(&image)).unwrap();
         good[7_000_000] ^= 1;

@@ -1,14 +1,15 @@
-//! Opens a target disk for exclusive use and writes to it at offsets. Knows nothing of images.
+//! Opens a target disk for exclusive use, writes to it at offsets and reads back what it holds. Knows nothing of images.
 
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::buffer::length_of;
 use crate::disk::buffer::prefix;
+use crate::disk::holders::read_holders;
 use crate::disk::probe::is_read_only;
 use crate::disk::probe::read_parent;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use crate::disk::refusal::Refusal;
+use crate::disk::sysfs::node;
+use rustix::fs::Advice;
 use rustix::fs::FallocateFlags;
 use rustix::fs::OFlags;
 use std::fs::File;
@@ -16,6 +17,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::io::Seek;
 use std::io::SeekFrom;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,6 +26,10 @@ use std::path::Path;
 /// Something of a fixed size that takes bytes at offsets: a disk, or what a test puts in its place.
 pub trait Medium {
     fn size_bytes(&self) -> u64;
+    /// The logical sector size. `None` for a file: it takes images made for any.
+    fn sector_bytes(&self) -> Option<u64>;
+    /// Reads what the disk itself holds, and not what is still remembered of writing it. To be read directly, `into` should be aligned.
+    fn read_exact_at(&mut self, into: &mut [u8], offset: u64) -> io::Result<()>;
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes `length` bytes from `offset` read as zeroes, as durably as a write does.
     fn zero_at(&mut self, offset: u64, length: u64) -> io::Result<()>;
@@ -31,11 +37,15 @@ pub trait Medium {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// A block device or a regular file, opened for writing.
+/// The page cache is dropped in whole pages; none is larger on any machine (arm64 may be built for 64 KiB).
+const LARGEST_PAGE_BYTES: u64 = 64 << 10;
+
+/// A block device or a regular file, opened for reading and writing.
 #[derive(Debug)]
 pub struct Device {
     file: File,
     size_bytes: u64,
+    sector_bytes: Option<u64>,
     /// What offsets, lengths and memory must be multiples of to be written directly.
     alignment: u64,
     access: Access,
@@ -61,38 +71,30 @@ enum Zeroing {
 }
 
 impl Device {
-    /// Opens an existing whole disk or regular file, or refuses with a reason. Writes nothing.
-    pub fn open(path: &Path, sys: &Path) -> Result<Self> {
-        let shown = path.display();
+    /// Opens an existing whole disk or regular file, or refuses with a reason. Writes nothing. `sys` and `proc` are a mounted sysfs and procfs.
+    pub fn open(path: &Path, sys: &Path, proc: &Path) -> Result<Self, Refusal> {
+        let refuse = |error| Refusal::of(path, error);
         // Without O_CREAT: a mistyped name must not become a file in memory.
-        let metadata = path.metadata().with_context(|| format!("opening target disk '{shown}'"))?;
-        let kind = metadata.file_type();
+        let kind = path.metadata().map_err(refuse)?.file_type();
         if !kind.is_block_device() && !kind.is_file() {
-            bail!("'{shown}' is neither a disk nor a regular file");
+            return Err(Refusal::NotADisk { path: path.to_owned() });
         }
         if kind.is_block_device() {
-            refuse_by_sysfs(path, sys)?;
+            refuse_by_sysfs(path, &path.canonicalize().map_err(refuse)?, sys, proc)?;
         }
-        let (mut file, access) = open_exclusively(path, kind.is_block_device()).map_err(|error| {
-            if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) {
-                anyhow::anyhow!("'{shown}' is in use: it or a partition of it is mounted, or held by LVM, RAID or swap")
-            } else {
-                anyhow::Error::new(error).context(format!("opening target disk '{shown}'"))
-            }
-        })?;
-        let size_bytes = file
-            .seek(SeekFrom::End(0))
-            .with_context(|| format!("reading the size of '{shown}'"))?;
+        let (mut file, access) = open_exclusively(path, kind.is_block_device()).map_err(refuse)?;
+        let size_bytes = file.seek(SeekFrom::End(0)).map_err(refuse)?;
         if size_bytes == 0 {
-            bail!("'{shown}' has a size of 0 bytes");
+            return Err(Refusal::Empty { path: path.to_owned() });
         }
-        // A file's own alignment is its file system's disk's; no sector in use is larger than ours.
-        let alignment = if kind.is_block_device() {
-            rustix::fs::ioctl_blksszget(&file)?.into()
+        let sector_bytes = if kind.is_block_device() {
+            Some(rustix::fs::ioctl_blksszget(&file).map_err(|error| refuse(error.into()))?.into())
         } else {
-            u64::from(ALIGNMENT)
+            None
         };
-        Ok(Self { file, size_bytes, alignment, access, zeroing: Zeroing::Kernel })
+        // A file's own alignment is its file system's disk's; no sector in use is larger than ours.
+        let alignment = sector_bytes.unwrap_or(u64::from(ALIGNMENT));
+        Ok(Self { file, size_bytes, sector_bytes, alignment, access, zeroing: Zeroing::Kernel })
     }
 
     fn is_aligned(&self, bytes: &[u8], offset: u64) -> bool {
@@ -126,6 +128,25 @@ impl Medium for Device {
         self.size_bytes
     }
 
+    fn sector_bytes(&self) -> Option<u64> {
+        self.sector_bytes
+    }
+
+    fn read_exact_at(&mut self, into: &mut [u8], offset: u64) -> io::Result<()> {
+        if self.access == Access::Direct && !self.is_aligned(into, offset) {
+            self.use_page_cache()?;
+        }
+        // What a write or an earlier read has left in the cache would be read instead of the disk.
+        if self.access == Access::Buffered {
+            let page = LARGEST_PAGE_BYTES;
+            let start = offset / page * page;
+            let end = offset.saturating_add(length_of(into)).next_multiple_of(page);
+            let length = NonZeroU64::new(end - start);
+            rustix::fs::fadvise(&self.file, start, length, Advice::DontNeed)?;
+        }
+        self.file.read_exact_at(into, offset)
+    }
+
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         if self.access == Access::Direct && !self.is_aligned(bytes, offset) {
             self.use_page_cache()?;
@@ -136,7 +157,10 @@ impl Medium for Device {
     fn zero_at(&mut self, offset: u64, length: u64) -> io::Result<()> {
         if self.zeroing == Zeroing::Kernel {
             let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-            match rustix::fs::fallocate(&self.file, flags, offset, length) {
+            let zeroed = rustix::io::retry_on_intr(|| {
+                rustix::fs::fallocate(&self.file, flags, offset, length)
+            });
+            match zeroed {
                 Ok(()) => return Ok(()),
                 // tmpfs knows no ZERO_RANGE; a range that is not made of whole sectors is EINVAL on a disk.
                 Err(
@@ -155,19 +179,19 @@ impl Medium for Device {
     }
 }
 
-/// Refuses what sysfs knows to be no target, before it is opened.
-fn refuse_by_sysfs(path: &Path, sys: &Path) -> Result<()> {
-    let shown = path.display();
-    let real = path.canonicalize().with_context(|| format!("opening target disk '{shown}'"))?;
-    let name = real.strip_prefix("/dev").unwrap_or(&real).to_string_lossy().replace('/', "!");
+/// Refuses what the kernel's tables know to be no target, before it is opened. `real` is the device's own node, where `path` is a link to it.
+fn refuse_by_sysfs(path: &Path, real: &Path, sys: &Path, proc: &Path) -> Result<(), Refusal> {
+    let path = path.to_owned();
+    let name = real.strip_prefix("/dev").unwrap_or(real).to_string_lossy().replace('/', "!");
     if let Some(parent) = read_parent(sys, &name) {
-        let disk = format!("/dev/{}", parent.replace('!', "/"));
-        bail!(
-            "'{shown}' is a partition of '{disk}'; a whole disk is needed; hint: set dd.of={disk}"
-        );
+        return Err(Refusal::Partition { path, disk: node(&parent) });
+    }
+    let holders = read_holders(sys, proc, &name);
+    if !holders.is_empty() {
+        return Err(Refusal::Busy { path, holders });
     }
     if is_read_only(sys, &name) {
-        bail!("'{shown}' is read-only; hint: look for a write-protect switch, or a virtual medium");
+        return Err(Refusal::ReadOnly { path });
     }
     Ok(())
 }
@@ -177,7 +201,7 @@ fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, Access)> 
     let exclusive = if is_device { OFlags::EXCL } else { OFlags::empty() };
     let open = |extra: OFlags| {
         let flags = i32::try_from((exclusive | extra).bits()).map_err(io::Error::other)?;
-        OpenOptions::new().write(true).custom_flags(flags).open(path)
+        OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
     };
     match open(OFlags::DIRECT) {
         // A file system without direct I/O.
@@ -189,59 +213,4 @@ fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, Access)> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn device_of(bytes: &[u8]) -> (tempfile::NamedTempFile, Device) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        let device = Device::open(file.path(), Path::new("/sys")).unwrap();
-        (file, device)
-    }
-
-    #[test]
-    fn writes_aligned_and_unaligned_bytes_alike() {
-        let (file, mut device) = device_of(&[1; 10_001]);
-        let mut buffer = AlignedBuffer::new(8192);
-        buffer.unfilled().fill(2);
-        buffer.advance(8192);
-        device.write_all_at(buffer.filled(), 0).unwrap();
-        device.write_all_at(&[3; 100], 8192).unwrap();
-        device.sync().unwrap();
-        let wanted = [vec![2; 8192], vec![3; 100], vec![1; 1709]].concat();
-        assert!(std::fs::read(file.path()).unwrap() == wanted);
-    }
-
-    #[test]
-    fn zeroes_exactly_the_range() {
-        for (offset, length) in [(4096, 4096), (513, 7000), (0, 3 << 20)] {
-            let (file, mut device) = device_of(&vec![9; 4 << 20]);
-            device.zero_at(offset, length).unwrap();
-            device.sync().unwrap();
-            let bytes = std::fs::read(file.path()).unwrap();
-            let nonzero = bytes.iter().filter(|byte| **byte != 0).count() as u64;
-            assert_eq!(
-                (bytes.len() as u64, nonzero),
-                (4 << 20, (4 << 20) - length),
-                "{offset} {length}"
-            );
-        }
-    }
-
-    #[test]
-    fn refuses_what_is_no_disk() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("nosuch");
-        for (path, fault) in [
-            (folder.path(), "neither a disk nor a regular file"),
-            (Path::new("/dev/null"), "neither a disk"),
-            (&missing, "opening target disk"),
-        ] {
-            let error = format!("{:#}", Device::open(path, Path::new("/sys")).unwrap_err());
-            assert!(error.contains(fault), "{error}");
-        }
-        assert!(!missing.exists(), "a missing target must not be created");
-        let empty = tempfile::NamedTempFile::new().unwrap();
-        assert!(Device::open(empty.path(), Path::new("/sys")).is_err());
-    }
-}
+mod tests;

@@ -4,12 +4,21 @@
 //! else is written and filled in by [`Sink::commit`], which takes the proof of verification. A power cut at any moment before that leaves a
 //! disk without partition tables.
 
+mod commit;
+mod ends;
+mod readback;
+
+pub use crate::disk::sink::commit::Committed;
+pub use crate::disk::sink::commit::Finish;
+pub use crate::disk::sink::commit::Gpt;
+
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::is_zero;
 use crate::disk::buffer::length_of;
 use crate::disk::buffer::prefix;
 use crate::disk::device::Medium;
-use crate::pipeline::Verified;
+use crate::disk::gpt;
+use crate::disk::sink::readback::Witness;
 use crate::size::Bytes;
 use std::io;
 use std::ops::Range;
@@ -32,6 +41,23 @@ pub enum SinkError {
     Write { offset: u64, length: u64, source: io::Error },
     #[error("flushing the disk")]
     Sync(#[source] io::Error),
+    #[error(
+        "the image's GPT is made for sectors of {image} bytes, the disk has sectors of {disk} bytes; hint: make the image for such disks"
+    )]
+    SectorSize { image: u64, disk: u64 },
+    #[error("reading back {} at byte {offset}", Bytes(*.length))]
+    Read { offset: u64, length: u64, source: io::Error },
+    #[error("reading back: bytes {} to {} of the disk are not what was written; hint: replace the disk, its cable or its controller", .range.start, .range.end)]
+    ReadBack { range: Range<u64> },
+}
+
+/// Whether the disk is trusted to hold what it was given.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Verify {
+    #[default]
+    Nothing,
+    /// The whole image is read from the disk again and compared.
+    ReadBack,
 }
 
 /// One end of the disk: where it lies and what of the image belongs there.
@@ -62,6 +88,8 @@ pub struct Sink<'a, M> {
     touched: bool,
     start: HeldBack,
     end: HeldBack,
+    /// Remembers what was written between the ends, where that is to be read back.
+    witness: Option<Witness>,
 }
 
 impl<'a, M: Medium> Sink<'a, M> {
@@ -80,7 +108,23 @@ impl<'a, M: Medium> Sink<'a, M> {
             touched: false,
             start: HeldBack { range: start, bytes: Vec::new() },
             end: HeldBack { range: end_start..size, bytes: Vec::new() },
+            witness: None,
         }
+    }
+
+    /// Says before the first write whether the disk will be read back.
+    #[must_use]
+    pub fn verifying(mut self, verify: Verify) -> Self {
+        self.witness = match verify {
+            Verify::Nothing => None,
+            Verify::ReadBack => Some(Witness::new(self.start.range.end)),
+        };
+        self
+    }
+
+    /// The most that the image may have.
+    pub fn disk_bytes(&self) -> u64 {
+        self.medium.size_bytes()
     }
 
     /// Takes the next bytes of the image. To be written directly they should begin aligned in memory and come in multiples of 256 KiB.
@@ -92,7 +136,13 @@ impl<'a, M: Medium> Sink<'a, M> {
         let (start, rest) = split(bytes, self.start.range.end.saturating_sub(self.position));
         self.start.bytes.extend_from_slice(start);
         self.position += length_of(start);
+        if !start.is_empty() && length_of(&self.start.bytes) == HELD_BACK_BYTES {
+            self.refuse_other_sectors()?;
+        }
         let (middle, end) = split(rest, self.end.range.start.saturating_sub(self.position));
+        if let Some(witness) = &mut self.witness {
+            witness.update(middle);
+        }
         for run in runs(middle) {
             match run {
                 Run::Zeroes(length) => self.skip_zeroes(length)?,
@@ -104,18 +154,6 @@ impl<'a, M: Medium> Sink<'a, M> {
         Ok(())
     }
 
-    /// Makes the disk bootable: everything is flushed, then the held back ends are written and flushed. Returns the image's size in bytes.
-    pub fn commit(&mut self, _proof: &Verified) -> Result<u64, SinkError> {
-        self.touch()?;
-        self.flush_zeroes()?;
-        self.medium.sync().map_err(SinkError::Sync)?;
-        for held in [&self.end, &self.start] {
-            write_at(self.medium, &held.bytes, held.range.start)?;
-        }
-        self.medium.sync().map_err(SinkError::Sync)?;
-        Ok(self.position)
-    }
-
     /// Makes sure that the disk boots neither the old system nor half of the new one. Where nothing was written, nothing is.
     pub fn abandon(mut self) -> Result<Abandoned, SinkError> {
         if !self.touched {
@@ -123,6 +161,17 @@ impl<'a, M: Medium> Sink<'a, M> {
         }
         self.clear_ends()?;
         Ok(Abandoned::Cleared)
+    }
+
+    /// A firmware looks for a GPT in the disk's own sectors. One made for others is refused while nothing is written.
+    fn refuse_other_sectors(&self) -> Result<(), SinkError> {
+        let (image, disk) = (gpt::sector_size(&self.start.bytes), self.medium.sector_bytes());
+        match (image, disk) {
+            (Some(image), Some(disk)) if image != disk => {
+                Err(SinkError::SectorSize { image, disk })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write_data(&mut self, data: &[u8]) -> Result<(), SinkError> {
@@ -165,11 +214,18 @@ impl<'a, M: Medium> Sink<'a, M> {
     fn clear_ends(&mut self) -> Result<(), SinkError> {
         zero_at(self.medium, &self.start.range)?;
         zero_at(self.medium, &self.end.range)?;
+        self.sync()
+    }
+
+    fn sync(&mut self) -> Result<(), SinkError> {
         self.medium.sync().map_err(SinkError::Sync)
     }
 }
 
 fn write_at(medium: &mut impl Medium, bytes: &[u8], offset: u64) -> Result<(), SinkError> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
     let failed = |source| SinkError::Write { offset, length: length_of(bytes), source };
     medium.write_all_at(bytes, offset).map_err(failed)
 }

@@ -1,13 +1,23 @@
-//! Anonymous bearer tokens (distribution's "Token Authentication Specification").
+//! What a registry wants to be shown in the `Authorization` header: a token, fetched with or without a login (distribution's "Token Authentication
+//! Specification" and "Oauth2 Token Authentication"), or the login itself. No error holds a secret, whatever the other side says.
 
+use crate::http::Client;
+use crate::http::HttpError;
+use crate::http::Response;
+use crate::http::SMALL_BODY_BYTES;
 use crate::plan::Tls;
 use crate::reference::Repository;
 use crate::registry::challenge::Challenge;
-use crate::registry::transport::Transport;
-use crate::registry::transport::refusal;
+use crate::registry::credentials::AUTH_FILE;
+use crate::registry::credentials::BASE64;
+use crate::registry::credentials::Login;
+use crate::registry::credentials::Proof;
+use crate::registry::credentials::Secret;
+use crate::registry::credentials::without_content;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use base64::Engine as _;
 use serde::Deserialize;
 use ureq::http::Uri;
 
@@ -18,47 +28,128 @@ struct Answer {
     access_token: Option<String>,
 }
 
-/// Fetches a token that allows to pull from `repository`; returns the value of an `Authorization` header.
-pub(crate) fn fetch_token(
-    transport: &Transport,
+/// A token server as a challenge names it, for the errors that are about it.
+#[derive(Clone, Copy)]
+struct TokenServer<'a> {
+    realm: &'a str,
+    service: Option<&'a str>,
+}
+
+/// The value of an `Authorization` header that answers `challenge` and allows to pull from `repository`. Without a login everybody's rights are
+/// asked for. Secrets travel over HTTPS, or as openly as the operator allows for everything else.
+pub(crate) fn authorize(
+    client: &Client,
     challenge: &Challenge,
     repository: &Repository,
-) -> Result<String> {
-    let doing = || format!("fetching a token from {}", challenge.realm);
-    let url = token_url(challenge, repository, transport.tls()).with_context(doing)?;
-    let response = transport.get(&url, None, None).with_context(doing)?;
-    if response.status() != 200 {
-        bail!("{}: {}", doing(), refusal(response, &repository.registry));
-    }
-    let bytes =
-        response.into_body().into_with_config().limit(1 << 20).read_to_vec().with_context(doing)?;
-    let answer: Answer = serde_json::from_slice(&bytes).with_context(doing)?;
-    match answer.token.or(answer.access_token) {
-        Some(token) => Ok(format!("Bearer {token}")),
-        None => bail!("{}: the answer holds no token", doing()),
+    login: Option<&Login>,
+) -> Result<Secret> {
+    let registry = &repository.registry;
+    match (challenge, login, login.map(|login| &login.proof)) {
+        (Challenge::Bearer { .. }, _, Some(Proof::RegistryToken(token))) => {
+            Ok(Secret::new(format!("Bearer {}", token.expose())))
+        }
+        (Challenge::Bearer { realm, service }, _, _) => {
+            let server = TokenServer { realm, service: service.as_deref() };
+            fetch_token(client, server, repository, login)
+                .with_context(|| format!("fetching a token from {realm}"))
+        }
+        (Challenge::Basic, _, Some(Proof::Password { user, password })) => {
+            Ok(basic(user, password))
+        }
+        (Challenge::Basic, Some(login), _) => Err(HttpError::login(format!(
+            "registry {registry} wants a user and a password, {login} is neither"
+        ))
+        .into()),
+        (Challenge::Basic, None, _) => Err(HttpError::login(format!(
+            "registry {registry} wants a login; hint: put user and password into {AUTH_FILE}, which has the format of docker's config.json"
+        ))
+        .into()),
     }
 }
 
-fn token_url(challenge: &Challenge, repository: &Repository, tls: Tls) -> Result<String> {
-    let realm: Uri = challenge.realm.parse().context("reading the token server's URL")?;
+fn fetch_token(
+    client: &Client,
+    server: TokenServer<'_>,
+    repository: &Repository,
+    login: Option<&Login>,
+) -> Result<Secret> {
+    check_realm(server.realm, client.tls())?;
+    let query = parameters(server, repository);
+    let url = with_query(server.realm, &query);
+    let response = match login.map(|login| &login.proof) {
+        Some(Proof::IdentityToken(token)) => {
+            let token = escape(token.expose());
+            let form =
+                format!("grant_type=refresh_token&{query}&client_id=ocidd&refresh_token={token}");
+            client.post(server.realm, "application/x-www-form-urlencoded", &form)?
+        }
+        Some(Proof::Password { user, password }) => {
+            client.get(&url, &[("authorization", basic(user, password).expose())])?
+        }
+        // A registry's token is never shown to a token server.
+        Some(Proof::RegistryToken(_)) | None => client.get(&url, &[])?,
+    };
+    if response.status() != 200 {
+        return Err(refused(response, repository, login).into());
+    }
+    let bytes = response.into_body().into_with_config().limit(SMALL_BODY_BYTES).read_to_vec()?;
+    let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| without_content(&error))?;
+    match answer.token.or(answer.access_token) {
+        Some(token) => Ok(Secret::new(format!("Bearer {token}"))),
+        None => bail!("the answer holds no token"),
+    }
+}
+
+/// Who has shown a secret is told the status alone: the server's own words might repeat it.
+fn refused(response: Response, repository: &Repository, login: Option<&Login>) -> HttpError {
+    let status = response.status();
+    match login {
+        None => HttpError::refused(response, &format!("registry {}", repository.registry)),
+        // 400 is OAuth's answer to a refresh token that is not good (RFC 6749, 5.2).
+        Some(login)
+            if matches!(status.as_u16(), 401 | 403)
+                || (status == 400 && matches!(login.proof, Proof::IdentityToken(_))) =>
+        {
+            HttpError::login(format!("the token server refused {login} ({status})"))
+        }
+        Some(login) => {
+            HttpError::status(status, format!("the token server answered {status} to {login}"))
+        }
+    }
+}
+
+fn check_realm(realm: &str, tls: Tls) -> Result<()> {
+    let realm: Uri = realm.parse().context("reading the token server's URL")?;
     match realm.scheme_str() {
-        Some("https") => {}
-        Some("http") if tls == Tls::Plain => {}
+        Some("https") => Ok(()),
+        Some("http") if tls == Tls::Plain => Ok(()),
         _ => {
             bail!("the token server is not reached over HTTPS, which only oci.allow_no_tls allows")
         }
     }
-    let joint = if realm.query().is_some() { '&' } else { '?' };
-    let service = challenge
-        .service
-        .as_ref()
-        .map(|service| format!("service={}&", escape(service)))
-        .unwrap_or_default();
-    let scope = escape(&format!("repository:{}:pull", repository.name));
-    Ok(format!("{}{joint}{service}scope={scope}", challenge.realm))
 }
 
-/// Percent-encodes what a query does not hold as it is (RFC 3986, 2.3).
+/// What a token is for, as a query or as part of a form.
+fn parameters(server: TokenServer<'_>, repository: &Repository) -> String {
+    let scope = escape(&format!("repository:{}:pull", repository.name));
+    match server.service {
+        Some(service) => format!("service={}&scope={scope}", escape(service)),
+        None => format!("scope={scope}"),
+    }
+}
+
+fn with_query(realm: &str, query: &str) -> String {
+    let joint = if realm.contains('?') { '&' } else { '?' };
+    format!("{realm}{joint}{query}")
+}
+
+/// RFC 7617, 2.
+fn basic(user: &str, password: &Secret) -> Secret {
+    let pair = format!("{user}:{}", password.expose());
+    Secret::new(format!("Basic {}", BASE64.encode(pair)))
+}
+
+/// Percent-encodes what a query or a form does not hold as it is (RFC 3986, 2.3).
 fn escape(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
@@ -70,41 +161,48 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn repository() -> Repository {
+        Repository { registry: "r.example".to_owned(), name: "a/b".to_owned() }
+    }
+
     #[test]
     fn asks_for_pulling_this_repository() {
-        let repository = Repository { registry: "r.example".to_owned(), name: "a/b".to_owned() };
-        for (realm, service, tls, url) in [
-            (
-                "https://t.example/token",
-                Some("r s"),
-                Tls::Required,
-                "https://t.example/token?service=r%20s&scope=repository%3Aa%2Fb%3Apull",
-            ),
-            (
-                "https://t.example/?x=1",
-                None,
-                Tls::Required,
-                "https://t.example/?x=1&scope=repository%3Aa%2Fb%3Apull",
-            ),
-            (
-                "http://t.example/token",
-                None,
-                Tls::Plain,
-                "http://t.example/token?scope=repository%3Aa%2Fb%3Apull",
-            ),
+        for (service, wanted) in [
+            (Some("r s&x"), "service=r%20s%26x&scope=repository%3Aa%2Fb%3Apull"),
+            (None, "scope=repository%3Aa%2Fb%3Apull"),
         ] {
-            let challenge =
-                Challenge { realm: realm.to_owned(), service: service.map(str::to_owned) };
-            assert_eq!(token_url(&challenge, &repository, tls).unwrap(), url);
+            let server = TokenServer { realm: "https://t.example/token", service };
+            assert_eq!(parameters(server, &repository()), wanted);
+        }
+        for (realm, url) in [
+            ("https://t.example/token", "https://t.example/token?scope=x"),
+            ("https://t.example/?x=1", "https://t.example/?x=1&scope=x"),
+        ] {
+            assert_eq!(with_query(realm, "scope=x"), url);
         }
     }
 
     #[test]
     fn a_token_is_not_fetched_over_plain_http_unless_allowed() {
-        let repository = Repository { registry: "r.example".to_owned(), name: "a".to_owned() };
-        for realm in ["http://t.example/token", "/token", "ftp://t.example"] {
-            let challenge = Challenge { realm: realm.to_owned(), service: None };
-            assert!(token_url(&challenge, &repository, Tls::Required).is_err(), "{realm}");
+        for (realm, required, plain) in [
+            ("https://t.example/token", true, true),
+            ("http://t.example/token", false, true),
+            ("/token", false, false),
+            ("ftp://t.example", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(check_realm(realm, Tls::Required).is_ok(), required, "{realm}");
+            assert_eq!(check_realm(realm, Tls::Plain).is_ok(), plain, "{realm}");
+        }
+    }
+
+    #[test]
+    fn a_login_becomes_a_header_as_rfc_7617_has_it() {
+        for (user, password, header) in [
+            ("Aladdin", "open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("test", "123\u{a3}", "Basic dGVzdDoxMjPCow=="),
+        ] {
+            assert_eq!(basic(user, &Secret::new(password.to_owned())).expose(), header);
         }
     }
 }

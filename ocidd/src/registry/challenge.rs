@@ -5,22 +5,28 @@ use anyhow::anyhow;
 use anyhow::bail;
 use ureq::http::HeaderMap;
 
-/// Where an anonymous token is to be had.
+/// What a registry wants to be shown.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Challenge {
-    /// The token server's URL.
-    pub(crate) realm: String,
-    pub(crate) service: Option<String>,
+pub(crate) enum Challenge {
+    /// A token, with a login or without.
+    Bearer {
+        /// The token server's URL.
+        realm: String,
+        service: Option<String>,
+    },
+    /// User and password with every request. Its realm is a name for people, and tells a program nothing.
+    Basic,
 }
 
-/// The first bearer challenge of an answer, or an error that names the schemes offered instead.
+/// The best of the ways an answer offers: a token rather than a password, which it would see again and again. An error names what else is offered.
 pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Challenge> {
     let values = headers.get_all("www-authenticate");
     let texts: Vec<&str> = values.iter().filter_map(|value| value.to_str().ok()).collect();
     parse(&texts)
 }
 
-fn parse(texts: &[&str]) -> Result<Challenge> {
+/// Parses the values of `WWW-Authenticate` headers.
+pub(crate) fn parse(texts: &[&str]) -> Result<Challenge> {
     let mut offered = Vec::new();
     for text in texts {
         let challenges = http_auth::parse_challenges(text).map_err(|_garbled| {
@@ -38,18 +44,18 @@ fn parse(texts: &[&str]) -> Result<Challenge> {
                 let realm = param("realm").ok_or_else(|| {
                     anyhow!("the registry asks for a token and does not say where from: '{text}'")
                 })?;
-                return Ok(Challenge { realm, service: param("service") });
+                return Ok(Challenge::Bearer { realm, service: param("service") });
             }
             offered.push(challenge.scheme.to_owned());
         }
     }
+    if offered.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
+        return Ok(Challenge::Basic);
+    }
     if offered.is_empty() {
         bail!("the registry answered 401 Unauthorized without saying how to log in");
     }
-    bail!(
-        "the registry wants a login by {}; only anonymous pulls are supported",
-        offered.join(" or ")
-    )
+    bail!("the registry wants a login by {}; ocidd knows Bearer and Basic", offered.join(" or "))
 }
 
 #[cfg(test)]
@@ -57,8 +63,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_bearer_challenge() {
-        let wanted = |service: Option<&str>| Challenge {
+    fn a_token_is_preferred_to_a_password() {
+        let wanted = |service: Option<&str>| Challenge::Bearer {
             realm: "https://auth.example/token".to_owned(),
             service: service.map(str::to_owned),
         };
@@ -80,16 +86,21 @@ mod tests {
                 vec![r#"Basic realm="x""#, r#"Bearer realm="https://auth.example/token""#],
                 wanted(None),
             ),
+            (vec![r#"Basic realm="x""#], Challenge::Basic),
+            (vec!["Negotiate", r#"basic realm="x", charset="UTF-8""#], Challenge::Basic),
         ] {
             assert_eq!(parse(&texts).unwrap(), challenge, "{texts:?}");
         }
     }
 
     #[test]
-    fn tells_why_there_is_no_token_to_be_had() {
+    fn tells_why_there_is_no_way_in() {
         for (texts, fault) in [
             (vec![], "without saying how"),
-            (vec![r#"Basic realm="x""#], "wants a login by Basic; only anonymous"),
+            (
+                vec![r#"Digest realm="x", nonce="y""#, "Negotiate"],
+                "wants a login by Digest or Negotiate; ocidd knows Bearer and Basic",
+            ),
             (vec![r#"Bearer service="x""#], "does not say where from"),
             (vec![r#"Bearer realm="x"#], "garbled"),
         ] {

@@ -1,139 +1,202 @@
-//! A registry as the installer needs it: resolve a reference to one layer, open that layer's bytes. Nothing outside this folder opens a socket.
+//! A registry as the installer needs it: resolve a reference to one layer, open that layer's bytes.
 //!
-//! The calls and their answers are the OCI distribution spec's, "Pulling manifests" and "Pulling blobs".
+//! The calls and their answers are the OCI distribution spec's, "Pulling manifests" and "Pulling blobs". A mirror is asked only for what a
+//! digest names, so it can withhold bytes but never change them; what a tag means is the image's own registry's to say.
 
 mod auth;
-mod challenge;
-mod manifest;
-mod transport;
+mod blob;
+pub(crate) mod challenge;
+pub(crate) mod content_range;
+pub(crate) mod credentials;
+mod endpoint;
+pub(crate) mod index;
+pub(crate) mod manifest;
+mod platform;
+mod retry;
 
-pub use transport::CertificateFiles;
+pub use blob::Blob;
+pub use credentials::AUTH_FILE;
+pub use credentials::Credentials;
+pub use platform::BadPlatform;
+pub use platform::Platform;
+pub use retry::Patience;
 
 use crate::digest::Digest;
-use crate::pipeline::Compressed;
+use crate::event::Listener;
+use crate::http::Client;
 use crate::plan::Image;
-use crate::plan::Tls;
 use crate::reference::ManifestReference;
 use crate::reference::Repository;
 use crate::reference::Version;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
-use std::io::Read;
-use transport::Response;
-use transport::Transport;
+use endpoint::Endpoint;
+use manifest::Document;
+use retry::Tries;
+use std::sync::Arc;
 
 /// The largest manifest that is read. The spec asks registries to take 4 MiB at least, so clients make none larger.
 const MANIFEST_LIMIT_BYTES: u64 = 4 << 20;
 
-/// The compressed disk image as the registry knows it.
+/// The disk image as the registry knows it. All but the digest is known from a manifest only, and the annotations only where a publisher has set them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Layer {
     pub digest: Digest,
-    /// Known from a manifest; a bare blob tells it only when it is opened.
+    /// A bare blob tells it only when it is opened.
     pub size_bytes: Option<u64>,
+    pub media_type: Option<String>,
+    /// A file name.
+    pub title: Option<String>,
+    /// What the publisher says of the unpacked disk image; not verified.
+    pub raw_size_bytes: Option<u64>,
+    pub raw_digest: Option<Digest>,
 }
 
-/// One repository of one registry, and what we have to show there.
+impl Layer {
+    /// A layer of which nobody says more.
+    pub fn of_blob(digest: Digest) -> Self {
+        Self {
+            digest,
+            size_bytes: None,
+            media_type: None,
+            title: None,
+            raw_size_bytes: None,
+            raw_digest: None,
+        }
+    }
+}
+
+/// One repository, in its own registry and in mirrors of it.
 #[derive(Debug)]
 pub struct Registry {
-    transport: Transport,
-    tls: Tls,
-    repository: Repository,
-    authorization: Option<String>,
+    /// The mirrors in the order in which they are asked, then the repository's own registry.
+    endpoints: Vec<Endpoint>,
+    patience: Patience,
 }
 
 impl Registry {
-    pub fn new(repository: &Repository, tls: Tls, certificates: &CertificateFiles) -> Result<Self> {
-        let transport = Transport::new(tls, certificates)?;
-        Ok(Self { transport, tls, repository: repository.clone(), authorization: None })
+    /// Asks nobody yet. `mirrors` are hosts; each machine asks them in an order of its own, so that a fleet spreads over them.
+    pub fn new(
+        repository: &Repository,
+        mirrors: &[String],
+        client: &Client,
+        credentials: Credentials,
+        patience: Patience,
+    ) -> Self {
+        let mut hosts: Vec<(u32, &String)> =
+            mirrors.iter().map(|host| (retry::random(), host)).collect();
+        hosts.sort_unstable();
+        let hosts = hosts.into_iter().map(|(_, host)| host).chain([&repository.registry]);
+        let credentials = Arc::new(credentials);
+        let endpoints = hosts.map(|host| {
+            let repository = Repository { registry: host.clone(), name: repository.name.clone() };
+            Endpoint::new(client.clone(), repository, Arc::clone(&credentials))
+        });
+        Self { endpoints: endpoints.collect(), patience }
     }
 
     /// The one disk layer that `image` names.
-    pub fn resolve(&mut self, image: &Image) -> Result<Layer> {
+    pub fn resolve(
+        &mut self,
+        image: &Image,
+        platform: &Platform,
+        listener: &dyn Listener,
+    ) -> Result<Layer> {
         match image {
-            Image::Blob(blob) => Ok(Layer { digest: blob.digest, size_bytes: None }),
-            Image::Manifest(reference) => {
-                self.fetch_manifest(reference).with_context(|| format!("resolving {reference}"))
-            }
+            Image::Blob(blob) => Ok(Layer::of_blob(blob.digest)),
+            Image::Manifest(reference) => self
+                .resolve_manifest(reference, platform, listener)
+                .with_context(|| format!("resolving {reference}")),
         }
     }
 
     /// Asks for the layer's bytes. What comes is not verified yet.
-    pub fn open(&mut self, layer: &Layer) -> Result<Compressed<impl Read + Send + use<>>> {
-        let registry = self.repository.registry.clone();
-        let doing = || format!("fetching layer {} from {registry}", layer.digest);
-        let response = self.get(&format!("blobs/{}", layer.digest), None).with_context(doing)?;
-        let length = response.body().content_length();
-        if let (Some(wanted), Some(found)) = (layer.size_bytes, length)
-            && wanted != found
-        {
-            return Err(anyhow::anyhow!(
-                "the registry offers {found} bytes, the manifest says {wanted}"
-            ))
-            .with_context(doing);
-        }
-        let reader = response.into_body().into_reader();
-        Ok(Compressed { reader, digest: layer.digest, size_bytes: layer.size_bytes.or(length) })
+    pub fn open<'a>(self, layer: &Layer, listener: &'a dyn Listener) -> Result<Blob<'a>> {
+        Blob::open(self.endpoints, layer, Tries::new(self.patience), listener)
     }
 
-    fn fetch_manifest(&mut self, reference: &ManifestReference) -> Result<Layer> {
-        let version = match &reference.version {
-            Version::Tag(tag) => tag.clone(),
-            Version::Digest(digest) => digest.to_string(),
-        };
-        let response = self.get(&format!("manifests/{version}"), Some(manifest::ACCEPT))?;
-        let header = |name: &str| {
-            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
-        let (media_type, named) = (header("content-type"), header("docker-content-digest"));
-        let bytes = response
-            .into_body()
-            .into_with_config()
-            .limit(MANIFEST_LIMIT_BYTES)
-            .read_to_vec()
-            .context("reading the manifest")?;
-        let found = Digest::of(&bytes);
-        // The registry's own header is checked too: it tells a proxy that changes what it passes on.
-        let named = named
-            .map(|text| text.parse::<Digest>())
-            .transpose()
-            .context("reading the header Docker-Content-Digest")?;
-        let asked =
-            if let Version::Digest(digest) = reference.version { Some(digest) } else { None };
-        if let Some(wanted) = asked.or(named).filter(|wanted| *wanted != found) {
-            bail!("manifest digest is {found}, it should be {wanted}");
+    fn resolve_manifest(
+        &mut self,
+        reference: &ManifestReference,
+        platform: &Platform,
+        listener: &dyn Listener,
+    ) -> Result<Layer> {
+        match self.fetch_manifest(&reference.version, listener)? {
+            Document::Disk(layer) => Ok(layer),
+            Document::Index(entries) => self.follow(&entries, platform, listener),
         }
-        manifest::parse(&bytes, media_type.as_deref().unwrap_or_default())
     }
 
-    /// Gets a path below the repository, with a token where the registry wants one. Any status but 200 is an error.
-    fn get(&mut self, path: &str, accept: Option<&str>) -> Result<Response> {
-        let scheme = if self.tls == Tls::Plain { "http" } else { "https" };
-        let url = format!(
-            "{scheme}://{}/v2/{}/{path}",
-            host_of(&self.repository.registry),
-            self.repository.name
-        );
-        let mut response = self.transport.get(&url, accept, self.authorization.as_deref())?;
-        if response.status() == 401 && self.authorization.is_none() {
-            let challenge = challenge::from_headers(response.headers())?;
-            self.authorization =
-                Some(auth::fetch_token(&self.transport, &challenge, &self.repository)?);
-            response = self.transport.get(&url, accept, self.authorization.as_deref())?;
+    fn follow(
+        &mut self,
+        entries: &[index::Entry],
+        platform: &Platform,
+        listener: &dyn Listener,
+    ) -> Result<Layer> {
+        let entry = index::choose(entries, platform)?;
+        let doing = || format!("following the image index to {}", entry.digest);
+        let digest: Digest = entry.digest.parse().with_context(doing)?;
+        match self.fetch_manifest(&Version::Digest(digest), listener).with_context(doing)? {
+            Document::Disk(layer) => Ok(layer),
+            // Nobody publishes disk images so; an index may otherwise lead on for ever.
+            Document::Index(_) => bail!(
+                "{} leads to another image index; hint: name a manifest by its digest, as in oci.tag=…@sha256:…",
+                doing()
+            ),
         }
-        if response.status() != 200 {
-            bail!("{}", transport::refusal(response, &self.repository.registry));
+    }
+
+    fn fetch_manifest(&mut self, version: &Version, listener: &dyn Listener) -> Result<Document> {
+        let own = self.endpoints.len().saturating_sub(1);
+        let mut current = if matches!(version, Version::Digest(_)) { 0 } else { own };
+        let mut tries = Tries::new(self.patience);
+        loop {
+            let endpoint = self.endpoints.get_mut(current).context("finding a registry")?;
+            let host = endpoint.host().to_owned();
+            match fetch_manifest_from(endpoint, version) {
+                Ok(document) => return Ok(document),
+                Err(error) if current < own => {
+                    listener.warn(format!("mirror {host}: {error:#}; asking the next registry"));
+                    current += 1;
+                }
+                Err(error) => {
+                    tries.wait(error, &format!("asking {host} for a manifest"), listener)?;
+                }
+            }
         }
-        Ok(response)
     }
 }
 
-/// Docker Hub's registry does not live at the name that its references bear.
-fn host_of(registry: &str) -> &str {
-    if matches!(registry, "docker.io" | "index.docker.io") {
-        "registry-1.docker.io"
-    } else {
-        registry
+fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<Document> {
+    let wanted = match version {
+        Version::Tag(_) => None,
+        Version::Digest(digest) => Some(*digest),
+    };
+    let response =
+        endpoint.get(&format!("manifests/{version}"), &[("accept", manifest::ACCEPT)])?;
+    if response.status() != 200 {
+        return Err(endpoint.refused(response).into());
     }
+    let header = |name: &str| {
+        response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    let (media_type, named) = (header("content-type"), header("docker-content-digest"));
+    let bytes =
+        response.into_body().into_with_config().limit(MANIFEST_LIMIT_BYTES).read_to_vec().map_err(
+            |error| crate::http::HttpError::broken(format!("reading the manifest: {error}")),
+        )?;
+    let document = manifest::parse(&bytes, media_type.as_deref().unwrap_or_default());
+    let found = Digest::of(&bytes);
+    // The registry's own header is checked too: it tells a proxy that changes what it passes on.
+    let named = named
+        .map(|text| text.parse::<Digest>())
+        .transpose()
+        .context("reading the header Docker-Content-Digest")?;
+    if let Some(wanted) = wanted.or(named).filter(|wanted| *wanted != found) {
+        // A web page in place of a manifest is better told as such.
+        document?;
+        bail!("manifest digest is {found}, it should be {wanted}");
+    }
+    document
 }

@@ -15,7 +15,6 @@ use crate::run::install_from;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::failure::Kind;
 
 fn token(key: &str) -> Answer {
     let body = serde_json::json!({ key: TOKEN, "expires_in": 300 });
@@ -67,16 +66,16 @@ fn the_token_is_not_shown_to_a_blob_store_elsewhere() {
 
 /// Every fault of this file ends in the same way.
 fn row(rule: &'static str, fault: fn(&mut Fake), says: &'static [&'static str]) -> Row {
-    Row { rule, by: BOTH, fault, kind: Kind::Fetch, says, left: Left::Untouched }
+    Row { rule, by: BOTH, fault, code: 4, says, left: Left::Untouched }
 }
 
 #[test]
-fn a_login_that_is_not_anonymous_is_told_as_such() {
+fn a_registry_that_nobody_gets_into_says_so() {
     assert_rows(&[
         row(
-            "Basic only",
-            |fake| fake.challenges = vec![r#"Basic realm="fake""#.to_owned()],
-            &["the registry wants a login by Basic; only anonymous pulls are supported"],
+            "another kind of login",
+            |fake| fake.challenges = vec!["Negotiate".to_owned()],
+            &["the registry wants a login by Negotiate; ocidd knows Bearer and Basic"],
         ),
         row(
             "no way in",

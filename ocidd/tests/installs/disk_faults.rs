@@ -16,7 +16,6 @@ use crate::target::Left;
 use crate::target::OLD;
 use crate::target::Target;
 use ocidd::failure::DiskState;
-use ocidd::failure::Kind;
 use rustix::fs::MemfdFlags;
 use rustix::fs::SealFlags;
 use std::fs;
@@ -60,7 +59,7 @@ fn a_target_that_is_no_disk_is_refused_before_the_registry_is_asked() {
         let failure = outcome.expect_err(rule);
         let disk = target.path.display().to_string();
         assert!(failure.to_string().starts_with(&says.replace("DISK", &disk)), "{rule}: {failure}");
-        assert_eq!((failure.kind, failure.disk), (Kind::Disk, DiskState::Untouched), "{rule}");
+        assert_eq!((failure.cause.exit_code(), failure.disk), (5, DiskState::Untouched), "{rule}");
         assert_eq!(requests.len(), 0, "{rule}");
         assert_eq!(target.path.exists(), rule != "missing", "a missing target must not be created");
         assert!(!target.path.is_file() || fs::read(&target.path).unwrap().is_empty(), "{rule}");
@@ -68,7 +67,7 @@ fn a_target_that_is_no_disk_is_refused_before_the_registry_is_asked() {
 }
 
 #[test]
-fn an_image_larger_than_the_disk_is_refused_where_the_disk_ends() {
+fn an_image_larger_than_the_disk_is_refused_as_early_as_its_size_is_known() {
     let rows = [
         ("by one byte, noticed before the first write", image(MIB + 1), MIB, Left::Untouched),
         ("by one byte, noticed late", image(5 * MIB + 1), 5 * MIB, Left::Cleared),
@@ -88,7 +87,9 @@ fn an_image_larger_than_the_disk_is_refused_where_the_disk_ends() {
             let (outcome, _) = install_from(Fake::with(&layer), *by, &target);
             let says = format!(" or more, the disk has {disk} bytes (");
             let says = ["image has ", &says];
-            let wanted = Wanted { kind: Kind::Disk, says: &says, left };
+            // The manifest says that it is gzip, so the end of the blob is asked for first: it tells the size.
+            let left = if *by == By::Tag { Left::Untouched } else { left };
+            let wanted = Wanted { code: 5, says: &says, left };
             assert_failed(rule, outcome, wanted, ("", &layer), (&target, &image));
         }
     }
@@ -103,11 +104,8 @@ fn a_full_disk_is_told_even_where_the_blob_is_cut_off_later() {
     fake.blob().cut_after = Some(layer.compressed.len() - 1);
     let target = Target::new(4 * MIB);
     let (outcome, _) = install_from(fake, By::Tag, &target);
-    let wanted = Wanted {
-        kind: Kind::Disk,
-        says: &["the disk has 4194304 bytes (4 MiB)"],
-        left: Left::Cleared,
-    };
+    let wanted =
+        Wanted { code: 5, says: &["the disk has 4194304 bytes (4 MiB)"], left: Left::Cleared };
     assert_failed("full first", outcome, wanted, ("", &layer), (&target, &image));
 }
 
@@ -123,7 +121,7 @@ fn a_disk_that_takes_no_writes_is_in_an_unknown_state() {
     let layer = Layer::new(gzip(&image(3 * MIB)));
     let failure = install_from(Fake::with(&layer), By::Tag, &target).0.unwrap_err();
     let text = failure.to_string();
-    assert_eq!(failure.kind, Kind::Write, "{text}");
+    assert_eq!(failure.cause.exit_code(), 7, "{text}");
     assert!(matches!(failure.disk, DiskState::Unknown { .. }), "{text}");
     for part in [
         "writing 1048576 bytes (1 MiB) at byte 0: Operation not permitted",

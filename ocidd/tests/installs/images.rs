@@ -3,28 +3,24 @@
 use flate2::Compression;
 use flate2::GzBuilder;
 use flate2::write::GzEncoder;
+use lzma_rust2::XzOptions;
+use lzma_rust2::XzWriter;
 use ocidd::digest::Digest;
 use std::io::Write;
 use std::ops::Range;
 
 pub(crate) const MIB: usize = 1 << 20;
 
-const BLOCK: usize = 4096;
-
-/// Bytes that gzip cannot shorten, different in every block, and never all zero in any piece of it.
+/// Bytes that nothing can shorten, and never all zero in any piece of some length.
 pub(crate) fn image(size: usize) -> Vec<u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    // xorshift64, once: whole images of it would take long in a test build.
-    let words = (0..8 * BLOCK / 8).flat_map(|_| {
+    let mut bytes = vec![0; size.next_multiple_of(8)];
+    // xorshift64.
+    for word in bytes.chunks_exact_mut(8) {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state.to_le_bytes()
-    });
-    let noise: Vec<u8> = words.collect();
-    let mut bytes = noise.repeat(size / noise.len() + 1);
-    for (number, block) in bytes.chunks_mut(BLOCK).enumerate() {
-        block[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
+        word.copy_from_slice(&state.to_le_bytes());
     }
     bytes.truncate(size);
     bytes
@@ -57,6 +53,27 @@ pub(crate) fn gzip_members(bytes: &[u8], size: usize) -> Vec<u8> {
     bytes.chunks(size).flat_map(gzip).collect()
 }
 
+/// One zstd frame with a checksum, as `zstd` makes it of a pipe.
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd_with_window(bytes, 21)
+}
+
+/// One zstd frame that may look back 2^`log` bytes.
+pub(crate) fn zstd_with_window(bytes: &[u8], log: u32) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.window_log(log).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// One xz stream with a CRC64.
+pub(crate) fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(0)).unwrap();
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
 fn pack(builder: GzBuilder, bytes: &[u8], level: Compression) -> Vec<u8> {
     let mut encoder: GzEncoder<Vec<u8>> = builder.write(Vec::new(), level);
     encoder.write_all(bytes).unwrap();
@@ -83,5 +100,38 @@ impl Layer {
             "digest": self.digest.to_string(),
             "size": self.compressed.len(),
         })
+    }
+}
+
+/// A format of layers, as others' tools pack it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Packing {
+    Gzip,
+    Zstd,
+    Xz,
+    Raw,
+}
+
+impl Packing {
+    pub(crate) const ALL: [Self; 4] = [Self::Gzip, Self::Zstd, Self::Xz, Self::Raw];
+
+    pub(crate) fn pack(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Gzip => gzip(bytes),
+            // With the image's size in its header, as `zstd` makes it of a file.
+            Self::Zstd => zstd::bulk::compress(bytes, 1).unwrap(),
+            Self::Xz => xz(bytes),
+            Self::Raw => bytes.to_vec(),
+        }
+    }
+
+    /// That says exactly this, where there is one.
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Self::Gzip => "application/octet-stream+gzip",
+            Self::Zstd => "application/octet-stream+zstd",
+            Self::Xz => "application/octet-stream+xz",
+            Self::Raw => "application/octet-stream",
+        }
     }
 }

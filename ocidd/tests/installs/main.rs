@@ -13,17 +13,31 @@ mod disk_faults;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod format_faults;
+#[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod good;
 #[cfg(test)]
 mod gzip_faults;
 #[cfg(test)]
 mod images;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod manifest_faults;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod registry_faults;
+#[cfg(test)]
+mod resilience;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use crate::fake::Answer;
 use crate::fake::DISK_LAYER;
 use crate::fake::Fake;
-use crate::fake::INDEX;
 use crate::fake::MANIFEST;
 use crate::images::Layer;
 use crate::images::MIB;
@@ -20,11 +19,10 @@ use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
 use ocidd::digest::Digest;
-use ocidd::failure::Kind;
 
 /// Every fault of this file ends in the same way.
 fn row(rule: &'static str, fault: fn(&mut Fake), says: &'static [&'static str]) -> Row {
-    Row { rule, by: TAG, fault, kind: Kind::Fetch, says, left: Left::Untouched }
+    Row { rule, by: TAG, fault, code: 4, says, left: Left::Untouched }
 }
 
 #[test]
@@ -33,7 +31,9 @@ fn a_manifest_without_exactly_one_disk_layer_is_refused_and_its_layers_are_liste
         row(
             "no layer",
             |fake| fake.set_layers(&[]),
-            &["resolving REGISTRY/os:1: the manifest has 0 layers", "its layers are: none"],
+            &[
+                "resolving REGISTRY/os:1: the manifest has no disk layer; its layers are: none; hint: ",
+            ],
         ),
         row(
             "two disk layers",
@@ -45,20 +45,14 @@ fn a_manifest_without_exactly_one_disk_layer_is_refused_and_its_layers_are_liste
         ),
         row(
             "a layer of another media type",
-            |fake| fake.set_layers(&["application/vnd.oci.image.layer.v1.tar+gzip"]),
-            &["the manifest has 0 layers", "application/vnd.oci.image.layer.v1.tar+gzip LAYER ("],
+            |fake| fake.set_layers(&["application/vnd.example.disk+gzip"]),
+            &["the manifest has no disk layer", "application/vnd.example.disk+gzip LAYER ("],
         ),
         row(
-            "an image index",
-            |fake| {
-                let platform = serde_json::json!({ "os": "linux", "architecture": "arm64" });
-                let mut entry = fake.layer().descriptor(MANIFEST);
-                entry["platform"] = platform;
-                let index = serde_json::json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] });
-                fake.set_manifest(INDEX, index.to_string());
-            },
+            "a container image",
+            |fake| fake.set_layers(&["application/vnd.oci.image.layer.v1.tar+gzip"]),
             &[
-                "the reference names an image index; hint: name one of its manifests by digest: linux/arm64 LAYER",
+                "the reference names a container image, not a disk image; its layers are: application/vnd.oci.image.layer.v1.tar+gzip LAYER (",
             ],
         ),
     ]);
@@ -106,7 +100,9 @@ fn a_manifest_that_is_not_what_was_promised_is_refused() {
         row(
             "a login page",
             |fake| *fake.manifest() = Answer::new(200, "text/html", "<html>Please log in</html>"),
-            &["reading the manifest"],
+            &[
+                "the registry answered with a web page ('text/html'), not a manifest; hint: a proxy or a captive portal may be in between",
+            ],
         ),
         row(
             "a document of another kind",
@@ -138,7 +134,7 @@ fn a_manifest_that_is_not_the_one_its_digest_names_is_refused_whatever_the_heade
         let _registry = fake.serve();
         let certificates = no_certificates(target.folder.path());
         let outcome = install(&[&word, "oci.allow_no_tls"], &target, certificates);
-        let wanted = Wanted { kind: Kind::Fetch, says: &[&says], left: Left::Untouched };
+        let wanted = Wanted { code: 4, says: &[&says], left: Left::Untouched };
         assert_failed(header, outcome, wanted, ("", &layer), (&target, &image));
     }
 }

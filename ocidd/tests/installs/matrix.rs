@@ -1,4 +1,4 @@
-//! Rows of faults: how a registry goes wrong, and with what kind, words and disk an install from it has to end.
+//! Rows of faults: how a registry goes wrong, and with what code, words and disk an install from it has to end.
 
 use crate::fake::Fake;
 use crate::images::Layer;
@@ -12,7 +12,6 @@ use crate::run::install_from;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::failure::Kind;
 
 /// One fault. It is tried on a registry that is otherwise right, over plain HTTP.
 pub(crate) struct Row {
@@ -20,7 +19,7 @@ pub(crate) struct Row {
     /// The ways to name the image that meet this fault.
     pub(crate) by: &'static [By],
     pub(crate) fault: fn(&mut Fake),
-    pub(crate) kind: Kind,
+    pub(crate) code: u8,
     pub(crate) says: &'static [&'static str],
     pub(crate) left: Left,
 }
@@ -38,7 +37,7 @@ pub(crate) fn assert_rows(rows: &[Row]) {
             let address = fake.address();
             let target = Target::new(DISK);
             let (outcome, _) = install_from(fake, *by, &target);
-            let wanted = Wanted { kind: row.kind, says: row.says, left: row.left };
+            let wanted = Wanted { code: row.code, says: row.says, left: row.left };
             let rule = format!("{}, by {by:?}", row.rule);
             assert_failed(&rule, outcome, wanted, (&address, &layer), (&target, &image));
         }

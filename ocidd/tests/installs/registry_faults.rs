@@ -18,7 +18,6 @@ use crate::run::no_certificates;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::failure::Kind;
 
 /// Every fault of this file ends in the same way.
 fn row(
@@ -27,7 +26,7 @@ fn row(
     fault: fn(&mut Fake),
     says: &'static [&'static str],
 ) -> Row {
-    Row { rule, by, fault, kind: Kind::Fetch, says, left: Left::Untouched }
+    Row { rule, by, fault, code: 4, says, left: Left::Untouched }
 }
 
 #[test]
@@ -154,7 +153,7 @@ fn a_registry_or_blob_store_that_nobody_runs_is_told_by_its_address() {
         let outcome =
             install(&[&word, "oci.allow_no_tls"], &target, no_certificates(target.folder.path()));
         let says = ["connecting to http://REGISTRY: ", "Connection refused"];
-        let wanted = Wanted { kind: Kind::Fetch, says: &says, left: Left::Untouched };
+        let wanted = Wanted { code: 4, says: &says, left: Left::Untouched };
         assert_failed("nobody", outcome, wanted, (&nobody.address(), &layer), (&target, &image));
 
         let mut fake = Fake::with(&layer);

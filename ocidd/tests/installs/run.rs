@@ -8,16 +8,18 @@ use crate::target::Left;
 use crate::target::Target;
 use ocidd::args::Request as Asked;
 use ocidd::args::parse_words;
+use ocidd::event::Done;
+use ocidd::event::Event;
+use ocidd::event::Listener;
 use ocidd::failure::DiskState;
 use ocidd::failure::Failure;
-use ocidd::failure::Kind;
-use ocidd::install::Machine;
-use ocidd::install::Summary;
+use ocidd::http::CertificateFiles;
+use ocidd::machine::Machine;
 use ocidd::plan::Plan;
-use ocidd::registry::CertificateFiles;
-use ocidd::report::Report;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
 
 /// How an install names its image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,15 +66,65 @@ pub(crate) fn install(
     words: &[&str],
     target: &Target,
     certificates: CertificateFiles,
-) -> Result<Summary, Failure> {
+) -> Result<Done, Failure> {
+    install_heard(words, target, certificates, &Heard::default())
+}
+
+/// The same, with somebody who listens. Broken requests are sent again twice, where the words do not say otherwise.
+pub(crate) fn install_heard(
+    words: &[&str],
+    target: &Target,
+    certificates: CertificateFiles,
+    heard: &Heard,
+) -> Result<Done, Failure> {
     let disk = format!("dd.of={}", target.path.display());
-    let Asked::Install(options) = parse_words(words.iter().copied().chain([&*disk])).unwrap()
-    else {
-        panic!("{words:?} ask for no install");
+    let words = ["oci.retries=2"].iter().chain(words).copied().chain([&*disk]);
+    let Asked::Install(options) = parse_words(words.clone()).unwrap() else {
+        panic!("{:?} ask for no install", words.collect::<Vec<_>>());
     };
-    let plan = Plan::try_from(&options).unwrap();
-    let machine = Machine { sys: "/sys".into(), certificates };
-    ocidd::install::install(&plan, &machine, Report::Plain, || panic!("asked, without 'wait'"))
+    let plan = Plan::try_from(&*options).unwrap();
+    let machine = Machine {
+        sys: "/sys".into(),
+        proc: "/proc".into(),
+        certificates,
+        // Beside the disk, where a test may put one.
+        auth_file: target.auth_file(),
+        first_retry_delay: Duration::from_millis(1),
+    };
+    ocidd::install::install(&plan, &machine, heard, |_| panic!("asked, without 'wait'"))
+}
+
+/// Listens to an install, and remembers everything but its progress.
+#[derive(Default)]
+pub(crate) struct Heard(Mutex<Vec<Event>>);
+
+impl Listener for Heard {
+    fn hear(&self, event: &Event) {
+        if !matches!(event, Event::Progress(_)) {
+            self.0.lock().unwrap().push(event.clone());
+        }
+    }
+}
+
+impl Heard {
+    /// Why requests were sent again, in order.
+    pub(crate) fn retries(&self) -> Vec<String> {
+        let events = self.0.lock().unwrap();
+        let reason = |event: &Event| match event {
+            Event::Retry { reason, .. } => Some(reason.clone()),
+            _ => None,
+        };
+        events.iter().filter_map(reason).collect()
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let events = self.0.lock().unwrap();
+        let text = |event: &Event| match event {
+            Event::Warning(text) => Some(text.clone()),
+            _ => None,
+        };
+        events.iter().filter_map(text).collect()
+    }
 }
 
 /// Installs from `fake` over plain HTTP. Gives what the registry was asked, too.
@@ -80,7 +132,7 @@ pub(crate) fn install_from(
     fake: Fake,
     by: By,
     target: &Target,
-) -> (Result<Summary, Failure>, Vec<Request>) {
+) -> (Result<Done, Failure>, Vec<Request>) {
     let word = by.word(&fake.address(), fake.layer());
     let registry = fake.serve();
     let certificates = no_certificates(target.folder.path());
@@ -91,24 +143,25 @@ pub(crate) fn install_from(
 /// What a failed install has to end with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) kind: Kind,
+    /// The exit code.
+    pub(crate) code: u8,
     /// Parts of the message. `REGISTRY` stands for the registry's address, `LAYER` for the layer's digest.
     pub(crate) says: &'a [&'a str],
     pub(crate) left: Left,
 }
 
-/// The install failed as `wanted`, in kind, message and on the disk.
+/// The install failed as `wanted`, in exit code, message and on the disk.
 #[track_caller]
 pub(crate) fn assert_failed(
     rule: &str,
-    outcome: Result<Summary, Failure>,
+    outcome: Result<Done, Failure>,
     wanted: Wanted<'_>,
     stand_ins: (&str, &Layer),
     (target, image): (&Target, &[u8]),
 ) {
-    let failure = outcome.map(|summary| summary.to_string()).expect_err(rule);
+    let failure = outcome.map(|done| done.message).expect_err(rule);
     let text = failure.to_string();
-    assert_eq!(failure.kind, wanted.kind, "{rule}: {text}");
+    assert_eq!(failure.cause.exit_code(), wanted.code, "{rule}: {text}");
     for part in wanted.says {
         let part =
             part.replace("REGISTRY", stand_ins.0).replace("LAYER", &stand_ins.1.digest.to_string());

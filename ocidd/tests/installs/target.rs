@@ -1,6 +1,8 @@
 //! A regular file in place of a disk, full of an old system's bytes, and what has to be in it after an install.
 
 use crate::images::MIB;
+use ocidd::disk::marker;
+use ocidd::disk::marker::Marker;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -35,14 +37,43 @@ impl Target {
         Self { path, folder }
     }
 
-    /// The disk holds the image, then what was there before, and its last MiB is cleared where the image does not reach it.
+    /// Where a machine with this disk has its logins. It is missing until a test writes it.
+    pub(crate) fn auth_file(&self) -> PathBuf {
+        self.folder.path().join("auth.json")
+    }
+
+    /// The disk holds the image, then what was there before, and its last MiB is cleared where the image does not reach it, but for the marker.
     #[track_caller]
     pub(crate) fn assert_installed(&self, rule: &str, image: &[u8]) {
         let disk = fs::read(&self.path).unwrap();
         let mut wanted = vec![OLD; disk.len()];
         clear_ends(&mut wanted);
+        let disk_bytes = disk.len() as u64;
+        let place = marker::offset(disk_bytes).map(|offset| usize::try_from(offset).unwrap());
+        if let Some(place) = place.filter(|place| *place >= image.len()) {
+            let marker = self.marker().unwrap_or_else(|| panic!("{rule}: there is no marker"));
+            assert_eq!(marker.image_bytes, image.len() as u64, "{rule}");
+            let bytes = marker::encode(&marker);
+            wanted[place..place + bytes.len()].copy_from_slice(&bytes);
+        }
         wanted[..image.len()].copy_from_slice(image);
         assert_same(rule, &disk, &wanted);
+    }
+
+    /// The same, whatever an install before has left behind the image.
+    #[track_caller]
+    pub(crate) fn assert_installed_over(&self, rule: &str, image: &[u8]) {
+        let disk = fs::read(&self.path).unwrap();
+        assert_same(rule, &disk[..image.len()], image);
+        assert!(self.marker().is_some(), "{rule}: there is no marker");
+    }
+
+    /// What tells which layer is installed.
+    pub(crate) fn marker(&self) -> Option<Marker> {
+        let disk = fs::read(&self.path).unwrap();
+        let disk_bytes = disk.len() as u64;
+        let place = usize::try_from(marker::offset(disk_bytes)?).unwrap();
+        marker::decode(&disk[place..], disk_bytes)
     }
 
     /// The disk holds nothing that boots but what was there before, and nothing was written behind `image`.

@@ -197,12 +197,6 @@ pub(super) const TOOLS: &[Tool] = &[
         Packages::of(["libarchive-tools", "bsdtar", "libarchive-tools", "libarchive"]),
     ),
     program(&["skopeo"], "pushes images as users do", &[Need::Test], Packages::all("skopeo")),
-    program(
-        &["sgdisk"],
-        "checks partition tables on installed disks",
-        &[Need::Test],
-        Packages::of(["gdisk", "gdisk", "sgdisk", "gptfdisk"]),
-    ),
     program(&["unshare"], "builds as another user, to compare", &[Need::Test], UTIL_LINUX),
     program(&["taskset"], "builds on one processor, to compare", &[Need::Test], UTIL_LINUX),
     program(&["curl"], "fetches, for comparison", &[Need::Bench], Packages::all("curl")),
@@ -215,8 +209,20 @@ pub(super) const TOOLS: &[Tool] = &[
     program(
         &["losetup"],
         "makes a disk out of a file",
-        &[Need::Bench],
+        &[Need::Test, Need::Bench],
         Packages::of(["mount", "util-linux", "losetup", "util-linux"]),
+    ),
+    program(
+        &["sgdisk"],
+        "makes partition tables, and checks those we have changed",
+        &[Need::Test],
+        Packages::of(["gdisk", "gdisk", "sgdisk", "gptfdisk"]),
+    ),
+    program(
+        &["sfdisk"],
+        "makes and checks partition tables as another would",
+        &[Need::Test],
+        Packages::of(["fdisk", "util-linux", "sfdisk", "util-linux"]),
     ),
 ];
 

@@ -24,11 +24,12 @@ fn tag(lab: &Lab, tag: &str) -> String {
 
 fn registry_down(lab: &Lab, case: &Case) -> Result<()> {
     // Nothing listens on port 1 of the loopback.
-    lab.boot(case, "oci.tag=10.0.2.2:1/os:1 oci.allow_no_tls dd.of=/dev/vda")?.expect_failed(
-        "ocidd: resolving 10.0.2.2:1/os:1: connecting to http://10.0.2.2:1: ",
-        4,
-        Expected::Untouched,
-    )
+    lab.boot(case, "oci.tag=10.0.2.2:1/os:1 oci.allow_no_tls oci.retries=0 dd.of=/dev/vda")?
+        .expect_failed(
+            "ocidd: resolving 10.0.2.2:1/os:1: connecting to http://10.0.2.2:1: ",
+            4,
+            Expected::Untouched,
+        )
 }
 
 fn unknown_tag(lab: &Lab, case: &Case) -> Result<()> {
@@ -65,12 +66,15 @@ fn disk_too_small(lab: &Lab, case: &Case) -> Result<()> {
     lab.boot_small(case, &tag(lab, "1"))?.expect_failed(
         "the disk has 4194304 bytes (4 MiB)",
         5,
-        Expected::Cleared,
+        Expected::Untouched,
     )
 }
 
 fn no_such_disk(lab: &Lab, case: &Case) -> Result<()> {
-    let words = format!("oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/nosuch", lab.plain.guest());
+    let words = format!(
+        "oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/nosuch dd.timeout=1",
+        lab.plain.guest()
+    );
     lab.boot(case, &words)?.expect_failed(
         "ocidd: opening target disk '/dev/nosuch': No such file",
         5,

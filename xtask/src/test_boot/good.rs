@@ -95,7 +95,8 @@ fn wait_answered_otherwise_writes_nothing(lab: &Lab, case: &Case) -> Result<()> 
 }
 
 fn ocidd_can_be_run_again_from_the_shell(lab: &Lab, case: &Case) -> Result<()> {
-    let mut trial = lab.boot(case, "oci.tag=10.0.2.2:1/os:1 oci.allow_no_tls dd.of=/dev/vda")?;
+    let mut trial =
+        lab.boot(case, "oci.tag=10.0.2.2:1/os:1 oci.allow_no_tls oci.retries=0 dd.of=/dev/vda")?;
     trial.guest.expect("init: starting the emergency shell on")?;
     trial.guest.expect("# ")?;
     trial.guest.type_line(&format!(

@@ -221,17 +221,17 @@ pub(super) fn summary(image_bytes: usize) -> String {
 
 fn push_broken(registry: &Registry, compressed: &[u8], good: &Blob) -> Result<()> {
     registry.push_manifest("os", "two-layers", &[(DISK_LAYER, good), (DISK_LAYER, good)])?;
-    registry.push_disk(
-        "os",
-        "truncated",
-        compressed.get(..compressed.len() - 9).unwrap_or_default(),
-    )?;
+    // Not as gzip: of that the last bytes would be taken for the image's size.
+    let truncated =
+        registry.push_blob("os", compressed.get(..compressed.len() - 9).unwrap_or_default())?;
+    registry.push_manifest("os", "truncated", &[("application/octet-stream", &truncated)])?;
     // A second member makes another digest; one bit of it is then turned over where the registry keeps it.
     let twice = [compressed, compressed].concat();
     let flipped = registry.push_disk("os", "flipped", &twice)?;
     let file = registry.blob_file(&flipped);
     let mut bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-    if let Some(byte) = bytes.last_mut() {
+    // In the checksum: the four bytes behind it tell the size, and are looked at before anything else.
+    if let Some(byte) = bytes.iter_mut().nth_back(4) {
         *byte ^= 1;
     }
     fs::write(&file, bytes).with_context(|| format!("damaging {}", file.display()))

@@ -1,6 +1,7 @@
 //! The `ocidd` binary: words and typed answers in; exit code, console and disk out.
 
 mod console;
+mod events;
 mod unattended;
 
 use crate::fake::Fake;
@@ -25,13 +26,18 @@ struct Ended {
 
 /// Runs `ocidd` with these words; `typed` is all that its console ever gives.
 fn run(words: &[&str], typed: &str) -> Ended {
+    run_with(&[], words, typed)
+}
+
+/// The same with these variables.
+fn run_with(variables: &[(&str, &str)], words: &[&str], typed: &str) -> Ended {
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that starts the program under test"
     )]
     let mut command = Command::new(env!("CARGO_BIN_EXE_ocidd"));
     // Without the variables of whoever runs the tests: a proxy or certificates of theirs must not matter.
-    let command = command.env_clear().args(words);
+    let command = command.env_clear().envs(variables.iter().copied()).args(words);
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
     // Who asks nothing may have ended before; then nobody reads it.
@@ -84,7 +90,8 @@ impl Scene {
     /// Runs with the words of an unattended install by tag, and some more.
     fn run(&self, more: &[&str], typed: &str) -> Ended {
         let tag = self.word(By::Tag);
-        let words = [&["quiet", &tag, "oci.allow_no_tls", &self.disk], more].concat();
+        let words =
+            [&["quiet", &tag, "oci.allow_no_tls", "oci.retries=0", &self.disk], more].concat();
         run(&words, typed)
     }
 }

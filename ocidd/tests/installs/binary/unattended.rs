@@ -2,15 +2,20 @@
 
 use crate::binary::Scene;
 use crate::binary::run;
+use crate::binary::run_with;
 use crate::fake::Answer;
 use crate::fake::Fake;
 use crate::images::Layer;
 use crate::images::MIB;
+use crate::images::gzip;
+use crate::images::image;
 use crate::run::By;
+use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
 use ocidd::args::WORDS;
 use ocidd::failure::EXIT_CODES;
+use std::fs;
 
 #[test]
 fn a_good_install_ends_with_0_and_one_line_of_what_was_done() {
@@ -63,52 +68,56 @@ fn words_that_are_wrong_end_with_2_and_all_of_them_are_told() {
     assert_eq!(scene.registry.requests().len(), 0);
 }
 
+struct Row {
+    rule: &'static str,
+    fault: fn(&mut Fake),
+    code: i32,
+    id: &'static str,
+    says: &'static [&'static str],
+    left: Left,
+}
+
+const FAILURES: [Row; 4] = [
+    Row {
+        rule: "unknown tag",
+        fault: |fake| *fake.manifest() = Answer::error(404, "MANIFEST_UNKNOWN", "no such tag"),
+        code: 4,
+        id: "not-found",
+        says: &["ocidd: resolving ", "answered 404 Not Found (MANIFEST_UNKNOWN: no such tag)"],
+        left: Left::Untouched,
+    },
+    Row {
+        rule: "cut off",
+        fault: |fake| fake.blob().cut_after = Some(5 << 19),
+        code: 4,
+        id: "unreachable",
+        says: &["ocidd: installing to ", ", after 2621440 bytes (2.5 MiB): "],
+        left: Left::Cleared,
+    },
+    Row {
+        rule: "changed on the way",
+        fault: |fake| fake.blob().flip_byte_from_end(4),
+        code: 6,
+        id: "digest-mismatch",
+        says: &["ocidd: installing to ", ": layer digest is sha256:", " was asked for; "],
+        left: Left::Cleared,
+    },
+    Row {
+        rule: "pushed as it should not have been",
+        fault: |fake| fake.push(&Layer::new("<html>")),
+        code: 6,
+        id: "unknown-format",
+        says: &[
+            "ocidd: installing to ",
+            ": layer looks like a web page, not like a disk image; hint: ",
+        ],
+        left: Left::Untouched,
+    },
+];
+
 #[test]
-fn a_failed_install_ends_with_the_code_of_its_kind_and_the_state_of_the_disk() {
-    struct Row {
-        rule: &'static str,
-        fault: fn(&mut Fake),
-        code: i32,
-        says: &'static [&'static str],
-        left: Left,
-    }
-    let rows = [
-        Row {
-            rule: "unknown tag",
-            fault: |fake| *fake.manifest() = Answer::error(404, "MANIFEST_UNKNOWN", "no such tag"),
-            code: 4,
-            says: &["ocidd: resolving ", "answered 404 Not Found (MANIFEST_UNKNOWN: no such tag)"],
-            left: Left::Untouched,
-        },
-        Row {
-            rule: "cut off",
-            fault: |fake| fake.blob().cut_after = Some(5 << 19),
-            code: 4,
-            says: &[
-                "ocidd: installing to ",
-                ": fetching the layer, after 2621440 bytes (2.5 MiB): ",
-            ],
-            left: Left::Cleared,
-        },
-        Row {
-            rule: "changed on the way",
-            fault: |fake| fake.blob().flip_byte_from_end(0),
-            code: 6,
-            says: &["ocidd: installing to ", ": layer digest is sha256:", " was asked for; "],
-            left: Left::Cleared,
-        },
-        Row {
-            rule: "pushed as it should not have been",
-            fault: |fake| fake.push(&Layer::new("<html>")),
-            code: 6,
-            says: &[
-                "ocidd: installing to ",
-                ": layer has the digest asked for, but its gzip stream ",
-            ],
-            left: Left::Untouched,
-        },
-    ];
-    for Row { rule, fault, code, says, left } in rows {
+fn a_failed_install_ends_with_the_code_of_its_cause_and_the_state_of_the_disk() {
+    for Row { rule, fault, code, id, says, left } in FAILURES {
         let scene = Scene::new(fault);
         let ended = scene.run(&[], "");
         ended.assert(rule, code, says);
@@ -116,7 +125,13 @@ fn a_failed_install_ends_with_the_code_of_its_kind_and_the_state_of_the_disk() {
             Left::Untouched => "; nothing was written\n",
             _ => "were cleared, it will not boot\n",
         };
-        assert!(ended.stderr.ends_with(state), "{rule}: {}", ended.stderr);
+        assert!(ended.stderr.contains(state), "{rule}: {}", ended.stderr);
+        let last = format!("ocidd: error {id} (exit code {code}): ");
+        assert!(
+            ended.stderr.lines().last().unwrap().starts_with(&last),
+            "{rule}: {}",
+            ended.stderr
+        );
         scene.target.assert_left(rule, left, &scene.image);
     }
 }
@@ -135,13 +150,10 @@ fn a_disk_that_does_not_fit_ends_with_5() {
 
     let small = Target::new(3 * MIB);
     let word = format!("dd.of={}", small.path.display());
-    let says = [
-        "image has ",
-        " or more, the disk has 3145728 bytes (3 MiB)",
-        "were cleared, it will not boot\n",
-    ];
+    let says =
+        ["image has ", " or more, the disk has 3145728 bytes (3 MiB)", "; nothing was written\n"];
     scene.run(&[&word], "").assert("small", 5, &says);
-    small.assert_left("small", Left::Cleared, &scene.image);
+    small.assert_left("small", Left::Untouched, &scene.image);
 }
 
 #[test]
@@ -161,4 +173,29 @@ fn help_lists_every_word_and_exit_code_and_version_names_the_program() {
     let version = run(&["-V"], "");
     let wanted = concat!("ocidd ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!((version.code, version.stdout.as_str(), version.stderr.as_str()), (0, wanted, ""));
+}
+
+#[test]
+fn a_login_from_a_file_is_used_and_its_secret_never_on_the_console() {
+    for (opens, code, says) in [
+        ("Basic dXNlcjpodW50ZXIy", 0, "ocidd: installed "),
+        ("Basic other", 4, "showing the login of user 'user' from "),
+    ] {
+        let mut fake = Fake::with(&Layer::new(gzip(&image(MIB))));
+        fake.challenges = vec![r#"Basic realm="fake""#.to_owned()];
+        fake.open_by(opens);
+        let target = Target::new(DISK);
+        let entry = r#"{"username":"user","password":"hunter2"}"#;
+        let text = format!(r#"{{"auths":{{"{}":{entry}}}}}"#, fake.address());
+        fs::write(target.auth_file(), text).unwrap();
+        let file = target.auth_file().display().to_string();
+        let (tag, disk) = (By::Tag.word(&fake.address(), fake.layer()), target.path.display());
+        let _registry = fake.serve();
+        let words = [&*tag, "oci.allow_no_tls", &format!("dd.of={disk}")];
+        let ended = run_with(&[("REGISTRY_AUTH_FILE", &file)], &words, "");
+        ended.assert(opens, code, &[says]);
+        for secret in ["hunter2", "dXNlcjpodW50ZXIy"] {
+            assert!(!ended.stderr.contains(secret), "{}", ended.stderr);
+        }
+    }
 }

@@ -2,24 +2,32 @@
 //! knows nothing of `ocidd`.
 
 mod answer;
+mod delivery;
 mod http;
 pub(crate) mod identity;
+mod login;
+mod ranges;
+mod running;
+mod script;
+mod tests;
 
 pub(crate) use answer::Answer;
 pub(crate) use answer::Framing;
 pub(crate) use http::Request;
+pub(crate) use login::BASIC;
+pub(crate) use ranges::Ranges;
+pub(crate) use ranges::Span;
+pub(crate) use running::DeadEnd;
+pub(crate) use running::Running;
+pub(crate) use script::Script;
 
 use crate::images::Layer;
-use http::answer_requests;
+use login::Login;
+use running::Journal;
 use rustls::ServerConfig;
-use std::collections::BTreeMap;
+use script::Answers;
 use std::net::TcpListener;
-use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -27,39 +35,57 @@ pub(crate) const DISK_LAYER: &str = "application/octet-stream+gzip";
 
 /// Where a fake registry sends those who need a token: the service and scope that a client has to ask for are part of it.
 pub(crate) const TOKEN_PATH: &str = "/token?service=fake%20registry&scope=repository%3Aos%3Apull";
+/// Where those go who show an identity token, in a form.
+pub(crate) const FORM_PATH: &str = "/token";
 pub(crate) const TOKEN: &str = "open-sesame";
+
+/// What an install asks a registry for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    Manifest,
+    Blob,
+}
 
 /// A registry that does not run yet. It has its address already, so that its answers can hold it.
 pub(crate) struct Fake {
     listener: TcpListener,
-    /// What is answered, by path and query. Everything else is a 404.
-    pub(crate) answers: BTreeMap<String, Answer>,
-    /// The `WWW-Authenticate` headers of those who come without [`TOKEN`]; none where everyone is welcome.
+    /// What is answered, by path and query, to any method.
+    pub(crate) answers: Answers,
+    /// The `WWW-Authenticate` headers of those who come without [`TOKEN`] or a numbered one; none where everyone is welcome.
     pub(crate) challenges: Vec<String>,
+    login: Login,
     /// Speaks TLS with this.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     layer: Layer,
+    journal: Journal,
 }
 
 impl Fake {
     /// A faultless registry: the image is `os:1`, one layer.
     pub(crate) fn with(layer: &Layer) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut fake = Self {
-            listener,
-            answers: BTreeMap::new(),
+            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+            answers: Answers::default(),
             challenges: Vec::new(),
+            login: Login::new(),
             tls: None,
             layer: layer.clone(),
+            journal: Journal::default(),
         };
         fake.push(layer);
         fake
+    }
+
+    /// Another faultless registry with the same layer, as a mirror has it. Both keep one list of requests.
+    pub(crate) fn mirror(&self) -> Self {
+        Self { journal: Arc::clone(&self.journal), ..Self::with(&self.layer) }
     }
 
     /// Makes `layer` the one layer of the image.
     pub(crate) fn push(&mut self, layer: &Layer) {
         self.layer = layer.clone();
         let blob = Answer::new(200, "application/octet-stream", layer.compressed.clone());
+        let blob = blob.header("Accept-Ranges", "bytes").ranges(Ranges::Honoured);
         self.answers.insert(self.blob_path(), blob);
         self.set_layers(&[DISK_LAYER]);
     }
@@ -82,28 +108,44 @@ impl Fake {
         format!("/v2/os/blobs/{}", self.layer.digest)
     }
 
-    /// What is answered to those who want the blob.
-    pub(crate) fn blob(&mut self) -> &mut Answer {
-        let path = self.blob_path();
-        self.answers.get_mut(&path).unwrap()
+    pub(crate) fn path(&self, part: Part) -> String {
+        match part {
+            Part::Manifest => "/v2/os/manifests/1".to_owned(),
+            Part::Blob => self.blob_path(),
+        }
     }
 
-    /// What is answered to those who want the tag.
+    fn last(&mut self, part: Part) -> &mut Answer {
+        let path = self.path(part);
+        self.answers.at(&path).unwrap().last()
+    }
+
+    /// What is answered to those who want the blob; of several answers the last.
+    pub(crate) fn blob(&mut self) -> &mut Answer {
+        self.last(Part::Blob)
+    }
+
+    /// What is answered to those who want the tag; of several answers the last.
     pub(crate) fn manifest(&mut self) -> &mut Answer {
-        self.answers.get_mut("/v2/os/manifests/1").unwrap()
+        self.last(Part::Manifest)
+    }
+
+    /// Answers for one part what `fault` makes of the right answer.
+    pub(crate) fn spoil<S: Into<Script>>(&mut self, part: Part, fault: impl FnOnce(Answer) -> S) {
+        let script = fault(self.last(part).clone());
+        self.answers.insert(self.path(part), script);
     }
 
     /// Makes the tag's manifest one with the layer once for each of these media types.
     pub(crate) fn set_layers(&mut self, media_types: &[&str]) {
         let layers: Vec<_> =
             media_types.iter().map(|media_type| self.layer.descriptor(media_type)).collect();
-        let manifest = serde_json::json!({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": Layer::new(b"{}").descriptor("application/vnd.oci.empty.v1+json"),
-            "layers": layers,
-        });
-        self.set_manifest(MANIFEST, manifest.to_string());
+        self.set_descriptors(&layers);
+    }
+
+    /// Makes the tag's manifest one with these layers.
+    pub(crate) fn set_descriptors(&mut self, layers: &[serde_json::Value]) {
+        self.set_manifest(MANIFEST, manifest_of(layers));
     }
 
     pub(crate) fn set_manifest(&mut self, media_type: &str, text: impl Into<Vec<u8>>) {
@@ -115,8 +157,25 @@ impl Fake {
         );
     }
 
-    /// Lets nobody in without [`TOKEN`], and sends all others to a token server on the same address that gives `answer`.
-    pub(crate) fn demand_token(&mut self, answer: Answer) {
+    /// Adds a manifest that is named by its digest alone, with `layer` as its only one. Gives its descriptor.
+    pub(crate) fn add_manifest(&mut self, layer: &Layer) -> serde_json::Value {
+        let text = Layer::new(manifest_of(&[layer.descriptor(DISK_LAYER)]));
+        let answer = Answer::new(200, MANIFEST, text.compressed.clone());
+        self.answers.insert(format!("/v2/os/manifests/{}", text.digest), answer);
+        let blob = Answer::new(200, "application/octet-stream", layer.compressed.clone());
+        self.answers.insert(format!("/v2/os/blobs/{}", layer.digest), blob);
+        text.descriptor(MANIFEST)
+    }
+
+    /// Makes the tag an image index of these.
+    pub(crate) fn set_index(&mut self, entries: &[serde_json::Value]) {
+        let index =
+            serde_json::json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries });
+        self.set_manifest(INDEX, index.to_string());
+    }
+
+    /// Lets nobody in without a token, and sends all others to a token server on the same address that gives `answer`.
+    pub(crate) fn demand_token(&mut self, answer: impl Into<Script>) {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         self.challenges = vec![format!(
             r#"Bearer realm="{scheme}://{}/token",service="fake registry",scope="repository:os:pull""#,
@@ -125,83 +184,43 @@ impl Fake {
         self.answers.insert(TOKEN_PATH.to_owned(), answer);
     }
 
+    /// The same for those who bring an identity token: nobody gets a token but by a form.
+    pub(crate) fn demand_form(&mut self, answer: impl Into<Script>) {
+        self.demand_token(Answer::unauthorized(&[]));
+        self.answers.insert(FORM_PATH.to_owned(), answer);
+    }
+
+    /// Lets nobody in without [`BASIC`], shown to the registry itself.
+    pub(crate) fn demand_basic(&mut self) {
+        self.challenges = vec![r#"Basic realm="fake registry""#.to_owned()];
+        self.login.credentials = vec![BASIC.to_owned()];
+    }
+
+    /// Lets in who shows this, and nobody else.
+    pub(crate) fn open_by(&mut self, authorization: &str) {
+        self.login.credentials = vec![authorization.to_owned()];
+    }
+
+    /// Lets a numbered token open so many requests and no more.
+    pub(crate) fn wear_tokens(&mut self, uses: usize) {
+        self.login.uses = uses;
+    }
+
     /// Sends those who want the blob to `url`.
     pub(crate) fn redirect_blob(&mut self, url: &str) {
-        *self.blob() = Answer::new(307, "text/plain", Vec::new()).header("Location", url);
+        *self.blob() = Answer::redirect(url);
     }
 
     /// Runs until what is returned is dropped.
     pub(crate) fn serve(self) -> Running {
-        let address = self.address();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let stopped = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (requests, stopped) = (Arc::clone(&requests), Arc::clone(&stopped));
-            std::thread::spawn(move || self.accept(&requests, &stopped))
-        };
-        Running { address, requests, stopped, thread: Some(thread) }
-    }
-
-    fn accept(self, requests: &Arc<Mutex<Vec<Request>>>, stopped: &AtomicBool) {
-        let Self { listener, answers, challenges, tls, .. } = self;
-        let answer = Arc::new(move |request: &Request| {
-            if request.path.starts_with("/v2/") && !challenges.is_empty() && !request.has_token() {
-                return Answer::unauthorized(&challenges);
-            }
-            answers.get(&request.path).cloned().unwrap_or_else(Answer::not_found)
-        });
-        while let Ok((stream, _)) = listener.accept() {
-            if stopped.load(Ordering::SeqCst) {
-                return;
-            }
-            let (answer, requests, tls) = (Arc::clone(&answer), Arc::clone(requests), tls.clone());
-            // Each ends with its connection; a client that has gone away is no fault of a test.
-            std::thread::spawn(move || answer_requests(stream, tls, &*answer, &requests).ok());
-        }
+        Running::new(self)
     }
 }
 
-/// A registry that answers.
-pub(crate) struct Running {
-    pub(crate) address: String,
-    requests: Arc<Mutex<Vec<Request>>>,
-    stopped: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Running {
-    /// What was asked so far, in order.
-    pub(crate) fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        // Wakes the thread that waits for connections.
-        if TcpStream::connect(&self.address).is_ok()
-            && let Some(thread) = self.thread.take()
-        {
-            thread.join().ok();
-        }
-    }
-}
-
-/// An address that nobody listens on, and that nobody else can get as long as this lives: the near end of a connection.
-pub(crate) struct DeadEnd {
-    near: TcpStream,
-    _listener: TcpListener,
-}
-
-impl DeadEnd {
-    pub(crate) fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        Self { near, _listener: listener }
-    }
-
-    pub(crate) fn address(&self) -> String {
-        self.near.local_addr().unwrap().to_string()
-    }
+fn manifest_of(layers: &[serde_json::Value]) -> String {
+    let config = Layer::new(b"{}").descriptor("application/vnd.oci.empty.v1+json");
+    serde_json::json!(
+        { "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers }
+    )
+    .to_string()
 }

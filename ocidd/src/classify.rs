@@ -1,0 +1,78 @@
+//! From the errors of the parts to the causes that people and scripts tell apart. Pure.
+
+use crate::disk::choice::NoChoice;
+use crate::disk::refusal::Refusal;
+use crate::disk::sink::SinkError;
+use crate::disk::wait::NoTarget;
+use crate::failure::Cause;
+use crate::http::HttpError;
+use crate::http::Trouble;
+use crate::pipeline::TransferError;
+use std::error::Error;
+
+/// Why nothing could be fetched.
+pub(crate) fn fetching(error: &anyhow::Error) -> Cause {
+    // What the registry sent was not to be used, unless an answer is the root of it.
+    http_cause(error.as_ref()).unwrap_or(Cause::Manifest)
+}
+
+/// Why no disk was found.
+pub(crate) fn no_target(error: &NoTarget) -> Cause {
+    match error {
+        NoTarget::NoChoice(NoChoice::NoMatch { .. }) => Cause::DiskMissing,
+        NoTarget::NoChoice(NoChoice::Ambiguous { .. }) => Cause::DiskAmbiguous,
+        NoTarget::Refusal(error) => refusal(error),
+    }
+}
+
+/// Why a disk was refused.
+pub(crate) fn refusal(refusal: &Refusal) -> Cause {
+    match refusal {
+        Refusal::Missing { .. } | Refusal::Open { .. } => Cause::DiskMissing,
+        Refusal::NotADisk { .. } | Refusal::Partition { .. } | Refusal::Empty { .. } => {
+            Cause::DiskNotWhole
+        }
+        Refusal::Busy { .. } => Cause::DiskBusy,
+        Refusal::ReadOnly { .. } => Cause::DiskReadOnly,
+    }
+}
+
+/// Why an image did not reach the disk.
+pub(crate) fn transfer(error: &TransferError) -> Cause {
+    match error {
+        TransferError::Source(error) => http_cause(error).unwrap_or(Cause::Transfer),
+        TransferError::Digest { .. } => Cause::Digest,
+        TransferError::Decode { .. }
+        | TransferError::RawSize { .. }
+        | TransferError::RawDigest { .. }
+        | TransferError::Empty => Cause::Stream,
+        TransferError::Format(_) => Cause::Format,
+        TransferError::Sink(error) => match error {
+            SinkError::TooSmall { .. } => Cause::DiskTooSmall,
+            SinkError::SectorSize { .. } => Cause::DiskSectors,
+            SinkError::Write { .. } | SinkError::Sync(_) | SinkError::Read { .. } => Cause::Write,
+            SinkError::ReadBack { .. } => Cause::ReadBack,
+        },
+        TransferError::Thread(_) | TransferError::Stopped => Cause::Internal,
+    }
+}
+
+fn http_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(http) = error.downcast_ref::<HttpError>() {
+            return Some(match http.trouble {
+                Trouble::Unreachable => Cause::Unreachable,
+                Trouble::Untrusted => Cause::Untrusted,
+                Trouble::Useless => Cause::Transfer,
+                Trouble::Status(status) => match status.as_u16() {
+                    401 | 403 | 407 => Cause::Login,
+                    404 => Cause::NotFound,
+                    _ => Cause::Refused,
+                },
+            });
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,221 @@
+//! How a disk is connected: its transport, and a name for its place in the machine, both from its real folder below `devices/`.
+//!
+//! The place is written as udev writes it below `/dev/disk/by-path`, so that what an installed system shows can be used as a word. Innermost
+//! last: `pci-0000:00:1f.2-ata-1`, `pci-0000:03:00.0-nvme-1`, `pci-0000:00:04.0-scsi-0:0:1:0`, `pci-0000:00:14.0-usb-0:2:1.0-scsi-0:0:0:0`,
+//! `pci-0000:01:00.0-sas-phy3-lun-0`, `pci-0000:00:05.0` (virtio and MMC), `platform-fe310000.mmc`, `xen-vbd-51712`. There is none for disks
+//! in a network (iSCSI, Fibre Channel).
+
+use crate::disk::sysfs::name_of;
+use crate::disk::sysfs::read_names;
+use crate::disk::sysfs::read_subsystem;
+use crate::disk::sysfs::read_text;
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// What a disk is connected by.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Transport {
+    Nvme,
+    Virtio,
+    /// Everything that libata drives, old parallel disks too.
+    Sata,
+    Sas,
+    Usb,
+    Mmc,
+    Iscsi,
+    FibreChannel,
+    Xen,
+    /// Behind a SCSI host that is none of the others: RAID controllers, virtio-scsi, Hyper-V.
+    Scsi,
+    #[default]
+    Other,
+}
+
+impl Transport {
+    pub const ALL: [Self; 11] = [
+        Self::Nvme,
+        Self::Virtio,
+        Self::Sata,
+        Self::Sas,
+        Self::Usb,
+        Self::Mmc,
+        Self::Iscsi,
+        Self::FibreChannel,
+        Self::Xen,
+        Self::Scsi,
+        Self::Other,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nvme => "nvme",
+            Self::Virtio => "virtio",
+            Self::Sata => "sata",
+            Self::Sas => "sas",
+            Self::Usb => "usb",
+            Self::Mmc => "mmc",
+            Self::Iscsi => "iscsi",
+            Self::FibreChannel => "fc",
+            Self::Xen => "xen",
+            Self::Scsi => "scsi",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Beginnings of folder names on a disk's way through `devices/` that tell its transport. The first that is found anywhere on the way counts:
+/// a SATA disk behind a SAS controller is under `end_device-…`, and every SCSI disk of a virtual machine may be under `virtio…`.
+const WAYMARKS: [(&str, Transport); 10] = [
+    ("nvme", Transport::Nvme),
+    ("rport-", Transport::FibreChannel),
+    ("end_device-", Transport::Sas),
+    ("session", Transport::Iscsi),
+    ("usb", Transport::Usb),
+    ("ata", Transport::Sata),
+    ("mmc", Transport::Mmc),
+    ("vbd-", Transport::Xen),
+    ("host", Transport::Scsi),
+    ("virtio", Transport::Virtio),
+];
+
+/// The transport of a disk whose real folder is `folder`, below `sys`.
+pub(super) fn transport_of(sys: &Path, folder: &Path) -> Transport {
+    let way = folder.strip_prefix(sys).unwrap_or(folder);
+    let names: Vec<&str> = way.iter().filter_map(|name| name.to_str()).collect();
+    let is_on_the_way = |mark: &str| {
+        names.iter().any(|name| {
+            name.strip_prefix(mark)
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        })
+    };
+    WAYMARKS
+        .into_iter()
+        .find(|(mark, _)| is_on_the_way(mark))
+        .map_or(Transport::Other, |(_, transport)| transport)
+}
+
+/// The place of the disk whose real folder is `folder`, where one can be told.
+pub(super) fn read_bus_path(sys: &Path, folder: &Path) -> Option<String> {
+    let mut steps: Vec<String> = Vec::new();
+    let mut is_placed = false;
+    let mut done = None;
+    for parent in controller_of(folder).ancestors().take_while(|parent| *parent != sys) {
+        let subsystem = read_subsystem(parent);
+        // Bridges above a PCI device, hubs above a USB one, target and host above a SCSI one add nothing.
+        if subsystem.is_some() && subsystem == done {
+            continue;
+        }
+        let name = name_of(parent)?;
+        match subsystem.as_deref() {
+            // The device, `HOST:BUS:TARGET:LUN`; its target and host are of the same subsystem and may come after folders of SAS.
+            Some("scsi") if name.matches(':').count() == 3 => steps.push(scsi_step(parent, &name)?),
+            Some("nvme") => {
+                steps.push(format!(
+                    "nvme-{}",
+                    read_text(&folder.join("nsid")).as_deref().unwrap_or("1")
+                ));
+            }
+            Some("usb") => steps.push(format!("usb-0:{}", name.split_once('-')?.1)),
+            Some(kind @ ("pci" | "platform" | "acpi" | "xen")) => {
+                is_placed = true;
+                steps.push(format!("{kind}-{name}"));
+            }
+            _ => {}
+        }
+        done = subsystem;
+    }
+    steps.reverse();
+    is_placed.then(|| steps.join("-"))
+}
+
+/// The spellings under which one and the same place is known to different versions of udev. The first is the one we show.
+pub(super) fn spellings_of(place: &str, transport: Transport) -> Vec<String> {
+    let mut spellings = vec![place.to_owned()];
+    match transport {
+        // Newer ones name the drive at the port too, which is 0 but for parallel ATA.
+        Transport::Sata if !place.ends_with(".1") => spellings.push(format!("{place}.0")),
+        Transport::Virtio => spellings.push(format!("virtio-{place}")),
+        _ => {}
+    }
+    spellings
+}
+
+/// Where the way to the bus begins. With native `NVMe` multipath the disk lies below `devices/virtual` and its controllers are linked from there.
+fn controller_of(folder: &Path) -> PathBuf {
+    let subsystem = folder.parent().unwrap_or(folder);
+    if read_subsystem(subsystem).as_deref() == Some("nvme-subsystem") {
+        let mut names = read_names(subsystem);
+        // `nvme0` is a controller, `nvme0n1` a disk.
+        names.retain(|name| {
+            name.strip_prefix("nvme").is_some_and(|rest| rest.parse::<u32>().is_ok())
+        });
+        if let [only] = names.as_slice()
+            && let Ok(controller) = subsystem.join(only).canonicalize()
+        {
+            return controller;
+        }
+    }
+    subsystem.to_owned()
+}
+
+/// The part of the place that a SCSI device adds. `name` is `HOST:BUS:TARGET:LUN`.
+fn scsi_step(device: &Path, name: &str) -> Option<String> {
+    let numbers: Vec<u64> =
+        name.split(':').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let [host, bus, target, lun] = *numbers.as_slice() else {
+        return None;
+    };
+    let find = |mark: &str| {
+        device.ancestors().find(|parent| {
+            name_of(parent)
+                .and_then(|name| name.strip_prefix(mark).map(str::to_owned))
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        })
+    };
+    if find("rport-").or_else(|| find("session")).is_some() {
+        return None;
+    }
+    if let Some(end) = find("end_device-") {
+        return sas_step(end, lun);
+    }
+    if let Some(port) = find("ata") {
+        let number = read_text(&port.join("ata_port").join(name_of(port)?).join("port_no"))?;
+        // Behind a port multiplier the bus counts; the second drive of a parallel port is target 1.
+        return Some(match (bus, target) {
+            (0, 0) => format!("ata-{number}"),
+            (0, target) => format!("ata-{number}.{target}"),
+            (bus, _) => format!("ata-{number}.{bus}.0"),
+        });
+    }
+    // Host numbers depend on the order of probing; counted from the first host of the same controller they are stable.
+    let hosts = read_names(find("host")?.parent()?);
+    let first =
+        hosts.iter().filter_map(|name| name.strip_prefix("host")?.parse::<u64>().ok()).min()?;
+    Some(format!("scsi-{}:{bus}:{target}:{lun}", host.checked_sub(first)?))
+}
+
+/// By the phy where the disk has one of its own, else by its SAS address.
+fn sas_step(end: &Path, lun: u64) -> Option<String> {
+    let read = |folder: &Path, class: &str, attribute: &str| {
+        read_text(&folder.join(class).join(name_of(folder)?).join(attribute))
+    };
+    let port = end.parent()?;
+    if read(port, "sas_port", "num_phys").as_deref() != Some("1") {
+        return Some(format!("sas-{}-lun-{lun}", read(end, "sas_device", "sas_address")?));
+    }
+    let phy = read(end, "sas_device", "phy_identifier")?;
+    Some(match read(port.parent()?, "sas_device", "sas_address") {
+        Some(expander) => format!("sas-exp{expander}-phy{phy}-lun-{lun}"),
+        None => format!("sas-phy{phy}-lun-{lun}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

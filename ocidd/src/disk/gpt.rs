@@ -1,0 +1,269 @@
+//! Partition tables in the first MiB of a disk image: what they are, whether a firmware can boot from them, and the change that lets a GPT fit a larger
+//! disk. Bytes in, bytes out; whatever the bytes are, nothing here panics. Never opens a disk. Sections cited are those of UEFI 2.10.
+
+mod header;
+mod mbr;
+#[cfg(test)]
+pub(crate) mod sample;
+
+use crate::disk::buffer::length_of;
+use crate::disk::gpt::header::Header;
+use crate::disk::gpt::header::Partition;
+use crate::disk::gpt::header::Places;
+use crate::disk::gpt::header::put;
+use crate::disk::gpt::mbr::Mbr;
+use crate::size::Bytes;
+use thiserror::Error;
+
+/// Sector sizes that GPTs are made for.
+const SECTOR_SIZES: [u64; 2] = [512, 4096];
+
+/// Room for an array of entries, however few there are (5.3.1).
+const ENTRIES_ROOM_BYTES: u64 = 16384;
+
+/// What partition table an image has.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Table {
+    Gpt(Layout),
+    Mbr(Layout),
+    None,
+}
+
+/// What a partition table says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Layout {
+    pub partitions: usize,
+    /// The byte behind the last partition; 0 where there is none, or none can be read.
+    pub end_bytes: u64,
+    /// Why a firmware may not boot from it.
+    pub faults: Vec<Fault>,
+}
+
+/// What is wrong with a partition table.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum Fault {
+    #[error("no GPT header in sector 1 of {sector} bytes, which the MBR promises")]
+    NoHeader { sector: u64 },
+    #[error("no protective MBR before the GPT")]
+    NoProtectiveMbr,
+    #[error("the GPT is made for sectors of {image} bytes, the disk has sectors of {disk} bytes")]
+    SectorSize { image: u64, disk: u64 },
+    #[error("the GPT header's size is {found}, 92 to {sector} are possible")]
+    HeaderSize { found: u32, sector: u64 },
+    #[error("the GPT header's CRC is {found:#010x}, its bytes give {wanted:#010x}")]
+    HeaderCrc { found: u32, wanted: u32 },
+    #[error("the GPT header in sector 1 says that it lies in sector {found}")]
+    HeaderPlace { found: u64 },
+    #[error("the size of a GPT entry is {found}, 128, 256, 512 and so on are possible")]
+    EntrySize { found: u32 },
+    #[error("the GPT's entries, {} from sector {lba}, are not within the first {}", Bytes(*.length), Bytes(*.held))]
+    EntriesPlace { lba: u64, length: u64, held: u64 },
+    #[error("the CRC of the GPT's entries is {found:#010x}, their bytes give {wanted:#010x}")]
+    EntriesCrc { found: u32, wanted: u32 },
+    #[error("the partition table has no partition")]
+    NoPartition,
+    #[error("partition {number} ends before it begins")]
+    Reversed { number: usize },
+    #[error("partition {number} ends at byte {end}, the disk has {}", Bytes(*.disk))]
+    BehindDisk { number: usize, end: u64, disk: u64 },
+    #[error("partition {number} ends at byte {end}, the image has {}", Bytes(*.image))]
+    BehindImage { number: usize, end: u64, image: u64 },
+    #[error("a disk of {} has no room for a backup GPT behind byte {end}", Bytes(*.disk))]
+    NoRoom { end: u64, disk: u64 },
+}
+
+impl Table {
+    /// What the table says, where there is one.
+    pub fn layout(&self) -> Option<&Layout> {
+        match self {
+            Self::Gpt(layout) | Self::Mbr(layout) => Some(layout),
+            Self::None => None,
+        }
+    }
+
+    /// Why a firmware may not boot from it, in words for a person.
+    pub fn warning(&self) -> Option<String> {
+        let faults = match self.layout() {
+            Some(layout) if layout.faults.is_empty() => return None,
+            Some(layout) => first_of(&layout.faults),
+            None => "the image begins with neither a GPT nor an MBR".to_owned(),
+        };
+        Some(format!("no partition table the firmware could boot from: {faults}"))
+    }
+}
+
+/// The first few faults: a table of garbage has thousands.
+fn first_of(faults: &[Fault]) -> String {
+    let shown: Vec<String> = faults.iter().take(3).map(Fault::to_string).collect();
+    match faults.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Looks at the start of an image of `image_bytes` that is to lie on a disk of `disk_bytes` with sectors of `sector_bytes`.
+pub fn inspect(start: &[u8], sector_bytes: u64, disk_bytes: u64, image_bytes: u64) -> Table {
+    let limits = Limits { sector: sector_bytes, disk: disk_bytes, image: image_bytes };
+    let mbr = Mbr::parse(start);
+    if let Mbr::Own(partitions) = mbr {
+        // Whatever lies behind it: a GPT counts only where the MBR says so (5.2.3).
+        return Table::Mbr(limits.layout(&partitions));
+    }
+    let read = || {
+        let header = Header::parse(start, sector_bytes)?;
+        Ok(header.partitions(header.entries(start, sector_bytes)?))
+    };
+    let mut layout = match read() {
+        Ok(partitions) => limits.layout(&partitions),
+        Err(fault) => {
+            let fault = match sector_size(start) {
+                Some(image) if image != sector_bytes => {
+                    Fault::SectorSize { image, disk: sector_bytes }
+                }
+                _ => fault,
+            };
+            if mbr == Mbr::None && matches!(fault, Fault::NoHeader { .. }) {
+                return Table::None;
+            }
+            Layout { partitions: 0, end_bytes: 0, faults: vec![fault] }
+        }
+    };
+    if mbr == Mbr::None {
+        layout.faults.push(Fault::NoProtectiveMbr);
+    }
+    Table::Gpt(layout)
+}
+
+/// The sector size that the image's GPT is made for. `None` where there is no good one, and where there is one for either size.
+pub fn sector_size(start: &[u8]) -> Option<u64> {
+    if matches!(Mbr::parse(start), Mbr::Own(_)) {
+        return None;
+    }
+    let mut found = SECTOR_SIZES.into_iter().filter(|size| Header::parse(start, *size).is_ok());
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// The backup GPT of a disk: the entries, then the header in the last sector (5.3.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Backup {
+    /// Where its bytes belong on the disk.
+    pub offset: u64,
+    pub bytes: Vec<u8>,
+    pub reserve: Reserve,
+}
+
+/// Whether the bytes before the backup GPT that were asked for are kept free of partitions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reserve {
+    Kept,
+    /// A partition reaches there, or the image's own table ends where the disk does and was left alone.
+    Dropped,
+}
+
+/// Makes the GPT in `start` one for a disk of `disk_bytes`, and gives the backup GPT that belongs to it.
+///
+/// `reserve_bytes`, rounded up to 4096, stay unusable before the backup GPT. A table that ends with the disk is not changed, nor is `start` on an error.
+/// Of the MBR only a plain protective one is changed: in a hybrid one nobody knows what the other records are for.
+pub fn relocate(
+    start: &mut [u8],
+    sector_bytes: u64,
+    disk_bytes: u64,
+    reserve_bytes: u64,
+) -> Result<Backup, Fault> {
+    let mbr = Mbr::parse(start);
+    if matches!(mbr, Mbr::Own(_)) {
+        return Err(Fault::NoHeader { sector: sector_bytes });
+    }
+    let header = Header::parse(start, sector_bytes)?;
+    let entries = header.entries(start, sector_bytes)?;
+    let taken = header.partitions(entries).iter().map(|part| part.last_lba.saturating_add(1)).max();
+    let floor = [taken.unwrap_or(0), header.first_usable_lba, header.entries_end_lba(sector_bytes)];
+    let floor = floor.into_iter().max().unwrap_or(0);
+    let no_room = Fault::NoRoom { end: floor.saturating_mul(sector_bytes), disk: disk_bytes };
+    let last_lba = (disk_bytes / sector_bytes).checked_sub(1).ok_or_else(|| no_room.clone())?;
+    // Some tools (FreeBSD's mkimg) keep no room for entries that are not there. Then there may be none to take.
+    let entries_lba = [length_of(entries).max(ENTRIES_ROOM_BYTES), length_of(entries)]
+        .into_iter()
+        .filter_map(|room| last_lba.checked_sub(room.div_ceil(sector_bytes)))
+        .find(|lba| *lba >= floor)
+        .ok_or(no_room)?;
+    let reserved = reserve_bytes.div_ceil(4096).saturating_mul(4096).div_ceil(sector_bytes);
+    let below = entries_lba.checked_sub(reserved).filter(|lba| *lba >= floor);
+    let in_place = header.alternate_lba == last_lba;
+    let last_usable_lba = if in_place {
+        header.last_usable_lba
+    } else {
+        below.unwrap_or(entries_lba).saturating_sub(1)
+    };
+    let kept = below.is_some_and(|lba| last_usable_lba < lba);
+    let backup = header.at(Places {
+        own: last_lba,
+        alternate: 1,
+        last_usable: last_usable_lba,
+        entries: entries_lba,
+    });
+    let backup = Backup {
+        offset: entries_lba.saturating_mul(sector_bytes),
+        bytes: together(entries, &backup, (last_lba - entries_lba) * sector_bytes, sector_bytes),
+        reserve: if kept { Reserve::Kept } else { Reserve::Dropped },
+    };
+    if !in_place {
+        let places =
+            Places { alternate: last_lba, last_usable: last_usable_lba, ..header.places() };
+        put(start, usize::try_from(sector_bytes).unwrap_or(usize::MAX), &header.at(places));
+        if let Mbr::Protective(record) = mbr {
+            mbr::protect(start, record, last_lba);
+        }
+    }
+    Ok(backup)
+}
+
+/// Entries in their room, then the header in a sector of its own.
+fn together(entries: &[u8], header: &[u8], room_bytes: u64, sector_bytes: u64) -> Vec<u8> {
+    let room = usize::try_from(room_bytes).unwrap_or(entries.len());
+    let sector = usize::try_from(sector_bytes).unwrap_or(header.len());
+    let mut bytes = entries.to_vec();
+    bytes.resize(room, 0);
+    bytes.extend_from_slice(header);
+    bytes.resize(room + sector, 0);
+    bytes
+}
+
+/// What partitions must lie within, and their unit, all in bytes.
+struct Limits {
+    sector: u64,
+    disk: u64,
+    image: u64,
+}
+
+impl Limits {
+    fn layout(&self, partitions: &[Partition]) -> Layout {
+        let end = |part: &Partition| part.last_lba.saturating_add(1).saturating_mul(self.sector);
+        let mut faults: Vec<Fault> =
+            partitions.iter().filter_map(|part| self.fault(part, end(part))).collect();
+        if partitions.is_empty() {
+            faults.push(Fault::NoPartition);
+        }
+        Layout {
+            partitions: partitions.len(),
+            end_bytes: partitions.iter().map(end).max().unwrap_or(0),
+            faults,
+        }
+    }
+
+    fn fault(&self, part: &Partition, end: u64) -> Option<Fault> {
+        let number = part.number;
+        if part.last_lba < part.first_lba {
+            Some(Fault::Reversed { number })
+        } else if end > self.disk {
+            Some(Fault::BehindDisk { number, end, disk: self.disk })
+        } else if end > self.image {
+            Some(Fault::BehindImage { number, end, image: self.image })
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

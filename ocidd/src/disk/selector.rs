@@ -1,0 +1,243 @@
+//! What `dd.of=` may say: a path, or properties of a disk. From text to a checked value and back; which disk it means is told in `choice.rs`.
+//!
+//! ```text
+//! selector = part *( "," part )              every part has to be true of the disk
+//! part     = ("serial:" | "wwn:" | "model:" | "path:" | "transport:") TEXT
+//!          | "size:" [">=" | "<=" | ">" | "<" | "="] SIZE      left out, it is "="; SIZE with dd's suffixes: 100G is GiB, 100GB is 10^9
+//!          | "smallest" | "largest"           of those that all other parts leave
+//! TEXT     = ["*"] text ["*"]                 upper and lower case are the same, a comma is written "\,"
+//! ```
+//!
+//! In a TEXT a blank and `_` are the same, so that a model needs no quotes on a kernel command line.
+
+use crate::disk::bus::Transport;
+use crate::disk::property::Pattern;
+use crate::disk::property::Property;
+use crate::disk::property::strip_wwn_prefix;
+use crate::disk::property::transport_names;
+use crate::size::parse_size;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use thiserror::Error;
+
+/// The target disk as the operator names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// A device or a regular file.
+    Path(PathBuf),
+    Selector(Selector),
+}
+
+/// Properties that exactly one disk must have. Prints as it was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Selector {
+    text: String,
+    pub(super) parts: Vec<Part>,
+    pub(super) extreme: Option<Extreme>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    Text { property: Property, pattern: Pattern },
+    Size { comparison: Comparison, bytes: u64 },
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Extreme {
+    Smallest,
+    Largest,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Comparison {
+    AtLeast,
+    AtMost,
+    More,
+    Less,
+    Equal,
+}
+
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum BadTarget {
+    #[error("'{text}' is neither a path nor a selector; hint: a path begins with '/', as {path}")]
+    NoPath { text: String, path: String },
+    #[error("'{part}' is no part of a disk selector; hint: the parts are {}", PARTS.join(", "))]
+    Unknown { part: String },
+    #[error(
+        "'{part}' is no part of a disk selector; hint: a comma inside of a text is written '\\,'; the parts are {}",
+        PARTS.join(", ")
+    )]
+    UnknownAfterComma { part: String },
+    #[error("'{part}' has no value; hint: write it as {part}TEXT")]
+    NoValue { part: String },
+    #[error("'{part}' has a '*' inside; hint: '*' stands at the start or at the end of a text")]
+    InnerStar { part: String },
+    #[error(
+        "'{part}' is no size; hint: size:>=100G, with >=, <=, >, < or = and one of dd's suffixes"
+    )]
+    Size { part: String },
+    #[error("'{part}' is no transport of ours; hint: one of {}", Transport::ALL.map(Transport::name).join(", "))]
+    Transport { part: String },
+    #[error("smallest and largest do not go together; hint: give one of them, once")]
+    TwoExtremes,
+}
+
+/// How each kind of part is written.
+const PARTS: [&str; 8] = [
+    "serial:TEXT",
+    "wwn:TEXT",
+    "model:TEXT",
+    "path:TEXT",
+    "transport:TEXT",
+    "size:>=SIZE",
+    "smallest",
+    "largest",
+];
+
+impl FromStr for Target {
+    type Err = BadTarget;
+
+    fn from_str(text: &str) -> Result<Self, BadTarget> {
+        if text.starts_with('/') {
+            return Ok(Self::Path(text.into()));
+        }
+        text.parse().map(Self::Selector)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Selector(selector) => selector.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Selector {
+    type Err = BadTarget;
+
+    fn from_str(text: &str) -> Result<Self, BadTarget> {
+        let mut selector = Self { text: text.to_owned(), parts: Vec::new(), extreme: None };
+        for (number, part) in split_parts(text).iter().enumerate() {
+            let extreme = match part.as_str() {
+                "smallest" => Extreme::Smallest,
+                "largest" => Extreme::Largest,
+                _ => {
+                    let parsed = parse_part(part)?.ok_or_else(|| unknown(text, part, number))?;
+                    selector.parts.push(parsed);
+                    continue;
+                }
+            };
+            if selector.extreme.replace(extreme).is_some() {
+                return Err(BadTarget::TwoExtremes);
+            }
+        }
+        Ok(selector)
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The texts between commas, trimmed, with `\,` made a comma.
+fn split_parts(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let (piece, after) = rest.split_at(if rest.starts_with("\\,") { 2 } else { c.len_utf8() });
+        rest = after;
+        match (piece, parts.last_mut()) {
+            (",", _) => parts.push(String::new()),
+            ("\\,", Some(part)) => part.push(','),
+            (_, Some(part)) => part.push_str(piece),
+            (_, None) => {}
+        }
+    }
+    parts.iter().map(|part| part.trim().to_owned()).collect()
+}
+
+/// `None` where the part begins with no name we know.
+fn parse_part(part: &str) -> Result<Option<Part>, BadTarget> {
+    let Some((name, value)) = part.split_once(':') else {
+        return Ok(None);
+    };
+    let property = match name {
+        "size" => return parse_comparison(part, value).map(Some),
+        "serial" => Property::Serial,
+        "wwn" => Property::Wwn,
+        "model" => Property::Model,
+        "path" => Property::Path,
+        "transport" => Property::Transport,
+        _ => return Ok(None),
+    };
+    if value.trim().is_empty() {
+        return Err(BadTarget::NoValue { part: part.to_owned() });
+    }
+    let value = if property == Property::Wwn { strip_wwn_prefix(value.trim()) } else { value };
+    let pattern =
+        Pattern::new(value).ok_or_else(|| BadTarget::InnerStar { part: part.to_owned() })?;
+    let is_known = |transport: Transport| pattern.matches_any(&transport_names(transport));
+    if property == Property::Transport && !Transport::ALL.into_iter().any(is_known) {
+        return Err(BadTarget::Transport { part: part.to_owned() });
+    }
+    Ok(Some(Part::Text { property, pattern }))
+}
+
+fn parse_comparison(part: &str, value: &str) -> Result<Part, BadTarget> {
+    let value = value.trim();
+    let (comparison, size) = [
+        Comparison::AtLeast,
+        Comparison::AtMost,
+        Comparison::More,
+        Comparison::Less,
+        Comparison::Equal,
+    ]
+    .into_iter()
+    .find_map(|comparison| Some((comparison, value.strip_prefix(comparison.sign())?)))
+    .unwrap_or((Comparison::Equal, value));
+    let bytes = parse_size(size.trim()).ok_or_else(|| BadTarget::Size { part: part.to_owned() })?;
+    Ok(Part::Size { comparison, bytes })
+}
+
+fn unknown(text: &str, part: &str, number: usize) -> BadTarget {
+    let part = part.to_owned();
+    if number > 0 {
+        BadTarget::UnknownAfterComma { part }
+    } else if text.contains([',', ':']) || text.is_empty() {
+        BadTarget::Unknown { part }
+    } else {
+        // `sda`, or `dev/sda`.
+        let below_dev = part.strip_prefix("dev/").unwrap_or(&part);
+        BadTarget::NoPath { path: format!("/dev/{below_dev}"), text: part }
+    }
+}
+
+impl Comparison {
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::AtLeast => ">=",
+            Self::AtMost => "<=",
+            Self::More => ">",
+            Self::Less => "<",
+            Self::Equal => "=",
+        }
+    }
+
+    pub(super) fn holds(self, left: u64, right: u64) -> bool {
+        match self {
+            Self::AtLeast => left >= right,
+            Self::AtMost => left <= right,
+            Self::More => left > right,
+            Self::Less => left < right,
+            Self::Equal => left == right,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Texts of selectors, good and bad, and what they are true of.
+
+use super::*;
+use crate::disk::probe::FoundDisk;
+
+fn fault(text: &str) -> String {
+    text.parse::<Target>().unwrap_err().to_string()
+}
+
+/// Whether the single text part of a selector is true of this value of its property.
+fn matches(selector: &str, value: &str) -> bool {
+    let Target::Selector(selector) = selector.parse().unwrap() else {
+        panic!("'{selector}' is a path");
+    };
+    let [Part::Text { property, pattern }] = selector.parts.as_slice() else {
+        panic!("'{selector}' is not one text");
+    };
+    let value = Some(value.to_owned());
+    let mut disk = FoundDisk::default();
+    match property {
+        Property::Serial => disk.serial = value,
+        Property::Wwn => disk.wwn = value,
+        Property::Model => disk.model = value,
+        Property::Path => disk.bus_path = value,
+        Property::Transport => {
+            let named = |transport: &Transport| Some(transport.name()) == value.as_deref();
+            disk.transport = Transport::ALL.into_iter().find(named).unwrap();
+        }
+    }
+    pattern.matches_any(&property.values(&disk))
+}
+
+#[test]
+fn a_path_begins_with_a_slash_and_all_else_is_a_selector() {
+    for text in ["/dev/sda", "/dev/disk/by-id/x:y,z", "/tmp/disk.raw"] {
+        assert_eq!(text.parse(), Ok(Target::Path(text.into())));
+    }
+    for text in ["serial:S1", "smallest", "model:a\\,b, size:>=100G,transport:NVMe"] {
+        assert!(matches!(text.parse(), Ok(Target::Selector(_))), "{text}");
+    }
+}
+
+#[test]
+fn prints_as_it_was_written() {
+    for text in ["/dev/sda", "serial:S1", "model:A\\,b*, size:>=100G,smallest"] {
+        assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+    }
+}
+
+#[test]
+fn texts_match_in_any_case_with_stars_at_the_ends() {
+    for (selector, value, is_match) in [
+        ("serial:z1d0", "Z1D0", true),
+        ("serial:Z1D", "Z1D0", false),
+        ("serial:Z1D*", "Z1D0", true),
+        ("serial:*1D0", "Z1D0", true),
+        ("serial:*1d*", "Z1D0", true),
+        ("serial:*2d*", "Z1D0", false),
+        ("serial:*", "Z1D0", true),
+        ("model:Samsung SSD 970*", "Samsung SSD 970 EVO", true),
+        ("model:samsung_ssd_970_evo", "Samsung SSD 970 EVO", true),
+        ("model:A\\,B", "a,b", true),
+        ("transport:nvme", "nvme", true),
+        ("transport:NVM*", "nvme", true),
+        ("transport:ata", "sata", true),
+        ("transport:scsi", "sas", false),
+    ] {
+        assert_eq!(matches(selector, value), is_match, "{selector} {value}");
+    }
+}
+
+#[test]
+fn a_wwn_may_be_written_in_every_usual_way() {
+    for text in [
+        "5000c500a1b2c3d4",
+        "0x5000C500A1B2C3D4",
+        "naa.5000c500a1b2c3d4",
+        "NAA.5000C500A1B2C3D4",
+        "wwn-0x5000c500a1b2c3d4",
+        "0x5000c5*",
+        "naa.*",
+        "*c3d4",
+    ] {
+        assert!(matches(&format!("wwn:{text}"), "naa.5000c500a1b2c3d4"), "{text}");
+    }
+    assert!(matches("wwn:nvme-eui.0025385b71b0d1c2", "eui.0025385b71b0d1c2"));
+    assert!(matches("wwn:t10.ATA_QEMU_HARDDISK_IDE1", "t10.ATA QEMU HARDDISK IDE1"));
+    for text in ["5000c500a1b2c3d", "0x000c500a1b2c3d4", "eui.*", "0x*"] {
+        assert!(!matches(&format!("wwn:{text}"), "naa.5000c500a1b2c3d4"), "{text}");
+    }
+}
+
+#[test]
+fn a_place_may_be_written_as_any_udev_does() {
+    let disk = |place: &str, transport| FoundDisk {
+        bus_path: Some(place.to_owned()),
+        transport,
+        ..FoundDisk::default()
+    };
+    let sata = Property::Path.values(&disk("pci-0000:00:1f.2-ata-1", Transport::Sata));
+    let virtio = Property::Path.values(&disk("pci-0000:00:05.0", Transport::Virtio));
+    for (text, values) in [
+        ("pci-0000:00:1f.2-ata-1", &sata),
+        ("pci-0000:00:1f.2-ata-1.0", &sata),
+        ("*-ata-1", &sata),
+        ("pci-0000:00:05.0", &virtio),
+        ("virtio-pci-0000:00:05.0", &virtio),
+    ] {
+        assert!(Pattern::new(text).unwrap().matches_any(values), "{text}");
+    }
+    assert!(!Pattern::new("*-ata-1.1").unwrap().matches_any(&sata));
+}
+
+#[test]
+fn sizes_take_a_comparison_and_the_suffixes_of_dd() {
+    let gib = 1 << 30;
+    for (text, comparison, bytes) in [
+        ("size:>=100G", Comparison::AtLeast, 100 * gib),
+        ("size:<= 2TB", Comparison::AtMost, 2_000_000_000_000),
+        ("size:>100GB", Comparison::More, 100_000_000_000),
+        ("size:<1T", Comparison::Less, 1024 * gib),
+        ("size:=16G", Comparison::Equal, 16 * gib),
+        ("size:16G", Comparison::Equal, 16 * gib),
+    ] {
+        let selector: Selector = text.parse().unwrap();
+        assert_eq!(selector.parts, [Part::Size { comparison, bytes }], "{text}");
+    }
+    for (comparison, below, equal, above) in [
+        (Comparison::AtLeast, false, true, true),
+        (Comparison::AtMost, true, true, false),
+        (Comparison::More, false, false, true),
+        (Comparison::Less, true, false, false),
+        (Comparison::Equal, false, true, false),
+    ] {
+        let held = [1, 2, 3].map(|size| comparison.holds(size, 2));
+        assert_eq!(held, [below, equal, above], "{}", comparison.sign());
+    }
+}
+
+#[test]
+fn refuses_what_it_does_not_understand_and_says_how_to_write_it() {
+    for (text, message) in [
+        (
+            "sda",
+            "'sda' is neither a path nor a selector; hint: a path begins with '/', as /dev/sda",
+        ),
+        ("dev/sda", "hint: a path begins with '/', as /dev/sda"),
+        ("", "'' is no part of a disk selector"),
+        (
+            "seriel:X",
+            "'seriel:X' is no part of a disk selector; hint: the parts are serial:TEXT, wwn:TEXT, model:TEXT, path:TEXT, transport:TEXT, size:>=SIZE, smallest, largest",
+        ),
+        ("serial:X,", "'' is no part of a disk selector"),
+        (
+            "model:Foo, Inc.",
+            "'Inc.' is no part of a disk selector; hint: a comma inside of a text is written '\\,'",
+        ),
+        ("serial:", "'serial:' has no value; hint: write it as serial:TEXT"),
+        ("serial:a*b", "'serial:a*b' has a '*' inside"),
+        ("size:>=", "'size:>=' is no size"),
+        ("size:=>1G", "'size:=>1G' is no size"),
+        ("size:100g", "hint: size:>=100G, with >=, <=, >, < or ="),
+        (
+            "transport:nvm",
+            "'transport:nvm' is no transport of ours; hint: one of nvme, virtio, sata, sas,",
+        ),
+        ("smallest,largest", "smallest and largest do not go together"),
+        ("smallest,smallest", "give one of them, once"),
+    ] {
+        let fault = fault(text);
+        assert!(fault.contains(message), "{text}: {fault}");
+    }
+}

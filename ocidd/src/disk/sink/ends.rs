@@ -1,0 +1,107 @@
+//! What the two held back ends of a disk become: the image's bytes, with a GPT that fits the disk, and the marker's place. Pure.
+
+use crate::disk::gpt;
+use crate::disk::gpt::Backup;
+use crate::disk::gpt::Fault;
+use crate::disk::gpt::Reserve;
+use crate::disk::gpt::Table;
+use crate::disk::marker;
+use crate::disk::marker::MARKER_BYTES;
+use crate::disk::marker::Marker;
+use crate::disk::sink::Finish;
+use crate::disk::sink::Gpt;
+use std::ops::Range;
+
+const NO_MARKER: &str = "no room for the marker before the end of the disk: the image or a partition reaches there; \
+    ocidd.skip_if_installed will not know this install";
+
+/// The image's own bytes for both ends, and what surrounds them.
+#[derive(Debug)]
+pub(super) struct Given<'a> {
+    pub(super) start: &'a [u8],
+    pub(super) end: &'a [u8],
+    /// Where the held back end lies. It ends with the disk.
+    pub(super) end_range: Range<u64>,
+    pub(super) image_bytes: u64,
+    /// The disk's; `None` where the image decides.
+    pub(super) sector_bytes: Option<u64>,
+}
+
+/// The bytes to write, and what to tell.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) start: Vec<u8>,
+    pub(super) end: Vec<u8>,
+    /// Where to write it, and its bytes.
+    pub(super) marker: Option<(u64, Vec<u8>)>,
+    pub(super) table: Table,
+    pub(super) notes: Vec<String>,
+}
+
+impl Given<'_> {
+    pub(super) fn arrange(&self, finish: &Finish) -> Ends {
+        let sector_bytes = self.sector_bytes.or_else(|| gpt::sector_size(self.start));
+        // Nothing but a GPT depends on it from here on, and that has told.
+        let sector_bytes = sector_bytes.unwrap_or(512);
+        let disk_bytes = self.end_range.end;
+        let table = gpt::inspect(self.start, sector_bytes, disk_bytes, self.image_bytes);
+        let mut notes: Vec<String> = table.warning().into_iter().collect();
+        let (mut start, mut end) = (self.start.to_vec(), self.end.to_vec());
+        let partitions_end = table.layout().map_or(0, |layout| layout.end_bytes);
+        let mut free = Some(self.image_bytes.max(partitions_end)..disk_bytes);
+        if let (Gpt::Move, Table::Gpt(layout)) = (finish.gpt, &table) {
+            let reserve_bytes = if finish.marker.is_some() { marker::RESERVE_BYTES } else { 0 };
+            match self.relocate(sector_bytes, reserve_bytes) {
+                Ok((patched, backup)) => {
+                    free = free.filter(|_| backup.reserve == Reserve::Kept);
+                    free = free.map(|free| free.start..backup.offset);
+                    self.place(&backup, patched != start, &mut end);
+                    start = patched;
+                }
+                Err(fault) if layout.faults.contains(&fault) => {} // The warning tells it.
+                Err(fault) => notes
+                    .push(format!("the backup GPT was not moved to the end of the disk: {fault}")),
+            }
+        }
+        let place = free.and_then(|free| marker_place(disk_bytes, &free));
+        if finish.marker.is_some() && place.is_none() {
+            notes.push(NO_MARKER.to_owned());
+        }
+        let encode =
+            |layer| marker::encode(&Marker { layer, image_bytes: self.image_bytes, disk_bytes });
+        let marker = place.zip(finish.marker.map(encode));
+        Ends { start, end, marker, table, notes }
+    }
+
+    /// The start with a GPT that fits the disk, and the backup that belongs to it.
+    fn relocate(&self, sector_bytes: u64, reserve_bytes: u64) -> Result<(Vec<u8>, Backup), Fault> {
+        let disk = self.end_range.end;
+        let mut patched = self.start.to_vec();
+        let backup = gpt::relocate(&mut patched, sector_bytes, disk, reserve_bytes)?;
+        // Only what is held back may become part of a partition table now.
+        if backup.offset < self.end_range.start {
+            return Err(Fault::NoRoom { end: self.end_range.start, disk });
+        }
+        Ok((patched, backup))
+    }
+
+    /// Puts the backup GPT into the bytes of the end. One that lies where it did before is the image's own affair, as far as the image reaches.
+    fn place(&self, backup: &Backup, moved: bool, end: &mut Vec<u8>) {
+        if !moved && self.image_bytes > backup.offset {
+            return;
+        }
+        let at = usize::try_from(backup.offset - self.end_range.start).unwrap_or(usize::MAX);
+        let length = usize::try_from(self.end_range.end - self.end_range.start).unwrap_or(0);
+        end.resize(length.max(end.len()), 0);
+        if let Some(place) = end.get_mut(at..).and_then(|rest| rest.get_mut(..backup.bytes.len())) {
+            place.copy_from_slice(&backup.bytes);
+        }
+    }
+}
+
+/// Where the marker lies on such a disk, when all of it is within what is free.
+fn marker_place(disk_bytes: u64, free: &Range<u64>) -> Option<u64> {
+    let at = marker::offset(disk_bytes)?;
+    let end = at + MARKER_BYTES;
+    (free.start <= at && end <= free.end).then_some(at)
+}

@@ -1,0 +1,147 @@
+//! What happens in an install, as values: whoever wants to tell it, a console or a receiver of events, listens. Nothing here prints or sends.
+
+use crate::digest::Digest;
+use crate::failure::Failure;
+use crate::progress::Progress;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+use std::time::Instant;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// From here on the disk is written to.
+    Started {
+        image: String,
+        disk: String,
+        layer: Digest,
+        size_bytes: Option<u64>,
+    },
+    Note(String),
+    Warning(String),
+    /// A request failed and is sent again after `delay`.
+    Retry {
+        number: u32,
+        of: Option<u32>,
+        delay: Duration,
+        reason: String,
+    },
+    Progress(Snapshot),
+    Failed {
+        id: &'static str,
+        exit_code: u8,
+        remedy: &'static str,
+        message: String,
+        disk: &'static str,
+    },
+    Done(Done),
+}
+
+impl From<&Failure> for Event {
+    fn from(failure: &Failure) -> Self {
+        Self::Failed {
+            id: failure.cause.id(),
+            exit_code: failure.cause.exit_code(),
+            remedy: failure.cause.remedy(),
+            message: failure.to_string(),
+            disk: failure.disk.id(),
+        }
+    }
+}
+
+/// How far an install has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot {
+    pub elapsed: Duration,
+    pub fetched_bytes: u64,
+    /// Of the layer, where it is known.
+    pub total_bytes: Option<u64>,
+    pub written_bytes: u64,
+}
+
+/// The end of an install that went well.
+#[derive(Clone, Debug)]
+pub struct Done {
+    pub outcome: Outcome,
+    /// For people.
+    pub message: String,
+    pub layer: Digest,
+    pub image_bytes: u64,
+    pub elapsed: Duration,
+}
+
+/// What a good end means for the disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    Installed,
+    AlreadyInstalled,
+    DryRun,
+}
+
+impl Outcome {
+    /// One word for machines.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Installed => "installed",
+            Self::AlreadyInstalled => "already-installed",
+            Self::DryRun => "dry-run",
+        }
+    }
+}
+
+/// Somebody who is told. Must not block for long, and cannot fail: an install goes on whoever listens.
+pub trait Listener: Sync {
+    fn hear(&self, event: &Event);
+
+    fn note(&self, text: String) {
+        self.hear(&Event::Note(text));
+    }
+
+    fn warn(&self, text: String) {
+        self.hear(&Event::Warning(text));
+    }
+}
+
+impl Listener for [&dyn Listener] {
+    fn hear(&self, event: &Event) {
+        for listener in self {
+            listener.hear(event);
+        }
+    }
+}
+
+impl<const N: usize> Listener for [&dyn Listener; N] {
+    fn hear(&self, event: &Event) {
+        self.as_slice().hear(event);
+    }
+}
+
+/// How often progress is told; listeners that want less of it leave some out.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Tells the progress of `work` until it ends. `total_bytes` is the number of bytes to fetch.
+pub fn follow<T>(
+    listener: &dyn Listener,
+    progress: &Progress,
+    total_bytes: Option<u64>,
+    work: impl FnOnce() -> T,
+) -> T {
+    let (sender, ended) = sync_channel::<()>(0);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                listener.hear(&Event::Progress(Snapshot {
+                    elapsed: start.elapsed(),
+                    fetched_bytes: progress.fetched.get(),
+                    total_bytes,
+                    written_bytes: progress.written.get(),
+                }));
+            }
+        });
+        let outcome = work();
+        drop(sender);
+        outcome
+    })
+}

@@ -1,0 +1,122 @@
+//! One reader for all formats. It reads to the last byte of the packed stream, tells a fault of the stream from a fault of the reader below, and
+//! never says that a stream has ended where it is cut off.
+
+use super::Format;
+use super::xz::XzReader;
+use super::zstd::ZstdReader;
+use flate2::bufread::MultiGzDecoder;
+use std::fmt;
+use std::io;
+use std::io::BufRead;
+use std::io::ErrorKind;
+use std::io::Read;
+
+/// Reads the disk image out of a packed one: all gzip members, zstd frames and xz streams there are. What follows the last one is an error, as is
+/// a wrong checksum, and a window beyond [`super::WINDOW_BYTES`], with a [`super::FormatError`] inside. An error of the reader below comes
+/// through as it is. After any error there is nothing more to read.
+pub struct Decoder<R: BufRead> {
+    stream: Stream<R>,
+    failed: bool,
+}
+
+enum Stream<R: BufRead> {
+    Gzip(Box<MultiGzDecoder<Guarded<R>>>),
+    Zstd(Box<ZstdReader<Guarded<R>>>),
+    Xz(Box<XzReader<Guarded<R>>>),
+    Raw(Guarded<R>),
+}
+
+impl<R: BufRead> Decoder<R> {
+    pub fn new(format: Format, reader: R) -> Self {
+        let reader = Guarded { reader, failure: None };
+        let stream = match format {
+            Format::Gzip => Stream::Gzip(Box::new(MultiGzDecoder::new(reader))),
+            Format::Zstd => Stream::Zstd(Box::new(ZstdReader::new(reader))),
+            Format::Xz => Stream::Xz(Box::new(XzReader::new(reader))),
+            Format::Raw => Stream::Raw(reader),
+        };
+        Self { stream, failed: false }
+    }
+
+    fn failure(&mut self) -> Option<io::Error> {
+        let reader = match &mut self.stream {
+            Stream::Gzip(decoder) => decoder.get_mut(),
+            Stream::Zstd(decoder) => decoder.reader(),
+            Stream::Xz(decoder) => decoder.reader(),
+            Stream::Raw(reader) => reader,
+        };
+        reader.failure.take()
+    }
+}
+
+impl<R: BufRead> Read for Decoder<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.failed {
+            return Err(io::Error::other("reading on after an error"));
+        }
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let outcome = match &mut self.stream {
+            Stream::Gzip(decoder) => decoder.read(into),
+            Stream::Zstd(decoder) => decoder.read(into),
+            Stream::Xz(decoder) => decoder.read(into),
+            Stream::Raw(reader) => reader.read(into),
+        };
+        // Also an end: a library may take an error for one.
+        let outcome = match outcome {
+            Ok(length) if length > 0 => return Ok(length),
+            ended => self.failure().map_or(ended, Err),
+        };
+        self.failed = outcome.is_err();
+        outcome
+    }
+}
+
+impl<R: BufRead> fmt::Debug for Decoder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = match self.stream {
+            Stream::Gzip(_) => Format::Gzip,
+            Stream::Zstd(_) => Format::Zstd,
+            Stream::Xz(_) => Format::Xz,
+            Stream::Raw(_) => Format::Raw,
+        };
+        f.debug_struct("Decoder").field("format", &format).field("failed", &self.failed).finish()
+    }
+}
+
+/// Keeps the reader's own error aside, which the libraries wrap, reword or drop.
+struct Guarded<R> {
+    reader: R,
+    failure: Option<io::Error>,
+}
+
+impl<R: BufRead> BufRead for Guarded<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        loop {
+            match self.reader.fill_buf() {
+                Ok([]) => return Ok(&[]),
+                // Asked twice because of the borrow; the second call only gives what the first one has filled.
+                Ok(_) => return self.reader.fill_buf(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let stand_in = io::Error::from(error.kind());
+                    self.failure = Some(error);
+                    return Err(stand_in);
+                }
+            }
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.reader.consume(amount);
+    }
+}
+
+impl<R: BufRead> Read for Guarded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(into)?;
+        self.consume(length);
+        Ok(length)
+    }
+}

@@ -1,0 +1,102 @@
+//! Rows of the matrix and how they are tried: an install with each fault, by each name, in each format.
+
+use crate::fake::Fake;
+use crate::images::Layer;
+use crate::images::Packing;
+use crate::images::image;
+use crate::run::By;
+use crate::run::Heard;
+use crate::run::install_heard;
+use crate::run::no_certificates;
+use crate::target::DISK;
+use crate::target::Left;
+use crate::target::Target;
+use End::Failed;
+use End::Installed;
+use ocidd::failure::Cause;
+
+/// How an install has to end.
+pub(super) enum End {
+    /// With the image on the disk. Each retry's line holds its part of the list, in order.
+    Installed(&'static [&'static str]),
+    Failed {
+        cause: Cause,
+        says: &'static str,
+        /// Requests that were sent again before.
+        retries: usize,
+        left: Left,
+    },
+}
+
+pub(super) struct Row {
+    fault: &'static str,
+    /// The ways to name the image that meet this fault.
+    by: &'static [By],
+    spoil: fn(&mut Fake),
+    end: End,
+}
+
+const IMAGE_BYTES: usize = (5 << 20) + 100;
+
+pub(super) const fn row(
+    fault: &'static str,
+    by: &'static [By],
+    spoil: fn(&mut Fake),
+    end: End,
+) -> Row {
+    Row { fault, by, spoil, end }
+}
+
+pub(super) const fn failed(cause: Cause, says: &'static str, retries: usize, left: Left) -> End {
+    Failed { cause, says, retries, left }
+}
+
+pub(super) fn assert_rows(rows: &[Row]) {
+    let image = image(IMAGE_BYTES);
+    for packing in Packing::ALL {
+        let layer = Layer::new(packing.pack(&image));
+        for row in rows {
+            for by in row.by {
+                assert_row(row, *by, packing, &layer, &image);
+            }
+        }
+    }
+}
+
+fn assert_row(row: &Row, by: By, packing: Packing, layer: &Layer, image: &[u8]) {
+    let rule = format!("{}, by {by:?}, {packing:?}", row.fault);
+    let mut fake = Fake::with(layer);
+    fake.set_layers(&[packing.media_type()]);
+    (row.spoil)(&mut fake);
+    let address = fake.address();
+    let filled =
+        |text: &str| text.replace("REGISTRY", &address).replace("LAYER", &layer.digest.to_string());
+    let word = by.word(&address, layer);
+    let registry = fake.serve();
+    let (target, heard) = (Target::new(DISK), Heard::default());
+    let words = [word.as_str(), "oci.allow_no_tls", "oci.timeout=1"];
+    let outcome = install_heard(&words, &target, no_certificates(target.folder.path()), &heard);
+    let retries = heard.retries();
+    match (&row.end, outcome) {
+        (Installed(wanted), Ok(_)) => {
+            target.assert_installed(&rule, image);
+            assert_eq!(retries.len(), wanted.len(), "{rule}: {retries:#?}");
+            for (line, part) in retries.iter().zip(*wanted) {
+                assert!(
+                    line.contains(&filled(part)),
+                    "{rule}: the retry\n  {line}\nlacks\n  {part}"
+                );
+            }
+        }
+        (Failed { cause, says, retries: wanted, left }, Err(failure)) => {
+            let text = failure.to_string();
+            assert_eq!(failure.cause, *cause, "{rule}: {text}");
+            assert!(text.contains(&filled(says)), "{rule}: the message\n  {text}\nlacks\n  {says}");
+            assert_eq!(retries.len(), *wanted, "{rule}: {retries:#?}");
+            target.assert_left(&rule, *left, image);
+        }
+        (Installed(_), Err(failure)) => panic!("{rule}: {failure}"),
+        (Failed { .. }, Ok(done)) => panic!("{rule}: {}", done.message),
+    }
+    drop(registry);
+}
