@@ -71,6 +71,7 @@ fn reads_every_word() {
 fn a_value_that_makes_no_sense_is_refused() {
     for (word, fault) in [
         ("oci.retries=-1", "'-1' is neither a number nor 'infinite'"),
+        ("oci.timeout=0", "leaves no time"),
         ("oci.timeout=1m", "'1m' is no number of seconds"),
         ("dd.timeout=86401", "no number of seconds up to 86400"),
         ("dd.gpt=grow", "'grow' is not known; hint: it is one of move, keep"),

@@ -79,7 +79,13 @@ pub const WORDS: [Word; 23] = [
         "oci.timeout",
         "SECONDS",
         "how long a registry may be silent before that counts as broken; 60 where nothing is said",
-        |options, value| seconds(value).map(|time| options.timeout = Some(time)),
+        |options, value| match seconds(value)? {
+            Duration::ZERO => Err("'0' leaves no time for an answer".to_owned()),
+            time => {
+                options.timeout = Some(time);
+                Ok(())
+            }
+        },
     ),
     word(
         "oci.allow_no_tls",

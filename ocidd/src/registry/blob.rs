@@ -117,6 +117,10 @@ impl<'a> Blob<'a> {
         if self.current + 1 < self.endpoints.len() {
             self.listener.warn(format!("mirror: {doing}: {error:#}; asking the next registry"));
             self.current += 1;
+            if self.at == 0 {
+                // What a host said that gave nothing counts for nothing.
+                self.size_bytes = self.layer.size_bytes;
+            }
             return Ok(());
         }
         if self.at >= self.trouble_at + FORGIVE_BYTES {
@@ -175,14 +179,16 @@ impl<'a> Blob<'a> {
         }
         let found = response.body().content_length();
         match (self.size_bytes, found) {
-            (Some(wanted), Some(found)) if wanted != found => Err(HttpError::useless(format!(
-                "the registry offers {found} bytes, {} says {wanted}",
-                if self.layer.size_bytes.is_some() {
-                    "the manifest"
+            (Some(wanted), Some(found)) if wanted != found => {
+                let who = if self.layer.size_bytes.is_some() {
+                    "the manifest says"
                 } else {
-                    "it said before that it"
-                }
-            ))),
+                    "before there were"
+                };
+                Err(HttpError::useless(format!(
+                    "the registry offers {found} bytes, {who} {wanted}"
+                )))
+            }
             (None, found) => {
                 self.size_bytes = found;
                 Ok(())
