@@ -25,6 +25,8 @@ use ocidd::event::Done;
 use ocidd::event::Outcome;
 use ocidd::failure::Cause;
 use ocidd::failure::Failure;
+use std::time::Duration;
+use std::time::Instant;
 
 /// Installs over plain HTTP from the registry that `word` names, with more words.
 fn install_with(
@@ -119,6 +121,20 @@ fn a_token_that_expires_midway_is_renewed() {
         assert_eq!((last.token_number(), last.header("range")), (Some(2), Some("bytes=2097152-")));
         assert_eq!(heard.retries().len(), 1);
     }
+}
+
+#[test]
+fn a_registry_that_names_a_time_to_wait_is_given_it() {
+    let image = image(MIB);
+    let mut fake = Fake::with(&Layer::new(gzip(&image)));
+    fake.spoil(Part::Blob, |right| Answer::busy(429).retry_after("1").then(right));
+    let word = By::Blob.word(&fake.address(), fake.layer());
+    let _registry = fake.serve();
+    let (target, heard) = (Target::new(DISK), Heard::default());
+    let start = Instant::now();
+    install_with(&word, &[], &target, &heard).unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    assert_eq!(heard.retries().len(), 1);
 }
 
 #[test]

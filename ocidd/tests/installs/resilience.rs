@@ -144,6 +144,25 @@ const TRANSFERS: &[Row] = &[
         Installed(&[AFTER_LATE, "does not go on at byte 4194304 (416)"]),
     ),
     row(
+        "lets its tokens expire midway",
+        BOTH,
+        |fake| {
+            fake.demand_token(Answer::token("token"));
+            blob(fake, |right| right.clone().cut(LATE).expire_tokens().then(right));
+        },
+        Installed(&[AFTER_LATE]),
+    ),
+    row(
+        "sends to a store on another host, which breaks off",
+        BOTH,
+        |fake| {
+            let store = format!("http://{}/store", fake.other_address());
+            blob(fake, |right| right.clone().cut(LATE).then(right));
+            fake.move_blob(&store, "/store");
+        },
+        Installed(&[AFTER_LATE]),
+    ),
+    row(
         "sends a part to who asks for the whole",
         BOTH,
         |fake| blob(fake, |right| right.ranges(Ranges::Unasked)),

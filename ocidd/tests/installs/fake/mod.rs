@@ -211,6 +211,13 @@ impl Fake {
         *self.blob() = Answer::redirect(url);
     }
 
+    /// Sends those who want the blob to `url`, which is `path` of this server, and answers there what was answered before.
+    pub(crate) fn move_blob(&mut self, url: &str, path: &str) {
+        let there = self.blob_path();
+        let script = self.answers.replace(&there, Answer::redirect(url));
+        self.answers.insert(path.to_owned(), script);
+    }
+
     /// Runs until what is returned is dropped.
     pub(crate) fn serve(self) -> Running {
         Running::new(self)

@@ -57,6 +57,11 @@ impl Answers {
         self.0.get_mut(path).unwrap().last()
     }
 
+    /// Puts another script at a path that there is, and gives the one that was there.
+    pub(super) fn replace(&mut self, path: &str, script: impl Into<Script>) -> Script {
+        std::mem::replace(self.0.get_mut(path).unwrap(), script.into())
+    }
+
     pub(super) fn at(&mut self, path: &str) -> Option<&mut Script> {
         self.0.get_mut(path)
     }
