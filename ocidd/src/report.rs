@@ -115,6 +115,8 @@ impl Listener for Report {
             Event::Progress(snapshot) => self.show(snapshot),
             Event::Failed { id, exit_code, remedy, message, .. } => {
                 self.say(Level::Error, message);
+                // Written for README, where words stand between backquotes.
+                let remedy = remedy.replace('`', "'");
                 self.say(Level::Error, &format!("error {id} (exit code {exit_code}): {remedy}"));
             }
             Event::Done(Done { message, .. }) => self.say(Level::Info, message),

@@ -48,7 +48,8 @@ impl Tries {
             Retries::Infinite => None,
             Retries::Times(0) => return Err(error),
             Retries::Times(times) if self.made >= times => {
-                listener.warn(format!("giving up after {times} retries"));
+                let noun = if times == 1 { "retry" } else { "retries" };
+                listener.warn(format!("giving up after {times} {noun}"));
                 return Err(error);
             }
             Retries::Times(times) => Some(times),
