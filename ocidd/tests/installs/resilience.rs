@@ -75,7 +75,8 @@ const TRANSFERS: &[Row] = &[
         BOTH,
         |fake| blob(fake, |right| right.clone().stall(LATE).then(right)),
         Installed(&[AFTER_LATE]),
-    ),
+    )
+    .impatient(),
     row(
         "answers the range with the whole",
         BOTH,

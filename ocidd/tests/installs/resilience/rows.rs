@@ -34,6 +34,8 @@ pub(super) struct Row {
     by: &'static [By],
     spoil: fn(&mut Fake),
     end: End,
+    /// How long the registry may be silent: long enough for a busy machine, where silence is not the fault itself.
+    timeout: &'static str,
 }
 
 const IMAGE_BYTES: usize = (5 << 20) + 100;
@@ -44,7 +46,14 @@ pub(super) const fn row(
     spoil: fn(&mut Fake),
     end: End,
 ) -> Row {
-    Row { fault, by, spoil, end }
+    Row { fault, by, spoil, end, timeout: "oci.timeout=30" }
+}
+
+impl Row {
+    /// With an installer that soon takes silence for a fault.
+    pub(super) const fn impatient(self) -> Self {
+        Self { timeout: "oci.timeout=1", ..self }
+    }
 }
 
 pub(super) const fn failed(cause: Cause, says: &'static str, retries: usize, left: Left) -> End {
@@ -74,7 +83,7 @@ fn assert_row(row: &Row, by: By, packing: Packing, layer: &Layer, image: &[u8]) 
     let word = by.word(&address, layer);
     let registry = fake.serve();
     let (target, heard) = (Target::new(DISK), Heard::default());
-    let words = [word.as_str(), "oci.allow_no_tls", "oci.timeout=1"];
+    let words = [word.as_str(), "oci.allow_no_tls", row.timeout];
     let outcome = install_heard(&words, &target, no_certificates(target.folder.path()), &heard);
     let retries = heard.retries();
     match (&row.end, outcome) {
