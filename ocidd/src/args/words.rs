@@ -193,9 +193,12 @@ pub const WORDS: [Word; 23] = [
         "shell|reboot|poweroff[,SECONDS]",
         "what init does after a failure, after so many seconds (60); shell where nothing is said",
         |_, value| {
-            let (act, time) = value.split_once(',').unwrap_or((value, "60"));
-            choice(act, ["shell", "reboot", "poweroff"])?;
-            seconds(time).map(drop)
+            let (act, time) = value.split_once(',').map_or((value, None), |(a, t)| (a, Some(t)));
+            match (choice(act, ["shell", "reboot", "poweroff"])?, time) {
+                (_, None) => Ok(()),
+                (0, Some(_)) => Err("shell comes at once; hint: leave the seconds out".to_owned()),
+                (_, Some(time)) => seconds(time).map(drop),
+            }
         },
     ),
     word(
@@ -203,10 +206,12 @@ pub const WORDS: [Word; 23] = [
         "HOST[,HOST…]|off",
         "the time servers that init asks; where nothing is said, those that DHCP names",
         |_, value| {
-            if list(value).is_empty() {
-                Err("no value; hint: it takes hosts, or off".to_owned())
-            } else {
-                Ok(())
+            let is_host = |host: &str| !matches!(host, "" | "off");
+            match value {
+                "" => Err("no value; hint: it takes hosts, or off".to_owned()),
+                "off" => Ok(()),
+                hosts if hosts.split(',').all(is_host) => Ok(()),
+                _ => Err(format!("'{value}' is neither hosts with commas between them, nor off")),
             }
         },
     ),
@@ -238,9 +243,11 @@ fn choice<const N: usize>(value: &str, choices: [&str; N]) -> Result<usize, Stri
 }
 
 fn seconds(value: &str) -> Result<Duration, String> {
-    // A day: longer is a mistake, or meant as for ever.
+    // `parse` takes a sign, too.
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     match value.parse() {
-        Ok(seconds @ 0..=86_400) => Ok(Duration::from_secs(seconds)),
+        // A day: longer is a mistake, or meant as for ever.
+        Ok(seconds @ 0..=86_400) if is_number => Ok(Duration::from_secs(seconds)),
         _ => Err(format!("'{value}' is no number of seconds up to 86400")),
     }
 }
