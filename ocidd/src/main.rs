@@ -95,16 +95,16 @@ fn complete_and_install(
     machine: &Machine,
     listener: &dyn Listener,
 ) -> Result<(), Cause> {
-    let disks = read_disks(&machine.sys, &machine.proc);
+    let disks = || read_disks(&machine.sys, &machine.proc);
     // Not locked: the thread that shows progress prints there too.
     let mut console = Console { input: io::stdin().lock(), output: io::stderr() };
     let plan = console
-        .complete(&mut options, &disks)
+        .complete(&mut options, disks)
         .or_fail(Cause::Words)
         .and_then(|()| Plan::try_from(&options).or_fail(Cause::Words));
     let done = plan.and_then(|plan| {
         install(&plan, machine, listener, |disk| {
-            console.confirm(&plan.image, &disk.display().to_string(), &disks)
+            console.confirm(&plan.image, &disk.display().to_string(), &disks())
         })
     });
     match done {

@@ -20,13 +20,18 @@ pub struct Console<R, W> {
 }
 
 impl<R: BufRead, W: Write> Console<R, W> {
-    /// Asks for the image and the disk where `options` lack them. A disk chosen by hand is confirmed by hand too: `wait` is set.
-    pub fn complete(&mut self, options: &mut Options, disks: &[FoundDisk]) -> Result<()> {
+    /// Asks for the image and the disk where `options` lack them. A disk chosen by hand is confirmed by hand too: `wait` is set. `read_disks`
+    /// is called only for a person who needs the list.
+    pub fn complete(
+        &mut self,
+        options: &mut Options,
+        read_disks: impl FnOnce() -> Vec<FoundDisk>,
+    ) -> Result<()> {
         if parse_image(options)?.is_none() {
             self.ask_image(options)?;
         }
         if options.disk.is_none() {
-            options.disk = Some(self.ask_disk(disks)?);
+            options.disk = Some(self.ask_disk(&read_disks())?);
             options.wait = true;
         }
         Ok(())
@@ -164,7 +169,7 @@ mod tests {
     /// Runs `complete` with these answers typed; gives what came of it and what was on the screen.
     fn complete(mut options: Options, typed: &str) -> (Result<Options>, String) {
         let mut console = Console { input: typed.as_bytes(), output: Vec::new() };
-        let outcome = console.complete(&mut options, &disks()).map(|()| options);
+        let outcome = console.complete(&mut options, disks).map(|()| options);
         (outcome, String::from_utf8(console.output).unwrap())
     }
 
