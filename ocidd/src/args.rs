@@ -8,6 +8,7 @@ mod words;
 pub use words::WORDS;
 pub use words::Word;
 
+use crate::disk::selector;
 use std::fmt;
 use std::num::ParseIntError;
 use std::time::Duration;
@@ -98,18 +99,6 @@ fn nearest(key: &str) -> String {
     }
 }
 
-/// The parts of a selector, for help and README.
-pub const SELECTOR_PARTS: [(&str, &str); 8] = [
-    ("serial:TEXT", "the serial number"),
-    ("wwn:TEXT", "the world wide name, with or without naa., eui. or 0x"),
-    ("model:TEXT", "the model"),
-    ("path:TEXT", "where it is plugged in, as pci-0000:00:1f.2-ata-1"),
-    ("transport:TEXT", "nvme, sata, sas, usb, virtio, mmc, iscsi, scsi, …"),
-    ("size:[OP]SIZE", "its size; OP is >=, <=, >, < or =, and SIZE as 100G or 100GB"),
-    ("smallest", "the smallest of those that match"),
-    ("largest", "the largest of those that match"),
-];
-
 /// `ocidd --help`.
 #[derive(Clone, Copy, Debug)]
 pub struct Help;
@@ -130,7 +119,7 @@ impl fmt::Display for Help {
              A selector picks the disk by what it is: parts joined by commas, which one disk alone must match. Removable and\n\
              read-only disks, loop devices and disks in use are never chosen; '*' stands for anything at either end of a text:\n",
         )?;
-        for (part, meaning) in SELECTOR_PARTS {
+        for (part, meaning) in selector::PARTS {
             writeln!(f, "  {part:<20} {meaning}")?;
         }
         f.write_str(

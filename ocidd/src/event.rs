@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::progress::Progress;
+use std::sync::Mutex;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -103,7 +104,7 @@ pub trait Listener: Sync {
     }
 }
 
-impl Listener for [&dyn Listener] {
+impl<const N: usize> Listener for [&dyn Listener; N] {
     fn hear(&self, event: &Event) {
         for listener in self {
             listener.hear(event);
@@ -111,9 +112,26 @@ impl Listener for [&dyn Listener] {
     }
 }
 
-impl<const N: usize> Listener for [&dyn Listener; N] {
-    fn hear(&self, event: &Event) {
-        self.as_slice().hear(event);
+/// Lets a listener take a part of what it hears: once in an interval.
+#[derive(Debug)]
+pub struct Pace {
+    interval: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    pub fn new(interval: Duration) -> Self {
+        Self { interval, last: Mutex::default() }
+    }
+
+    /// True the first time, and whenever an interval has passed since it was true.
+    pub fn is_due(&self) -> bool {
+        let Ok(mut last) = self.last.lock() else { return false };
+        let due = last.is_none_or(|last| last.elapsed() >= self.interval);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
     }
 }
 

@@ -23,3 +23,4 @@ pub mod registry;
 pub mod report;
 pub mod size;
 pub mod source;
+mod sysfs;

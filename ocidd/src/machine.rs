@@ -1,10 +1,10 @@
 //! The machine that an install runs on: where its kernel and its site tell about it, and by what it is known elsewhere. A test has its own.
 
 use crate::http::CertificateFiles;
+use crate::sysfs::read_names;
+use crate::sysfs::read_text;
 use serde_json::Value;
 use serde_json::json;
-use std::fs;
-use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ pub struct Machine {
 impl Machine {
     /// `serial`, `product`, `uuid` and `macs`, for those who collect events of many machines. What is not known is null.
     pub fn describe(&self) -> Value {
-        let dmi = |name: &str| read_line(&self.sys.join("class/dmi/id").join(name));
+        let dmi = |name: &str| read_text(&self.sys.join("class/dmi/id").join(name));
         // Boards without DMI have a device tree.
-        let tree = |name: &str| read_line(&self.sys.join("firmware/devicetree/base").join(name));
+        let tree = |name: &str| read_text(&self.sys.join("firmware/devicetree/base").join(name));
         json!({
             "serial": dmi("product_serial").or_else(|| tree("serial-number")),
             "product": dmi("product_name").or_else(|| tree("model")),
@@ -38,24 +38,18 @@ impl Machine {
 
     /// The addresses of network cards, in the order of the cards' names.
     fn read_macs(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.sys.join("class/net")).into_iter().flatten().flatten();
-        let mut cards: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        cards.sort();
+        let folder = self.sys.join("class/net");
+        let cards = read_names(&folder).into_iter().map(|name| folder.join(name));
         // Only cards are devices; the loopback and tunnels are not.
-        let cards = cards.iter().filter(|card| card.join("device").exists());
-        cards.filter_map(|card| read_line(&card.join("address"))).collect()
+        let cards = cards.filter(|card| card.join("device").exists());
+        cards.filter_map(|card| read_text(&card.join("address"))).collect()
     }
-}
-
-/// Strings of a device tree end with a zero byte.
-fn read_line(file: &Path) -> Option<String> {
-    let text = fs::read_to_string(file).ok()?;
-    Some(text.trim_matches(['\0', '\n', ' ']).to_owned()).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_machine_is_known_by_its_serial_and_its_cards() {

@@ -4,6 +4,7 @@
 use crate::event::Done;
 use crate::event::Event;
 use crate::event::Listener;
+use crate::event::Pace;
 use crate::event::Snapshot;
 use crate::http::Client;
 use crate::machine::Machine;
@@ -50,7 +51,7 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 pub struct Post {
     sender: Mutex<Option<SyncSender<String>>>,
     machine: Value,
-    last_progress: Mutex<Option<Instant>>,
+    pace: Pace,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -70,7 +71,7 @@ impl Post {
         Self {
             sender: Mutex::new(Some(sender)),
             machine: machine.describe(),
-            last_progress: Mutex::default(),
+            pace: Pace::new(PROGRESS_INTERVAL),
             thread,
         }
     }
@@ -87,20 +88,11 @@ impl Post {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
-
-    fn is_due(&self) -> bool {
-        let Ok(mut last) = self.last_progress.lock() else { return false };
-        let due = last.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL);
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
-    }
 }
 
 impl Listener for Post {
     fn hear(&self, event: &Event) {
-        if matches!(event, Event::Progress(_)) && !self.is_due() {
+        if matches!(event, Event::Progress(_)) && !self.pace.is_due() {
             return;
         }
         let Some(mut document) = document(event) else { return };

@@ -3,13 +3,12 @@
 use crate::event::Done;
 use crate::event::Event;
 use crate::event::Listener;
+use crate::event::Pace;
 use crate::event::Snapshot;
 use crate::size::Rounded;
 use std::io;
 use std::io::Write as _;
-use std::sync::Mutex;
 use std::time::Duration;
-use std::time::Instant;
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,12 +53,12 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Report {
     style: Style,
     marks: Marks,
-    last_progress: Mutex<Option<Instant>>,
+    pace: Pace,
 }
 
 impl Report {
     pub fn new(style: Style, marks: Marks) -> Self {
-        Self { style, marks, last_progress: Mutex::default() }
+        Self { style, marks, pace: Pace::new(PLAIN_INTERVAL) }
     }
 
     fn say(&self, level: Level, text: &str) {
@@ -77,20 +76,10 @@ impl Report {
         let line = line(snapshot);
         if self.style == Style::Live {
             print(&format!("{CLEAR_LINE}ocidd: {line}"));
-        } else if self.is_due(snapshot.elapsed) {
+        } else if snapshot.elapsed >= PLAIN_INTERVAL && self.pace.is_due() {
+            // The first line comes an interval after the start: short installs need none.
             self.say(Level::Progress, &line);
         }
-    }
-
-    /// The first line comes an interval after the start: short installs need none.
-    fn is_due(&self, elapsed: Duration) -> bool {
-        let Ok(mut last) = self.last_progress.lock() else { return false };
-        let due =
-            elapsed >= PLAIN_INTERVAL && last.is_none_or(|last| last.elapsed() >= PLAIN_INTERVAL);
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
     }
 }
 

@@ -160,7 +160,7 @@ fn help_and_readme_name_every_word_with_its_meaning() {
         // In a table a bar has to be escaped.
         assert_row(format!("| `{}` | {} |", word.typed().replace('|', "\\|"), word.meaning));
     }
-    for (part, meaning) in SELECTOR_PARTS {
+    for (part, meaning) in selector::PARTS {
         assert_row(format!("| `{part}` | {meaning} |"));
     }
     for (code, meaning) in crate::failure::EXIT_CODES {

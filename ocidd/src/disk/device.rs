@@ -8,7 +8,7 @@ use crate::disk::holders::read_holders;
 use crate::disk::probe::is_read_only;
 use crate::disk::probe::read_parent;
 use crate::disk::refusal::Refusal;
-use crate::disk::sysfs::node;
+use crate::sysfs::node;
 use rustix::fs::Advice;
 use rustix::fs::FallocateFlags;
 use rustix::fs::OFlags;

@@ -1,8 +1,8 @@
 //! Who a disk is: serial number, world wide name and model, as its driver shows them in sysfs. Each bus has another place for them.
 
-use crate::disk::sysfs::clean;
-use crate::disk::sysfs::read_subsystem;
-use crate::disk::sysfs::read_text;
+use crate::sysfs::clean;
+use crate::sysfs::read_subsystem;
+use crate::sysfs::read_text;
 use std::fs;
 use std::path::Path;
 

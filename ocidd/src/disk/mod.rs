@@ -18,5 +18,4 @@ pub mod refusal;
 pub mod reread;
 pub mod selector;
 pub mod sink;
-mod sysfs;
 pub mod wait;

@@ -8,12 +8,12 @@ use crate::disk::holders::read_holders;
 use crate::disk::identity::read_model;
 use crate::disk::identity::read_serial;
 use crate::disk::identity::read_wwn;
-use crate::disk::sysfs::block_folder;
-use crate::disk::sysfs::name_of;
-use crate::disk::sysfs::node;
-use crate::disk::sysfs::read_names;
-use crate::disk::sysfs::read_partition_names;
-use crate::disk::sysfs::read_text;
+use crate::sysfs::block_folder;
+use crate::sysfs::name_of;
+use crate::sysfs::node;
+use crate::sysfs::read_names;
+use crate::sysfs::read_partition_names;
+use crate::sysfs::read_text;
 use std::path::Path;
 
 /// A whole disk that could be installed to.

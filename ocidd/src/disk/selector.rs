@@ -62,11 +62,11 @@ pub(super) enum Comparison {
 pub enum BadTarget {
     #[error("'{text}' is neither a path nor a selector; hint: a path begins with '/', as {path}")]
     NoPath { text: String, path: String },
-    #[error("'{part}' is no part of a disk selector; hint: the parts are {}", PARTS.join(", "))]
+    #[error("'{part}' is no part of a disk selector; hint: the parts are {}", parts())]
     Unknown { part: String },
     #[error(
         "'{part}' is no part of a disk selector; hint: a comma inside of a text is written '\\,'; the parts are {}",
-        PARTS.join(", ")
+        parts()
     )]
     UnknownAfterComma { part: String },
     #[error("'{part}' has no value; hint: write it as {part}TEXT")]
@@ -83,17 +83,21 @@ pub enum BadTarget {
     TwoExtremes,
 }
 
-/// How each kind of part is written.
-const PARTS: [&str; 8] = [
-    "serial:TEXT",
-    "wwn:TEXT",
-    "model:TEXT",
-    "path:TEXT",
-    "transport:TEXT",
-    "size:>=SIZE",
-    "smallest",
-    "largest",
+/// How each kind of part is written, and what it means: for errors, help and README.
+pub const PARTS: [(&str, &str); 8] = [
+    ("serial:TEXT", "the serial number"),
+    ("wwn:TEXT", "the world wide name, with or without naa., eui. or 0x"),
+    ("model:TEXT", "the model"),
+    ("path:TEXT", "where it is plugged in, as pci-0000:00:1f.2-ata-1"),
+    ("transport:TEXT", "nvme, sata, sas, usb, virtio, mmc, iscsi, scsi, …"),
+    ("size:>=SIZE", "its size, as 100G or 100GB; also <=, >, < and ="),
+    ("smallest", "the smallest of those that match"),
+    ("largest", "the largest of those that match"),
 ];
+
+fn parts() -> String {
+    PARTS.map(|(part, _)| part).join(", ")
+}
 
 impl FromStr for Target {
     type Err = BadTarget;

@@ -98,6 +98,29 @@ impl<'a> Blob<'a> {
         (is_part && length_of(&tail) == length).then_some(tail)
     }
 
+    /// The next bytes, from whatever connection they come by.
+    fn fetch(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Some(body) = &mut self.body else {
+                self.connect().map_err(io::Error::other)?;
+                continue;
+            };
+            let fault = match body.read(into) {
+                Ok(length) if length > 0 || into.is_empty() => {
+                    let read = into.get(..length).unwrap_or_default();
+                    self.hasher.update(read);
+                    self.at += length_of(read);
+                    return Ok(length);
+                }
+                Ok(_) if self.size_bytes.is_none_or(|size| self.at >= size) => return Ok(0),
+                Ok(_) => "the connection ended early".to_owned(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => error.to_string(),
+            };
+            self.take_in(HttpError::broken(fault).into()).map_err(io::Error::other)?;
+        }
+    }
+
     /// Gets a body that goes on at `self.at`, or tells why no host gives one.
     fn connect(&mut self) -> Result<()> {
         loop {
@@ -106,13 +129,14 @@ impl<'a> Blob<'a> {
                     self.body = Some(body);
                     return Ok(());
                 }
-                Err(error) => self.take_in(error, self.doing())?,
+                Err(error) => self.take_in(error)?,
             }
         }
     }
 
     /// Decides what follows an error: the next host, or a wait and another try. Returns the error when it is the end.
-    fn take_in(&mut self, error: anyhow::Error, doing: String) -> Result<()> {
+    fn take_in(&mut self, error: anyhow::Error) -> Result<()> {
+        let doing = self.doing();
         self.body = None;
         if self.current + 1 < self.endpoints.len() {
             self.listener.warn(format!("mirror: {doing}: {error:#}; asking the next registry"));
@@ -241,32 +265,6 @@ fn wrong_part(response: &Response, at: u64, size_bytes: Option<u64>) -> Option<S
 impl Read for Blob<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.ahead.is_empty() { self.fetch(into) } else { self.ahead.read(into) }
-    }
-}
-
-impl Blob<'_> {
-    /// The next bytes, from whatever connection they come by.
-    fn fetch(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let Some(body) = &mut self.body else {
-                self.connect().map_err(io::Error::other)?;
-                continue;
-            };
-            let fault = match body.read(into) {
-                Ok(length) if length > 0 || into.is_empty() => {
-                    let read = into.get(..length).unwrap_or_default();
-                    self.hasher.update(read);
-                    self.at += length_of(read);
-                    return Ok(length);
-                }
-                Ok(_) if self.size_bytes.is_none_or(|size| self.at >= size) => return Ok(0),
-                Ok(_) => "the connection ended early".to_owned(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => error.to_string(),
-            };
-            let doing = self.doing();
-            self.take_in(HttpError::broken(fault).into(), doing).map_err(io::Error::other)?;
-        }
     }
 }
 
