@@ -12,6 +12,8 @@ pub enum Arch {
 }
 
 impl Arch {
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Arm64];
+
     /// The machine xtask runs on, or `None` where ocidd cannot be built for it.
     pub fn host() -> Option<Self> {
         match std::env::consts::ARCH {

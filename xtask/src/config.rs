@@ -4,6 +4,7 @@ mod checks;
 mod faults;
 mod initramfs;
 mod kernel;
+mod profile;
 
 pub use faults::Faults;
 pub use faults::nearest;
@@ -13,7 +14,7 @@ pub use initramfs::Members;
 pub use initramfs::Part;
 pub use initramfs::Piece;
 pub use kernel::KernelConfig;
-pub use kernel::Profile;
+pub use profile::Profile;
 
 use crate::arch::Arch;
 use crate::project;

@@ -28,7 +28,7 @@ pub const VARIABLES: [&str; 4] =
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Commit {
     Head,
-    /// The last one that changed anything below `kernel/`. With HEAD's time every commit would need a kernel of its own, and a quarter of an hour for it.
+    /// The last one that changed anything below `kernel/` but its documents. With HEAD's time every commit would need a kernel of its own, and a quarter of an hour for it.
     OfKernel,
 }
 
@@ -105,7 +105,7 @@ fn commit_time(commit: Commit) -> Result<Timestamp> {
     sh.change_dir(project::root());
     let paths: &[&str] = match commit {
         Commit::Head => &[],
-        Commit::OfKernel => &["--", "kernel"],
+        Commit::OfKernel => &["--", "kernel", ":!kernel/*.md"],
     };
     let text = cmd!(sh, "git log -1 --format=%ct {paths...}").quiet().read().with_context(|| {
         format!("finding the time of the last commit, as neither {FS_MTIME} and {KERNEL_BUILD_TIMESTAMP} nor {SOURCE_DATE_EPOCH} are set (hint: set {SOURCE_DATE_EPOCH}, or all of them in .env, see .env.example)")

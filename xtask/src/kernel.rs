@@ -108,7 +108,7 @@ fn plan<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {
         .get(&request.profile)
         .ok_or_else(|| anyhow!("kernel/kernel.toml has no profile '{}'", request.profile))?;
     let mut fragments = Vec::new();
-    for fragment in &profile.fragments {
+    for fragment in profile.fragments(request.arch) {
         let path = project::root().join(fragment);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("reading {}", path.display()))?;

@@ -17,9 +17,12 @@ impl Faults {
         Self { file: file.to_owned(), found: Vec::new() }
     }
 
-    /// Notes that the value of `key` is wrong, and why.
+    /// Notes that the value of `key` is wrong, and why. Once, where several checks find the same.
     pub fn add(&mut self, key: impl Display, fact: impl Display) {
-        self.found.push(format!("{}: {key} {fact}", self.file));
+        let fault = format!("{}: {key} {fact}", self.file);
+        if !self.found.contains(&fault) {
+            self.found.push(fault);
+        }
     }
 
     /// Notes that `key` is `found`, which is none of the `valid` words.

@@ -4,48 +4,14 @@ use super::KERNEL_FILE;
 use super::Project;
 use super::checks;
 use super::faults::Faults;
+use super::profile::Profile;
+use crate::arch::Arch;
 use crate::sources::Pin;
 use anyhow::Context as _;
 use anyhow::Result;
-use clap::ValueEnum;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// Which kernel is built.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
-pub enum Profile {
-    /// The kernel's own default configuration
-    #[default]
-    Default,
-    /// A small one for boot tests, built in minutes
-    Test,
-}
-
-impl Profile {
-    const ALL: [Self; 2] = [Self::Default, Self::Test];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Test => "test",
-        }
-    }
-
-    /// What the names of a profile's outputs end with: nothing, for the one that is released.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::Default => "",
-            Self::Test => "-test",
-        }
-    }
-}
-
-impl std::fmt::Display for Profile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Where the kernel comes from and how each profile configures it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,8 +28,15 @@ pub struct KernelConfig {
 pub struct KernelProfile {
     /// The kernel's make target that gives the configuration to start from: `defconfig`.
     pub base: String,
-    /// Files laid over it, in order; relative to the project.
-    pub fragments: Vec<PathBuf>,
+    /// Files laid over it, in order; relative to the project; for each architecture its own.
+    fragments: BTreeMap<Arch, Vec<PathBuf>>,
+}
+
+impl KernelProfile {
+    /// The files laid over the base, in order; relative to the project.
+    pub fn fragments(&self, arch: Arch) -> &[PathBuf] {
+        self.fragments.get(&arch).map_or(&[], Vec::as_slice)
+    }
 }
 
 #[derive(Deserialize)]
@@ -165,14 +138,18 @@ fn check_profile(
             format_args!("'{base}' is no configuration target of the kernel, as 'defconfig' is"),
         );
     }
-    let mut fragments = Vec::new();
+    let mut fragments = BTreeMap::<Arch, Vec<PathBuf>>::new();
     for (index, fragment) in raw.fragments.iter().enumerate() {
         let key = format!("profile.{profile}.fragments[{index}]");
-        let Some(fragment) = faults.keep(&key, checks::project_path(fragment)) else { continue };
-        if !(project.is_file)(&fragment) {
-            faults.add(&key, format_args!("'{fragment}' is no file of the project"));
+        for arch in Arch::ALL {
+            let file = checks::expand(fragment, &[("oci", arch.oci())])
+                .and_then(|file| checks::project_path(&file));
+            let Some(file) = faults.keep(&key, file) else { continue };
+            if !(project.is_file)(&file) {
+                faults.add(&key, format_args!("'{file}' is no file of the project"));
+            }
+            fragments.entry(arch).or_default().push(PathBuf::from(file));
         }
-        fragments.push(PathBuf::from(fragment));
     }
     KernelProfile { base, fragments }
 }
@@ -190,33 +167,47 @@ mod tests {
         package = "linux-source-6.12"
         [profile.default]
         base = "defconfig"
+        [profile.hw]
+        base = "defconfig"
         [profile.test]
         base = "tinyconfig"
-        fragments = ["kernel/test.config"]
+        fragments = ["kernel/test.config", "kernel/test-{oci}.config"]
     "#;
 
     fn parse(text: &str) -> Result<KernelConfig> {
         KernelConfig::parse(
             text,
-            Project { packages: &[], is_file: &|path| path == "kernel/test.config" },
+            Project {
+                packages: &[],
+                is_file: &|path| {
+                    ["kernel/test.config", "kernel/test-amd64.config", "kernel/test-arm64.config"]
+                        .contains(&path)
+                },
+            },
         )
     }
 
     #[test]
     fn reads_the_projects_own_file() {
         let config = super::super::read_kernel_config().unwrap();
-        assert_eq!(config.profiles[&Profile::Default].fragments, Vec::<PathBuf>::new());
+        for arch in Arch::ALL {
+            assert!(config.profiles[&Profile::Default].fragments(arch).is_empty());
+            assert!(!config.profiles[&Profile::Hw].fragments(arch).is_empty());
+        }
         assert!(config.upstream.url.contains(&config.upstream.version));
     }
 
     #[test]
-    fn fills_in_the_version() {
+    fn fills_in_version_and_architecture() {
         let config = parse(GOOD).unwrap();
         assert_eq!(config.upstream.url, "https://example.org/linux-6.12.1.tar.xz");
-        assert_eq!(
-            config.profiles[&Profile::Test].fragments,
-            [PathBuf::from("kernel/test.config")]
-        );
+        for arch in Arch::ALL {
+            let own = format!("kernel/test-{}.config", arch.oci());
+            assert_eq!(
+                config.profiles[&Profile::Test].fragments(arch),
+                [PathBuf::from("kernel/test.config"), PathBuf::from(own)]
+            );
+        }
     }
 
     #[test]
@@ -246,6 +237,16 @@ mod tests {
                 "kernel/test.config",
                 "kernel/tets.config",
                 &["profile.test.fragments[0] 'kernel/tets.config' is no file"],
+            ),
+            (
+                "{oci}",
+                "{cpu}",
+                &["profile.test.fragments[1] 'kernel/test-{cpu}.config': placeholder 'cpu'"],
+            ),
+            (
+                "test-{oci}",
+                "text-{oci}",
+                &["'kernel/text-amd64.config' is no file", "'kernel/text-arm64.config' is no file"],
             ),
             (
                 "kernel/test.config",

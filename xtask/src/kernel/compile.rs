@@ -1,6 +1,7 @@
 //! The build itself: unpack, configure, make, store. Everything happens in the cache's `build` folder, which is emptied before and after.
 
 use crate::cache::Cache;
+use crate::cmd;
 use crate::kernel::CONFIG;
 use crate::kernel::IMAGE;
 use crate::kernel::INPUTS;
@@ -28,7 +29,9 @@ pub(super) fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathB
     let _umask = Umask::set();
     let scratch = cache.folder("build")?;
     make::remove(&scratch)?;
-    let tree = Make::new(plan, cache.folder("build/source")?, cache.folder("build/objects")?, log)?;
+    let compiler_cache = cmd::find("ccache").map(|_| cache.folder("ccache")).transpose()?;
+    let (source, objects) = (cache.folder("build/source")?, cache.folder("build/objects")?);
+    let tree = Make::new(plan, source, objects, log, compiler_cache)?;
 
     report::live("unpacking the kernel's source");
     unpack::unpack(&plan.source, &tree.source)?;

@@ -23,6 +23,9 @@ pub(super) const FLAGS: &str = "-ffile-prefix-map={build}=. -ffile-prefix-map={s
 /// Tools the configuration would note the versions of where the host happens to have them, and that no image needs.
 pub(super) const ABSENT: [&str; 3] = ["RUSTC=none", "BINDGEN=none", "PAHOLE=none"];
 
+/// Room for the object files of a dozen kernels.
+const CCACHE_SIZE: &str = "5G";
+
 /// Lines of the log's end that an error shows.
 const TAIL: usize = 15;
 /// Telling lines of the log that an error shows. The first are the cause, the rest follow from them.
@@ -37,6 +40,8 @@ pub(super) struct Make<'a> {
     log_path: PathBuf,
     log: File,
     shell: Shell,
+    /// Where ccache keeps object files, where there is ccache.
+    compiler_cache: Option<PathBuf>,
 }
 
 impl<'a> Make<'a> {
@@ -46,6 +51,7 @@ impl<'a> Make<'a> {
         source: PathBuf,
         build: PathBuf,
         log_path: PathBuf,
+        compiler_cache: Option<PathBuf>,
     ) -> Result<Self> {
         for folder in [&source, &build] {
             if folder.display().to_string().contains([' ', ':', '\t']) {
@@ -61,7 +67,7 @@ impl<'a> Make<'a> {
         }
         let log =
             File::create(&log_path).with_context(|| format!("making {}", log_path.display()))?;
-        Ok(Self { plan, source, build, log_path, log, shell: Shell::new()? })
+        Ok(Self { plan, source, build, log_path, log, shell: Shell::new()?, compiler_cache })
     }
 
     /// Makes `target`, with these variables besides the fixed ones. `what` names it in the progress line.
@@ -81,6 +87,9 @@ impl<'a> Make<'a> {
                 &format!("CROSS_COMPILE={}", self.plan.cross),
             ])
             .args([&format!("KCFLAGS={flags}"), &format!("KAFLAGS={flags}")])
+            .args(
+                self.compiler_cache.is_some().then(|| format!("CC=ccache {}gcc", self.plan.cross)),
+            )
             .args(ABSENT)
             .args(variables)
             .arg(target);
@@ -112,7 +121,11 @@ impl<'a> Make<'a> {
     }
 
     fn environment<'c>(&self, command: Cmd<'c>) -> Cmd<'c> {
-        cmd::clean_env(command)
+        let mut command = cmd::clean_env(command);
+        if let Some(folder) = &self.compiler_cache {
+            command = command.env("CCACHE_DIR", folder).env("CCACHE_MAXSIZE", CCACHE_SIZE);
+        }
+        command
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             // Set and empty: the version is the source's, without a mark for a changed tree.

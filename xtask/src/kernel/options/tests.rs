@@ -97,3 +97,30 @@ fn lost_options_are_named_with_who_asked_and_what_came() {
     let wanted = [fragment, parse_words(&words("-m C -u GONE")).unwrap()].concat();
     assert_eq!(lost(&wanted, config), Vec::<String>::new());
 }
+
+/// The project's own fragments of the hardware profile: the image carries no modules, and who reads an option wants to know what it is for.
+#[test]
+fn every_hardware_option_is_built_in_and_has_its_reason() {
+    let config = crate::config::read_kernel_config().unwrap();
+    let not_built_in = ["CONFIG_NR_CPUS=512", "CONFIG_GNSS=n"];
+    for arch in crate::arch::Arch::ALL {
+        for file in config.profiles[&crate::config::Profile::Hw].fragments(arch) {
+            let text = std::fs::read_to_string(crate::project::root().join(file)).unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            for pair in lines.windows(2).filter(|pair| pair[1].starts_with("CONFIG_")) {
+                assert!(
+                    pair[1].ends_with("=y") || not_built_in.contains(&pair[1]),
+                    "{}: {}",
+                    file.display(),
+                    pair[1]
+                );
+                assert!(
+                    pair[0].starts_with("# ") && pair[0].len() > 3,
+                    "{}: {} has no reason above it",
+                    file.display(),
+                    pair[1]
+                );
+            }
+        }
+    }
+}
