@@ -1,5 +1,7 @@
 //! The architectures ocidd is built for, and what each tool calls them. The only place where `amd64`, `x86_64` and the rest meet.
 
+use anyhow::Result;
+use anyhow::anyhow;
 use clap::ValueEnum;
 
 /// A machine's architecture, as the kernel names it.
@@ -63,12 +65,68 @@ impl Arch {
         }
     }
 
+    /// Where Debian's packages put the UEFI firmware of QEMU's machine.
+    pub const fn uefi_firmware(self) -> &'static str {
+        match self {
+            Self::X86_64 => "/usr/share/ovmf/OVMF.fd",
+            Self::Arm64 => "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+        }
+    }
+
+    /// The name of the program that UEFI starts from a disk (UEFI specification 2.10, 3.5.1.1).
+    pub fn uefi_program(self) -> &'static str {
+        match self {
+            Self::X86_64 => "BOOTX64.EFI",
+            Self::Arm64 => "BOOTAA64.EFI",
+        }
+    }
+
     /// The first serial port, as `console=` takes it.
     pub fn serial_console(self) -> &'static str {
         match self {
             Self::X86_64 => "ttyS0",
             Self::Arm64 => "ttyAMA0",
         }
+    }
+}
+
+/// What `--arch` takes where one run may serve several machines.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Archs {
+    #[value(name = "x86_64", alias = "amd64")]
+    X86_64,
+    #[value(name = "arm64", alias = "aarch64")]
+    Arm64,
+    All,
+}
+
+/// The machines a subcommand works for.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct ArchOption {
+    /// The machine to build for, or all of them [default: this one's]
+    #[arg(long, value_enum)]
+    arch: Option<Archs>,
+}
+
+impl ArchOption {
+    pub fn only(arch: Arch) -> Self {
+        let arch = match arch {
+            Arch::X86_64 => Archs::X86_64,
+            Arch::Arm64 => Archs::Arm64,
+        };
+        Self { arch: Some(arch) }
+    }
+
+    /// The architectures asked for, else this machine's.
+    pub fn chosen(self) -> Result<Vec<Arch>> {
+        Ok(match self.arch {
+            Some(Archs::X86_64) => vec![Arch::X86_64],
+            Some(Archs::Arm64) => vec![Arch::Arm64],
+            Some(Archs::All) => Arch::ALL.to_vec(),
+            None => vec![Arch::host().ok_or_else(|| {
+                anyhow!("this machine's architecture is none of ocidd's  hint: pass --arch")
+            })?],
+        })
     }
 }
 

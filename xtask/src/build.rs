@@ -1,8 +1,8 @@
 //! `cargo xtask build`: the kernel and the initramfs, and what says how they came about: digests and a manifest.
 
 use crate::arch::Arch;
+use crate::arch::ArchOption;
 use crate::build_initramfs;
-use crate::build_initramfs::chosen_arch;
 use crate::build_kernel;
 use crate::config;
 use crate::config::ImageConfig;
@@ -24,12 +24,16 @@ use std::path::PathBuf;
 
 /// Build kernel, initramfs, digests and manifest
 ///
-/// Writes out/vmlinuz-amd64 and out/initramfs-amd64.gz, which together boot into the installer, and beside them SHA256SUMS and
-/// manifest-amd64.json: what went in, from where, and what came out.
+/// Writes out/vmlinuz-amd64 and out/initramfs-amd64.gz (or -arm64), which together boot into the installer, and beside them SHA256SUMS
+/// and manifest-amd64.json: what went in, from where, and what came out.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask build --yes
       Everything for this machine's architecture; packages that are missing are installed without asking
+  cargo xtask build --arch all
+      For x86_64 and arm64; what is missing to compile for the other is installed too
+  cargo xtask build --profile hw
+      With a kernel that has the disks and network cards of real servers: out/vmlinuz-amd64-hw
   cargo xtask build --locked
       From pinned sources only, as releases are made
   cargo xtask build --sources debian
@@ -46,9 +50,8 @@ pub struct Args {
 /// Which boot files, and from which sources; the same flags for all that build or boot them.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Wanted {
-    /// The machine to build for [default: this one's]
-    #[arg(long)]
-    pub arch: Option<Arch>,
+    #[command(flatten)]
+    pub arch: ArchOption,
     /// Which configuration of kernel/kernel.toml to build
     #[arg(long, value_enum, default_value = "default")]
     pub profile: Profile,
@@ -59,57 +62,68 @@ pub struct Wanted {
 /// What boots.
 #[derive(Clone, Debug)]
 pub struct Built {
+    pub arch: Arch,
     pub kernel: PathBuf,
     pub initramfs: PathBuf,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let built = build(&args.wanted)?;
-    report::result(built.kernel.display());
-    report::result(built.initramfs.display());
+    for built in build(&args.wanted)? {
+        report::result(built.kernel.display());
+        report::result(built.initramfs.display());
+    }
     Ok(())
 }
 
-/// Builds everything that is wanted, or brings it up to date.
-pub fn build(wanted: &Wanted) -> Result<Built> {
-    let arch = chosen_arch(wanted.arch)?;
-    let (image_config, kernel_config, settings) = read_inputs(arch)?;
-    setup::require(&[Need::Binaries, Need::Kernel, Need::Compiler(arch)])?;
+/// Builds everything that is wanted, or brings it up to date; an entry for each architecture.
+pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
+    let archs = wanted.arch.chosen()?;
+    let (image_configs, kernel_config, settings) = read_inputs(&archs)?;
+    setup::require_for(&archs, &[Need::Binaries, Need::Kernel])?;
     let sources = Sources::open(&wanted.sources)?;
-    // The initramfs takes a minute and the kernel may take half an hour: what is wrong with the former shows first.
-    let image = build_initramfs::build(arch, &image_config, &settings, &sources)?;
-    let request = KernelRequest {
-        arch,
-        profile: wanted.profile,
-        sources: &sources,
-        settings: &settings,
-        config: &kernel_config,
-    };
-    let kernel = kernel::build(&request)?;
-    let built = Built {
-        kernel: build_kernel::output_path(arch, wanted.profile),
-        initramfs: image.path.clone(),
-    };
-    output::publish(&kernel.image, &built.kernel)?;
-    let outputs = [built.kernel.clone(), built.initramfs.clone()];
-    manifest::write(&Facts {
-        arch,
-        profile: wanted.profile,
-        settings: &settings,
-        kernel: &kernel,
-        image: &image,
-        outputs: &outputs,
-    })?;
+    // An initramfs takes a minute and a kernel may take half an hour: what is wrong with the former shows first.
+    let images = image_configs
+        .iter()
+        .map(|(arch, config)| build_initramfs::build(*arch, config, &settings, &sources))
+        .collect::<Result<Vec<_>>>()?;
+    let mut all = Vec::new();
+    for (arch, image) in archs.into_iter().zip(&images) {
+        let kernel = kernel::build(&KernelRequest {
+            arch,
+            profile: wanted.profile,
+            sources: &sources,
+            settings: &settings,
+            config: &kernel_config,
+        })?;
+        let built = Built {
+            arch,
+            kernel: build_kernel::output_path(arch, wanted.profile),
+            initramfs: image.path.clone(),
+        };
+        output::publish(&kernel.image, &built.kernel)?;
+        let outputs = [built.kernel.clone(), built.initramfs.clone()];
+        manifest::write(&Facts {
+            arch,
+            profile: wanted.profile,
+            settings: &settings,
+            kernel: &kernel,
+            image,
+            outputs: &outputs,
+        })?;
+        all.push(built);
+    }
     output::write_sums()?;
-    Ok(built)
+    Ok(all)
 }
 
 /// Reads every file that says what to build; with faults in several of them, all are told.
-fn read_inputs(arch: Arch) -> Result<(ImageConfig, KernelConfig, Settings)> {
-    match (config::read_image_config(arch), config::read_kernel_config(), Settings::read()) {
-        (Ok(image), Ok(kernel), Ok(settings)) => Ok((image, kernel, settings)),
-        (image, kernel, settings) => {
-            Err(config::join_errors([image.err(), kernel.err(), settings.err()]))
+fn read_inputs(archs: &[Arch]) -> Result<(Vec<(Arch, ImageConfig)>, KernelConfig, Settings)> {
+    let images: Result<Vec<_>> =
+        archs.iter().map(|arch| Ok((*arch, config::read_image_config(*arch)?))).collect();
+    match (images, config::read_kernel_config(), Settings::read()) {
+        (Ok(images), Ok(kernel), Ok(settings)) => Ok((images, kernel, settings)),
+        (images, kernel, settings) => {
+            Err(config::join_errors([images.err(), kernel.err(), settings.err()]))
         }
     }
 }

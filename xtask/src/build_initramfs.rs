@@ -1,6 +1,7 @@
 //! `cargo xtask build-initramfs`: from `initramfs.toml` and the workspace's programs to a compressed archive in `out/`, the same bytes for the same inputs.
 
 use crate::arch::Arch;
+use crate::arch::ArchOption;
 use crate::binaries;
 use crate::config;
 use crate::config::ImageConfig;
@@ -28,22 +29,21 @@ use std::path::PathBuf;
 
 /// Build the initramfs
 ///
-/// Writes out/initramfs-amd64.gz: what initramfs.toml names, with ocidd and init built from this workspace. The same inputs give the same
+/// Writes out/initramfs-amd64.gz or out/initramfs-arm64.gz: what initramfs.toml names, with ocidd and init built from this workspace. The same inputs give the same
 /// bytes, on any day, in any folder, as any user. `FS_MTIME` sets the time of its files; see .env.example.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask build-initramfs
       For this machine's architecture
-  cargo xtask build-initramfs --arch arm64
-      For another one. Needs a C compiler for it, and offers to install that
+  cargo xtask build-initramfs --arch all
+      For x86_64 and arm64. Needs a C compiler for the other one, and offers to install that
   cargo xtask build-initramfs --locked
       From pinned sources only, as releases are made
   zcat out/initramfs-amd64.gz | cpio -itv
       Look inside")]
 pub struct Args {
-    /// The machine to build for [default: this one's]
-    #[arg(long)]
-    pub arch: Option<Arch>,
+    #[command(flatten)]
+    pub arch: ArchOption,
     #[command(flatten)]
     pub sources: SourceOptions,
 }
@@ -59,22 +59,16 @@ pub struct Image {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let arch = chosen_arch(args.arch)?;
-    let config = config::read_image_config(arch)?;
+    let archs = args.arch.chosen()?;
     let settings = Settings::read()?;
-    setup::require(&[Need::Binaries, Need::Compiler(arch)])?;
+    setup::require_for(&archs, &[Need::Binaries])?;
     let sources = Sources::open(&args.sources)?;
-    let image = build(arch, &config, &settings, &sources)?;
-    output::write_sums()?;
-    report::result(image.path.display());
-    Ok(())
-}
-
-/// The architecture asked for, else this machine's.
-pub fn chosen_arch(asked: Option<Arch>) -> Result<Arch> {
-    asked
-        .or_else(Arch::host)
-        .ok_or_else(|| anyhow!("this machine's architecture is none of ocidd's  hint: pass --arch"))
+    for arch in archs {
+        let config = config::read_image_config(arch)?;
+        let image = build(arch, &config, &settings, &sources)?;
+        report::result(image.path.display());
+    }
+    output::write_sums()
 }
 
 /// Builds the initramfs that `config` describes.

@@ -2,10 +2,12 @@
 //! installed disk booting.
 
 use crate::arch::Arch;
+use crate::arch::ArchOption;
 use crate::build;
 use crate::build::Wanted;
 use crate::config::Profile;
 use crate::project;
+use crate::qemu;
 use crate::qemu::Boot;
 use crate::qemu::Drive;
 use crate::qemu::Hardware;
@@ -47,11 +49,12 @@ const IMAGE_BYTES: usize = 64 << 20;
 
 pub fn run(args: &Args) -> Result<()> {
     setup::require(&[Need::Boot])?;
-    let built = build::build(&Wanted {
-        arch: Some(ARCH),
+    let wanted = Wanted {
+        arch: ArchOption::only(ARCH),
         profile: args.profile,
         sources: args.sources.clone(),
-    })?;
+    };
+    let built = build::build(&wanted)?.pop().context("nothing was built")?;
     let registry = Registry::start(Serve::Plain)?;
     let image = sample::greeting_image(GREETING, IMAGE_BYTES);
     let blob = registry.push_disk("demo/os", "1", &sample::gzip(&image)?)?;
@@ -87,7 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// Runs a machine to its end, on this terminal.
 fn show(machine: &Machine<'_>) -> Result<()> {
     let shell = Shell::new()?;
-    let (program, words) = (machine.program(), machine.command_line());
+    let (program, words) = (qemu::program(machine.arch), machine.command_line());
     let status = std::process::Command::from(cmd!(shell, "{program} {words...}"))
         .status()
         .context("starting QEMU")?;

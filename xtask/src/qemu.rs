@@ -35,11 +35,39 @@ impl<'a> Drive<'a> {
     }
 }
 
+/// What a machine's disks are wired to.
+#[derive(Clone, Copy, Debug)]
+pub struct Bus {
+    /// The controller, where the disk itself is none, as QEMU's `-device` takes it.
+    pub controller: Option<&'static str>,
+    /// The disk, as QEMU's `-device` takes it.
+    pub disk: &'static str,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self { controller: None, disk: "virtio-blk-pci" }
+    }
+}
+
+/// What runs before the kernel or a disk's boot loader.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Firmware {
+    /// A PC's BIOS on x86_64. Nothing on arm64, where QEMU itself starts the kernel.
+    #[default]
+    Plain,
+    Uefi,
+}
+
 /// Everything of a machine but what it boots.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hardware<'a> {
-    /// The guest's `/dev/vda`, `/dev/vdb`, … in this order.
+    pub firmware: Firmware,
+    /// In this order, `/dev/vda`, `/dev/vdb`, … of the guest where no other bus is given.
     pub drives: &'a [Drive<'a>],
+    pub bus: Bus,
+    /// The network card, as QEMU names it. A `virtio-net-pci` where nothing is said.
+    pub card: Option<&'a str>,
     /// What the clock says at power-on, as `1990-01-01T00:00:00`, in UTC. The host's time where nothing is said.
     pub clock: Option<&'a str>,
     /// A socket to which a second console, the guest's `hvc0`, connects at power-on. A second serial port would be none: the kernel takes one
@@ -59,7 +87,7 @@ impl Machine<'_> {
     /// The command line of a QEMU that ends when the guest reboots and has the first serial port on standard input and output.
     pub fn command_line(&self) -> Vec<OsString> {
         let (machine, cpu) = match self.arch {
-            Arch::X86_64 => ("pc", "max"),
+            Arch::X86_64 => ("q35", "max"),
             Arch::Arm64 => ("virt", "cortex-a57"),
         };
         let mut words: Vec<OsString> = [
@@ -76,14 +104,17 @@ impl Machine<'_> {
             "none",
             "-monitor",
             "none",
-            "-nic",
-            "user,model=virtio-net-pci",
+            "-netdev",
+            "user,id=network",
             "-serial",
             "stdio",
         ]
         .map(OsString::from)
         .into();
-        words.extend(self.hardware.words().into_iter().map(OsString::from));
+        if self.hardware.firmware == Firmware::Uefi {
+            words.extend(["-bios", self.arch.uefi_firmware()].map(OsString::from));
+        }
+        words.extend(self.hardware.words(self.boot).into_iter().map(OsString::from));
         match self.boot {
             Boot::Installer { kernel, initramfs, words: append } => {
                 let console = self.arch.serial_console();
@@ -97,16 +128,22 @@ impl Machine<'_> {
         }
         words
     }
+}
 
-    /// The program that emulates this machine.
-    pub fn program(&self) -> String {
-        format!("qemu-system-{}", self.arch.cpu())
-    }
+/// The program that emulates machines of this architecture.
+pub fn program(arch: Arch) -> String {
+    format!("qemu-system-{}", arch.cpu())
 }
 
 impl Hardware<'_> {
-    fn words(&self) -> Vec<String> {
-        let mut words = Vec::new();
+    fn words(&self, boot: Boot<'_>) -> Vec<String> {
+        let card = self.card.unwrap_or("virtio-net-pci");
+        // Nothing boots from the network here, so its boot code, a package of its own, is not needed.
+        let card = format!("{card},netdev=network,romfile=");
+        let mut words = vec!["-device".to_owned(), card];
+        if let Some(controller) = self.bus.controller {
+            words.extend(["-device".to_owned(), controller.to_owned()]);
+        }
         if let Some(socket) = self.second_console {
             let chardev = format!("socket,id=second,path={}", value(socket));
             words.extend(["-chardev".to_owned(), chardev]);
@@ -116,15 +153,19 @@ impl Hardware<'_> {
         if let Some(time) = self.clock {
             words.extend(["-rtc".to_owned(), format!("base={time}")]);
         }
-        // The first place in the order of boot devices is taken where QEMU loads a kernel.
         for (number, drive) in (1..).zip(self.drives) {
             let id = format!("disk{number}");
+            // A memory card knows of no such order.
+            let order = match boot {
+                Boot::Disk => format!(",bootindex={number}"),
+                Boot::Installer { .. } => String::new(),
+            };
             let serial = drive.serial.map(|serial| format!(",serial={serial}")).unwrap_or_default();
             // Unsafe only against a crash of this host: what the guest wrote is in the file even after QEMU was killed.
             let options =
                 format!("if=none,id={id},file={},format=raw,cache=unsafe", value(drive.file));
             words.extend(["-drive".to_owned(), options]);
-            let device = format!("virtio-blk-pci,drive={id},bootindex={number}{serial}");
+            let device = format!("{},drive={id}{order}{serial}", self.bus.disk);
             words.extend(["-device".to_owned(), device]);
         }
         words
@@ -155,13 +196,31 @@ mod tests {
             drives: &drives,
             clock: Some("1990-01-01T00:00:00"),
             second_console: Some(Path::new("/port")),
+            ..Hardware::default()
         };
         let line = line(Boot::Disk, hardware);
-        let wanted = "-serial stdio -chardev socket,id=second,path=/port -device virtio-serial-pci -device virtconsole,chardev=second -rtc base=1990-01-01T00:00:00 \
+        let wanted = "-serial stdio -device virtio-net-pci,netdev=network,romfile= -chardev socket,id=second,path=/port -device virtio-serial-pci -device virtconsole,chardev=second -rtc base=1990-01-01T00:00:00 \
             -drive if=none,id=disk1,file=/a,,b.raw,format=raw,cache=unsafe -device virtio-blk-pci,drive=disk1,bootindex=1,serial=TARGET01 \
             -drive if=none,id=disk2,file=/c.raw,format=raw,cache=unsafe -device virtio-blk-pci,drive=disk2,bootindex=2 \
             -boot strict=on,reboot-timeout=0";
         assert!(line.ends_with(wanted), "{line}");
+    }
+
+    #[test]
+    fn disks_and_cards_of_other_makers() {
+        let bus = Bus { controller: Some("megasas"), disk: "scsi-hd" };
+        let drives = [Drive::plain(Path::new("/a"))];
+        let hardware = Hardware {
+            firmware: Firmware::Uefi,
+            drives: &drives,
+            bus,
+            card: Some("igb"),
+            ..Hardware::default()
+        };
+        let line = line(Boot::Disk, hardware);
+        let wanted = "-bios /usr/share/ovmf/OVMF.fd -device igb,netdev=network,romfile= -device megasas \
+            -drive if=none,id=disk1,file=/a,format=raw,cache=unsafe -device scsi-hd,drive=disk1,bootindex=1 ";
+        assert!(line.contains(wanted), "{line}");
     }
 
     #[test]

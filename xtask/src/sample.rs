@@ -1,9 +1,11 @@
 //! Disk images for tests and the demo, made from nothing: the same call always gives the same bytes.
 
 mod gpt;
+mod uefi;
 
 pub use gpt::SECTOR;
 pub use gpt::partitioned_image;
+pub use uefi::uefi_greeting_image;
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -44,7 +46,7 @@ pub fn patterned_image(size: usize) -> Vec<u8> {
     image
 }
 
-/// An image whose boot sector writes `greeting` to the first serial port of a PC and powers QEMU's `pc` machine off.
+/// An image whose boot sector writes `greeting` to the first serial port of a PC and powers QEMU's machine off.
 pub fn greeting_image(greeting: &str, size: usize) -> Vec<u8> {
     const CODE_LENGTH: u8 = 29;
     let [message_low, message_high] = (LOAD_ADDRESS + u16::from(CODE_LENGTH)).to_le_bytes();

@@ -40,8 +40,10 @@ pub enum Need {
     Kernel,
     /// The C compiler for this architecture, where it is not the host's own.
     Compiler(Arch),
-    /// QEMU and the registry server.
+    /// The registry server that booted machines install from.
     Boot,
+    /// QEMU for this architecture, with a UEFI firmware.
+    Emulator(Arch),
     /// Other people's tools that the tests hold our outputs against.
     Test,
     /// The pipe of standard tools that an install is measured against.
@@ -54,7 +56,7 @@ impl Need {
             Self::Binaries => "build-initramfs",
             Self::Kernel => "build-kernel",
             Self::Compiler(_) => "builds for that machine",
-            Self::Boot => "demo, test-boot",
+            Self::Boot | Self::Emulator(_) => "demo, test-boot",
             Self::Test => "test",
             Self::Bench => "bench",
         }
@@ -75,13 +77,11 @@ fn consent_given() -> bool {
 pub fn run(args: &Args) -> Result<()> {
     let mut missing = Vec::new();
     for tool in tools::TOOLS.iter().filter(|tool| !is_for_own_compiler(tool)) {
-        let state = match (tools::is_there(tool), is_for_other_machines(tool)) {
-            (true, _) => "found",
-            (false, true) => "absent",
-            (false, false) => {
-                missing.push(tool);
-                "missing"
-            }
+        let state = if tools::is_there(tool) {
+            "found"
+        } else {
+            missing.push(tool);
+            "missing"
         };
         let needed_by: Vec<_> = tool.needs.iter().map(|need| need.subcommands()).collect();
         report::result(format_args!(
@@ -114,16 +114,17 @@ pub fn require(needs: &[Need]) -> Result<()> {
     install::install(&missing)
 }
 
+/// The same for what `needs` name, and compilers for `archs`.
+pub fn require_for(archs: &[Arch], needs: &[Need]) -> Result<()> {
+    let compilers = archs.iter().map(|arch| Need::Compiler(*arch));
+    require(&needs.iter().copied().chain(compilers).collect::<Vec<_>>())
+}
+
 /// Whether a cross compiler builds for this very machine, which needs none.
 fn is_for_own_compiler(tool: &Tool) -> bool {
     tool.needs
         .iter()
         .any(|need| matches!(need, Need::Compiler(arch) if Arch::host() == Some(*arch)))
-}
-
-/// Whether only builds for machines unlike this one use it. They ask for it themselves; most people never do.
-fn is_for_other_machines(tool: &Tool) -> bool {
-    tool.needs.iter().all(|need| matches!(need, Need::Compiler(_)))
 }
 
 fn counted(missing: &[&Tool]) -> String {

@@ -2,13 +2,13 @@
 
 mod failures;
 mod good;
+mod hardware;
 mod lab;
 mod operator;
 mod relay;
 
 use crate::build;
 use crate::build::Wanted;
-use crate::build_initramfs::chosen_arch;
 use crate::report;
 use crate::setup;
 use crate::setup::Need;
@@ -23,8 +23,10 @@ use std::time::Instant;
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask test-boot              every case, with the default kernel\n  \
-    cargo xtask test-boot wait --profile test\n                                     the cases whose name holds 'wait', with the small kernel\n\n\
-    The console of each guest is logged to target/xtask/boot-CASE.log and kept where the case failed."
+    cargo xtask test-boot wait --profile test\n                                     the cases whose name holds 'wait', with the small kernel\n  \
+    cargo xtask test-boot --arch all --profile hw\n                                     \
+    every case on both architectures, and installs onto the disks and over the cards of real servers\n\n\
+    The console of each guest is logged to target/xtask/boot-MACHINE-CASE.log and kept where the case failed."
 )]
 pub struct Args {
     /// Run only the cases whose name holds this
@@ -58,15 +60,24 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Builds what is to be booted, then runs every case whose name holds the filter: as many at a time as there are cores, four at most.
 fn run_cases(args: &Args) -> Result<Tally> {
-    setup::require(&[Need::Boot, Need::Test])?;
-    let arch = chosen_arch(args.wanted.arch)?;
-    let built = build::build(&args.wanted)?;
-    let lab = Lab::open(arch, built)?;
-    let filter = args.filter.as_deref().unwrap_or_default();
+    let emulators = args.wanted.arch.chosen()?.into_iter().map(Need::Emulator);
+    setup::require(&[Need::Boot, Need::Test].into_iter().chain(emulators).collect::<Vec<_>>())?;
+    let mut total = Tally::default();
+    for built in build::build(&args.wanted)? {
+        let lab = Lab::open(built, args.wanted.profile)?;
+        let tally = run_in(&lab, args.filter.as_deref().unwrap_or_default());
+        total.passed += tally.passed;
+        total.failed += tally.failed;
+    }
+    Ok(total)
+}
+
+fn run_in(lab: &Lab, filter: &str) -> Tally {
     let cases: Vec<Case> = good::CASES
         .into_iter()
         .chain(failures::CASES)
         .chain(operator::CASES)
+        .chain(hardware::cases(lab))
         .filter(|case| case.name.contains(filter))
         .collect();
     let queue = Mutex::new(cases.into_iter());
@@ -76,7 +87,7 @@ fn run_cases(args: &Args) -> Result<Tally> {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some(case) = queue.lock().ok().and_then(|mut queue| queue.next()) {
-                    let passed = run_case(&lab, &case);
+                    let passed = run_case(lab, &case);
                     if let Ok(mut tally) = tally.lock() {
                         *(if passed { &mut tally.passed } else { &mut tally.failed }) += 1;
                     }
@@ -84,26 +95,24 @@ fn run_cases(args: &Args) -> Result<Tally> {
             });
         }
     });
-    Ok(tally.into_inner().unwrap_or_default())
+    tally.into_inner().unwrap_or_default()
 }
 
 fn run_case(lab: &Lab, case: &Case) -> bool {
     let start = Instant::now();
     // Each boot of a case writes behind the one before.
-    case.remove_logs();
+    lab.remove_logs(case);
     let outcome = (case.run)(lab, case);
+    let name = format!("boot::{}::{}", lab.name(), case.name);
     let seconds = start.elapsed().as_secs();
     match outcome {
         Ok(()) => {
-            report::result(format_args!("test boot::{} ... ok ({seconds} s)", case.name));
-            case.remove_logs();
+            report::result(format_args!("test {name} ... ok ({seconds} s)"));
+            lab.remove_logs(case);
             true
         }
         Err(error) => {
-            report::result(format_args!(
-                "test boot::{} ... FAILED ({seconds} s): {error:#}",
-                case.name
-            ));
+            report::result(format_args!("test {name} ... FAILED ({seconds} s): {error:#}"));
             false
         }
     }

@@ -1,6 +1,7 @@
 //! A machine in QEMU that runs, whose consoles are read and typed on. It never outlives its [`Guest`].
 
 use crate::cmd::Background;
+use crate::qemu;
 use crate::qemu::Machine;
 use crate::qemu::console::Console;
 use anyhow::Context as _;
@@ -36,7 +37,7 @@ impl Guest {
             None => None,
         };
         let shell = Shell::new()?;
-        let (program, words) = (machine.program(), machine.command_line());
+        let (program, words) = (qemu::program(machine.arch), machine.command_line());
         let mut qemu = Background::start(xshell::cmd!(shell, "{program} {words...}"), |command| {
             // Errors of QEMU itself belong on the console: that is where a reader of the log looks.
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());

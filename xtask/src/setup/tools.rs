@@ -175,7 +175,7 @@ pub(super) const TOOLS: &[Tool] = &[
     program(
         &["qemu-system-x86_64"],
         "the machine that boots what was built",
-        &[Need::Boot],
+        &[Need::Emulator(Arch::X86_64)],
         Packages::of([
             "qemu-system-x86",
             "qemu-system-x86-core",
@@ -183,6 +183,30 @@ pub(super) const TOOLS: &[Tool] = &[
             "qemu-system-x86",
         ]),
     ),
+    Tool {
+        detect: Detect::File(Arch::X86_64.uefi_firmware()),
+        reason: "that machine's UEFI firmware",
+        needs: &[Need::Emulator(Arch::X86_64)],
+        packages: Packages::of(["ovmf", "", "ovmf", ""]),
+    },
+    program(
+        &["qemu-system-aarch64"],
+        "the same for arm64",
+        &[Need::Emulator(Arch::Arm64)],
+        Packages::of([
+            "qemu-system-arm",
+            "qemu-system-aarch64-core",
+            "qemu-system-aarch64",
+            "qemu-system-aarch64",
+        ]),
+    ),
+    Tool {
+        detect: Detect::File(Arch::Arm64.uefi_firmware()),
+        reason: "that machine's UEFI firmware",
+        needs: &[Need::Emulator(Arch::Arm64)],
+        packages: Packages::of(["qemu-efi-aarch64", "", "", ""]),
+    },
+    program(&["mformat"], "makes a disk that UEFI boots", &[Need::Test], Packages::all("mtools")),
     program(
         &["docker-registry", "registry"],
         "the registry that machine installs from",

@@ -2,9 +2,14 @@
 
 use super::lab::Case;
 use super::lab::DISK_BYTES;
-use super::lab::GREETING;
 use super::lab::Lab;
+use super::lab::SHELL;
+use super::lab::Trial;
+use super::lab::summary;
 use crate::project;
+use crate::qemu::Drive;
+use crate::qemu::Firmware;
+use crate::qemu::Hardware;
 use crate::sample;
 use crate::sample::Expected;
 use anyhow::Context as _;
@@ -13,10 +18,14 @@ use std::fs;
 use xshell::Shell;
 use xshell::cmd;
 
-pub(super) const CASES: [Case; 8] = [
+pub(super) const CASES: [Case; 9] = [
     Case { name: "installs_by_tag", run: installs_by_tag },
     Case { name: "installs_by_blob", run: installs_by_blob },
     Case { name: "installs_over_https", run: installs_over_https },
+    Case {
+        name: "installs_when_uefi_starts_the_kernel",
+        run: installs_when_uefi_starts_the_kernel,
+    },
     Case { name: "asks_for_what_is_missing", run: asks_for_what_is_missing },
     Case { name: "wait_answered_yes_installs", run: wait_answered_yes_installs },
     Case {
@@ -41,10 +50,7 @@ fn installs_by_tag(lab: &Lab, case: &Case) -> Result<()> {
     )?;
     let disk = trial.disk.clone();
     trial.expect_installed(lab)?;
-    let mut guest = lab.boot_disk(case, &disk)?;
-    guest.expect(GREETING)?;
-    guest.wait_end()?;
-    Ok(())
+    lab.expect_greeting(case, &disk)
 }
 
 fn installs_by_blob(lab: &Lab, case: &Case) -> Result<()> {
@@ -59,6 +65,25 @@ fn installs_by_blob(lab: &Lab, case: &Case) -> Result<()> {
 fn installs_over_https(lab: &Lab, case: &Case) -> Result<()> {
     lab.boot_trusting(case, &format!("oci.tag={}/os:1 dd.of=/dev/vda", lab.tls.guest()))?
         .expect_installed(lab)
+}
+
+/// And the installed disk boots by UEFI too.
+fn installs_when_uefi_starts_the_kernel(lab: &Lab, case: &Case) -> Result<()> {
+    const STARTED: &str = "the firmware is UEFI";
+    let hook = format!("#!/bin/sh\n[ -d /sys/firmware/efi ] && echo {STARTED}\n");
+    let initramfs = lab.initramfs_with(case, &[("hooks/before", &hook)])?;
+    let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
+    let hardware = Hardware {
+        firmware: Firmware::Uefi,
+        drives: &[Drive::plain(&disk)],
+        ..Hardware::default()
+    };
+    let words = format!("oci.tag={}/os:uefi oci.allow_no_tls dd.of=/dev/vda", lab.plain.guest());
+    let mut guest = lab.start(case, &words, &initramfs, hardware)?;
+    guest.expect_unless(STARTED, SHELL)?;
+    Trial { guest, disk: disk.clone() }.expect_success(&summary(lab.uefi_image.len()))?;
+    sample::verify_disk(&disk, Expected::Installed(&lab.uefi_image))?;
+    lab.expect_greeting_by(Firmware::Uefi, case, &disk)
 }
 
 fn asks_for_what_is_missing(lab: &Lab, case: &Case) -> Result<()> {

@@ -3,10 +3,12 @@
 use crate::arch::Arch;
 use crate::authority::ServerFiles;
 use crate::build::Built;
+use crate::config::Profile;
 use crate::overlay;
 use crate::project;
 use crate::qemu::Boot;
 use crate::qemu::Drive;
+use crate::qemu::Firmware;
 use crate::qemu::Guest;
 use crate::qemu::Hardware;
 use crate::qemu::Machine;
@@ -18,6 +20,7 @@ use crate::sample;
 use crate::sample::Expected;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::ensure;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -36,7 +39,7 @@ pub(super) const DISK_BYTES: usize = 16 << 20;
 const SMALL_DISK_BYTES: usize = 4 << 20;
 
 /// What the disk says when it is booted.
-pub(super) const GREETING: &str = "hello from the installed disk";
+const GREETING: &str = "hello from the installed disk";
 
 /// init's line before the shell that a failed install ends in.
 pub(super) const SHELL: &str = "init: starting the emergency shell on";
@@ -46,6 +49,7 @@ pub(super) const SUCCESS: &str = "init: ocidd succeeded";
 #[derive(Debug)]
 pub(super) struct Lab {
     pub(super) arch: Arch,
+    pub(super) profile: Profile,
     kernel: PathBuf,
     pub(super) initramfs: PathBuf,
     /// The initramfs, with the test's certificate authority in an overlay behind it.
@@ -53,6 +57,9 @@ pub(super) struct Lab {
     pub(super) server_files: ServerFiles,
     pub(super) plain: Registry,
     pub(super) tls: Registry,
+    /// `os:uefi`, which UEFI starts.
+    pub(super) uefi_image: Vec<u8>,
+    /// `os:1`
     pub(super) image: Vec<u8>,
     /// The image as it is pushed.
     pub(super) compressed: Vec<u8>,
@@ -67,30 +74,22 @@ pub(super) struct Trial {
     pub(super) disk: PathBuf,
 }
 
-impl Case {
-    /// Where the guest's console is logged.
-    pub(super) fn log(&self) -> PathBuf {
-        project::logs().join(format!("boot-{}.log", self.name))
-    }
-
-    /// Takes the logs away: of an earlier run, or because nobody needs them.
-    pub(super) fn remove_logs(&self) {
-        for log in [self.log(), Guest::second_log(&self.log())] {
-            // Most cases have one log, and a first run has none.
-            fs::remove_file(log).ok();
-        }
-    }
-}
-
 impl Lab {
     /// Starts the registries and pushes `os:1`, a good image, to both; and to the plain one `os:two-layers`, `os:truncated` and `os:flipped`.
-    pub(super) fn open(arch: Arch, built: Built) -> Result<Self> {
+    pub(super) fn open(built: Built, profile: Profile) -> Result<Self> {
         let folder = tempfile::tempdir().context("making a folder for disks")?;
         fs::create_dir_all(project::logs()).context("making the folder for logs")?;
         let server_files = ServerFiles::make()?;
         let plain = Registry::start(Serve::Plain)?;
         let tls = Registry::start(Serve::Tls(&server_files))?;
-        let image = sample::greeting_image(&format!("{GREETING}\r\n"), IMAGE_BYTES);
+        let greeting = format!("{GREETING}\r\n");
+        let uefi_image = sample::uefi_greeting_image(built.arch, &greeting, IMAGE_BYTES)?;
+        plain.push_disk("os", "uefi", &sample::gzip(&uefi_image)?)?;
+        // The one that the machine starts without UEFI; arm64 has no such thing.
+        let image = match built.arch {
+            Arch::X86_64 => sample::greeting_image(&greeting, IMAGE_BYTES),
+            Arch::Arm64 => uefi_image.clone(),
+        };
         let compressed = sample::gzip(&image)?;
         tls.push_disk("os", "1", &compressed)?;
         let blob = plain.push_disk("os", "1", &compressed)?;
@@ -99,18 +98,38 @@ impl Lab {
         let initramfs_with_authority =
             append_overlay(&built.initramfs, &folder.path().join("authority"), &trust)?;
         Ok(Self {
-            arch,
+            arch: built.arch,
+            profile,
             kernel: built.kernel,
             initramfs: built.initramfs,
             initramfs_with_authority,
             server_files,
             plain,
             tls,
+            uefi_image,
             image,
             compressed,
             blob,
             folder,
         })
+    }
+
+    /// What tells this lab's machines from those of others: `amd64`, `arm64-hw`.
+    pub(super) fn name(&self) -> String {
+        format!("{}{}", self.arch.oci(), self.profile.suffix())
+    }
+
+    /// Where the console of a case's guests is logged.
+    fn log(&self, case: &Case) -> PathBuf {
+        project::logs().join(format!("boot-{}-{}.log", self.name(), case.name))
+    }
+
+    /// Takes a case's logs away: of an earlier run, or because nobody needs them.
+    pub(super) fn remove_logs(&self, case: &Case) {
+        for log in [self.log(case), Guest::second_log(&self.log(case))] {
+            // Most cases have one log, and a first run has none.
+            fs::remove_file(log).ok();
+        }
     }
 
     /// Boots the installer with these words and a used disk.
@@ -134,10 +153,48 @@ impl Lab {
         Ok(Trial { guest: self.start(case, words, &self.initramfs, hardware)?, disk })
     }
 
-    /// Boots from the disk that an install has left. Where it does not boot, the machine ends without a word.
-    pub(super) fn boot_disk(&self, case: &Case, disk: &Path) -> Result<Guest> {
-        let hardware = Hardware { drives: &[Drive::plain(disk)], ..Hardware::default() };
-        Guest::start(&Machine { arch: self.arch, boot: Boot::Disk, hardware }, &case.log())
+    /// Boots from the disk that an install of `os:1` has left, and waits for what the image has to say.
+    pub(super) fn expect_greeting(&self, case: &Case, disk: &Path) -> Result<()> {
+        self.expect_greeting_by(self.disk_firmware(), case, disk)
+    }
+
+    pub(super) fn expect_greeting_by(
+        &self,
+        firmware: Firmware,
+        case: &Case,
+        disk: &Path,
+    ) -> Result<()> {
+        let mut guest = self.boot_disk(firmware, case, disk)?;
+        guest.expect(GREETING)?;
+        guest.wait_end().map(drop)
+    }
+
+    /// Boots from a disk that must not boot.
+    pub(super) fn expect_no_greeting(&self, case: &Case, disk: &Path) -> Result<()> {
+        let mut guest = self.boot_disk(self.disk_firmware(), case, disk)?;
+        let said = match self.disk_firmware() {
+            // It reboots, which ends QEMU.
+            Firmware::Plain => guest.wait_end()?,
+            Firmware::Uefi => {
+                guest.expect("UEFI Interactive Shell")?;
+                guest.cut_power()?
+            }
+        };
+        ensure!(!said.contains(GREETING), "half an image has booted");
+        Ok(())
+    }
+
+    /// What `os:1` boots by.
+    fn disk_firmware(&self) -> Firmware {
+        match self.arch {
+            Arch::X86_64 => Firmware::Plain,
+            Arch::Arm64 => Firmware::Uefi,
+        }
+    }
+
+    fn boot_disk(&self, firmware: Firmware, case: &Case, disk: &Path) -> Result<Guest> {
+        let hardware = Hardware { firmware, drives: &[Drive::plain(disk)], ..Hardware::default() };
+        Guest::start(&Machine { arch: self.arch, boot: Boot::Disk, hardware }, &self.log(case))
     }
 
     /// Boots an installer with these words on a machine of the case's own making.
@@ -150,7 +207,7 @@ impl Lab {
     ) -> Result<Guest> {
         let words = format!("quiet {words}");
         let boot = Boot::Installer { kernel: &self.kernel, initramfs, words: &words };
-        Guest::start(&Machine { arch: self.arch, boot, hardware }, &case.log())
+        Guest::start(&Machine { arch: self.arch, boot, hardware }, &self.log(case))
     }
 
     /// The initramfs with an overlay of a site that has these files.

@@ -2,7 +2,6 @@
 
 use super::lab::Case;
 use super::lab::DISK_BYTES;
-use super::lab::GREETING;
 use super::lab::Lab;
 use super::lab::SHELL;
 use super::lab::Trial;
@@ -185,14 +184,9 @@ fn a_power_cut_leaves_no_bootable_disk_and_a_second_install_succeeds(
     );
     sample::verify_disk(&disk, Expected::Cleared)?;
 
-    let said = lab.boot_disk(case, &disk)?.wait_end()?;
-    ensure!(!said.contains(GREETING), "half an image has booted");
-
+    lab.expect_no_greeting(case, &disk)?;
     lab.boot_again(case, &tag(&lab.plain.guest()), disk.clone())?.expect_installed(lab)?;
-    let mut guest = lab.boot_disk(case, &disk)?;
-    guest.expect(GREETING)?;
-    guest.wait_end()?;
-    Ok(())
+    lab.expect_greeting(case, &disk)
 }
 
 /// Whether the second MiB, the first that is not held back, is the image's.
