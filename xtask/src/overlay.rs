@@ -19,11 +19,12 @@ use anyhow::bail;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Pack a site's words, certificate authorities, logins and hooks into an archive to boot with
+/// Pack a site's words, certificate authorities, logins, hooks and firmware into an archive to boot with
 ///
 /// DIR may hold: words (words of the installer, one a line, '#' begins a comment), ca.d/*.pem (certificate authorities), auth.json (logins, as
-/// docker's config.json has them) and hooks/before, hooks/after, hooks/failed (scripts; the initramfs has /bin/sh). All of it goes to
-/// /etc/ocidd. Hidden files are passed over, anything else is refused. The same DIR gives the same bytes.
+/// docker's config.json has them) and hooks/before, hooks/after, hooks/failed (scripts; the initramfs has /bin/sh): all of it goes to
+/// /etc/ocidd. What is below firmware/ goes to /lib/firmware, where the kernel looks for what network cards ask for. Hidden files are passed
+/// over, anything else is refused. The same DIR gives the same bytes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask overlay site
@@ -42,8 +43,10 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-/// Where everything of a site lies in the initramfs.
+/// Where everything of a site but firmware lies in the initramfs.
 const HOME: &str = "etc/ocidd";
+/// Where the kernel looks for firmware (Documentation/driver-api/firmware/fw_search_path.rst).
+const FIRMWARE_HOME: &str = "lib/firmware";
 
 /// Anything fixed gives the same bytes for the same folder. An overlay has no commit whose time it could carry, and that of this project's
 /// would change it with every update of the installer. init takes the earliest time of its clock from its own file and not from these.
@@ -52,6 +55,7 @@ const MTIME: u32 = 0;
 const WORDS: &str = "words";
 const LOGINS: &str = "auth.json";
 const AUTHORITIES: &str = "ca.d";
+const FIRMWARE: &str = "firmware";
 const HOOKS: &str = "hooks";
 const HOOK_NAMES: [&str; 3] = ["before", "after", "failed"];
 
@@ -139,15 +143,40 @@ impl Site<'_> {
                 HOOKS => self.add_below(&name, |name| {
                     HOOK_NAMES.contains(&name).then_some((0o755, check::hook))
                 })?,
+                FIRMWARE => self.add_firmware()?,
                 _ => self.refuse(&name),
             }
         }
         Ok(())
     }
 
+    /// Every file below `firmware`, by whatever name the driver asks for it. Of a link the file behind it is taken.
+    fn add_firmware(&mut self) -> Result<()> {
+        let folder = self.folder.join(FIRMWARE);
+        if !folder.is_dir() {
+            self.refuse_file(FIRMWARE);
+            return Ok(());
+        }
+        let walk = walkdir::WalkDir::new(&folder).follow_links(true).sort_by_file_name();
+        for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry))
+        {
+            let entry = entry.with_context(|| format!("listing {}", folder.display()))?;
+            if entry.file_type().is_dir() {
+                continue;
+            }
+            let below = entry.path().strip_prefix(&folder).unwrap_or(entry.path());
+            let below =
+                below.to_str().ok_or_else(|| anyhow!("'{}' is no UTF-8", below.display()))?;
+            let bytes = std::fs::read(entry.path())
+                .with_context(|| format!("reading {}", entry.path().display()))?;
+            self.entries.push((format!("{FIRMWARE_HOME}/{below}"), Entry::file(0o644, bytes)));
+        }
+        Ok(())
+    }
+
     fn add_below(&mut self, folder: &str, rule: impl Fn(&str) -> Option<Rule>) -> Result<()> {
         if !self.folder.join(folder).is_dir() {
-            self.faults.push(format!("'{folder}' is no folder; hint: it may hold {}", known()));
+            self.refuse_file(folder);
             return Ok(());
         }
         for name in names_in(&self.folder.join(folder))? {
@@ -174,6 +203,10 @@ impl Site<'_> {
         Ok(())
     }
 
+    fn refuse_file(&mut self, folder: &str) {
+        self.faults.push(format!("'{folder}' is no folder; hint: DIR may hold {}", known()));
+    }
+
     fn refuse(&mut self, path: &str) {
         self.faults.push(format!("'{path}' is not known; hint: known are {}", known()));
     }
@@ -181,7 +214,11 @@ impl Site<'_> {
 
 fn known() -> String {
     let hooks = HOOK_NAMES.join(",");
-    format!("{WORDS}, {AUTHORITIES}/*.pem, {LOGINS} and {HOOKS}/{{{hooks}}}")
+    format!("{WORDS}, {AUTHORITIES}/*.pem, {LOGINS}, {HOOKS}/{{{hooks}}} and {FIRMWARE}/")
+}
+
+fn is_hidden(entry: &walkdir::DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().starts_with(b".")
 }
 
 /// The names in a folder, in order. Hidden ones are left to whoever keeps the folder, as git does.

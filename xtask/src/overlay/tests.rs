@@ -23,6 +23,8 @@ fn files(authority: &str) -> Vec<(&str, &str)> {
         ("hooks/before", "#!/bin/sh\necho before\n"),
         ("hooks/after", "#!/bin/sh\necho after\n"),
         ("hooks/failed", "#!/bin/sh\necho failed\n"),
+        ("firmware/maker/card-1.0.fw.zst", "bits"),
+        ("firmware/.git/config", ""),
         (".gitignore", "auth.json\n"),
         ("ca.d/.keep", ""),
     ]
@@ -105,7 +107,8 @@ fn what_is_in_it_is_told_without_the_folders() {
 
 #[test]
 fn whatever_the_installer_would_not_read_is_refused() {
-    let known = "hint: known are words, ca.d/*.pem, auth.json and hooks/{before,after,failed}";
+    let known =
+        "hint: known are words, ca.d/*.pem, auth.json, hooks/{before,after,failed} and firmware/";
     for (path, text, fact) in [
         ("word", "wait", format!("'word' is not known; {known}")),
         ("ca.d/site.crt", "", format!("'ca.d/site.crt' is not known; {known}")),
@@ -113,6 +116,7 @@ fn whatever_the_installer_would_not_read_is_refused() {
         ("hooks/During", "#!/bin/sh", format!("'hooks/During' is not known; {known}")),
         ("etc/ocidd/words", "wait", format!("'etc' is not known; {known}")),
         ("ca.d", "", "'ca.d' is no folder".to_owned()),
+        ("firmware", "", "'firmware' is no folder".to_owned()),
         ("words/words", "", "'words' is no file".to_owned()),
         ("words", "quiet", "words: line 1: 'quiet' is no word".to_owned()),
         ("auth.json", "{", "auth.json: no JSON: ".to_owned()),
