@@ -3,6 +3,7 @@
 use super::lab::Case;
 use super::lab::DISK_BYTES;
 use super::lab::Lab;
+use super::lab::SHELL;
 use super::lab::Trial;
 use crate::arch::Arch;
 use crate::config::Profile;
@@ -64,9 +65,21 @@ const PC_ONLY: [&str; 1] = ["installs_onto_pvscsi"];
 
 /// The cases that the lab's kernel is made for and this QEMU has the devices for. What is left out is told.
 pub(super) fn cases(lab: &Lab) -> Vec<Case> {
-    if lab.profile != Profile::Hw {
-        return Vec::new();
+    let mut cases = Vec::new();
+    // Of the kernels here these ask for a firmware file in every machine: that of the wireless regulations.
+    if lab.arch == Arch::X86_64 && lab.profile != Profile::Test {
+        cases.push(Case {
+            name: "firmware_of_the_overlay_reaches_the_kernel",
+            run: firmware_of_the_overlay_reaches_the_kernel,
+        });
     }
+    if lab.profile == Profile::Hw {
+        cases.extend(servers(lab));
+    }
+    cases
+}
+
+fn servers(lab: &Lab) -> Vec<Case> {
     let known = devices(lab).unwrap_or_default();
     let is_known = |server: &Server| {
         let model = server.bus.controller.unwrap_or(server.bus.disk);
@@ -99,6 +112,18 @@ fn devices(lab: &Lab) -> Result<String> {
         .quiet()
         .read()
         .context("asking QEMU for its devices")
+}
+
+fn firmware_of_the_overlay_reaches_the_kernel(lab: &Lab, case: &Case) -> Result<()> {
+    let initramfs = lab.initramfs_with(case, &[("firmware/regulatory.db", "something else")])?;
+    let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
+    let hardware = Hardware { drives: &[Drive::plain(&disk)], ..Hardware::default() };
+    let mut guest = lab.start(case, "ocidd.after=shell ocidd.nosuch", &initramfs, hardware)?;
+    guest.expect(SHELL)?;
+    guest.expect("# ")?;
+    guest.type_line("dmesg | grep regulatory.db")?;
+    guest.expect("loaded regulatory.db is malformed")?;
+    guest.cut_power().map(drop)
 }
 
 fn installs(lab: &Lab, case: &Case) -> Result<()> {
