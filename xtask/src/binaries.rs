@@ -76,7 +76,7 @@ pub fn build(
 }
 
 /// The cargo that runs xtask, in the project, without the caller's environment.
-fn cargo(shell: &Shell) -> Cmd<'_> {
+pub fn cargo(shell: &Shell) -> Cmd<'_> {
     shell.change_dir(project::root());
     let mut cargo =
         cmd::clean_env(shell.cmd(cmd::cargo())).quiet().env("LC_ALL", "C").env("TZ", "UTC");

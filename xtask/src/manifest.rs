@@ -1,4 +1,22 @@
-//! Tells what a build was made of and what it made. Facts in, JSON out: keys sorted, no path of the machine, no time of the day; the same build gives the same text.
+//! Tells what a build was made of and what it made, in three files beside the outputs: the manifest, which a rebuild reads; the SBOM; the provenance.
+//! Facts in, JSON out: no path of the machine, no time of the day; the same build gives the same text.
+
+mod asked;
+#[cfg(test)]
+pub mod example;
+mod model;
+
+pub use asked::Asked;
+pub use asked::Libc;
+pub use model::Commit;
+pub use model::Inputs;
+pub use model::Kernel;
+pub use model::Manifest;
+pub use model::Output;
+pub use model::SCHEMA;
+pub use model::SourceEntry;
+pub use model::Times;
+pub use model::Tools;
 
 use crate::arch::Arch;
 use crate::build_initramfs::Image;
@@ -8,18 +26,28 @@ use crate::env::Settings;
 use crate::kernel::KernelBuild;
 use crate::output;
 use crate::project;
+use crate::provenance;
+use crate::sbom;
+use crate::sbom::Crates;
 use crate::sources::Source;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::anyhow;
 use jiff::Timestamp;
-use serde_json::Value;
-use serde_json::json;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// The files of the project that decide what is built, beside the code itself.
-const FILES: [&str; 4] =
-    ["Cargo.lock", config::IMAGE_FILE, config::KERNEL_FILE, "rust-toolchain.toml"];
+/// The files of the project that decide what is built, beside the code itself and the fragments of the kernel's profile.
+const FILES: [&str; 6] = [
+    ".cargo/config.toml",
+    "Cargo.lock",
+    "Cargo.toml",
+    config::IMAGE_FILE,
+    config::KERNEL_FILE,
+    "rust-toolchain.toml",
+];
 
 /// One build, finished.
 #[derive(Clone, Copy, Debug)]
@@ -33,138 +61,120 @@ pub struct Facts<'a> {
     pub outputs: &'a [PathBuf],
 }
 
-/// Writes `out/manifest-<arch>.json`.
-pub fn write(facts: &Facts<'_>) -> Result<()> {
-    let path = project::out().join(format!(
-        "manifest-{}{}.json",
-        facts.arch.oci(),
-        facts.profile.suffix()
-    ));
-    let mut text =
-        serde_json::to_string_pretty(&manifest(facts)?).context("writing the manifest")?;
-    text.push('\n');
-    output::write(&path, text.as_bytes())
+impl Facts<'_> {
+    /// What the names of this build's files have in common: `amd64`, `arm64-hw`.
+    pub fn label(&self) -> String {
+        format!("{}{}", self.arch.oci(), self.profile.suffix())
+    }
 }
 
-fn manifest(facts: &Facts<'_>) -> Result<Value> {
+/// Writes `out/manifest-<arch>.json`, `out/sbom-<arch>.spdx.json` and `out/provenance-<arch>.intoto.json`.
+pub fn write(facts: &Facts<'_>) -> Result<()> {
+    let asked = Asked::of(facts)?;
+    let programs: Vec<&str> = facts.image.programs.keys().map(String::as_str).collect();
+    let crates = Crates::linked_into(&programs, &facts.image.toolchain.target)?;
+    for (name, text) in describe(facts, &asked, &crates)? {
+        output::write(&project::out().join(name), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The files that describe a build: their names and what they hold.
+pub fn describe(
+    facts: &Facts<'_>,
+    asked: &Asked,
+    crates: &Crates,
+) -> Result<Vec<(String, String)>> {
+    let label = facts.label();
+    let manifest = manifest(facts, asked)?;
+    let sbom = sbom::document(facts, &manifest, crates).context("listing what the outputs hold")?;
+    let mut files = vec![
+        (format!("manifest-{label}.json"), json(&manifest)?),
+        (format!("sbom-{label}.spdx.json"), json(&sbom)?),
+    ];
+    let statement = provenance::statement(&manifest, &files);
+    files.push((format!("provenance-{label}.intoto.json"), json(&statement)?));
+    Ok(files)
+}
+
+/// As people read it, ending in a newline.
+fn json(value: &impl Serialize) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(value).context("writing JSON")?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn manifest(facts: &Facts<'_>, asked: &Asked) -> Result<Manifest> {
     let Facts { settings, kernel, image, .. } = facts;
     let toolchain = &image.toolchain;
-    let digests = |folder: &Path, names: &mut dyn Iterator<Item = &str>| -> Result<Value> {
-        names
-            .map(|name| Ok((name.to_owned(), Value::from(output::digest(&folder.join(name))?))))
-            .collect()
-    };
-    let names = facts.outputs.iter().filter_map(|path| path.file_name()?.to_str());
-    let mut sources: Vec<&Source> = image.parts.sources.iter().chain([&kernel.source]).collect();
-    sources.sort_by_key(|source| &source.name);
-    Ok(json!({
-        "arch": facts.arch.oci(),
-        "inputs": {
-            "files": digests(&project::root(), &mut FILES.into_iter())?,
-            "programs": image.programs,
-            "set": image.parts.set_name(),
-            "sources": sources.into_iter().map(source).collect::<Vec<_>>(),
+    let mut sources: Vec<SourceEntry> =
+        image.parts.sources.iter().chain([&kernel.source]).map(source).collect();
+    sources.sort();
+    Ok(Manifest {
+        arch: facts.arch.oci().to_owned(),
+        commit: asked.commit.clone(),
+        inputs: Inputs {
+            files: files(facts)?,
+            programs: image.programs.clone(),
+            set: image.parts.set_name().to_owned(),
+            sources,
         },
-        "kernel": {
-            "config_sha256": output::digest(&kernel.config)?,
-            "key": kernel.key,
-            "options": settings.kernel_config,
-            "profile": facts.profile.name(),
+        kernel: Kernel {
+            config_sha256: output::digest(&kernel.config)?,
+            key: kernel.key.clone(),
+            options: settings.kernel_config.clone(),
+            profile: facts.profile.name().to_owned(),
         },
-        "outputs": digests(&project::out(), &mut { names })?,
-        "times": {
-            "fs_mtime": Timestamp::from_second(settings.fs_mtime.into())?.to_string(),
-            "kernel_build_timestamp": settings.kernel_timestamp.to_string(),
+        outputs: facts.outputs.iter().map(|path| output(path)).collect::<Result<_>>()?,
+        schema: SCHEMA,
+        times: Times {
+            fs_mtime: Timestamp::from_second(settings.fs_mtime.into())?.to_string(),
+            kernel_build_timestamp: settings.kernel_timestamp.to_string(),
         },
-        "tools": {
-            "cc": toolchain.cc_version,
-            "kernel_cc": kernel.compiler,
-            "linker": if toolchain.lld.is_some() { "rust-lld" } else { "cc" },
-            "rust_target": toolchain.target,
-            "rustc": toolchain.rustc,
+        tools: Tools {
+            cc: toolchain.cc_version.clone(),
+            kernel_cc: kernel.compiler.clone(),
+            kernel_ld: asked.kernel_ld.clone(),
+            libc: asked.libc.clone(),
+            linker: if toolchain.lld.is_some() { "rust-lld" } else { "cc" }.to_owned(),
+            rust_target: toolchain.target.clone(),
+            rustc: toolchain.rustc.clone(),
+            rustc_commit: toolchain.commit.clone(),
         },
-    }))
+    })
 }
 
-fn source(source: &Source) -> Value {
-    json!({ "name": source.name, "origin": source.origin, "sha256": source.sha256, "version": source.version })
+/// The digests of the project's files that decide this build, by their paths in the project.
+fn files(facts: &Facts<'_>) -> Result<BTreeMap<String, String>> {
+    let kernel = config::read_kernel_config()?;
+    let fragments = kernel
+        .profiles
+        .get(&facts.profile)
+        .map_or(&[][..], |profile| profile.fragments(facts.arch));
+    let names = FILES.iter().map(Path::new).chain(fragments.iter().map(PathBuf::as_path));
+    names
+        .map(|name| Ok((name.display().to_string(), output::digest(&project::root().join(name))?)))
+        .collect()
+}
+
+fn source(source: &Source) -> SourceEntry {
+    SourceEntry {
+        name: source.name.clone(),
+        origin: source.origin.clone(),
+        sha256: source.sha256.clone(),
+        version: source.version.clone(),
+    }
+}
+
+fn output(path: &Path) -> Result<(String, Output)> {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| anyhow!("output '{}' has no name", path.display()))?;
+    let metadata =
+        path.metadata().with_context(|| format!("asking for the size of {}", path.display()))?;
+    Ok((name.to_owned(), Output { bytes: metadata.len(), sha256: output::digest(path)? }))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::parts::Parts;
-    use crate::sources::SourceSet;
-    use crate::toolchain::Toolchain;
-    use std::collections::BTreeMap;
-
-    fn source(name: &str) -> Source {
-        Source {
-            name: name.to_owned(),
-            version: "1".to_owned(),
-            origin: format!("pool/{name}.deb"),
-            sha256: "ab".repeat(32),
-            path: PathBuf::from("/machine/cache/x.deb"),
-        }
-    }
-
-    #[test]
-    fn is_sorted_and_names_no_path_of_the_machine() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("config");
-        std::fs::write(&config, "abc").unwrap();
-        let kernel = KernelBuild {
-            image: PathBuf::from("/machine/cache/image"),
-            config,
-            source: source("linux"),
-            compiler: "gcc 1".to_owned(),
-            key: "cd".repeat(32),
-        };
-        let toolchain = Toolchain {
-            target: "x86_64-unknown-linux-musl".to_owned(),
-            rustc: "rustc 1".to_owned(),
-            commit: "ef".to_owned(),
-            sysroot: PathBuf::from("/machine/rust"),
-            cc: "cc".to_owned(),
-            ar: "ar".to_owned(),
-            cc_version: "gcc 1".to_owned(),
-            lld: Some(PathBuf::from("/machine/rust/lld")),
-        };
-        let parts = Parts {
-            files: Vec::new(),
-            set: SourceSet::Debian,
-            sources: vec![source("z"), source("b")],
-        };
-        let programs = BTreeMap::from([("init".to_owned(), "12".to_owned())]);
-        let image = Image { path: PathBuf::from("/machine/out/x"), toolchain, programs, parts };
-        let settings = Settings {
-            fs_mtime: 0,
-            kernel_timestamp: Timestamp::from_second(1).unwrap(),
-            kernel_config: Vec::new(),
-        };
-        let facts = Facts {
-            arch: Arch::X86_64,
-            profile: Profile::Default,
-            settings: &settings,
-            kernel: &kernel,
-            image: &image,
-            outputs: &[],
-        };
-        let manifest = manifest(&facts).unwrap();
-        let text = manifest.to_string();
-        assert!(
-            !text.contains("/machine") && !text.contains(project::root().to_str().unwrap()),
-            "{text}"
-        );
-        assert!(text.starts_with(r#"{"arch":"amd64","inputs":{"files":{"Cargo.lock":""#), "{text}");
-        let names: Vec<_> = manifest["inputs"]["sources"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|source| source["name"].clone())
-            .collect();
-        assert_eq!(names, ["b", "linux", "z"]);
-        assert_eq!(manifest["times"]["fs_mtime"], "1970-01-01T00:00:00Z");
-        assert_eq!(manifest["kernel"]["config_sha256"], output::digest_of(b"abc"));
-    }
-}
+mod tests;

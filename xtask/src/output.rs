@@ -18,6 +18,8 @@ use tempfile::NamedTempFile;
 
 /// The list of digests beside files, as `sha256sum --check` reads it.
 pub const SUMS: &str = "SHA256SUMS";
+/// How the names of the files that it lists begin.
+const PREFIXES: [&str; 5] = ["vmlinuz-", "initramfs-", "manifest-", "sbom-", "provenance-"];
 
 /// Who may read an output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -122,7 +124,7 @@ fn write_sums_of(folder: &Path) -> Result<()> {
     {
         let name = entry?.file_name().to_string_lossy().into_owned();
         // Whatever else a user put there is none of ours.
-        if ["vmlinuz-", "initramfs-", "manifest-"].iter().any(|prefix| name.starts_with(prefix)) {
+        if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
             names.push(name);
         }
     }
@@ -183,14 +185,26 @@ mod tests {
     #[test]
     fn sums_list_our_outputs_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["vmlinuz-b", "initramfs-a", "notes.txt", ".new-x", SUMS] {
+        let names = [
+            "vmlinuz-b",
+            "initramfs-a",
+            "manifest-b.json",
+            "sbom-b.spdx.json",
+            "provenance-b.intoto.json",
+            "notes.txt",
+            ".new-x",
+            SUMS,
+        ];
+        for name in names {
             write(&folder.path().join(name), b"abc").unwrap();
         }
         write_sums_of(folder.path()).unwrap();
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(
             std::fs::read_to_string(folder.path().join(SUMS)).unwrap(),
-            format!("{abc}  initramfs-a\n{abc}  vmlinuz-b\n")
+            format!(
+                "{abc}  initramfs-a\n{abc}  manifest-b.json\n{abc}  provenance-b.intoto.json\n{abc}  sbom-b.spdx.json\n{abc}  vmlinuz-b\n"
+            )
         );
         assert_eq!(digest_of(b"abc"), abc);
     }

@@ -1,7 +1,7 @@
 //! The files of the image that come out of sources. Goes in: what `initramfs.toml` asks for. Comes out: bytes, all from one set of sources, and which sources
 //! they were.
 
-mod archive;
+pub mod archive;
 
 use crate::arch::Arch;
 use crate::config::ImageConfig;
