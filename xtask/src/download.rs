@@ -44,6 +44,12 @@ pub fn fetch(url: &str, what: &str, file: &mut impl Write) -> Result<u64, Downlo
     fetch_with(&agent(CONNECT, STALL), url, what, file)
 }
 
+/// Whether whoever answers for `url` has something there, without fetching it. Waits a few seconds at most.
+pub fn probe(url: &str) -> Result<(), DownloadError> {
+    let answer = agent(CONNECT, CONNECT).head(url).call();
+    answer.map(drop).map_err(|error| classify(url, error))
+}
+
 fn fetch_with(
     agent: &ureq::Agent,
     url: &str,
@@ -148,10 +154,11 @@ fn broken_off(url: &str, found: u64, wanted: Option<u64>, error: std::io::Error)
     }
 }
 
-/// The host of a URL, with its port.
+/// The host of a URL, with its port and without a login.
 pub fn host(url: &str) -> &str {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    after_scheme.split(['/', '?', '#']).next().unwrap_or(after_scheme)
+    let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or(after_scheme);
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 /// A line on the terminal: how much of something has come, and how fast.

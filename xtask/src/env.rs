@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 use xshell::Shell;
 use xshell::cmd;
 
-const FS_MTIME: &str = "FS_MTIME";
-const KERNEL_BUILD_TIMESTAMP: &str = "KERNEL_BUILD_TIMESTAMP";
-const KERNEL_CONFIG: &str = "KERNEL_CONFIG";
-const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+pub const FS_MTIME: &str = "FS_MTIME";
+pub const KERNEL_BUILD_TIMESTAMP: &str = "KERNEL_BUILD_TIMESTAMP";
+pub const KERNEL_CONFIG: &str = "KERNEL_CONFIG";
+pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Every variable that may stand in `.env`.
 pub const VARIABLES: [&str; 4] =
@@ -30,6 +30,14 @@ enum Commit {
     Head,
     /// The last one that changed anything below `kernel/` but its documents. With HEAD's time every commit would need a kernel of its own, and a quarter of an hour for it.
     OfKernel,
+}
+
+/// Where the value of a variable stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Origin {
+    Environment,
+    /// `.env`.
+    File,
 }
 
 /// What a build takes from variables.
@@ -47,21 +55,8 @@ impl Settings {
     /// Reads the environment, `.env`, and git where neither says enough.
     pub fn read() -> Result<Self> {
         let mut faults = Faults::new(".env");
-        let mut values = match std::fs::read_to_string(project::root().join(".env")) {
-            Ok(text) => dotenv::parse(&text, &mut faults),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(error).context("reading .env"),
-        };
-        for (name, value) in
-            VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
-        {
-            match value.into_string() {
-                // Set to nothing is how compose files and CI systems say "not set".
-                Ok(value) if value.trim().is_empty() => {}
-                Ok(value) => drop(values.insert((*name).to_owned(), value)),
-                Err(value) => bail!("{name} in the environment is no text: {}", value.display()),
-            }
-        }
+        let variables = gather(&mut faults)?;
+        let values = variables.into_iter().map(|(name, (value, _))| (name, value)).collect();
         match (faults.finish(), Self::resolve(&values, commit_time)) {
             (Ok(()), settings) => settings,
             (file, settings) => Err(config::join_errors([file.err(), settings.err()])),
@@ -97,6 +92,34 @@ impl Settings {
         })?;
         Ok(Self { fs_mtime, kernel_timestamp, kernel_config })
     }
+}
+
+/// The variables of [`VARIABLES`] that are set, each with its value and where that stands.
+pub fn variables() -> Result<BTreeMap<String, (String, Origin)>> {
+    let mut faults = Faults::new(".env");
+    let variables = gather(&mut faults)?;
+    faults.finish().map(|()| variables)
+}
+
+fn gather(faults: &mut Faults) -> Result<BTreeMap<String, (String, Origin)>> {
+    let file = match std::fs::read_to_string(project::root().join(".env")) {
+        Ok(text) => dotenv::parse(&text, faults),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+        Err(error) => return Err(error).context("reading .env"),
+    };
+    let mut variables: BTreeMap<_, _> =
+        file.into_iter().map(|(name, value)| (name, (value, Origin::File))).collect();
+    for (name, value) in VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))) {
+        match value.into_string() {
+            // Set to nothing is how compose files and CI systems say "not set".
+            Ok(value) if value.trim().is_empty() => {}
+            Ok(value) => {
+                drop(variables.insert((*name).to_owned(), (value, Origin::Environment)));
+            }
+            Err(value) => bail!("{name} in the environment is no text: {}", value.display()),
+        }
+    }
+    Ok(variables)
 }
 
 /// When a commit was made.

@@ -9,6 +9,7 @@ mod options;
 mod unpack;
 
 use crate::arch::Arch;
+use crate::cache::KERNEL_LOCK;
 use crate::cmd;
 use crate::config::KernelConfig;
 use crate::config::Profile;
@@ -25,10 +26,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// The stored files of a kernel.
-const IMAGE: &str = "image";
-const CONFIG: &str = "config";
+pub const IMAGE: &str = "image";
+pub const CONFIG: &str = "config";
 /// What the key was made of, for whoever asks why two keys differ.
-const INPUTS: &str = "inputs";
+pub const INPUTS: &str = "inputs";
 
 #[derive(Clone, Copy, Debug)]
 pub struct KernelRequest<'a> {
@@ -81,7 +82,7 @@ pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
     if let Some(folder) = cache.kernel(&key.digest)? {
         return Ok(finished(&folder, plan, key));
     }
-    let _lock = cache.lock("kernel", "kernel build")?;
+    let _lock = cache.lock(KERNEL_LOCK, "kernel build")?;
     // Another build may have made it while this one waited.
     let folder = match cache.kernel(&key.digest)? {
         Some(folder) => folder,

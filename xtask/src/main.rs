@@ -16,6 +16,7 @@ mod cmd;
 mod config;
 mod debian;
 mod demo;
+mod doctor;
 mod download;
 mod elf;
 mod env;
@@ -73,6 +74,8 @@ enum Sub {
     Lint(lint::Args),
     Fuzz(fuzz::Args),
     Bench(bench::Args),
+    Cache(cache::Args),
+    Doctor(doctor::Args),
 }
 
 fn main() -> ExitCode {
@@ -90,6 +93,8 @@ fn main() -> ExitCode {
         Sub::Lint(args) => lint::run(args),
         Sub::Fuzz(args) => fuzz::run(args),
         Sub::Bench(args) => bench::run(args),
+        Sub::Cache(args) => cache::run(args),
+        Sub::Doctor(args) => doctor::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

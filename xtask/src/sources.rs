@@ -53,7 +53,7 @@ pub struct Pin {
 
 impl Pin {
     /// The last segment of the URL: the file's name in the cache and in a source folder.
-    fn file_name(&self) -> &str {
+    pub fn file_name(&self) -> &str {
         let path = self.url.split(['?', '#']).next().unwrap_or(&self.url);
         path.rsplit('/').next().unwrap_or(path)
     }

@@ -4,6 +4,7 @@
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::cmd;
+use crate::debian::complaints;
 use crate::debian::package;
 use crate::debian::package::Package;
 use crate::download::Progress;
@@ -24,6 +25,11 @@ use xshell::Shell;
 
 /// Package lists older than this are read anew.
 const FRESH: Duration = Duration::from_hours(24);
+
+/// Where its state lies in the cache, one folder for each architecture.
+pub(super) const FOLDER: &str = "apt";
+const STAMP: &str = "updated";
+const MEMORY: &str = "packages.json";
 
 /// Read after the host's own settings. Hooks of `update` are for the host's lists, and only lists of packages are wanted.
 /// An archive that is down costs ten seconds, not minutes.
@@ -68,7 +74,7 @@ impl Apt {
             );
         }
         let lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
-        let folder = cache.folder(Path::new("apt").join(arch.oci()))?;
+        let folder = cache.folder(Path::new(FOLDER).join(arch.oci()))?;
         for below in ["state/lists/partial", "cache/archives/partial"] {
             let path = folder.join(below);
             std::fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
@@ -83,7 +89,7 @@ impl Apt {
 
     /// What the archives offer under these names, from memory where the lists are fresh.
     pub(super) fn resolve(&self, names: &[&str]) -> Result<Vec<Package>> {
-        let mut known = if self.lists_are_fresh() { self.remembered() } else { BTreeMap::new() };
+        let mut known = remembered(&self.folder);
         if names.iter().any(|name| !known.contains_key(*name)) {
             known.extend(self.asked(names)?);
             let text = serde_json::to_string_pretty(&known).context("writing down packages")?;
@@ -111,7 +117,7 @@ impl Apt {
             }
         }
         let output = self.apt("update").arg("-qq").ignore_status().output()?;
-        for line in complaints(&output.stderr) {
+        for line in complaints::read(&output.stderr) {
             report::warn(format_args!("apt: {line}"));
         }
         if output.status.success() {
@@ -173,13 +179,13 @@ impl Apt {
         drop(progress);
         if !status.success() {
             let said = std::fs::read(&log).unwrap_or_default();
-            bail!("`{text}` ended with {status}: {}", complaints(&said).join("; "));
+            bail!("`{text}` ended with {status}: {}", complaints::read(&said).join("; "));
         }
         Ok(())
     }
 
     fn asked(&self, names: &[&str]) -> Result<BTreeMap<String, Package>> {
-        let fresh = self.lists_are_fresh();
+        let fresh = are_fresh(&self.folder);
         if !fresh {
             self.update()?;
         }
@@ -187,12 +193,16 @@ impl Apt {
             self.apt("download").args(["-qq", "--print-uris"]).args(names).ignore_status().output()
         };
         let mut output = ask()?;
-        if !output.status.success() && fresh {
+        let are_damaged = complaints::tell_of_damage(&output.stderr);
+        if !output.status.success() && (fresh || are_damaged) {
+            if are_damaged {
+                self.forget()?;
+            }
             self.update()?;
             output = ask()?;
         }
         if !output.status.success() {
-            let said = complaints(&output.stderr).join("; ");
+            let said = complaints::read(&output.stderr).join("; ");
             bail!(
                 "{said}  hint: the archives of this host's apt need Debian 12 or newer, with updates; see /etc/apt/sources.list.d"
             );
@@ -200,6 +210,15 @@ impl Apt {
         let lines = String::from_utf8_lossy(&output.stdout);
         let packages: Result<Vec<_>> = lines.lines().map(package::parse).collect();
         Ok(packages?.into_iter().map(|package| (package.name.clone(), package)).collect())
+    }
+
+    /// Takes the lists away. As long as they are there and the archive's release is the same, an update leaves them as they are, damaged or not.
+    fn forget(&self) -> Result<()> {
+        let lists = self.folder.join("state/lists");
+        report::warn(format_args!("{} is damaged and is replaced", lists.display()));
+        std::fs::remove_dir_all(&lists)
+            .and_then(|()| std::fs::create_dir_all(lists.join("partial")))
+            .with_context(|| format!("emptying {}", lists.display()))
     }
 
     fn apt(&self, verb: &str) -> Cmd<'_> {
@@ -228,44 +247,24 @@ impl Apt {
 
     /// Made when the lists were last read; its age is theirs.
     fn stamp(&self) -> PathBuf {
-        self.folder.join("updated")
+        self.folder.join(STAMP)
     }
 
     /// What apt said about packages, so that a build need not start it.
     fn memory(&self) -> PathBuf {
-        self.folder.join("packages.json")
-    }
-
-    fn lists_are_fresh(&self) -> bool {
-        let modified = self.stamp().metadata().and_then(|meta| meta.modified());
-        modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < FRESH))
-    }
-
-    /// A memory that cannot be read is none.
-    fn remembered(&self) -> BTreeMap<String, Package> {
-        std::fs::read(self.memory())
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default()
+        self.folder.join(MEMORY)
     }
 }
 
-/// How apt begins its complaints, of versions before 3 and since.
-const MARKS: [&str; 4] = ["E: ", "W: ", "Error: ", "Warning: "];
+/// What is known of packages in the state that lies in `folder`, while its lists are fresh. A memory that cannot be read is none.
+pub(super) fn remembered(folder: &Path) -> BTreeMap<String, Package> {
+    let memory = are_fresh(folder).then(|| std::fs::read(folder.join(MEMORY)).ok()).flatten();
+    memory.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
 
-/// The lines apt marks as errors and warnings, without the marks and repetitions.
-fn complaints(output: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(output);
-    let complaint =
-        |line: &str| MARKS.iter().find_map(|mark| line.strip_prefix(mark)).map(str::to_owned);
-    // An unknown package is complained of as a name, as a glob and as a regular expression.
-    let mut lines: Vec<String> = text
-        .lines()
-        .filter_map(complaint)
-        .filter(|line| !line.starts_with("Couldn't find any package by"))
-        .collect();
-    lines.dedup();
-    lines
+fn are_fresh(folder: &Path) -> bool {
+    let modified = folder.join(STAMP).metadata().and_then(|meta| meta.modified());
+    modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < FRESH))
 }
 
 fn size_of_files(folder: &Path) -> u64 {
@@ -275,15 +274,4 @@ fn size_of_files(folder: &Path) -> u64 {
         .filter(std::fs::Metadata::is_file)
         .map(|meta| meta.len())
         .sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn complaints_are_errors_and_warnings_once() {
-        let said = b"Hit:1 http://m stable\nE: Unable to locate package x\nE: Couldn't find any package by glob 'x'\nW: old\nWarning: old\n";
-        assert_eq!(complaints(said), ["Unable to locate package x", "old"]);
-    }
 }

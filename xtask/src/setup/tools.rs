@@ -4,6 +4,7 @@ use crate::arch::Arch;
 use crate::cmd;
 use crate::setup::Need;
 use std::path::Path;
+use std::path::PathBuf;
 
 /// Something a subcommand uses.
 #[derive(Debug)]
@@ -252,12 +253,18 @@ pub(super) const TOOLS: &[Tool] = &[
 
 /// Looks without starting a program.
 pub(super) fn is_there(tool: &Tool) -> bool {
+    place(tool).is_some()
+}
+
+/// Where it is.
+pub(super) fn place(tool: &Tool) -> Option<PathBuf> {
     match tool.detect {
-        Detect::Program(names) => names.iter().any(|name| cmd::find(name).is_some()),
-        Detect::Header(name) => {
-            include_folders().iter().any(|folder| Path::new(folder).join(name).exists())
-        }
-        Detect::File(path) => Path::new(path).exists(),
+        Detect::Program(names) => names.iter().find_map(|name| cmd::find(name)),
+        Detect::Header(name) => include_folders()
+            .iter()
+            .map(|folder| Path::new(folder).join(name))
+            .find(|path| path.exists()),
+        Detect::File(path) => Some(PathBuf::from(path)).filter(|path| path.exists()),
     }
 }
 
