@@ -8,7 +8,7 @@ mod tools;
 mod variables;
 
 use crate::arch::Arch;
-use crate::build_initramfs::chosen_arch;
+use crate::arch::ArchOption;
 use crate::cache::Cache;
 use crate::report;
 use anyhow::Result;
@@ -25,9 +25,8 @@ use anyhow::bail;
   cargo xtask doctor --arch arm64
       Can it build for another one?")]
 pub struct Args {
-    /// The machine to build for [default: this one's]
-    #[arg(long)]
-    arch: Option<Arch>,
+    #[command(flatten)]
+    arch: ArchOption,
 }
 
 /// A part of the page.
@@ -47,7 +46,13 @@ struct Trouble {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let arch = chosen_arch(args.arch)?;
+    for arch in args.arch.chosen()? {
+        examine(arch)?;
+    }
+    Ok(())
+}
+
+fn examine(arch: Arch) -> Result<()> {
     let cache = Cache::at(Cache::place()?);
     let sections = [
         machine::project(),

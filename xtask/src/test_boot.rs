@@ -3,6 +3,7 @@
 mod failures;
 mod good;
 mod hardware;
+mod installed;
 mod lab;
 mod operator;
 mod relay;

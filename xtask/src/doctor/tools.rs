@@ -22,7 +22,7 @@ pub(super) fn section(arch: Arch) -> Section {
 fn describe(found: &[Found], arch: Arch) -> (Vec<String>, Vec<&Found>) {
     let for_build = [Need::Binaries, Need::Kernel, Need::Compiler(arch)];
     let is_needed = |tool: &&Found| tool.needs.iter().any(|need| for_build.contains(need));
-    let of_others = |tool: &&Found| tool.is_for_other_machines && !is_needed(tool);
+    let of_others = |tool: &&Found| tool.needs.iter().all(|need| matches!(need, Need::Compiler(_)));
     let (needed, rest): (Vec<&Found>, Vec<&Found>) = found.iter().partition(is_needed);
     let (others, tests): (Vec<&Found>, Vec<&Found>) = rest.into_iter().partition(of_others);
     let mut lines = Vec::new();
@@ -73,7 +73,6 @@ mod tests {
             reason: "is good for something",
             path: is_there.then(|| PathBuf::from("/bin").join(name)),
             version: "1.0".to_owned(),
-            is_for_other_machines: needs.iter().all(|need| matches!(need, Need::Compiler(_))),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use crate::cmd;
 use crate::setup::Need;
-use crate::setup::is_for_other_machines;
 use crate::setup::is_for_own_compiler;
 use crate::setup::remedy;
 use crate::setup::tools;
@@ -27,8 +26,6 @@ pub struct Found {
     pub path: Option<PathBuf>,
     /// What it says of its version; nothing of what cannot say.
     pub version: String,
-    /// Whether only builds for machines unlike this one use it.
-    pub is_for_other_machines: bool,
 }
 
 /// Every tool that something on this machine may use, in the order of the table.
@@ -50,14 +47,7 @@ fn look(tool: &Tool) -> Found {
         (Detect::Program(_), Some(path)) => version(path).unwrap_or_default(),
         _ => String::new(),
     };
-    Found {
-        name: tool.name(),
-        needs: tool.needs,
-        reason: tool.reason,
-        path,
-        version,
-        is_for_other_machines: is_for_other_machines(tool),
-    }
+    Found { name: tool.name(), needs: tool.needs, reason: tool.reason, path, version }
 }
 
 /// The first line that a program tells of its version. Those that know no such question complain, and nobody wants to read that.

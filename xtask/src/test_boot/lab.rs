@@ -8,7 +8,6 @@ use crate::overlay;
 use crate::project;
 use crate::qemu::Boot;
 use crate::qemu::Drive;
-use crate::qemu::Firmware;
 use crate::qemu::Guest;
 use crate::qemu::Hardware;
 use crate::qemu::Machine;
@@ -20,7 +19,6 @@ use crate::sample;
 use crate::sample::Expected;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::ensure;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -39,7 +37,7 @@ pub(super) const DISK_BYTES: usize = 16 << 20;
 const SMALL_DISK_BYTES: usize = 4 << 20;
 
 /// What the disk says when it is booted.
-const GREETING: &str = "hello from the installed disk";
+pub(super) const GREETING: &str = "hello from the installed disk";
 
 /// init's line before the shell that a failed install ends in.
 pub(super) const SHELL: &str = "init: starting the emergency shell on";
@@ -120,7 +118,7 @@ impl Lab {
     }
 
     /// Where the console of a case's guests is logged.
-    fn log(&self, case: &Case) -> PathBuf {
+    pub(super) fn log(&self, case: &Case) -> PathBuf {
         project::logs().join(format!("boot-{}-{}.log", self.name(), case.name))
     }
 
@@ -151,50 +149,6 @@ impl Lab {
     pub(super) fn boot_again(&self, case: &Case, words: &str, disk: PathBuf) -> Result<Trial> {
         let hardware = Hardware { drives: &[Drive::plain(&disk)], ..Hardware::default() };
         Ok(Trial { guest: self.start(case, words, &self.initramfs, hardware)?, disk })
-    }
-
-    /// Boots from the disk that an install of `os:1` has left, and waits for what the image has to say.
-    pub(super) fn expect_greeting(&self, case: &Case, disk: &Path) -> Result<()> {
-        self.expect_greeting_by(self.disk_firmware(), case, disk)
-    }
-
-    pub(super) fn expect_greeting_by(
-        &self,
-        firmware: Firmware,
-        case: &Case,
-        disk: &Path,
-    ) -> Result<()> {
-        let mut guest = self.boot_disk(firmware, case, disk)?;
-        guest.expect(GREETING)?;
-        guest.wait_end().map(drop)
-    }
-
-    /// Boots from a disk that must not boot.
-    pub(super) fn expect_no_greeting(&self, case: &Case, disk: &Path) -> Result<()> {
-        let mut guest = self.boot_disk(self.disk_firmware(), case, disk)?;
-        let said = match self.disk_firmware() {
-            // It reboots, which ends QEMU.
-            Firmware::Plain => guest.wait_end()?,
-            Firmware::Uefi => {
-                guest.expect("UEFI Interactive Shell")?;
-                guest.cut_power()?
-            }
-        };
-        ensure!(!said.contains(GREETING), "half an image has booted");
-        Ok(())
-    }
-
-    /// What `os:1` boots by.
-    fn disk_firmware(&self) -> Firmware {
-        match self.arch {
-            Arch::X86_64 => Firmware::Plain,
-            Arch::Arm64 => Firmware::Uefi,
-        }
-    }
-
-    fn boot_disk(&self, firmware: Firmware, case: &Case, disk: &Path) -> Result<Guest> {
-        let hardware = Hardware { firmware, drives: &[Drive::plain(disk)], ..Hardware::default() };
-        Guest::start(&Machine { arch: self.arch, boot: Boot::Disk, hardware }, &self.log(case))
     }
 
     /// Boots an installer with these words on a machine of the case's own making.
