@@ -42,6 +42,7 @@ mod test;
 mod test_boot;
 mod toolchain;
 mod tree;
+mod verify;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -68,6 +69,7 @@ enum Sub {
     Demo(demo::Args),
     Test(test::Args),
     TestBoot(test_boot::Args),
+    Verify(verify::Args),
     Lint(lint::Args),
     Fuzz(fuzz::Args),
     Bench(bench::Args),
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Sub::Demo(args) => demo::run(args),
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),
+        Sub::Verify(args) => verify::run(args),
         Sub::Lint(args) => lint::run(args),
         Sub::Fuzz(args) => fuzz::run(args),
         Sub::Bench(args) => bench::run(args),
