@@ -8,6 +8,10 @@ mod make;
 mod options;
 mod unpack;
 
+pub use compile::Place;
+pub use make::Surroundings;
+pub use make::minutes;
+
 use crate::arch::Arch;
 use crate::cache::KERNEL_LOCK;
 use crate::cmd;
@@ -53,6 +57,17 @@ pub struct KernelBuild {
     pub key: String,
 }
 
+/// What goes into a kernel.
+#[derive(Clone, Debug)]
+pub struct KernelInputs {
+    pub source: Source,
+    pub compiler: String,
+    /// The digest of all that goes in.
+    pub key: String,
+    /// Whether a kernel of this key lies in the cache.
+    pub is_cached: bool,
+}
+
 /// Everything that decides the bytes of a kernel.
 #[derive(Debug)]
 struct Plan<'a> {
@@ -75,8 +90,7 @@ struct Plan<'a> {
 
 /// The kernel asked for, from the cache where it was built before.
 pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
-    let plan =
-        plan(request).with_context(|| format!("planning the kernel for {}", request.arch))?;
+    let plan = planned(request)?;
     let cache = request.sources.cache();
     let key = Key::of(&plan);
     if let Some(folder) = cache.kernel(&key.digest)? {
@@ -92,6 +106,20 @@ pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
     Ok(finished(&folder, plan, key))
 }
 
+/// What the kernel asked for is made of. Builds nothing.
+pub fn inputs(request: &KernelRequest<'_>) -> Result<KernelInputs> {
+    let plan = planned(request)?;
+    let key = Key::of(&plan).digest;
+    let is_cached = request.sources.cache().kernel(&key)?.is_some();
+    Ok(KernelInputs { source: plan.source, compiler: plan.compiler, key, is_cached })
+}
+
+/// The kernel asked for, built in `place` whatever the cache holds, with nothing stored there. Gives the paths of its image and its configuration.
+pub fn build_anew(request: &KernelRequest<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
+    compile::compile_in(&planned(request)?, place)
+        .with_context(|| format!("building the kernel for {} anew", request.arch))
+}
+
 fn finished(folder: &Path, plan: Plan<'_>, key: Key) -> KernelBuild {
     KernelBuild {
         image: folder.join(IMAGE),
@@ -100,6 +128,10 @@ fn finished(folder: &Path, plan: Plan<'_>, key: Key) -> KernelBuild {
         compiler: plan.compiler,
         key: key.digest,
     }
+}
+
+fn planned<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {
+    plan(request).with_context(|| format!("planning the kernel for {}", request.arch))
 }
 
 fn plan<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {

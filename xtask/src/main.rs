@@ -45,6 +45,7 @@ mod test;
 mod test_boot;
 mod toolchain;
 mod tree;
+mod verify;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -71,6 +72,7 @@ enum Sub {
     Demo(demo::Args),
     Test(test::Args),
     TestBoot(test_boot::Args),
+    Verify(verify::Args),
     Lint(lint::Args),
     Fuzz(fuzz::Args),
     Bench(bench::Args),
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         Sub::Demo(args) => demo::run(args),
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),
+        Sub::Verify(args) => verify::run(args),
         Sub::Lint(args) => lint::run(args),
         Sub::Fuzz(args) => fuzz::run(args),
         Sub::Bench(args) => bench::run(args),

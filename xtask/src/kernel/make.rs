@@ -31,6 +31,25 @@ const TAIL: usize = 15;
 /// Telling lines of the log that an error shows. The first are the cause, the rest follow from them.
 const TELLING: usize = 8;
 
+/// What goes on around a build, and must not show in the kernel.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// How many files are made at once.
+    pub jobs: usize,
+    /// What goes before the words of each command: programs that run the rest of their arguments.
+    pub wrapper: Vec<String>,
+    /// Variables of the caller, besides those of this process.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Default for Surroundings {
+    /// This process's own, one job for each processor.
+    fn default() -> Self {
+        let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { jobs, wrapper: Vec::new(), variables: Vec::new() }
+    }
+}
+
 /// A source tree and a build folder, with a log of all that is done in them.
 #[derive(Debug)]
 pub(super) struct Make<'a> {
@@ -42,6 +61,7 @@ pub(super) struct Make<'a> {
     shell: Shell,
     /// Where ccache keeps object files, where there is ccache.
     compiler_cache: Option<PathBuf>,
+    surroundings: Surroundings,
 }
 
 impl<'a> Make<'a> {
@@ -67,21 +87,29 @@ impl<'a> Make<'a> {
         }
         let log =
             File::create(&log_path).with_context(|| format!("making {}", log_path.display()))?;
-        Ok(Self { plan, source, build, log_path, log, shell: Shell::new()?, compiler_cache })
+        let shell = Shell::new()?;
+        let surroundings = Surroundings::default();
+        Ok(Self { plan, source, build, log_path, log, shell, compiler_cache, surroundings })
+    }
+
+    /// Runs everything in these surroundings.
+    pub(super) fn within(self, surroundings: Surroundings) -> Self {
+        Self { surroundings, ..self }
     }
 
     /// Makes `target`, with these variables besides the fixed ones. `what` names it in the progress line.
     pub(super) fn make(&self, target: &str, variables: &[String], what: &str) -> Result<()> {
-        let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let flags = FLAGS
             .replace("{build}", &self.build.display().to_string())
             .replace("{source}", &self.source.display().to_string());
         let make = self
-            .shell
-            .cmd("make")
+            .command("make")
             .arg("-C")
             .arg(&self.source)
-            .args([&format!("O={}", self.build.display()), &format!("-j{jobs}")])
+            .args([
+                &format!("O={}", self.build.display()),
+                &format!("-j{}", self.surroundings.jobs),
+            ])
             .args([
                 &format!("ARCH={}", self.plan.arch.kernel()),
                 &format!("CROSS_COMPILE={}", self.plan.cross),
@@ -98,8 +126,16 @@ impl<'a> Make<'a> {
 
     /// Runs a program of the source tree.
     pub(super) fn script(&self, below: &str, arguments: &[String]) -> Result<()> {
-        let script = self.shell.cmd(self.source.join(below)).args(arguments);
+        let script = self.command(self.source.join(below)).args(arguments);
         self.run(script, below, "configuring")
+    }
+
+    /// The start of a command line, behind the wrapper.
+    fn command(&self, program: impl AsRef<Path>) -> Cmd<'_> {
+        match self.surroundings.wrapper.split_first() {
+            Some((first, rest)) => self.shell.cmd(first).args(rest).arg(program.as_ref()),
+            None => self.shell.cmd(program),
+        }
     }
 
     fn run(&self, command: Cmd<'_>, name: &str, what: &str) -> Result<()> {
@@ -121,7 +157,8 @@ impl<'a> Make<'a> {
     }
 
     fn environment<'c>(&self, command: Cmd<'c>) -> Cmd<'c> {
-        let mut command = cmd::clean_env(command);
+        let variables = self.surroundings.variables.iter().map(|(name, value)| (name, value));
+        let mut command = cmd::clean_env(command.envs(variables));
         if let Some(folder) = &self.compiler_cache {
             command = command.env("CCACHE_DIR", folder).env("CCACHE_MAXSIZE", CCACHE_SIZE);
         }
@@ -179,7 +216,7 @@ fn excerpt(log: &str) -> String {
 }
 
 /// A time for people: `3 min 07 s`.
-pub(super) fn minutes(time: Duration) -> String {
+pub fn minutes(time: Duration) -> String {
     let seconds = time.as_secs();
     format!("{} min {:02} s", seconds / 60, seconds % 60)
 }

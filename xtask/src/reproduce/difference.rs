@@ -1,9 +1,26 @@
 //! Where two archives begin to differ, in words. Records in, a sentence out.
 
+use crate::gzip;
+use crate::newc;
 use crate::newc::Record;
+use crate::reproduce::content;
+use anyhow::Result;
+
+/// The first difference of two compressed archives, or `None` where there is none.
+pub fn packed(one: &[u8], other: &[u8]) -> Result<Option<String>> {
+    if one == other {
+        return Ok(None);
+    }
+    let difference =
+        first(&newc::read(&gzip::inflate(one)?)?, &newc::read(&gzip::inflate(other)?)?);
+    Ok(Some(
+        difference
+            .unwrap_or_else(|| "all entries are equal, but their compression is not".to_owned()),
+    ))
+}
 
 /// The first difference, or `None` where there is none.
-pub fn first(one: &[Record], other: &[Record]) -> Option<String> {
+fn first(one: &[Record], other: &[Record]) -> Option<String> {
     let unequal = one.iter().zip(other).find(|(one, other)| one != other);
     match unequal {
         Some((one, other)) => Some(describe(one, other)),
@@ -35,17 +52,15 @@ fn describe(one: &Record, other: &Record) -> String {
     if let Some((name, one, other)) = numbers.into_iter().find(|(_, one, other)| one != other) {
         return format!("the {name} of '/{path}' is {one} and {other}");
     }
-    let at = one.content.iter().zip(&other.content).take_while(|(one, other)| one == other).count();
-    format!(
-        "'/{path}' has {} and {} bytes, and the first {at} are equal",
-        one.content.len(),
-        other.content.len()
-    )
+    let difference = content::difference(&one.content, &other.content).unwrap_or_default();
+    format!("'/{path}' differs: {difference}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Entry;
+    use crate::tree::Tree;
 
     fn record(path: &str, content: &[u8]) -> Record {
         Record {
@@ -60,6 +75,36 @@ mod tests {
         }
     }
 
+    /// As the build writes them, and as a check reads them.
+    #[test]
+    fn one_byte_or_one_time_in_a_packed_archive_is_named() {
+        let tree = |content: &[u8]| {
+            let file = Entry::file(0o755, content.to_vec());
+            Tree::new(vec![("bin/tool".to_owned(), file)]).unwrap()
+        };
+        let pack = |tree: &Tree, mtime| gzip::compress(&newc::write(tree, mtime).unwrap()).unwrap();
+        let one = pack(&tree(b"some bytes"), 5);
+        for (other, difference) in [
+            (pack(&tree(b"some bytes"), 5), None),
+            (
+                pack(&tree(b"some bites"), 5),
+                Some(
+                    "'/bin/tool' differs: 10 bytes, the first difference at offset 0x6: 79746573 and 69746573",
+                ),
+            ),
+            (pack(&tree(b"some bytes"), 6), Some("the mtime of '/bin' is 5 and 6")),
+        ] {
+            assert_eq!(packed(&one, &other).unwrap().as_deref(), difference);
+        }
+        let mut repacked = one.clone();
+        // The byte that tells the system.
+        repacked[9] = 3;
+        assert_eq!(
+            packed(&one, &repacked).unwrap().as_deref(),
+            Some("all entries are equal, but their compression is not")
+        );
+    }
+
     #[test]
     fn names_the_first_entry_that_differs() {
         let base = [record("a", b"one"), record("b", b"two")];
@@ -69,7 +114,9 @@ mod tests {
             (&base[..], None),
             (
                 &[record("a", b"one"), record("b", b"twin!")],
-                Some("'/b' has 3 and 5 bytes, and the first 2 are equal"),
+                Some(
+                    "'/b' differs: 3 and 5 bytes, the first difference at offset 0x2: 6f and 696e21",
+                ),
             ),
             (&later, Some("the mtime of '/b' is 5 and 6")),
             (

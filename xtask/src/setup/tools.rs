@@ -224,6 +224,12 @@ pub(super) const TOOLS: &[Tool] = &[
     program(&["skopeo"], "pushes images as users do", &[Need::Test], Packages::all("skopeo")),
     program(&["unshare"], "builds as another user, to compare", &[Need::Test], UTIL_LINUX),
     program(&["taskset"], "builds on one processor, to compare", &[Need::Test], UTIL_LINUX),
+    program(
+        &["reprotest"],
+        "builds twice with variations of its own",
+        &[Need::Test],
+        Packages::of(["reprotest disorderfs faketime", "reprotest disorderfs libfaketime", "", ""]),
+    ),
     program(&["curl"], "fetches, for comparison", &[Need::Bench], Packages::all("curl")),
     program(
         &["busybox"],

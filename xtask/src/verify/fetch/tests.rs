@@ -1,0 +1,136 @@
+//! Sets in a folder, below a URL of loopback, and in a real registry.
+
+use super::*;
+use crate::registry::Registry;
+use crate::registry::Serve;
+use crate::verify::published::tests::manifest;
+use serde_json::json;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Write as _;
+use std::net::TcpListener;
+
+const MANIFEST: &str = "manifest-amd64-hw.json";
+
+fn initramfs_of(set: &Set) -> Result<Vec<u8>> {
+    set.verified("initramfs-amd64.gz", &output::digest_of(b"an initramfs"))
+}
+
+/// A folder with a manifest and an initramfs.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(MANIFEST), manifest().to_string()).unwrap();
+    std::fs::write(folder.path().join("initramfs-amd64.gz"), "an initramfs").unwrap();
+    folder
+}
+
+#[test]
+fn opens_a_folder_and_holds_its_files_against_digests() {
+    let folder = folder();
+    let set = open(folder.path().to_str().unwrap()).unwrap();
+    assert_eq!(set.published(Arch::X86_64, Profile::Hw).unwrap().arch, Arch::X86_64);
+    assert!(set.published(Arch::Arm64, Profile::Hw).is_err());
+    assert_eq!(initramfs_of(&set).unwrap(), b"an initramfs");
+    std::fs::write(folder.path().join("initramfs-amd64.gz"), "another one!").unwrap();
+    let error = initramfs_of(&set).unwrap_err().to_string();
+    assert!(error.contains("its own manifest says"), "{error}");
+    for (name, fact) in
+        [("vmlinuz", "has no file"), ("../x", "no name of a file"), (".x", "no name")]
+    {
+        assert!(set.file(name).unwrap_err().to_string().contains(fact), "{name}");
+    }
+    assert!(open("/no/such/folder").unwrap_err().to_string().contains("is no folder"));
+    // A manifest under another's name.
+    std::fs::rename(folder.path().join(MANIFEST), folder.path().join("manifest-arm64.json"))
+        .unwrap();
+    let error = set.published(Arch::Arm64, Profile::Default).unwrap_err().to_string();
+    assert!(error.contains("is about x86_64, profile hw"), "{error}");
+}
+
+#[test]
+fn fetches_what_it_needs_from_a_url() {
+    let folder = folder();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/sets/", listener.local_addr().unwrap());
+    let root = folder.path().to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let asked = lines.next().unwrap().unwrap();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let name = asked.split(' ').nth(1).unwrap().strip_prefix("/sets/").unwrap().to_owned();
+            let (status, body) =
+                std::fs::read(root.join(name)).map_or((404, Vec::new()), |body| (200, body));
+            let head = format!(
+                "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+        }
+    });
+    let set = open(&url).unwrap();
+    assert_eq!(set.published(Arch::X86_64, Profile::Hw).unwrap().profile, Profile::Hw);
+    assert_eq!(initramfs_of(&set).unwrap(), b"an initramfs");
+    let error = format!("{:#}", set.file("vmlinuz-amd64").unwrap_err());
+    assert!(error.contains("/sets/vmlinuz-amd64") && error.contains("404"), "{error}");
+}
+
+/// A machine without a registry server or skopeo is told by `cargo xtask setup`.
+#[test]
+fn fetches_an_artifact_from_a_registry() {
+    let has = |name: &str| cmd::find(name).is_some();
+    if !(has("docker-registry") || has("registry")) || !has("skopeo") {
+        return;
+    }
+    let registry = Registry::start(Serve::Plain).unwrap();
+    let config = registry.push_blob("set", b"{}").unwrap();
+    let layers: Vec<Value> = [
+        (MANIFEST, manifest().to_string()),
+        ("initramfs-amd64.gz", "an initramfs".to_owned()),
+    ]
+    .into_iter()
+    .map(|(title, text)| {
+        let blob = registry.push_blob("set", text.as_bytes()).unwrap();
+        json!({
+            "mediaType": "application/octet-stream", "digest": blob.digest, "size": blob.size,
+            "annotations": { TITLE: title },
+        })
+    })
+    .collect();
+    let artifact = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": "application/vnd.ocidd.boot.v1",
+        "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": config.digest, "size": config.size },
+        "layers": layers,
+    });
+    let url = format!("http://{}/v2/set/manifests/1", registry.local());
+    ureq::put(&url)
+        .header("content-type", "application/vnd.oci.image.manifest.v1+json")
+        .send(artifact.to_string())
+        .unwrap();
+    let set = open(&format!("{OCI}{}/set:1", registry.local())).unwrap();
+    assert_eq!(set.published(Arch::X86_64, Profile::Hw).unwrap().arch, Arch::X86_64);
+    assert_eq!(initramfs_of(&set).unwrap(), b"an initramfs");
+    assert!(open(&format!("{OCI}{}/set:2", registry.local())).is_err());
+}
+
+#[test]
+fn reads_titles_of_layers() {
+    let layer = |title: &str, digest: &str| {
+        json!({ "layers": [{}, { "digest": digest, "annotations": { TITLE: title } }] }).to_string()
+    };
+    assert_eq!(
+        layers(&layer("a.json", "sha256:ab")).unwrap(),
+        [("a.json".to_owned(), "ab".to_owned())]
+    );
+    for (manifest, fact) in [
+        (layer("../a", "sha256:ab"), "no name of a file"),
+        (layer("a", "sha256:../ab"), "no SHA-256"),
+        (layer("a", "sha512:ab"), "no SHA-256"),
+        (r#"{"manifests":[]}"#.to_owned(), "no layers"),
+    ] {
+        assert!(layers(&manifest).unwrap_err().to_string().contains(fact), "{manifest}");
+    }
+}

@@ -1,0 +1,186 @@
+//! What a build with this checkout on this machine would be made of, to be held against what was published, and that build.
+
+use crate::arch::Arch;
+use crate::cmd;
+use crate::config;
+use crate::config::Profile;
+use crate::env::Settings;
+use crate::kernel;
+use crate::kernel::KernelRequest;
+use crate::output;
+use crate::parts;
+use crate::project;
+use crate::reproduce;
+use crate::sources::SourceOptions;
+use crate::sources::Sources;
+use crate::toolchain;
+use crate::verify::published::Published;
+use anyhow::Context as _;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use xshell::Shell;
+use xshell::cmd;
+
+/// This side of the comparison.
+#[derive(Clone, Debug)]
+pub(super) struct Inputs {
+    /// The commit, and whether the tree is as the commit has it.
+    pub(super) commit: Option<(String, bool)>,
+    pub(super) sources: BTreeMap<String, String>,
+    pub(super) tools: BTreeMap<String, String>,
+    pub(super) files: BTreeMap<String, String>,
+    pub(super) kernel_key: String,
+}
+
+impl Inputs {
+    /// What makes equal outputs impossible, or unlikely enough not to spend half an hour on them.
+    pub(super) fn faults(&self, published: &Published) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (kind, theirs, ours) in [
+            ("source", &published.sources, &self.sources),
+            ("tool", &published.tools, &self.tools),
+            ("file", &published.files, &self.files),
+        ] {
+            for (name, theirs) in theirs {
+                match ours.get(name) {
+                    Some(ours) if ours == theirs => {}
+                    Some(ours) => {
+                        faults.push(format!("{kind} '{name}' is {ours}, published was {theirs}"));
+                    }
+                    // Later manifests tell of more tools than are looked at here; the kernel's key covers those that made it.
+                    None if kind == "tool" => {}
+                    None => faults
+                        .push(format!("{kind} '{name}' of the published build is missing here")),
+                }
+            }
+        }
+        if faults.is_empty() && self.kernel_key != published.kernel_key {
+            faults.push(format!(
+                "the kernel's key is {}, published was {}: a fragment below kernel/, binutils or the way of building differ",
+                self.kernel_key, published.kernel_key
+            ));
+        }
+        faults
+    }
+
+    /// What may explain other bytes, and need not lead to them.
+    pub(super) fn note(&self, published: &Published) -> Option<String> {
+        let mut note = String::new();
+        if let (Some((ours, clean)), Some((theirs, was_clean))) = (&self.commit, &published.commit)
+        {
+            if ours != theirs {
+                // Writing to a String cannot fail.
+                write!(note, "this is commit {ours}, published was {theirs}").ok();
+            }
+            for (name, clean) in
+                [("this checkout", clean), ("the published build's checkout", was_clean)]
+            {
+                if !clean {
+                    let joint = if note.is_empty() { "" } else { "; " };
+                    write!(note, "{joint}{name} has changes that are in no commit").ok();
+                }
+            }
+        }
+        Some(note).filter(|note| !note.is_empty())
+    }
+}
+
+/// Whatever can be asked for its inputs and for its outputs: builds, and what stands in for them in tests.
+pub(super) trait Builder {
+    fn inputs(&self, published: &Published) -> Result<Inputs>;
+    fn initramfs(&self) -> Result<Vec<u8>>;
+    fn kernel(&self) -> Result<Vec<u8>>;
+}
+
+/// A build with this checkout, as a manifest says.
+#[derive(Debug)]
+pub(super) struct Rebuild {
+    pub(super) arch: Arch,
+    pub(super) profile: Profile,
+    pub(super) settings: Settings,
+    pub(super) options: SourceOptions,
+    /// Whether to take no kernel from the cache.
+    pub(super) anew: bool,
+}
+
+impl Rebuild {
+    fn with_kernel<T>(&self, act: impl Fn(&KernelRequest<'_>) -> Result<T>) -> Result<T> {
+        let (config, sources) = (config::read_kernel_config()?, Sources::open(&self.options)?);
+        act(&KernelRequest {
+            arch: self.arch,
+            profile: self.profile,
+            sources: &sources,
+            settings: &self.settings,
+            config: &config,
+        })
+    }
+}
+
+impl Builder for Rebuild {
+    fn inputs(&self, published: &Published) -> Result<Inputs> {
+        let config = config::read_image_config(self.arch)?;
+        let parts = parts::obtain(&config, self.arch, &Sources::open(&self.options)?)?;
+        let kernel = self.with_kernel(kernel::inputs)?;
+        let toolchain = toolchain::select(self.arch)?;
+        let linker = if toolchain.lld.is_some() { "rust-lld" } else { "cc" };
+        let tools = [
+            ("cc", toolchain.cc_version),
+            ("kernel_cc", kernel.compiler),
+            ("linker", linker.to_owned()),
+            ("rust_target", toolchain.target),
+            ("rustc", toolchain.rustc),
+        ];
+        let sources = parts.sources.iter().chain([&kernel.source]);
+        let mut files = BTreeMap::new();
+        // Of a name that leads out of the project nothing is told, not even whether it is there.
+        for name in
+            published.files.keys().filter(|name| !name.contains("..") && !name.starts_with('/'))
+        {
+            let path = project::root().join(name);
+            if path.is_file() {
+                files.insert(name.clone(), output::digest(&path)?);
+            }
+        }
+        Ok(Inputs {
+            commit: commit()?,
+            sources: sources
+                .map(|source| {
+                    (source.name.clone(), format!("{}, {}", source.version, source.sha256))
+                })
+                .collect(),
+            tools: tools.map(|(name, told)| (name.to_owned(), told)).into_iter().collect(),
+            files,
+            kernel_key: kernel.key,
+        })
+    }
+
+    fn initramfs(&self) -> Result<Vec<u8>> {
+        reproduce::rebuilt_initramfs(self.arch, &self.settings, &self.options)
+    }
+
+    fn kernel(&self) -> Result<Vec<u8>> {
+        self.with_kernel(|request| {
+            if self.anew {
+                return reproduce::rebuilt_kernel(request);
+            }
+            let built = kernel::build(request)?;
+            std::fs::read(&built.image)
+                .with_context(|| format!("reading {}", built.image.display()))
+        })
+    }
+}
+
+/// The commit that is checked out. `None` where the project is no clone.
+fn commit() -> Result<Option<(String, bool)>> {
+    if cmd::find("git").is_none() || !project::root().join(".git").exists() {
+        return Ok(None);
+    }
+    let shell = Shell::new()?;
+    shell.change_dir(project::root());
+    let id =
+        cmd!(shell, "git rev-parse HEAD").quiet().read().context("asking git for the commit")?;
+    let changes =
+        cmd!(shell, "git status --porcelain").quiet().read().context("asking git for changes")?;
+    Ok(Some((id, changes.is_empty())))
+}
