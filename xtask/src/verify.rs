@@ -6,7 +6,7 @@ mod inputs;
 mod published;
 
 use crate::arch::Arch;
-use crate::build_initramfs::chosen_arch;
+use crate::arch::ArchOption;
 use crate::config;
 use crate::config::Profile;
 use crate::env::Settings;
@@ -42,9 +42,8 @@ use anyhow::bail;
   cargo xtask verify --against oci://registry.example/ocidd:1.0
       What was pushed as an artifact; needs skopeo")]
 pub struct Args {
-    /// The machine to verify for, or `all` [default: this one's]
-    #[arg(long)]
-    arch: Option<Machines>,
+    #[command(flatten)]
+    arch: ArchOption,
     /// Which configuration of kernel/kernel.toml
     #[arg(long, value_enum, default_value = "default")]
     profile: Profile,
@@ -64,29 +63,8 @@ pub struct Args {
     sources: SourceOptions,
 }
 
-/// The machines to verify for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-enum Machines {
-    #[value(name = "x86_64", alias = "amd64")]
-    X86_64,
-    #[value(name = "arm64", alias = "aarch64")]
-    Arm64,
-    All,
-}
-
-impl Machines {
-    fn archs(asked: Option<Self>) -> Result<Vec<Arch>> {
-        Ok(match asked {
-            Some(Self::X86_64) => vec![Arch::X86_64],
-            Some(Self::Arm64) => vec![Arch::Arm64],
-            Some(Self::All) => Arch::ALL.to_vec(),
-            None => vec![chosen_arch(None)?],
-        })
-    }
-}
-
 pub fn run(args: &Args) -> Result<()> {
-    let archs = Machines::archs(args.arch)?;
+    let archs = args.arch.chosen()?;
     if let Some(from) = &args.against {
         let set = fetch::open(from)?;
         return archs.iter().try_for_each(|arch| against(args, *arch, &set));

@@ -59,7 +59,8 @@ fn set(initramfs: &[u8], kernel: &[u8], change: impl Fn(&mut Value)) -> (TempDir
     manifest["outputs"] = json!({});
     for (name, bytes) in [("initramfs-amd64.gz", initramfs), ("vmlinuz-amd64-hw", kernel)] {
         std::fs::write(folder.path().join(name), bytes).unwrap();
-        manifest["outputs"][name] = output::digest_of(bytes).into();
+        manifest["outputs"][name] =
+            json!({ "bytes": bytes.len(), "sha256": output::digest_of(bytes) });
     }
     manifest["commit"] = json!({ "clean": true, "id": "12" });
     change(&mut manifest);
