@@ -8,6 +8,7 @@ mod model;
 
 pub use asked::Asked;
 pub use asked::Libc;
+pub use asked::commit;
 pub use model::Commit;
 pub use model::Inputs;
 pub use model::Kernel;

@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds what is to be booted, then runs every case whose name holds the filter: as many at a time as there are cores, four at most.
+/// Builds what is to be booted, then runs every case whose name holds the filter: two at a time for each core, eight at most.
 fn run_cases(args: &Args) -> Result<Tally> {
     let emulators = args.wanted.arch.chosen()?.into_iter().map(Need::Emulator);
     setup::require(&[Need::Boot, Need::Test].into_iter().chain(emulators).collect::<Vec<_>>())?;
@@ -83,7 +83,8 @@ fn run_in(lab: &Lab, filter: &str) -> Tally {
         .collect();
     let queue = Mutex::new(cases.into_iter());
     let tally = Mutex::new(Tally::default());
-    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
+    // A guest waits more than it computes.
+    let workers = std::thread::available_parallelism().map_or(1, |cores| (cores.get() * 2).min(8));
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {

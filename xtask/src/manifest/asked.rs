@@ -52,7 +52,7 @@ impl Asked {
 
 /// The commit that is checked out in `root`. `None` where there is none, and where git cannot tell: a build needs no git, so its
 /// description does not either.
-fn commit(root: &Path) -> Option<Commit> {
+pub fn commit(root: &Path) -> Option<Commit> {
     // An unpacked archive of the project may lie within somebody else's repository.
     if !root.join(".git").exists() {
         return None;

@@ -1,12 +1,12 @@
 //! What a build with this checkout on this machine would be made of, to be held against what was published, and that build.
 
 use crate::arch::Arch;
-use crate::cmd;
 use crate::config;
 use crate::config::Profile;
 use crate::env::Settings;
 use crate::kernel;
 use crate::kernel::KernelRequest;
+use crate::manifest;
 use crate::output;
 use crate::parts;
 use crate::project;
@@ -19,8 +19,6 @@ use anyhow::Context as _;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use xshell::Shell;
-use xshell::cmd;
 
 /// This side of the comparison.
 #[derive(Clone, Debug)]
@@ -143,7 +141,7 @@ impl Builder for Rebuild {
             }
         }
         Ok(Inputs {
-            commit: commit()?,
+            commit: manifest::commit(&project::root()).map(|commit| (commit.id, commit.clean)),
             sources: sources
                 .map(|source| {
                     (source.name.clone(), format!("{}, {}", source.version, source.sha256))
@@ -169,18 +167,4 @@ impl Builder for Rebuild {
                 .with_context(|| format!("reading {}", built.image.display()))
         })
     }
-}
-
-/// The commit that is checked out. `None` where the project is no clone.
-fn commit() -> Result<Option<(String, bool)>> {
-    if cmd::find("git").is_none() || !project::root().join(".git").exists() {
-        return Ok(None);
-    }
-    let shell = Shell::new()?;
-    shell.change_dir(project::root());
-    let id =
-        cmd!(shell, "git rev-parse HEAD").quiet().read().context("asking git for the commit")?;
-    let changes =
-        cmd!(shell, "git status --porcelain").quiet().read().context("asking git for changes")?;
-    Ok(Some((id, changes.is_empty())))
 }
