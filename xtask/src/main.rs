@@ -5,6 +5,7 @@
 )]
 
 mod arch;
+mod archives;
 mod authority;
 mod bench;
 mod binaries;
@@ -13,9 +14,11 @@ mod build_initramfs;
 mod build_kernel;
 mod cache;
 mod cmd;
+mod completions;
 mod config;
 mod debian;
 mod demo;
+mod diff;
 mod download;
 mod elf;
 mod env;
@@ -26,6 +29,7 @@ mod gzip;
 mod kernel;
 mod lint;
 mod manifest;
+mod menuconfig;
 mod newc;
 mod output;
 mod overlay;
@@ -42,6 +46,7 @@ mod test;
 mod test_boot;
 mod toolchain;
 mod tree;
+mod tree_cmd;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -65,12 +70,16 @@ enum Sub {
     BuildInitramfs(build_initramfs::Args),
     Build(build::Args),
     Overlay(overlay::Args),
+    Menuconfig(menuconfig::Args),
+    Tree(tree_cmd::Args),
+    Diff(diff::Args),
     Demo(demo::Args),
     Test(test::Args),
     TestBoot(test_boot::Args),
     Lint(lint::Args),
     Fuzz(fuzz::Args),
     Bench(bench::Args),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -82,12 +91,19 @@ fn main() -> ExitCode {
         Sub::BuildInitramfs(args) => build_initramfs::run(args),
         Sub::Build(args) => build::run(args),
         Sub::Overlay(args) => overlay::run(args),
+        Sub::Menuconfig(args) => menuconfig::run(args),
+        Sub::Tree(args) => tree_cmd::run(args),
+        Sub::Diff(args) => return diff::run(args),
         Sub::Demo(args) => demo::run(args),
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),
         Sub::Lint(args) => lint::run(args),
         Sub::Fuzz(args) => fuzz::run(args),
         Sub::Bench(args) => bench::run(args),
+        Sub::Completions(args) => {
+            completions::run(args);
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

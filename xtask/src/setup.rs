@@ -40,6 +40,8 @@ pub enum Need {
     Kernel,
     /// The C compiler for this architecture, where it is not the host's own.
     Compiler(Arch),
+    /// What the menu of the kernel's options is drawn with.
+    Menuconfig,
     /// QEMU and the registry server.
     Boot,
     /// Other people's tools that the tests hold our outputs against.
@@ -54,6 +56,7 @@ impl Need {
             Self::Binaries => "build-initramfs",
             Self::Kernel => "build-kernel",
             Self::Compiler(_) => "builds for that machine",
+            Self::Menuconfig => "menuconfig",
             Self::Boot => "demo, test-boot",
             Self::Test => "test",
             Self::Bench => "bench",
@@ -75,7 +78,7 @@ fn consent_given() -> bool {
 pub fn run(args: &Args) -> Result<()> {
     let mut missing = Vec::new();
     for tool in tools::TOOLS.iter().filter(|tool| !is_for_own_compiler(tool)) {
-        let state = match (tools::is_there(tool), is_for_other_machines(tool)) {
+        let state = match (tools::is_there(tool), is_for_few(tool)) {
             (true, _) => "found",
             (false, true) => "absent",
             (false, false) => {
@@ -121,9 +124,9 @@ fn is_for_own_compiler(tool: &Tool) -> bool {
         .any(|need| matches!(need, Need::Compiler(arch) if Arch::host() == Some(*arch)))
 }
 
-/// Whether only builds for machines unlike this one use it. They ask for it themselves; most people never do.
-fn is_for_other_machines(tool: &Tool) -> bool {
-    tool.needs.iter().all(|need| matches!(need, Need::Compiler(_)))
+/// Whether only builds for machines unlike this one use it, or the kernel's menu. They ask for it themselves; most people never do.
+fn is_for_few(tool: &Tool) -> bool {
+    tool.needs.iter().all(|need| matches!(need, Need::Compiler(_) | Need::Menuconfig))
 }
 
 fn counted(missing: &[&Tool]) -> String {

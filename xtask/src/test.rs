@@ -3,6 +3,7 @@
 use crate::build::Wanted;
 use crate::build_initramfs::chosen_arch;
 use crate::cmd;
+use crate::kernel;
 use crate::lint;
 use crate::project;
 use crate::report;
@@ -38,6 +39,8 @@ pub fn run(args: &Args) -> Result<()> {
         .quiet()
         .run()
         .context("running cargo test")?;
+    report::step("configuring every kernel");
+    kernel::check_configurations(&args.wanted.sources)?;
     report::step("building the initramfs twice, with everything varied");
     reproduce::check(chosen_arch(args.wanted.arch)?, &args.wanted.sources)?;
     report::result("test reproduce::initramfs_is_the_same_bytes ... ok");
