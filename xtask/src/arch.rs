@@ -25,6 +25,13 @@ impl Arch {
         }
     }
 
+    /// The architecture asked for, else this machine's.
+    pub fn or_host(asked: Option<Self>) -> Result<Self> {
+        asked.or_else(Self::host).ok_or_else(|| {
+            anyhow!("this machine's architecture is none of ocidd's  hint: pass --arch")
+        })
+    }
+
     /// The name of OCI platforms, Go and Debian, used in the names of our outputs.
     pub fn oci(self) -> &'static str {
         match self {
@@ -123,9 +130,7 @@ impl ArchOption {
             Some(Archs::X86_64) => vec![Arch::X86_64],
             Some(Archs::Arm64) => vec![Arch::Arm64],
             Some(Archs::All) => Arch::ALL.to_vec(),
-            None => vec![Arch::host().ok_or_else(|| {
-                anyhow!("this machine's architecture is none of ocidd's  hint: pass --arch")
-            })?],
+            None => vec![Arch::or_host(None)?],
         })
     }
 }

@@ -1,12 +1,19 @@
 //! Builds Linux. Goes in: a source, a configuration, the time to claim. Comes out: a bootable image and its configuration, in the cache, the same
 //! bytes for the same inputs wherever and whenever they are built. It never writes to `out/`.
 
+mod check;
 mod compile;
 mod configure;
+mod excerpt;
 mod key;
 mod make;
+mod menuconfig;
 mod options;
 mod unpack;
+mod workbench;
+
+pub use check::check_configurations;
+pub use menuconfig::edit;
 
 pub use compile::Place;
 pub use make::Surroundings;
@@ -69,7 +76,7 @@ pub struct KernelInputs {
 }
 
 /// Everything that decides the bytes of a kernel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Plan<'a> {
     arch: Arch,
     profile: Profile,

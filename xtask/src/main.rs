@@ -5,6 +5,7 @@
 )]
 
 mod arch;
+mod archives;
 mod authority;
 mod bench;
 mod binaries;
@@ -13,9 +14,11 @@ mod build_initramfs;
 mod build_kernel;
 mod cache;
 mod cmd;
+mod completions;
 mod config;
 mod debian;
 mod demo;
+mod diff;
 mod doctor;
 mod download;
 mod elf;
@@ -27,6 +30,7 @@ mod gzip;
 mod kernel;
 mod lint;
 mod manifest;
+mod menuconfig;
 mod newc;
 mod output;
 mod overlay;
@@ -45,6 +49,7 @@ mod test;
 mod test_boot;
 mod toolchain;
 mod tree;
+mod tree_cmd;
 mod verify;
 
 use clap::Parser;
@@ -69,6 +74,9 @@ enum Sub {
     BuildInitramfs(build_initramfs::Args),
     Build(build::Args),
     Overlay(overlay::Args),
+    Menuconfig(menuconfig::Args),
+    Tree(tree_cmd::Args),
+    Diff(diff::Args),
     Demo(demo::Args),
     Test(test::Args),
     TestBoot(test_boot::Args),
@@ -78,6 +86,7 @@ enum Sub {
     Bench(bench::Args),
     Cache(cache::Args),
     Doctor(doctor::Args),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +98,9 @@ fn main() -> ExitCode {
         Sub::BuildInitramfs(args) => build_initramfs::run(args),
         Sub::Build(args) => build::run(args),
         Sub::Overlay(args) => overlay::run(args),
+        Sub::Menuconfig(args) => menuconfig::run(args),
+        Sub::Tree(args) => tree_cmd::run(args),
+        Sub::Diff(args) => return diff::run(args),
         Sub::Demo(args) => demo::run(args),
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),
@@ -98,6 +110,10 @@ fn main() -> ExitCode {
         Sub::Bench(args) => bench::run(args),
         Sub::Cache(args) => cache::run(args),
         Sub::Doctor(args) => doctor::run(args),
+        Sub::Completions(args) => {
+            completions::run(args);
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -45,6 +45,8 @@ pub enum Need {
     Kernel,
     /// The C compiler for this architecture, where it is not the host's own.
     Compiler(Arch),
+    /// What the menu of the kernel's options is drawn with.
+    Menuconfig,
     /// The registry server that booted machines install from.
     Boot,
     /// QEMU for this architecture, with a UEFI firmware.
@@ -61,6 +63,7 @@ impl Need {
             Self::Binaries => "build-initramfs",
             Self::Kernel => "build-kernel",
             Self::Compiler(_) => "builds for that machine",
+            Self::Menuconfig => "menuconfig",
             Self::Boot | Self::Emulator(_) => "demo, test-boot",
             Self::Test => "test",
             Self::Bench => "bench",
@@ -82,11 +85,13 @@ fn consent_given() -> bool {
 pub fn run(args: &Args) -> Result<()> {
     let mut missing = Vec::new();
     for tool in tools::TOOLS.iter().filter(|tool| !is_for_own_compiler(tool)) {
-        let state = if tools::is_there(tool) {
-            "found"
-        } else {
-            missing.push(tool);
-            "missing"
+        let state = match (tools::is_there(tool), is_rarely_used(tool)) {
+            (true, _) => "found",
+            (false, true) => "absent",
+            (false, false) => {
+                missing.push(tool);
+                "missing"
+            }
         };
         let needed_by: Vec<_> = tool.needs.iter().map(|need| need.subcommands()).collect();
         report::result(format_args!(
@@ -130,6 +135,11 @@ fn is_for_own_compiler(tool: &Tool) -> bool {
     tool.needs
         .iter()
         .any(|need| matches!(need, Need::Compiler(arch) if Arch::host() == Some(*arch)))
+}
+
+/// Whether only a subcommand uses it that most people never call. It asks for it by itself.
+fn is_rarely_used(tool: &Tool) -> bool {
+    tool.needs.iter().all(|need| *need == Need::Menuconfig)
 }
 
 fn counted(missing: &[&Tool]) -> String {

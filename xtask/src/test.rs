@@ -2,6 +2,7 @@
 
 use crate::build::Wanted;
 use crate::cmd;
+use crate::kernel;
 use crate::lint;
 use crate::project;
 use crate::report;
@@ -37,6 +38,8 @@ pub fn run(args: &Args) -> Result<()> {
         .quiet()
         .run()
         .context("running cargo test")?;
+    report::step("configuring every kernel");
+    kernel::check_configurations(&args.wanted.sources)?;
     report::step("building the initramfs twice, with everything varied");
     for arch in args.wanted.arch.chosen()? {
         reproduce::check(arch, &args.wanted.sources)?;

@@ -7,6 +7,7 @@ use crate::kernel::options::Wanted;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Asked for before everything else, against what a kernel takes from its surroundings: the second would put the state of a git tree around
@@ -17,8 +18,9 @@ pub(super) const ALWAYS: &str =
 /// The bases with everything off. What a fragment leaves open stays off then, where `olddefconfig` would take each option's default.
 const EMPTY: [&str; 2] = ["allnoconfig", "tinyconfig"];
 
-/// Leaves `.config` in the build folder: the base, the fragments over it, `KERNEL_CONFIG` over both.
-pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<()> {
+/// Leaves `.config` in the build folder: the base, the fragments over it, `KERNEL_CONFIG` over both. How many options were asked for, all of
+/// which it has.
+pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
     let config = make.build.join(".config");
     let read = || {
         std::fs::read_to_string(&config).with_context(|| format!("reading {}", config.display()))
@@ -54,7 +56,7 @@ pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<()> {
 }
 
 /// The kernel drops, without a word, an option that it does not know or whose dependencies are off.
-fn check(wanted: &[Wanted], config: &str) -> Result<()> {
+fn check(wanted: &[Wanted], config: &str) -> Result<usize> {
     let lost = options::lost(wanted, config);
     if !lost.is_empty() {
         bail!(
@@ -62,5 +64,6 @@ fn check(wanted: &[Wanted], config: &str) -> Result<()> {
             lost.join("\n")
         );
     }
-    Ok(())
+    let names: BTreeSet<&str> = wanted.iter().map(|option| option.name.as_str()).collect();
+    Ok(names.len())
 }

@@ -2,6 +2,7 @@
 
 use crate::cmd;
 use crate::kernel::Plan;
+use crate::kernel::excerpt::excerpt;
 use crate::report;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -25,11 +26,6 @@ pub(super) const ABSENT: [&str; 3] = ["RUSTC=none", "BINDGEN=none", "PAHOLE=none
 
 /// Room for the object files of a dozen kernels.
 const CCACHE_SIZE: &str = "5G";
-
-/// Lines of the log's end that an error shows.
-const TAIL: usize = 15;
-/// Telling lines of the log that an error shows. The first are the cause, the rest follow from them.
-const TELLING: usize = 8;
 
 /// What goes on around a build, and must not show in the kernel.
 #[derive(Clone, Debug)]
@@ -199,20 +195,8 @@ impl<'a> Make<'a> {
 }
 
 /// Whether a line tells of a file that is being made: `  CC      init/main.o`.
-fn is_step(line: &[u8]) -> bool {
+pub(super) fn is_step(line: &[u8]) -> bool {
     line.strip_prefix(b"  ").and_then(|rest| rest.first()).is_some_and(u8::is_ascii_uppercase)
-}
-
-/// The lines that tell why make failed, and the last ones.
-fn excerpt(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    let (before, tail) = lines.split_at(lines.len().saturating_sub(TAIL));
-    let is_telling =
-        |line: &&&str| ["error:", "Error:", "Error "].iter().any(|mark| line.contains(mark));
-    let mut shown: Vec<&str> = before.iter().filter(is_telling).take(TELLING).copied().collect();
-    shown.push("…");
-    shown.extend(tail);
-    shown.join("\n")
 }
 
 /// A time for people: `3 min 07 s`.
@@ -245,16 +229,6 @@ mod tests {
         ] {
             assert_eq!(is_step(line.as_bytes()), wanted, "{line}");
         }
-    }
-
-    #[test]
-    fn an_excerpt_has_the_first_errors_and_the_end() {
-        let mut log = "  CC a.o\na.c:1:1: error: no such thing\n".to_owned();
-        log.extend((0..100).map(|number| format!("  CC {number}.o\n")));
-        log.push_str("make: *** [Makefile:1: sub] Error 2\n");
-        let excerpt = excerpt(&log);
-        assert!(excerpt.starts_with("a.c:1:1: error: no such thing\n…\n  CC 86.o\n"), "{excerpt}");
-        assert!(excerpt.ends_with("Error 2"), "{excerpt}");
     }
 
     #[test]

@@ -144,6 +144,12 @@ pub(super) const TOOLS: &[Tool] = &[
         &[Need::Kernel],
         Packages::of(["libssl-dev", "openssl-devel", "openssl-dev", "openssl"]),
     ),
+    header(
+        "ncurses.h",
+        "draws the menu of the kernel's options",
+        &[Need::Menuconfig],
+        Packages::of(["libncurses-dev", "ncurses-devel", "ncurses-dev", "ncurses"]),
+    ),
     program(
         &["aarch64-linux-gnu-gcc"],
         "compiles for arm64",

@@ -1,0 +1,234 @@
+//! `cargo xtask tree`: what is in an initramfs, entry by entry, of every archive that lies in the file. Writes nothing.
+
+use crate::arch::Arch;
+use crate::archives;
+use crate::archives::Kind;
+use crate::archives::Member;
+use crate::archives::Packing;
+use crate::archives::Part;
+use crate::build_initramfs;
+use crate::report;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use jiff::Timestamp;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// List what is in an initramfs
+///
+/// One line an entry: mode, owner and group, size (or the numbers of a device), time, path and the target of a link. A file of several archives
+/// one behind another, as with an overlay, is read as the kernel reads it: what a later one has counts.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask tree
+      What the last build made for this machine's architecture
+  cargo xtask tree initramfs-site.gz
+      The initramfs and the overlay behind it
+  cargo xtask tree /boot/initrd.img
+      Anything that the kernel takes, where it is packed by gzip or not at all")]
+pub struct Args {
+    /// The file to look into [default: out/initramfs-ARCH.gz]
+    #[arg(conflicts_with = "arch")]
+    file: Option<PathBuf>,
+    /// Which initramfs of out/ [default: this machine's]
+    #[arg(long)]
+    arch: Option<Arch>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let path = match &args.file {
+        Some(path) => path.clone(),
+        None => build_initramfs::output_path(Arch::or_host(args.arch)?),
+    };
+    // At one go: a reader like `head` may end before the last line.
+    report::result(listing(&read(&path)?).trim_end());
+    Ok(())
+}
+
+/// The archives in the file at `path`.
+pub fn read(path: &Path) -> Result<Vec<Part>> {
+    let reading = || format!("reading {}", path.display());
+    if !path.exists() {
+        bail!(
+            "{} is not there  hint: `cargo xtask build-initramfs` makes those of out/",
+            path.display()
+        );
+    }
+    let bytes = std::fs::read(path).with_context(reading)?;
+    archives::read(&bytes).with_context(reading)
+}
+
+fn listing(parts: &[Part]) -> String {
+    let members = || parts.iter().flat_map(|part| &part.members);
+    let owners = members().map(|member| owner(member).len()).max().unwrap_or_default();
+    let sizes = members().map(|member| size(member).len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for part in parts {
+        // Writing to a String cannot fail.
+        writeln!(text, "{}", heading(part)).ok();
+        for member in &part.members {
+            let (owner, size, time) = (owner(member), size(member), time(member.record.mtime));
+            let name = name(member);
+            let mode = mode(member);
+            writeln!(text, "{mode} {owner:<owners$} {size:>sizes$} {time} {name}").ok();
+        }
+        writeln!(text, "{}", totals(&part.members)).ok();
+    }
+    if parts.len() > 1 {
+        let all: Vec<Member> = members().cloned().collect();
+        writeln!(text, "{} archives: {}", parts.len(), totals(&all)).ok();
+    }
+    text
+}
+
+fn heading(part: &Part) -> String {
+    let Part { start, size, unpacked_size, .. } = part;
+    match part.packing {
+        Packing::Plain => format!("archive at byte {start}: {size} bytes"),
+        Packing::Gzip => {
+            format!("archive at byte {start}: {size} bytes by gzip, {unpacked_size} unpacked")
+        }
+    }
+}
+
+/// The mode as `ls -l` writes it.
+fn mode(member: &Member) -> String {
+    let kind = match member.kind() {
+        Kind::File => '-',
+        Kind::Folder => 'd',
+        Kind::Link => 'l',
+        Kind::CharacterDevice => 'c',
+        Kind::BlockDevice => 'b',
+        Kind::Pipe => 'p',
+        Kind::Socket => 's',
+        Kind::Unknown => '?',
+    };
+    let bits = member.permissions();
+    let mut text = String::from(kind);
+    // Of each class: its bits, and the bit that shows in the place of its `x`.
+    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+        let class = bits >> shift;
+        text.push(if class & 4 != 0 { 'r' } else { '-' });
+        text.push(if class & 2 != 0 { 'w' } else { '-' });
+        text.push(match (bits & special != 0, class & 1 != 0) {
+            (true, true) => letter,
+            (true, false) => letter.to_ascii_uppercase(),
+            (false, true) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+fn owner(member: &Member) -> String {
+    format!("{}:{}", member.record.uid, member.record.gid)
+}
+
+fn size(member: &Member) -> String {
+    if member.is_device() {
+        let (major, minor) = member.device;
+        return format!("{major},{minor}");
+    }
+    member.record.content.len().to_string()
+}
+
+/// A time in seconds since 1970, for people.
+pub fn time(seconds: u32) -> String {
+    Timestamp::from_second(i64::from(seconds))
+        .map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
+fn name(member: &Member) -> String {
+    let path = archives::printable(&member.record.path);
+    if member.kind() == Kind::Link {
+        let target = String::from_utf8_lossy(&member.record.content);
+        return format!("{path} -> {}", archives::printable(&target));
+    }
+    path
+}
+
+fn totals(members: &[Member]) -> String {
+    let count = |kind| members.iter().filter(|member| member.kind() == kind).count();
+    let files = members.iter().filter(|member| member.kind() == Kind::File);
+    let bytes: usize = files.map(|member| member.record.content.len()).sum();
+    let mut text = format!(
+        "{} entries: {} files of {bytes} bytes, {} folders, {} links, {} devices",
+        members.len(),
+        count(Kind::File),
+        count(Kind::Folder),
+        count(Kind::Link),
+        members.iter().filter(|member| member.is_device()).count(),
+    );
+    let others = count(Kind::Pipe) + count(Kind::Socket) + count(Kind::Unknown);
+    if others > 0 {
+        write!(text, ", {others} others").ok();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archives::tests::archive;
+    use crate::gzip;
+    use crate::newc;
+    use crate::tree::Entry;
+    use crate::tree::Tree;
+
+    #[test]
+    fn lists_every_kind_with_its_totals() {
+        let tree = Tree::new([
+            ("bin".to_owned(), Entry::folder(0o755)),
+            ("bin/sh".to_owned(), Entry::link("busybox")),
+            ("bin/su".to_owned(), Entry::file(0o4754, vec![b'x'; 1234])),
+            ("dev/console".to_owned(), Entry::device(0o600, 5, 1)),
+            ("tmp".to_owned(), Entry::folder(0o1777)),
+            ("tmp/odd".to_owned(), Entry::file(0o7644, vec![])),
+        ])
+        .unwrap();
+        let plain = newc::write(&tree, 1_700_000_000).unwrap();
+        let found = listing(&archives::read(&plain).unwrap());
+        let wanted = "\
+archive at byte 0: 2200 bytes
+drwxr-xr-x 0:0    0 2023-11-14T22:13:20Z bin
+lrwxrwxrwx 0:0    7 2023-11-14T22:13:20Z bin/sh -> busybox
+-rwsr-xr-- 0:0 1234 2023-11-14T22:13:20Z bin/su
+drwxr-xr-x 0:0    0 2023-11-14T22:13:20Z dev
+crw------- 0:0  5,1 2023-11-14T22:13:20Z dev/console
+drwxrwxrwt 0:0    0 2023-11-14T22:13:20Z tmp
+-rwSr-Sr-T 0:0    0 2023-11-14T22:13:20Z tmp/odd
+7 entries: 2 files of 1234 bytes, 3 folders, 1 links, 1 devices
+";
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn tells_archives_apart_and_adds_them_up() {
+        let (one, two) =
+            (archive(&[("a", "1")]), gzip::compress(&archive(&[("b", "22")])).unwrap());
+        let found = listing(&archives::read(&[&one[..], &two].concat()).unwrap());
+        let lines: Vec<&str> = found.lines().collect();
+        assert_eq!(lines[0], "archive at byte 0: 240 bytes");
+        assert_eq!(
+            lines[3],
+            format!("archive at byte 512: {} bytes by gzip, 512 unpacked", two.len())
+        );
+        assert_eq!(
+            lines[6],
+            "2 archives: 2 entries: 2 files of 3 bytes, 0 folders, 0 links, 0 devices"
+        );
+    }
+
+    #[test]
+    fn a_missing_or_broken_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = format!("{:#}", read(&folder.path().join("none")).unwrap_err());
+        assert!(missing.contains("/none is not there  hint: "), "{missing}");
+        let path = folder.path().join("cut");
+        std::fs::write(&path, &archive(&[("a", "1")])[..60]).unwrap();
+        let broken = format!("{:#}", read(&path).unwrap_err());
+        assert!(broken.contains("/cut: reading entry 1 at byte 0: "), "{broken}");
+    }
+}
