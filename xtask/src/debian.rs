@@ -33,6 +33,28 @@ pub fn packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>
     Ok(known.into_iter().map(|package| source(cache, package)).collect())
 }
 
+/// The packages of these names that an earlier run stored, whatever the archive offers today. Asks nobody.
+pub fn stored_packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>> {
+    let known = apt::remembered(cache, arch)?;
+    let (mut found, mut lacking) = (Vec::new(), Vec::new());
+    for name in names {
+        match known.get(*name) {
+            Some(package) if cache.source(&package.sha256, &package.file_name)?.is_some() => {
+                found.push(source(cache, package.clone()));
+            }
+            _ => lacking.push(format!("'{name}'")),
+        }
+    }
+    if !lacking.is_empty() {
+        bail!(
+            "the cache lacks Debian's {} for {}, and --offline asks no archive  hint: run once without --offline, or bring the upstream files with --source-dir",
+            lacking.join(", "),
+            arch.oci()
+        );
+    }
+    Ok(found)
+}
+
 fn missing(cache: &Cache, packages: &[Package]) -> Result<Vec<Package>> {
     let mut missing = Vec::new();
     for package in packages {
@@ -120,3 +142,6 @@ fn each_member(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

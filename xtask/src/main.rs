@@ -38,6 +38,7 @@ mod reproduce;
 mod sample;
 mod setup;
 mod sources;
+mod sources_cmd;
 mod test;
 mod test_boot;
 mod toolchain;
@@ -65,6 +66,7 @@ enum Sub {
     BuildInitramfs(build_initramfs::Args),
     Build(build::Args),
     Overlay(overlay::Args),
+    Sources(sources_cmd::Args),
     Demo(demo::Args),
     Test(test::Args),
     TestBoot(test_boot::Args),
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Sub::BuildInitramfs(args) => build_initramfs::run(args),
         Sub::Build(args) => build::run(args),
         Sub::Overlay(args) => overlay::run(args),
+        Sub::Sources(args) => sources_cmd::run(args),
         Sub::Demo(args) => demo::run(args),
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),

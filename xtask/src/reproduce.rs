@@ -127,6 +127,9 @@ impl Elsewhere {
         if options.locked {
             build = build.arg("--locked");
         }
+        if options.offline {
+            build = build.arg("--offline");
+        }
         if let Some(folder) = &options.source_dir {
             build = build.arg("--source-dir").arg(std::path::absolute(folder)?);
         }

@@ -25,6 +25,9 @@ use xshell::Shell;
 /// Package lists older than this are read anew.
 const FRESH: Duration = Duration::from_hours(24);
 
+/// What apt said about packages, below the folder of an architecture.
+const MEMORY: &str = "packages.json";
+
 /// Read after the host's own settings. Hooks of `update` are for the host's lists, and only lists of packages are wanted.
 /// An archive that is down costs ten seconds, not minutes.
 const SETTINGS: &str = r#"#clear APT::Update::Pre-Invoke;
@@ -83,7 +86,8 @@ impl Apt {
 
     /// What the archives offer under these names, from memory where the lists are fresh.
     pub(super) fn resolve(&self, names: &[&str]) -> Result<Vec<Package>> {
-        let mut known = if self.lists_are_fresh() { self.remembered() } else { BTreeMap::new() };
+        let mut known =
+            if self.lists_are_fresh() { read_memory(&self.memory()) } else { BTreeMap::new() };
         if names.iter().any(|name| !known.contains_key(*name)) {
             known.extend(self.asked(names)?);
             let text = serde_json::to_string_pretty(&known).context("writing down packages")?;
@@ -104,17 +108,14 @@ impl Apt {
             "reading the package lists of Debian's archive for {}",
             self.arch
         ));
-        for outdated in [self.memory(), self.stamp()] {
-            if outdated.exists() {
-                std::fs::remove_file(&outdated)
-                    .with_context(|| format!("removing {}", outdated.display()))?;
-            }
-        }
+        remove(&self.stamp())?;
         let output = self.apt("update").arg("-qq").ignore_status().output()?;
         for line in complaints(&output.stderr) {
             report::warn(format_args!("apt: {line}"));
         }
         if output.status.success() {
+            // Not before: of an archive that is down, what was stored from it can still be told.
+            remove(&self.memory())?;
             File::create(self.stamp())
                 .with_context(|| format!("making {}", self.stamp().display()))?;
         }
@@ -233,21 +234,32 @@ impl Apt {
 
     /// What apt said about packages, so that a build need not start it.
     fn memory(&self) -> PathBuf {
-        self.folder.join("packages.json")
+        self.folder.join(MEMORY)
     }
 
     fn lists_are_fresh(&self) -> bool {
         let modified = self.stamp().metadata().and_then(|meta| meta.modified());
         modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < FRESH))
     }
+}
 
-    /// A memory that cannot be read is none.
-    fn remembered(&self) -> BTreeMap<String, Package> {
-        std::fs::read(self.memory())
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default()
+/// What apt last said about packages for `arch`, without starting it.
+pub(super) fn remembered(cache: &Cache, arch: Arch) -> Result<BTreeMap<String, Package>> {
+    let _lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
+    Ok(read_memory(&cache.folder(Path::new("apt").join(arch.oci()))?.join(MEMORY)))
+}
+
+/// A memory that cannot be read is none.
+fn read_memory(path: &Path) -> BTreeMap<String, Package> {
+    std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+fn remove(outdated: &Path) -> Result<()> {
+    if outdated.exists() {
+        std::fs::remove_file(outdated)
+            .with_context(|| format!("removing {}", outdated.display()))?;
     }
+    Ok(())
 }
 
 /// How apt begins its complaints, of versions before 3 and since.
