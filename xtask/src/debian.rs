@@ -2,6 +2,7 @@
 //! Only a private state is written. Which version an archive offers today is not pinned; apt's signatures say that it is the archive's.
 
 mod apt;
+mod memory;
 mod package;
 
 use crate::arch::Arch;
@@ -35,7 +36,7 @@ pub fn packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>
 
 /// The packages of these names that an earlier run stored, whatever the archive offers today. Asks nobody.
 pub fn stored_packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>> {
-    let known = apt::remembered(cache, arch)?;
+    let known = memory::last(cache, arch)?;
     let (mut found, mut lacking) = (Vec::new(), Vec::new());
     for name in names {
         match known.get(*name) {

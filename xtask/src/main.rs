@@ -4,6 +4,7 @@
     reason = "a program exports nothing; `pub` marks what a file offers the others"
 )]
 
+mod alpine_sample;
 mod arch;
 mod authority;
 mod bench;

@@ -4,6 +4,7 @@
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::cmd;
+use crate::debian::memory;
 use crate::debian::package;
 use crate::debian::package::Package;
 use crate::download::Progress;
@@ -24,9 +25,6 @@ use xshell::Shell;
 
 /// Package lists older than this are read anew.
 const FRESH: Duration = Duration::from_hours(24);
-
-/// What apt said about packages, below the folder of an architecture.
-const MEMORY: &str = "packages.json";
 
 /// Read after the host's own settings. Hooks of `update` are for the host's lists, and only lists of packages are wanted.
 /// An archive that is down costs ten seconds, not minutes.
@@ -87,7 +85,7 @@ impl Apt {
     /// What the archives offer under these names, from memory where the lists are fresh.
     pub(super) fn resolve(&self, names: &[&str]) -> Result<Vec<Package>> {
         let mut known =
-            if self.lists_are_fresh() { read_memory(&self.memory()) } else { BTreeMap::new() };
+            if self.lists_are_fresh() { memory::read(&self.memory()) } else { BTreeMap::new() };
         if names.iter().any(|name| !known.contains_key(*name)) {
             known.extend(self.asked(names)?);
             let text = serde_json::to_string_pretty(&known).context("writing down packages")?;
@@ -234,24 +232,13 @@ impl Apt {
 
     /// What apt said about packages, so that a build need not start it.
     fn memory(&self) -> PathBuf {
-        self.folder.join(MEMORY)
+        self.folder.join(memory::NAME)
     }
 
     fn lists_are_fresh(&self) -> bool {
         let modified = self.stamp().metadata().and_then(|meta| meta.modified());
         modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < FRESH))
     }
-}
-
-/// What apt last said about packages for `arch`, without starting it.
-pub(super) fn remembered(cache: &Cache, arch: Arch) -> Result<BTreeMap<String, Package>> {
-    let _lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
-    Ok(read_memory(&cache.folder(Path::new("apt").join(arch.oci()))?.join(MEMORY)))
-}
-
-/// A memory that cannot be read is none.
-fn read_memory(path: &Path) -> BTreeMap<String, Package> {
-    std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
 fn remove(outdated: &Path) -> Result<()> {
