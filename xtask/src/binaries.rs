@@ -6,6 +6,7 @@ use crate::cmd;
 use crate::elf;
 use crate::project;
 use crate::report;
+use crate::sources;
 use crate::toolchain::Toolchain;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -88,7 +89,7 @@ pub fn cargo(shell: &Shell) -> Cmd<'_> {
             cargo = cargo.env(name, value);
         }
     }
-    cargo
+    if sources::is_offline() { cargo.env("CARGO_NET_OFFLINE", "true") } else { cargo }
 }
 
 /// A folder, and what programs shall have in its place in their messages and in debuggers' data.

@@ -79,24 +79,44 @@ pub fn build(
     sources: &Sources,
 ) -> Result<Image> {
     let toolchain = toolchain::select(arch)?;
-    let packages = config.binaries.iter().map(|binary| binary.package.as_str()).collect();
-    let programs = binaries::build(&packages, arch, &toolchain)?;
+    let programs = programs(arch, config, &toolchain)?;
     let parts = parts::obtain(config, arch, sources)?;
-    let locals = read_locals(config)?;
-    let tree = plant(config, &programs, &parts, &locals).context("laying out the initramfs")?;
-    let archive = newc::write(&tree, settings.fs_mtime).context("archiving the initramfs")?;
+    let image = compose(config, &programs, &parts, settings.fs_mtime)?;
     let path = output_path(arch);
+    output::write(&path, &image)?;
+    let programs =
+        programs.into_iter().map(|(package, bytes)| (package, output::digest_of(&bytes))).collect();
+    Ok(Image { path, toolchain, programs, parts })
+}
+
+/// The workspace's programs that the image holds, by package.
+pub fn programs(
+    arch: Arch,
+    config: &ImageConfig,
+    toolchain: &Toolchain,
+) -> Result<BTreeMap<String, Vec<u8>>> {
+    let packages = config.binaries.iter().map(|binary| binary.package.as_str()).collect();
+    binaries::build(&packages, arch, toolchain)
+}
+
+/// The compressed archive of everything.
+pub fn compose(
+    config: &ImageConfig,
+    programs: &BTreeMap<String, Vec<u8>>,
+    parts: &Parts,
+    mtime: u32,
+) -> Result<Vec<u8>> {
+    let locals = read_locals(config)?;
+    let tree = plant(config, programs, parts, &locals).context("laying out the initramfs")?;
+    let archive = newc::write(&tree, mtime).context("archiving the initramfs")?;
     let zipped = gzip::compress(&archive)?;
-    output::write(&path, &zipped)?;
     report::step(format_args!(
         "initramfs of {} entries, {} bytes, {} compressed",
         tree.entries().count(),
         archive.len(),
         zipped.len()
     ));
-    let programs =
-        programs.into_iter().map(|(package, bytes)| (package, output::digest_of(&bytes))).collect();
-    Ok(Image { path, toolchain, programs, parts })
+    Ok(zipped)
 }
 
 /// Where the initramfs goes.

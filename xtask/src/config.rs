@@ -43,12 +43,22 @@ impl std::fmt::Debug for Project<'_> {
 
 /// What the initramfs holds.
 pub fn read_image_config(arch: Arch) -> Result<ImageConfig> {
-    with_project(IMAGE_FILE, |text, project| ImageConfig::parse(text, arch, project))
+    parse_image_config(&read(IMAGE_FILE)?, arch)
 }
 
 /// How the kernel is built.
 pub fn read_kernel_config() -> Result<KernelConfig> {
-    with_project(KERNEL_FILE, KernelConfig::parse)
+    parse_kernel_config(&read(KERNEL_FILE)?)
+}
+
+/// What the initramfs would hold if `text` were the project's `initramfs.toml`.
+pub fn parse_image_config(text: &str, arch: Arch) -> Result<ImageConfig> {
+    with_project(|project| ImageConfig::parse(text, arch, project))
+}
+
+/// How the kernel would be built if `text` were the project's `kernel/kernel.toml`.
+pub fn parse_kernel_config(text: &str) -> Result<KernelConfig> {
+    with_project(|project| KernelConfig::parse(text, project))
 }
 
 /// The errors of several files as one, so that none hides another.
@@ -58,16 +68,14 @@ pub fn join_errors(errors: impl IntoIterator<Item = Option<anyhow::Error>>) -> a
     anyhow!("{}", errors.join("\n"))
 }
 
-fn with_project<T>(file: &str, parse: impl FnOnce(&str, Project<'_>) -> Result<T>) -> Result<T> {
+fn with_project<T>(parse: impl FnOnce(Project<'_>) -> Result<T>) -> Result<T> {
     let root = project::root();
-    let read = |file: &str| {
-        std::fs::read_to_string(root.join(file)).with_context(|| format!("reading {file}"))
-    };
     let packages = workspace_packages(&read("Cargo.toml")?)?;
-    parse(
-        &read(file)?,
-        Project { packages: &packages, is_file: &|path| root.join(Path::new(path)).is_file() },
-    )
+    parse(Project { packages: &packages, is_file: &|path| root.join(Path::new(path)).is_file() })
+}
+
+fn read(file: &str) -> Result<String> {
+    std::fs::read_to_string(project::root().join(file)).with_context(|| format!("reading {file}"))
 }
 
 /// The members of the workspace but xtask, whose code never ends in an image.

@@ -3,6 +3,7 @@
 
 mod apt;
 mod complaints;
+mod memory;
 mod package;
 
 use crate::arch::Arch;
@@ -42,6 +43,28 @@ pub fn are_stored(cache: &Cache, names: &[&str], arch: Arch) -> bool {
             .get(*name)
             .is_some_and(|package| cache.source_path(&package.sha256, &package.file_name).is_file())
     })
+}
+
+/// The packages of these names that an earlier run stored, whatever the archive offers today. Asks nobody.
+pub fn stored_packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>> {
+    let known = memory::last(cache, arch)?;
+    let (mut found, mut lacking) = (Vec::new(), Vec::new());
+    for name in names {
+        match known.get(*name) {
+            Some(package) if cache.source(&package.sha256, &package.file_name)?.is_some() => {
+                found.push(source(cache, package.clone()));
+            }
+            _ => lacking.push(format!("'{name}'")),
+        }
+    }
+    if !lacking.is_empty() {
+        bail!(
+            "the cache lacks Debian's {} for {}, and --offline asks no archive  hint: run once without --offline, or bring the upstream files with --source-dir",
+            lacking.join(", "),
+            arch.oci()
+        );
+    }
+    Ok(found)
 }
 
 fn missing(cache: &Cache, packages: &[Package]) -> Result<Vec<Package>> {
@@ -131,3 +154,6 @@ fn each_member(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,16 @@
 //! Fetches one URL into a file, with progress, and tells a host that cannot be reached from everything else that goes wrong.
 //! It never decides what to do about it, and never looks at a cache.
 
-use crate::report;
-use std::io::Read;
+#[cfg(test)]
+pub mod fake;
+mod progress;
+mod proxy;
+
+pub use progress::Progress;
+
+use std::io::Read as _;
 use std::io::Write;
 use std::time::Duration;
-use std::time::Instant;
 use ureq::tls::PemItem;
 use ureq::tls::RootCerts;
 use ureq::tls::TlsConfig;
@@ -14,6 +19,8 @@ use ureq::tls::TlsConfig;
 const CONNECT: Duration = Duration::from_secs(5);
 /// The longest silence of a server that once answered.
 const STALL: Duration = Duration::from_secs(30);
+/// kernel.org's list of all files of a major version has less than a MiB.
+const LONGEST_TEXT: usize = 8 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
@@ -37,63 +44,153 @@ pub enum DownloadError {
     Write(#[source] std::io::Error),
 }
 
-/// Fetches `url` into `file` and gives the number of bytes. `what` names it in the progress line.
+/// What fetches.
 ///
 /// Proxies are taken from the environment (`https_proxy`, `no_proxy`, …), and so is a certificate bundle (`SSL_CERT_FILE`).
-pub fn fetch(url: &str, what: &str, file: &mut impl Write) -> Result<u64, DownloadError> {
-    fetch_with(&agent(CONNECT, STALL), url, what, file)
+#[derive(Clone, Debug)]
+pub struct Client {
+    agent: ureq::Agent,
+    patience: Patience,
+}
+
+/// How long a host may be silent.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Until it answers at all.
+    pub connect: Duration,
+    /// Once it has answered.
+    pub stall: Duration,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::with(Patience { connect: CONNECT, stall: STALL })
+    }
 }
 
 /// Whether whoever answers for `url` has something there, without fetching it. Waits a few seconds at most.
 pub fn probe(url: &str) -> Result<(), DownloadError> {
-    let answer = agent(CONNECT, CONNECT).head(url).call();
-    answer.map(drop).map_err(|error| classify(url, error))
+    Client::with(Patience { connect: CONNECT, stall: CONNECT }).probe(url)
 }
 
-fn fetch_with(
-    agent: &ureq::Agent,
-    url: &str,
-    what: &str,
-    file: &mut impl Write,
-) -> Result<u64, DownloadError> {
-    let mut response = agent.get(url).call().map_err(|error| classify(url, error))?;
-    let wanted = response
-        .headers()
-        .get("content-length")
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    let mut progress = Progress::new(what, wanted);
-    let mut body = response.body_mut().as_reader();
-    let mut buffer = vec![0; 128 * 1024];
-    let mut found = 0;
-    loop {
-        let count = match body.read(&mut buffer) {
-            Ok(count) => count,
-            Err(error) => return Err(broken_off(url, found, wanted, error)),
-        };
-        let filled = buffer.get(..count).unwrap_or_default();
-        if filled.is_empty() {
-            break;
+impl Client {
+    pub fn with(patience: Patience) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .timeout_resolve(Some(patience.connect))
+            .timeout_connect(Some(patience.connect))
+            .timeout_recv_response(Some(patience.stall))
+            .timeout_per_read(Some(patience.stall))
+            .tls_config(TlsConfig::builder().root_certs(root_certificates()).build())
+            .build()
+            .into();
+        Self { agent, patience }
+    }
+
+    /// Fetches `url` into `file` and gives the number of bytes. `what` names it in the progress line.
+    pub fn fetch(
+        &self,
+        url: &str,
+        what: &str,
+        file: &mut impl Write,
+    ) -> Result<u64, DownloadError> {
+        // The library takes one proxy for both schemes, so each request is given its own.
+        let proxy = proxy::of_environment(url);
+        let request = self.agent.get(url).config().proxy(proxy.clone()).build();
+        let mut response =
+            request.call().map_err(|error| self.classify(url, proxy.as_ref(), error))?;
+        let wanted = response
+            .headers()
+            .get("content-length")
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut progress = Progress::new(what, wanted);
+        let mut body = response.body_mut().as_reader();
+        let mut buffer = vec![0; 128 * 1024];
+        let mut found = 0;
+        loop {
+            let count = match body.read(&mut buffer) {
+                Ok(count) => count,
+                Err(error) => return Err(broken_off(url, found, wanted, error)),
+            };
+            let filled = buffer.get(..count).unwrap_or_default();
+            if filled.is_empty() {
+                break;
+            }
+            file.write_all(filled).map_err(DownloadError::Write)?;
+            found += count as u64;
+            progress.at(found);
         }
-        file.write_all(filled).map_err(DownloadError::Write)?;
-        found += count as u64;
-        progress.at(found);
+        file.flush().map_err(DownloadError::Write)?;
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+            return Err(DownloadError::Cut { found, wanted });
+        }
+        Ok(found)
     }
-    file.flush().map_err(DownloadError::Write)?;
-    if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
-        return Err(DownloadError::Cut { found, wanted });
+
+    fn probe(&self, url: &str) -> Result<(), DownloadError> {
+        let proxy = proxy::of_environment(url);
+        let request = self.agent.head(url).config().proxy(proxy.clone()).build();
+        let answer = request.call();
+        answer.map(drop).map_err(|error| self.classify(url, proxy.as_ref(), error))
     }
-    Ok(found)
+
+    /// Fetches a text, into memory.
+    pub fn fetch_text(&self, url: &str, what: &str) -> Result<String, DownloadError> {
+        let mut text = Text::default();
+        self.fetch(url, what, &mut text)?;
+        Ok(String::from_utf8_lossy(&text.0).into_owned())
+    }
+
+    /// What an error before the first byte of the answer means.
+    fn classify(
+        &self,
+        url: &str,
+        proxy: Option<&ureq::Proxy>,
+        error: ureq::Error,
+    ) -> DownloadError {
+        let reason = match error {
+            ureq::Error::StatusCode(status) => return DownloadError::Status(status),
+            ureq::Error::HostNotFound => "its name is unknown".to_owned(),
+            ureq::Error::Timeout(ureq::Timeout::RecvResponse) => {
+                format!("no answer within {:?}", self.patience.stall)
+            }
+            ureq::Error::Timeout(_) => format!("no answer within {:?}", self.patience.connect),
+            ureq::Error::Io(error) => match certificate_error(&error) {
+                Some(reason) => {
+                    return DownloadError::Unproven { host: host(url).to_owned(), reason };
+                }
+                None => error.to_string(),
+            },
+            error @ (ureq::Error::ConnectionFailed
+            | ureq::Error::ConnectProxyFailed(_)
+            | ureq::Error::Tls(_)) => error.to_string(),
+            other => return DownloadError::Request(other),
+        };
+        let through = proxy
+            .map(|proxy| format!("through the proxy {}:{}: ", proxy.host(), proxy.port()))
+            .unwrap_or_default();
+        DownloadError::Unreachable {
+            host: host(url).to_owned(),
+            reason: format!("{through}{reason}"),
+        }
+    }
 }
 
-fn agent(connect: Duration, stall: Duration) -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .timeout_resolve(Some(connect))
-        .timeout_connect(Some(connect))
-        .timeout_recv_response(Some(stall))
-        .timeout_per_read(Some(stall))
-        .tls_config(TlsConfig::builder().root_certs(root_certificates()).build())
-        .build()
-        .into()
+/// A text that is fetched. It has an end, whatever a server sends.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > LONGEST_TEXT {
+            return Err(std::io::Error::other(format!("a text of more than {LONGEST_TEXT} bytes")));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The certificates of `SSL_CERT_FILE`, where a company's own authority may be added, else Mozilla's as they come with the program.
@@ -108,26 +205,6 @@ fn root_certificates() -> RootCerts {
         })
         .collect();
     if certificates.is_empty() { RootCerts::WebPki } else { RootCerts::from(certificates) }
-}
-
-/// What an error before the first byte of the answer means.
-fn classify(url: &str, error: ureq::Error) -> DownloadError {
-    let reason = match error {
-        ureq::Error::StatusCode(status) => return DownloadError::Status(status),
-        ureq::Error::HostNotFound => "its name is unknown".to_owned(),
-        ureq::Error::Timeout(_) => format!("no answer within {} s", CONNECT.as_secs()),
-        ureq::Error::Io(error) => match certificate_error(&error) {
-            Some(reason) => {
-                return DownloadError::Unproven { host: host(url).to_owned(), reason };
-            }
-            None => error.to_string(),
-        },
-        error @ (ureq::Error::ConnectionFailed
-        | ureq::Error::ConnectProxyFailed(_)
-        | ureq::Error::Tls(_)) => error.to_string(),
-        other => return DownloadError::Request(other),
-    };
-    DownloadError::Unreachable { host: host(url).to_owned(), reason }
 }
 
 /// What is wrong with the host's certificate. The TLS library reports it as an I/O error of the handshake.
@@ -159,49 +236,6 @@ pub fn host(url: &str) -> &str {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or(after_scheme);
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-}
-
-/// A line on the terminal: how much of something has come, and how fast.
-#[derive(Debug)]
-pub struct Progress<'a> {
-    what: &'a str,
-    wanted: Option<u64>,
-    started: Instant,
-    shown: Option<Instant>,
-}
-
-impl<'a> Progress<'a> {
-    pub fn new(what: &'a str, wanted: Option<u64>) -> Self {
-        Self { what, wanted, started: Instant::now(), shown: None }
-    }
-
-    /// Shows the state, a few times a second at most.
-    pub fn at(&mut self, found: u64) {
-        if self.shown.is_some_and(|shown| shown.elapsed() < Duration::from_millis(200)) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        report::live(progress_line(self.what, found, self.wanted, self.started.elapsed()));
-    }
-}
-
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        report::live_end();
-    }
-}
-
-fn progress_line(what: &str, found: u64, wanted: Option<u64>, elapsed: Duration) -> String {
-    let tenths = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes % 1_000_000 / 100_000);
-    let rate =
-        u64::try_from(u128::from(found) * 1000 / elapsed.as_millis().max(1)).unwrap_or(u64::MAX);
-    let share = match wanted {
-        Some(wanted) if wanted > 0 => {
-            format!(" of {} MB, {} %", tenths(wanted), found.saturating_mul(100) / wanted)
-        }
-        _ => " MB".to_owned(),
-    };
-    format!("fetching {what}: {}{share}, {} MB/s", tenths(found), tenths(rate))
 }
 
 #[cfg(test)]

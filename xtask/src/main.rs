@@ -4,6 +4,7 @@
     reason = "a program exports nothing; `pub` marks what a file offers the others"
 )]
 
+mod alpine_sample;
 mod arch;
 mod archives;
 mod authority;
@@ -45,6 +46,7 @@ mod sample;
 mod sbom;
 mod setup;
 mod sources;
+mod sources_cmd;
 mod test;
 mod test_boot;
 mod toolchain;
@@ -77,6 +79,7 @@ enum Sub {
     Menuconfig(menuconfig::Args),
     Tree(tree_cmd::Args),
     Diff(diff::Args),
+    Sources(sources_cmd::Args),
     Demo(demo::Args),
     Test(test::Args),
     TestBoot(test_boot::Args),
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
         Sub::Menuconfig(args) => menuconfig::run(args),
         Sub::Tree(args) => tree_cmd::run(args),
         Sub::Diff(args) => return diff::run(args),
+        Sub::Sources(args) => sources_cmd::run(args),
         Sub::Demo(args) => demo::run(args),
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),

@@ -1,10 +1,13 @@
 //! Where the bytes of a build come from: pinned upstream files, or Debian's archive where upstream cannot be reached.
 //! Goes in: pins and package names. Comes out: files in the cache whose digests were checked in this run. It never looks into them.
 
+pub mod update;
+
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::debian;
 use crate::download;
+use crate::download::Client;
 use crate::download::DownloadError;
 use crate::output;
 use crate::report;
@@ -17,6 +20,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use tempfile::NamedTempFile;
 
 /// One of the two named sets of sources: upstream is pinned, Debian is not.
@@ -38,6 +43,16 @@ pub struct SourceOptions {
     /// Take upstream files from this folder, named as in their URLs
     #[arg(long, value_name = "DIR")]
     pub source_dir: Option<PathBuf>,
+    /// Ask no host: take what the cache or --source-dir has, and crates that cargo has already
+    #[arg(long)]
+    pub offline: bool,
+}
+
+static OFFLINE: AtomicBool = AtomicBool::new(false);
+
+/// Whether this run was told to use no network. For what is not a source of ours and has its own way there: cargo and rustup.
+pub fn is_offline() -> bool {
+    OFFLINE.load(Ordering::Relaxed)
 }
 
 /// A file on the internet and the digest it must have.
@@ -75,16 +90,19 @@ pub struct Source {
 pub struct Sources {
     options: SourceOptions,
     cache: Cache,
+    client: Client,
     /// Hosts that could not be reached in this run, so that each costs one time-out only.
     unreachable: RefCell<BTreeSet<String>>,
 }
 
 impl Sources {
     pub fn open(options: &SourceOptions) -> Result<Self> {
-        Self::with(options, Cache::open()?)
+        OFFLINE.store(options.offline, Ordering::Relaxed);
+        Self::with(options, Cache::open()?, Client::default())
     }
 
-    fn with(options: &SourceOptions, cache: Cache) -> Result<Self> {
+    /// Sources in a cache of the caller's choice, fetched by this client.
+    pub fn with(options: &SourceOptions, cache: Cache, client: Client) -> Result<Self> {
         if options.sources == Some(SourceSet::Debian) {
             if options.locked {
                 bail!(
@@ -100,7 +118,7 @@ impl Sources {
         if let Some(folder) = options.source_dir.as_ref().filter(|folder| !folder.is_dir()) {
             bail!("--source-dir {} is not a folder", folder.display());
         }
-        Ok(Self { options: options.clone(), cache, unreachable: RefCell::default() })
+        Ok(Self { options: options.clone(), cache, client, unreachable: RefCell::default() })
     }
 
     /// The cache these sources lie in.
@@ -128,6 +146,10 @@ impl Sources {
 
     /// The newest packages of these names in Debian's archive, as `.deb` files in the order asked for.
     pub fn debian(&self, packages: &[&str], arch: Arch) -> Result<Vec<Source>> {
+        if self.options.offline {
+            return debian::stored_packages(&self.cache, packages, arch)
+                .with_context(|| format!("getting {} from the cache", packages.join(", ")));
+        }
         debian::packages(&self.cache, packages, arch)
             .with_context(|| format!("getting {} from Debian's archive", packages.join(", ")))
     }
@@ -138,6 +160,10 @@ impl Sources {
         }
         match &self.options.source_dir {
             Some(folder) => self.copied(pin, folder).map(Some),
+            None if self.options.offline => {
+                let reason = format!("{} is not in the cache, and --offline asks no host", pin.url);
+                self.fall_back(pin, &reason).map(|()| None)
+            }
             None => self.fetched(pin),
         }
     }
@@ -158,17 +184,15 @@ impl Sources {
     fn fetched(&self, pin: &Pin) -> Result<Option<PathBuf>> {
         let host = download::host(&pin.url);
         if self.unreachable.borrow().contains(host) {
-            self.fall_back(pin, &format!("'{host}' cannot be reached"))?;
-            return Ok(None);
+            return self.fall_back(pin, &format!("'{host}' cannot be reached")).map(|()| None);
         }
         report::step(format_args!("fetching {} {} from {}", pin.name, pin.version, pin.url));
         let mut file = self.cache.temporary_file()?;
-        match download::fetch(&pin.url, &pin.name, file.as_file_mut()) {
+        match self.client.fetch(&pin.url, &pin.name, file.as_file_mut()) {
             Ok(_) => self.checked(pin, file, &pin.url).map(Some),
             Err(error @ DownloadError::Unreachable { .. }) => {
                 self.unreachable.borrow_mut().insert(host.to_owned());
-                self.fall_back(pin, &error.to_string())?;
-                Ok(None)
+                self.fall_back(pin, &error.to_string()).map(|()| None)
             }
             Err(error) => Err(error).with_context(|| format!("fetching {}", pin.url)),
         }
@@ -187,8 +211,9 @@ impl Sources {
                 return Ok(());
             }
         };
+        let once = if self.options.offline { "run once without --offline, " } else { "" };
         Err(anyhow!(
-            "{reason}, and {flag} allows no other source  hint: bring {} on another way and pass its folder with --source-dir, or take --sources debian",
+            "{reason}, and {flag} allows no other source  hint: {once}bring {} on another way and pass its folder with --source-dir, or take --sources debian",
             pin.file_name()
         ))
     }

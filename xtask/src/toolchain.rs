@@ -5,6 +5,7 @@ use crate::arch::Arch;
 use crate::cmd;
 use crate::project;
 use crate::report;
+use crate::sources;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -129,6 +130,9 @@ fn add_target(target: &str) -> Result<()> {
     let rustup = cmd::find("rustup")
         .ok_or_else(|| anyhow!("there is no rustup in PATH"))
         .with_context(adding)?;
+    if sources::is_offline() {
+        return Err(anyhow!("--offline asks no host")).with_context(adding);
+    }
     report::step(adding());
     let shell = project_shell()?;
     shell.cmd(rustup).args(["target", "add", target]).quiet().run().with_context(adding)

@@ -5,6 +5,7 @@ use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::cmd;
 use crate::debian::complaints;
+use crate::debian::memory;
 use crate::debian::package;
 use crate::debian::package::Package;
 use crate::download::Progress;
@@ -29,7 +30,6 @@ const FRESH: Duration = Duration::from_hours(24);
 /// Where its state lies in the cache, one folder for each architecture.
 pub(super) const FOLDER: &str = "apt";
 const STAMP: &str = "updated";
-const MEMORY: &str = "packages.json";
 
 /// Read after the host's own settings. Hooks of `update` are for the host's lists, and only lists of packages are wanted.
 /// An archive that is down costs ten seconds, not minutes.
@@ -110,17 +110,14 @@ impl Apt {
             "reading the package lists of Debian's archive for {}",
             self.arch
         ));
-        for outdated in [self.memory(), self.stamp()] {
-            if outdated.exists() {
-                std::fs::remove_file(&outdated)
-                    .with_context(|| format!("removing {}", outdated.display()))?;
-            }
-        }
+        remove(&self.stamp())?;
         let output = self.apt("update").arg("-qq").ignore_status().output()?;
         for line in complaints::read(&output.stderr) {
             report::warn(format_args!("apt: {line}"));
         }
         if output.status.success() {
+            // Not before: of an archive that is down, what was stored from it can still be told.
+            remove(&self.memory())?;
             File::create(self.stamp())
                 .with_context(|| format!("making {}", self.stamp().display()))?;
         }
@@ -252,14 +249,21 @@ impl Apt {
 
     /// What apt said about packages, so that a build need not start it.
     fn memory(&self) -> PathBuf {
-        self.folder.join(MEMORY)
+        self.folder.join(memory::NAME)
     }
 }
 
-/// What is known of packages in the state that lies in `folder`, while its lists are fresh. A memory that cannot be read is none.
+fn remove(outdated: &Path) -> Result<()> {
+    if outdated.exists() {
+        std::fs::remove_file(outdated)
+            .with_context(|| format!("removing {}", outdated.display()))?;
+    }
+    Ok(())
+}
+
+/// What is known of packages in the state that lies in `folder`, while its lists are fresh.
 pub(super) fn remembered(folder: &Path) -> BTreeMap<String, Package> {
-    let memory = are_fresh(folder).then(|| std::fs::read(folder.join(MEMORY)).ok()).flatten();
-    memory.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    if are_fresh(folder) { memory::read(&folder.join(memory::NAME)) } else { BTreeMap::new() }
 }
 
 fn are_fresh(folder: &Path) -> bool {

@@ -1,10 +1,10 @@
 //! Downloads from small servers on loopback, which answer as real ones do, or as broken ones do.
 
+pub mod again;
+mod proxies;
+
 use super::*;
 use crate::authority::ServerFiles;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject as _;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::net::TcpListener;
@@ -30,10 +30,20 @@ pub fn answer(status: &str, length: usize, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
+/// A client that soon gives up.
+pub fn hasty(milliseconds: u64) -> Client {
+    let brief = Duration::from_millis(milliseconds);
+    Client::with(Patience { connect: brief, stall: brief })
+}
+
+fn fetch(url: &str, file: &mut Vec<u8>) -> Result<u64, DownloadError> {
+    Client::default().fetch(url, "part", file)
+}
+
 fn fetched(bytes: Vec<u8>) -> (Result<u64, DownloadError>, Vec<u8>) {
     let (url, server) = serve(bytes);
     let mut file = Vec::new();
-    let outcome = fetch(&url, "part", &mut file);
+    let outcome = fetch(&url, &mut file);
     server.join().unwrap();
     (outcome, file)
 }
@@ -72,7 +82,7 @@ fn an_error_status_does_not_mean_unreachable() {
 
 #[test]
 fn a_refused_connection_means_unreachable() {
-    let outcome = fetch(&refusing_url(), "part", &mut Vec::new());
+    let outcome = fetch(&refusing_url(), &mut Vec::new());
     assert!(
         matches!(&outcome, Err(DownloadError::Unreachable { host, .. }) if host.starts_with("127.0.0.1:")),
         "{outcome:?}"
@@ -82,7 +92,7 @@ fn a_refused_connection_means_unreachable() {
 #[test]
 fn an_unknown_name_means_unreachable() {
     // RFC 2606 keeps `.invalid` free, so no resolver knows it and no query need leave the machine.
-    let outcome = fetch("http://host.invalid/part.txt", "part", &mut Vec::new());
+    let outcome = fetch("http://host.invalid/part.txt", &mut Vec::new());
     assert!(
         matches!(&outcome, Err(DownloadError::Unreachable { host, .. }) if host == "host.invalid"),
         "{outcome:?}"
@@ -94,22 +104,14 @@ fn a_tls_handshake_cut_short_means_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/part.txt", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
-    let outcome = fetch(&url, "part", &mut Vec::new());
+    let outcome = fetch(&url, &mut Vec::new());
     server.join().unwrap();
     assert!(matches!(outcome, Err(DownloadError::Unreachable { .. })), "{outcome:?}");
 }
 
 /// Shows a certificate to one client, and ends whatever comes of it.
 pub fn serve_tls(files: &ServerFiles) -> (String, JoinHandle<()>) {
-    let certificate = CertificateDer::from_pem_file(&files.certificate).unwrap();
-    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
+    let config = fake::server_config(files);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/part.txt", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -125,7 +127,7 @@ pub fn serve_tls(files: &ServerFiles) -> (String, JoinHandle<()>) {
 #[test]
 fn a_bad_certificate_does_not_mean_unreachable() {
     let (url, server) = serve_tls(&ServerFiles::make().unwrap());
-    let outcome = fetch(&url, "part", &mut Vec::new());
+    let outcome = fetch(&url, &mut Vec::new());
     server.join().unwrap();
     let error = outcome.unwrap_err();
     assert!(matches!(error, DownloadError::Unproven { .. }), "{error:?}");
@@ -145,7 +147,7 @@ fn an_answer_that_is_no_tls_means_unreachable() {
         stream.write_all(&answer("403 Forbidden", 0, "")).unwrap();
         std::io::copy(&mut stream, &mut std::io::sink()).ok();
     });
-    let outcome = fetch(&url, "part", &mut Vec::new());
+    let outcome = fetch(&url, &mut Vec::new());
     server.join().unwrap();
     assert!(matches!(outcome, Err(DownloadError::Unreachable { .. })), "{outcome:?}");
 }
@@ -154,8 +156,7 @@ fn an_answer_that_is_no_tls_means_unreachable() {
 fn silence_means_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/part.txt", listener.local_addr().unwrap());
-    let brief = Duration::from_millis(50);
-    let outcome = fetch_with(&agent(brief, brief), &url, "part", &mut Vec::new());
+    let outcome = hasty(50).fetch(&url, "part", &mut Vec::new());
     assert!(matches!(outcome, Err(DownloadError::Unreachable { .. })), "{outcome:?}");
 }
 
@@ -169,8 +170,7 @@ fn silence_amid_the_body_means_unreachable() {
         // Held open until the client gives up and closes its end.
         std::io::copy(&mut stream, &mut std::io::sink()).ok();
     });
-    let brief = Duration::from_millis(200);
-    let outcome = fetch_with(&agent(brief, brief), &url, "part", &mut Vec::new());
+    let outcome = hasty(200).fetch(&url, "part", &mut Vec::new());
     server.join().unwrap();
     assert!(
         matches!(&outcome, Err(DownloadError::Unreachable { reason, .. }) if reason == "silent after 5 bytes"),
@@ -187,18 +187,4 @@ fn host_is_what_stands_between_scheme_and_path() {
     ] {
         assert_eq!(host(url), wanted);
     }
-}
-
-#[test]
-fn the_progress_line_tells_share_and_rate() {
-    let second = Duration::from_secs(1);
-    assert_eq!(
-        progress_line("linux", 1_500_000, Some(3_000_000), second),
-        "fetching linux: 1.5 of 3.0 MB, 50 %, 1.5 MB/s"
-    );
-    assert_eq!(progress_line("linux", 1_500_000, None, second), "fetching linux: 1.5 MB, 1.5 MB/s");
-    assert_eq!(
-        progress_line("linux", 0, Some(0), Duration::ZERO),
-        "fetching linux: 0.0 MB, 0.0 MB/s"
-    );
 }

@@ -101,6 +101,9 @@ pub(super) fn words_of(options: &SourceOptions) -> Result<Vec<String>> {
     if let Some(set) = options.sources.as_ref().and_then(clap::ValueEnum::to_possible_value) {
         words.extend(["--sources".to_owned(), set.get_name().to_owned()]);
     }
+    if options.offline {
+        words.push("--offline".to_owned());
+    }
     if options.locked {
         words.push("--locked".to_owned());
     }

@@ -227,7 +227,14 @@ pub(super) const TOOLS: &[Tool] = &[
         &[Need::Test],
         Packages::of(["libarchive-tools", "bsdtar", "libarchive-tools", "libarchive"]),
     ),
+    program(&["bzip2"], "unpacks busybox's source", &[Need::Boot], Packages::all("bzip2")),
     program(&["skopeo"], "pushes images as users do", &[Need::Test], Packages::all("skopeo")),
+    program(
+        &["gpg"],
+        "signs as publishers do, and checks it",
+        &[Need::Test],
+        Packages::of(["gnupg gpgv", "gnupg2", "gnupg", "gnupg"]),
+    ),
     program(&["unshare"], "builds as another user, to compare", &[Need::Test], UTIL_LINUX),
     program(&["taskset"], "builds on one processor, to compare", &[Need::Test], UTIL_LINUX),
     program(

@@ -1,5 +1,7 @@
 //! Every way to a pinned file, and every way it goes wrong, with servers on loopback and a cache of its own.
 
+mod paths;
+
 use super::*;
 use crate::authority::ServerFiles;
 use crate::cache::tests::empty;
@@ -21,7 +23,7 @@ fn pin(url: &str) -> Pin {
 
 fn sources(options: &SourceOptions) -> (tempfile::TempDir, Sources) {
     let (folder, cache) = empty();
-    (folder, Sources::with(options, cache).unwrap())
+    (folder, Sources::with(options, cache, Client::default()).unwrap())
 }
 
 fn locked() -> SourceOptions {
@@ -149,6 +151,6 @@ fn contradictions_are_refused() {
     ];
     for options in cases {
         let (_folder, cache) = empty();
-        assert!(Sources::with(&options, cache).is_err(), "{options:?}");
+        assert!(Sources::with(&options, cache, Client::default()).is_err(), "{options:?}");
     }
 }

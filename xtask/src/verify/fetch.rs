@@ -4,7 +4,7 @@
 use crate::arch::Arch;
 use crate::cmd;
 use crate::config::Profile;
-use crate::download;
+use crate::download::Client;
 use crate::output;
 use crate::verify::published;
 use crate::verify::published::Published;
@@ -92,7 +92,9 @@ impl Set {
         let Some(url) = &self.url else { bail!("{} has no file '{name}'", self.name) };
         let url = format!("{url}/{name}");
         let mut file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
-        download::fetch(&url, name, &mut file).with_context(|| format!("fetching {url}"))?;
+        Client::default()
+            .fetch(&url, name, &mut file)
+            .with_context(|| format!("fetching {url}"))?;
         Ok(path)
     }
 
