@@ -115,15 +115,13 @@ pub struct ArchOption {
     arch: Option<Archs>,
 }
 
-impl ArchOption {
-    pub fn only(arch: Arch) -> Self {
-        let arch = match arch {
-            Arch::X86_64 => Archs::X86_64,
-            Arch::Arm64 => Archs::Arm64,
-        };
-        Self { arch: Some(arch) }
+impl From<Archs> for ArchOption {
+    fn from(archs: Archs) -> Self {
+        Self { arch: Some(archs) }
     }
+}
 
+impl ArchOption {
     /// The architectures asked for, else this machine's.
     pub fn chosen(self) -> Result<Vec<Arch>> {
         Ok(match self.arch {

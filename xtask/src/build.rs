@@ -116,8 +116,10 @@ pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
     Ok(all)
 }
 
+type Inputs = (Vec<(Arch, ImageConfig)>, KernelConfig, Settings);
+
 /// Reads every file that says what to build; with faults in several of them, all are told.
-fn read_inputs(archs: &[Arch]) -> Result<(Vec<(Arch, ImageConfig)>, KernelConfig, Settings)> {
+fn read_inputs(archs: &[Arch]) -> Result<Inputs> {
     let images: Result<Vec<_>> =
         archs.iter().map(|arch| Ok((*arch, config::read_image_config(*arch)?))).collect();
     match (images, config::read_kernel_config(), Settings::read()) {

@@ -3,6 +3,7 @@
 
 use crate::arch::Arch;
 use crate::arch::ArchOption;
+use crate::arch::Archs;
 use crate::build;
 use crate::build::Wanted;
 use crate::config::Profile;
@@ -50,7 +51,7 @@ const IMAGE_BYTES: usize = 64 << 20;
 pub fn run(args: &Args) -> Result<()> {
     setup::require(&[Need::Boot])?;
     let wanted = Wanted {
-        arch: ArchOption::only(ARCH),
+        arch: ArchOption::from(Archs::X86_64),
         profile: args.profile,
         sources: args.sources.clone(),
     };

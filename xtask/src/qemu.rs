@@ -53,7 +53,7 @@ impl Default for Bus {
 /// What runs before the kernel or a disk's boot loader.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Firmware {
-    /// A PC's BIOS on x86_64. Nothing on arm64, where QEMU itself starts the kernel.
+    /// A PC's BIOS; on arm64 nothing, where QEMU itself starts the kernel.
     #[default]
     Plain,
     Uefi,

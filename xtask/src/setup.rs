@@ -3,6 +3,7 @@
 
 mod install;
 mod survey;
+mod tool;
 mod tools;
 
 pub use survey::Found;
@@ -12,7 +13,7 @@ pub use survey::survey;
 use crate::arch::Arch;
 use crate::report;
 use crate::setup::install::Manager;
-use crate::setup::tools::Tool;
+use crate::setup::tool::Tool;
 use anyhow::Result;
 use anyhow::bail;
 use std::sync::atomic::AtomicBool;
@@ -85,7 +86,7 @@ fn consent_given() -> bool {
 pub fn run(args: &Args) -> Result<()> {
     let mut missing = Vec::new();
     for tool in tools::TOOLS.iter().filter(|tool| !is_for_own_compiler(tool)) {
-        let state = match (tools::is_there(tool), is_rarely_used(tool)) {
+        let state = match (tool.is_there(), is_rarely_used(tool)) {
             (true, _) => "found",
             (false, true) => "absent",
             (false, false) => {
@@ -114,7 +115,7 @@ pub fn require(needs: &[Need]) -> Result<()> {
         tool.needs.iter().any(|need| needs.contains(need)) && !is_for_own_compiler(tool)
     };
     let missing: Vec<&Tool> =
-        tools::TOOLS.iter().filter(|tool| is_needed(tool) && !tools::is_there(tool)).collect();
+        tools::TOOLS.iter().filter(|tool| is_needed(tool) && !tool.is_there()).collect();
     if missing.is_empty() {
         return Ok(());
     }

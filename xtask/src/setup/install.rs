@@ -3,8 +3,7 @@
 use crate::cmd;
 use crate::report;
 use crate::setup;
-use crate::setup::tools;
-use crate::setup::tools::Tool;
+use crate::setup::tool::Tool;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -76,7 +75,7 @@ pub(super) fn install(missing: &[&Tool]) -> Result<()> {
         bail!("{facts}  hint: run `{command}`, or pass --yes");
     }
     run_apt(&manager.packages(missing))?;
-    let still: Vec<_> = missing.iter().copied().filter(|tool| !tools::is_there(tool)).collect();
+    let still: Vec<_> = missing.iter().copied().filter(|tool| !tool.is_there()).collect();
     if !still.is_empty() {
         let names: Vec<_> = still.iter().map(|tool| tool.name()).collect();
         bail!("{} still missing after `{command}`", names.join(", "));

@@ -4,9 +4,9 @@ use crate::cmd;
 use crate::setup::Need;
 use crate::setup::is_for_own_compiler;
 use crate::setup::remedy;
+use crate::setup::tool::Detect;
+use crate::setup::tool::Tool;
 use crate::setup::tools;
-use crate::setup::tools::Detect;
-use crate::setup::tools::Tool;
 use anyhow::Result;
 use std::path::Path;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub fn remedy_for(found: &[&Found]) -> String {
 }
 
 fn look(tool: &Tool) -> Found {
-    let path = tools::place(tool);
+    let path = tool.place();
     let version = match (&tool.detect, &path) {
         (Detect::Program(_), Some(path)) => version(path).unwrap_or_default(),
         _ => String::new(),

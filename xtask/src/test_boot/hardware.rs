@@ -60,7 +60,7 @@ const SERVERS: [Server; 15] = [
     card("installs_over_vmxnet3", "vmxnet3"),
 ];
 
-/// VMware's adapter of that name exists on PCs alone, and so does its driver.
+/// This adapter exists on PCs alone, and so does its driver.
 const PC_ONLY: [&str; 1] = ["installs_onto_pvscsi"];
 
 /// The cases that the lab's kernel is made for and this QEMU has the devices for. What is left out is told.
