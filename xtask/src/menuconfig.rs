@@ -52,7 +52,8 @@ pub struct Args {
 
 /// A make target that leaves a configuration behind; no other would end as a menu does.
 fn config_target(target: &str) -> Result<String, String> {
-    let is_word = target.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_word =
+        target.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
     if is_word && target.ends_with("config") {
         return Ok(target.to_owned());
     }
@@ -105,6 +106,7 @@ mod tests {
             ("menuconfig", true),
             ("nconfig", true),
             ("olddefconfig", true),
+            ("kvm_guest.config", true),
             ("bzImage", false),
             ("", false),
             ("-f/tmp/Makefile config", false),

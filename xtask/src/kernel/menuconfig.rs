@@ -17,6 +17,8 @@ use crate::kernel::workbench::Workbench;
 use crate::report;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::bail;
+use std::process::Stdio;
 use xshell::Shell;
 
 /// What a menu takes from its surroundings: how the terminal is drawn on. Nothing of it reaches the configuration.
@@ -73,7 +75,17 @@ fn show(plan: &Plan<'_>, make: &Make<'_>, menu: &str) -> Result<()> {
             command = command.env(name, value);
         }
     }
-    command.quiet().run().with_context(|| format!("running the kernel's {menu}"))
+    let running = || format!("running the kernel's {menu}");
+    // Its input is the user's too, which xshell would close.
+    let mut shown = cmd::Background::start(command, |command| {
+        command.stdin(Stdio::inherit());
+    })
+    .with_context(running)?;
+    let status = shown.child.wait().with_context(running)?;
+    if !status.success() {
+        bail!("the kernel's {menu} ended with {status}, and nothing of what was changed is kept");
+    }
+    Ok(())
 }
 
 fn state(make: &Make<'_>) -> Result<State> {
