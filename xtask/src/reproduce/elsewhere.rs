@@ -62,7 +62,7 @@ impl Elsewhere {
         write_cargo(&self.cargo, &cmd::cargo(), &conditions.day)?;
         let shell = Shell::new()?;
         shell.change_dir("/");
-        let xtask = std::env::current_exe().context("finding this program")?;
+        let xtask = copy_this_program(&self.home)?;
         // One processor: other jobs at once, and in another order.
         let build = conditions::wrapped(&shell, &conditions.wrapper, "taskset")
             .args(["-c", &first_processor()?])
@@ -93,6 +93,14 @@ impl Elsewhere {
         }
         Ok(build)
     }
+}
+
+/// Copies this very program into `folder`. The file it was started from may be another one by now, since cargo replaces it when it builds the
+/// workspace for tests.
+pub(super) fn copy_this_program(folder: &Path) -> Result<PathBuf> {
+    let copy = folder.join("xtask");
+    std::fs::copy("/proc/self/exe", &copy).context("copying this program")?;
+    Ok(copy)
 }
 
 /// The words that say where sources come from, as every build subcommand takes them.

@@ -144,7 +144,7 @@ fn build_command(
     {
         build.push(format!("{variable}={}", elsewhere::home_of(variable, name)?.display()));
     }
-    build.push(std::env::current_exe().context("finding this program")?.display().to_string());
+    build.push(elsewhere::copy_this_program(folder)?.display().to_string());
     build.extend(["build-initramfs", "--arch", arch.kernel()].map(str::to_owned));
     build.extend(elsewhere::words_of(options)?);
     let words: Vec<String> = build.iter().map(|word| quoted(word)).collect();
