@@ -93,6 +93,8 @@ pub struct Sources {
     client: Client,
     /// Hosts that could not be reached in this run, so that each costs one time-out only.
     unreachable: RefCell<BTreeSet<String>>,
+    /// URLs that Debian's archive stands in for, so that each is warned of once.
+    replaced: RefCell<BTreeSet<String>>,
 }
 
 impl Sources {
@@ -118,7 +120,13 @@ impl Sources {
         if let Some(folder) = options.source_dir.as_ref().filter(|folder| !folder.is_dir()) {
             bail!("--source-dir {} is not a folder", folder.display());
         }
-        Ok(Self { options: options.clone(), cache, client, unreachable: RefCell::default() })
+        Ok(Self {
+            options: options.clone(),
+            cache,
+            client,
+            unreachable: RefCell::default(),
+            replaced: RefCell::default(),
+        })
     }
 
     /// The cache these sources lie in.
@@ -204,10 +212,12 @@ impl Sources {
             (true, _) => "--locked",
             (false, Some(SourceSet::Upstream)) => "--sources upstream",
             (false, _) => {
-                report::warn(format_args!(
-                    "{reason}. Debian's archive stands in for '{}' {}: not pinned, so the outputs differ from a release's. --locked forbids it",
-                    pin.name, pin.version
-                ));
+                if self.replaced.borrow_mut().insert(pin.url.clone()) {
+                    report::warn(format_args!(
+                        "{reason}. Debian's archive stands in for '{}' {}: not pinned, so the outputs differ from a release's. --locked forbids it",
+                        pin.name, pin.version
+                    ));
+                }
                 return Ok(());
             }
         };

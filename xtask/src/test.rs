@@ -17,6 +17,7 @@ use crate::sources::SourceOptions;
 use crate::test_boot;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::anyhow;
 use xshell::Shell;
 use xshell::cmd;
 
@@ -60,11 +61,15 @@ pub fn run(args: &Args) -> Result<()> {
         .context("running cargo test")?;
     report::step("configuring every kernel");
     kernel::check_configurations(&args.sources)?;
-    for arch in archs {
-        reproduce_initramfs(arch, &args.sources)?;
-    }
-    report::step("boot tests");
-    test_boot::run(&test_boot::Args::all(&wanted))
+    report::step("boot tests, and beside them the initramfs again under other conditions");
+    // Guests wait more than they compute, so the builds cost hardly any time here.
+    let (booted, reproduced) = std::thread::scope(|scope| {
+        let again = || archs.iter().try_for_each(|arch| reproduce_initramfs(*arch, &args.sources));
+        let reproduced = scope.spawn(again);
+        (test_boot::run_cases(&test_boot::Args::all(&wanted)), reproduced.join())
+    });
+    reproduced.unwrap_or_else(|_panic| Err(anyhow!("building the initramfs again panicked")))?;
+    test_boot::conclude(booted?)
 }
 
 /// Our own variations for a foreign architecture, Debian's for this machine's: each build costs minutes, and both tools try nearly the same.

@@ -51,7 +51,11 @@ pub struct Tally {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let tally = run_cases(args)?;
+    conclude(run_cases(args)?)
+}
+
+/// Tells how many cases ended how; fails where one failed.
+pub fn conclude(tally: Tally) -> Result<()> {
     report::result(format_args!("boot: {} passed, {} failed", tally.passed, tally.failed));
     if tally.failed > 0 || tally.passed == 0 {
         bail!("{} boot tests failed, {} passed", tally.failed, tally.passed);
@@ -60,7 +64,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Builds what is to be booted, then runs every case whose name holds the filter: two at a time for each core, eight at most.
-fn run_cases(args: &Args) -> Result<Tally> {
+pub fn run_cases(args: &Args) -> Result<Tally> {
     let emulators = args.wanted.arch.chosen()?.into_iter().map(Need::Emulator);
     setup::require(&[Need::Boot, Need::Test].into_iter().chain(emulators).collect::<Vec<_>>())?;
     let mut total = Tally::default();
