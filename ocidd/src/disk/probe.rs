@@ -48,8 +48,8 @@ pub struct Partition {
 /// sysfs counts in 512-byte sectors whatever the disk's own are (Documentation/ABI/stable/sysfs-block, "size").
 const SYSFS_SECTOR_BYTES: u64 = 512;
 
-/// Kinds of block devices that are no disk to install to: memory, loops, mapped devices, optical and floppy drives.
-const NO_DISKS: [&str; 8] = ["loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd"];
+/// Kinds of block devices that are no disk to install to: memory, loops, mapped devices, flash chips (most often the firmware's own), optical and floppy drives.
+const NO_DISKS: [&str; 9] = ["loop", "ram", "zram", "dm-", "md", "mtdblock", "sr", "fd", "nbd"];
 
 /// The disks of a machine, by name; `sys` and `proc` are a mounted sysfs and procfs. What cannot be read is left out.
 pub fn read_disks(sys: &Path, proc: &Path) -> Vec<FoundDisk> {

@@ -81,6 +81,7 @@ fn lists_disks_and_nothing_else() {
         ("pci0000:00/0000:00:07.0/nvme/nvme0/nvme0c0n1", &[("hidden", "1\n")]),
         ("pci0000:00/0000:00:09.0/mmc_host/mmc0/mmc0:4567/block/mmcblk0/mmcblk0boot0", &[]),
         ("pci0000:00/0000:0a:00.0/cciss0/c0d0/block/cciss!c0d0", &[]),
+        ("platform/0.flash/mtd/mtd0/mtdblock0", &[]),
     ] {
         machine.disk(place, "7:0", files);
     }
