@@ -1,21 +1,19 @@
 //! Reads a file of archives the way the kernel reads an initramfs: one behind another, each as it is or packed by gzip, zeroes between them.
 //! Bytes in, every archive with its entries out. What the kernel could not read is an error that tells the byte.
 
+use crate::newc;
 use crate::newc::Record;
+use crate::newc::beginning;
+use crate::newc::plainly;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::anyhow;
 use anyhow::bail;
 use anyhow::ensure;
-use cpio::newc::Reader;
 use flate2::bufread::GzDecoder;
 use std::io::Read as _;
 
 /// The bits of a mode that tell what kind of file it is.
 const KIND: u32 = 0o170_000;
-
-/// What a header begins with: the plain format, and the one with checksums. The kernel takes both.
-const MAGICS: [&[u8]; 2] = [b"070701", b"070702"];
 
 /// What else the kernel may unpack, by the first bytes, to name it where it is met.
 const OTHER_PACKINGS: [(&[u8], &str); 6] = [
@@ -36,21 +34,13 @@ pub struct Part {
     /// The bytes of the file it takes.
     pub size: usize,
     pub unpacked_size: usize,
-    pub members: Vec<Member>,
+    pub members: Vec<Record>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Packing {
     Plain,
     Gzip,
-}
-
-/// One entry of an archive.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Member {
-    pub record: Record,
-    /// Major and minor number, where it is a device.
-    pub device: (u32, u32),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,9 +70,9 @@ impl Kind {
     }
 }
 
-impl Member {
+impl Record {
     pub fn kind(&self) -> Kind {
-        match self.record.mode & KIND {
+        match self.mode & KIND {
             0o100_000 => Kind::File,
             0o040_000 => Kind::Folder,
             0o120_000 => Kind::Link,
@@ -94,9 +84,9 @@ impl Member {
         }
     }
 
-    /// The mode without the bits of [`Member::kind`].
+    /// The mode without the bits of [`Record::kind`].
     pub fn permissions(&self) -> u32 {
-        self.record.mode & !KIND
+        self.mode & !KIND
     }
 
     pub fn is_device(&self) -> bool {
@@ -166,7 +156,7 @@ fn inflate(rest: &[u8], start: usize) -> Result<(Vec<u8>, &[u8])> {
 }
 
 /// The entries of all archives in `unpacked`, out of the gzip member that begins at byte `start` of the file.
-fn read_all(unpacked: &[u8], start: usize) -> Result<Vec<Member>> {
+fn read_all(unpacked: &[u8], start: usize) -> Result<Vec<Record>> {
     let mut members = Vec::new();
     let mut rest = without_zeroes(unpacked);
     while !rest.is_empty() {
@@ -187,12 +177,12 @@ fn read_all(unpacked: &[u8], start: usize) -> Result<Vec<Member>> {
 }
 
 /// The entries up to the trailer, and what lies behind it. `place` tells of a byte of `archive` where it is in the file.
-fn read_archive(archive: &[u8], place: impl Fn(usize) -> String) -> Result<(Vec<Member>, &[u8])> {
+fn read_archive(archive: &[u8], place: impl Fn(usize) -> String) -> Result<(Vec<Record>, &[u8])> {
     let mut members = Vec::new();
     let mut rest = archive;
     loop {
         let at = archive.len() - rest.len();
-        let (member, behind) = read_member(rest)
+        let (member, behind) = newc::read_entry(rest)
             .with_context(|| format!("reading entry {} at {}", members.len() + 1, place(at)))?;
         rest = behind;
         match member {
@@ -200,58 +190,6 @@ fn read_archive(archive: &[u8], place: impl Fn(usize) -> String) -> Result<(Vec<
             None => return Ok((members, rest)),
         }
     }
-}
-
-/// The first entry, or `None` for the trailer; and what lies behind it.
-fn read_member(bytes: &[u8]) -> Result<(Option<Member>, &[u8])> {
-    ensure!(
-        !bytes.is_empty(),
-        "the archive ends here, without the trailer that every one ends with"
-    );
-    ensure!(
-        MAGICS.iter().any(|magic| bytes.starts_with(magic)),
-        "no header is there, which begins with 070701: {}",
-        beginning(bytes)
-    );
-    let mut reader = Reader::new(bytes).map_err(plainly)?;
-    let (is_trailer, name) = (reader.entry().is_trailer(), reader.entry().name().to_owned());
-    let mut content = Vec::new();
-    reader.read_to_end(&mut content)?;
-    let entry = reader.entry();
-    // The crate takes an entry that was cut for a whole one.
-    let (size, found) = (entry.file_size(), content.len());
-    ensure!(usize::try_from(size) == Ok(found), "'{name}' has {size} bytes, and {found} are there");
-    let sum = content.iter().fold(0_u32, |sum, byte| sum.wrapping_add(u32::from(*byte)));
-    ensure!(
-        entry.checksum().is_none_or(|wanted| wanted == sum || is_trailer),
-        "the checksum of '{name}' is not that of its bytes"
-    );
-    let device = (entry.rdev_major(), entry.rdev_minor());
-    let record = Record {
-        path: name,
-        inode: entry.ino(),
-        mode: entry.mode(),
-        uid: entry.uid(),
-        gid: entry.gid(),
-        links: entry.nlink(),
-        mtime: entry.mtime(),
-        content,
-    };
-    let behind = reader.finish().map_err(plainly)?;
-    Ok(((!is_trailer).then_some(Member { record, device }), behind))
-}
-
-/// An error of a reader in words for people.
-fn plainly(error: std::io::Error) -> anyhow::Error {
-    if error.kind() == std::io::ErrorKind::UnexpectedEof {
-        return anyhow!("the file ends in the midst of it");
-    }
-    error.into()
-}
-
-/// The first bytes, for an error.
-fn beginning(bytes: &[u8]) -> String {
-    format!("it begins with '{}'", bytes.get(..6).unwrap_or(bytes).escape_ascii())
 }
 
 /// A name or a line out of an archive, for a terminal: what could steer it is escaped.

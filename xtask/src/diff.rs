@@ -3,8 +3,8 @@
 mod entries;
 mod lines;
 
-use crate::archives::Member;
 use crate::archives::Part;
+use crate::newc::Record;
 use crate::report;
 use crate::tree_cmd;
 use anyhow::Result;
@@ -54,7 +54,7 @@ fn compare(args: &Args) -> Result<bool> {
     Ok(false)
 }
 
-fn members(parts: Vec<Part>) -> Vec<Member> {
+fn members(parts: Vec<Part>) -> Vec<Record> {
     parts.into_iter().flat_map(|part| part.members).collect()
 }
 

@@ -16,6 +16,9 @@ use std::io::Write as _;
 /// The digits of a header, after its six bytes of magic.
 const DIGITS: std::ops::Range<usize> = 6..110;
 
+/// What a header begins with: the plain format, and the one with checksums. The kernel takes both.
+const MAGICS: [&[u8]; 2] = [b"070701", b"070702"];
+
 /// What the archive's size is a multiple of, as GNU cpio has it. A boot loader may put another archive behind this one.
 const BLOCK: usize = 512;
 
@@ -91,6 +94,8 @@ pub struct Record {
     pub gid: u32,
     pub links: u32,
     pub mtime: u32,
+    /// Major and minor number, where it is a device.
+    pub device: (u32, u32),
     pub content: Vec<u8>,
 }
 
@@ -98,26 +103,66 @@ pub struct Record {
 pub fn read(mut archive: &[u8]) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     loop {
-        let mut reader = Reader::new(archive)
+        let (record, behind) = read_entry(archive)
             .with_context(|| format!("reading entry {} of an archive", records.len() + 1))?;
-        if reader.entry().is_trailer() {
-            return Ok(records);
+        match record {
+            Some(record) => records.push(record),
+            None => return Ok(records),
         }
-        let mut content = Vec::new();
-        reader.read_to_end(&mut content)?;
-        let entry = reader.entry();
-        records.push(Record {
-            path: entry.name().to_owned(),
-            inode: entry.ino(),
-            mode: entry.mode(),
-            uid: entry.uid(),
-            gid: entry.gid(),
-            links: entry.nlink(),
-            mtime: entry.mtime(),
-            content,
-        });
-        archive = reader.finish()?;
+        archive = behind;
     }
+}
+
+/// The first entry, or `None` for the trailer; and what lies behind it.
+pub fn read_entry(bytes: &[u8]) -> Result<(Option<Record>, &[u8])> {
+    ensure!(
+        !bytes.is_empty(),
+        "the archive ends here, without the trailer that every one ends with"
+    );
+    ensure!(
+        MAGICS.iter().any(|magic| bytes.starts_with(magic)),
+        "no header is there, which begins with 070701: {}",
+        beginning(bytes)
+    );
+    let mut reader = Reader::new(bytes).map_err(plainly)?;
+    let (is_trailer, name) = (reader.entry().is_trailer(), reader.entry().name().to_owned());
+    let mut content = Vec::new();
+    reader.read_to_end(&mut content)?;
+    let entry = reader.entry();
+    // The crate takes an entry that was cut for a whole one.
+    let (size, found) = (entry.file_size(), content.len());
+    ensure!(usize::try_from(size) == Ok(found), "'{name}' has {size} bytes, and {found} are there");
+    let sum = content.iter().fold(0_u32, |sum, byte| sum.wrapping_add(u32::from(*byte)));
+    ensure!(
+        entry.checksum().is_none_or(|wanted| wanted == sum || is_trailer),
+        "the checksum of '{name}' is not that of its bytes"
+    );
+    let record = Record {
+        path: name,
+        inode: entry.ino(),
+        mode: entry.mode(),
+        uid: entry.uid(),
+        gid: entry.gid(),
+        links: entry.nlink(),
+        mtime: entry.mtime(),
+        device: (entry.rdev_major(), entry.rdev_minor()),
+        content,
+    };
+    let behind = reader.finish().map_err(plainly)?;
+    Ok(((!is_trailer).then_some(record), behind))
+}
+
+/// An error of a reader in words for people.
+pub fn plainly(error: std::io::Error) -> anyhow::Error {
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        return anyhow!("the file ends in the midst of it");
+    }
+    error.into()
+}
+
+/// The first bytes, for an error.
+pub fn beginning(bytes: &[u8]) -> String {
+    format!("it begins with '{}'", bytes.get(..6).unwrap_or(bytes).escape_ascii())
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use crate::arch::Arch;
 use crate::archives;
 use crate::archives::Kind;
-use crate::archives::Member;
 use crate::archives::Packing;
 use crate::archives::Part;
 use crate::build_initramfs;
+use crate::newc::Record;
 use crate::report;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -69,7 +69,7 @@ fn listing(parts: &[Part]) -> String {
         // Writing to a String cannot fail.
         writeln!(text, "{}", heading(part)).ok();
         for member in &part.members {
-            let (owner, size, time) = (owner(member), size(member), time(member.record.mtime));
+            let (owner, size, time) = (owner(member), size(member), time(member.mtime));
             let name = name(member);
             let mode = mode(member);
             writeln!(text, "{mode} {owner:<owners$} {size:>sizes$} {time} {name}").ok();
@@ -77,7 +77,7 @@ fn listing(parts: &[Part]) -> String {
         writeln!(text, "{}", totals(&part.members)).ok();
     }
     if parts.len() > 1 {
-        let all: Vec<Member> = members().cloned().collect();
+        let all: Vec<Record> = members().cloned().collect();
         writeln!(text, "{} archives: {}", parts.len(), totals(&all)).ok();
     }
     text
@@ -94,7 +94,7 @@ fn heading(part: &Part) -> String {
 }
 
 /// The mode as `ls -l` writes it.
-fn mode(member: &Member) -> String {
+fn mode(member: &Record) -> String {
     let kind = match member.kind() {
         Kind::File => '-',
         Kind::Folder => 'd',
@@ -122,16 +122,16 @@ fn mode(member: &Member) -> String {
     text
 }
 
-fn owner(member: &Member) -> String {
-    format!("{}:{}", member.record.uid, member.record.gid)
+fn owner(member: &Record) -> String {
+    format!("{}:{}", member.uid, member.gid)
 }
 
-fn size(member: &Member) -> String {
+fn size(member: &Record) -> String {
     if member.is_device() {
         let (major, minor) = member.device;
         return format!("{major},{minor}");
     }
-    member.record.content.len().to_string()
+    member.content.len().to_string()
 }
 
 /// A time in seconds since 1970, for people.
@@ -140,19 +140,19 @@ pub fn time(seconds: u32) -> String {
         .map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
-fn name(member: &Member) -> String {
-    let path = archives::printable(&member.record.path);
+fn name(member: &Record) -> String {
+    let path = archives::printable(&member.path);
     if member.kind() == Kind::Link {
-        let target = String::from_utf8_lossy(&member.record.content);
+        let target = String::from_utf8_lossy(&member.content);
         return format!("{path} -> {}", archives::printable(&target));
     }
     path
 }
 
-fn totals(members: &[Member]) -> String {
+fn totals(members: &[Record]) -> String {
     let count = |kind| members.iter().filter(|member| member.kind() == kind).count();
     let files = members.iter().filter(|member| member.kind() == Kind::File);
-    let bytes: usize = files.map(|member| member.record.content.len()).sum();
+    let bytes: usize = files.map(|member| member.content.len()).sum();
     let mut text = format!(
         "{} entries: {} files of {bytes} bytes, {} folders, {} links, {} devices",
         members.len(),

@@ -56,7 +56,7 @@ fn reads_archives_one_behind_another() {
         let found: Vec<_> = parts
             .iter()
             .map(|part| {
-                let paths = part.members.iter().map(|member| member.record.path.as_str());
+                let paths = part.members.iter().map(|member| member.path.as_str());
                 (part.start, part.packing, paths.collect::<Vec<_>>())
             })
             .collect();
@@ -103,8 +103,7 @@ fn tells_kinds_permissions_and_numbers_of_devices() {
 #[test]
 fn agrees_with_the_reader_of_single_archives() {
     let bytes = archive(&[("a/b", "1"), ("c", "2")]);
-    let records: Vec<_> =
-        read(&bytes).unwrap().remove(0).members.into_iter().map(|member| member.record).collect();
+    let records: Vec<_> = read(&bytes).unwrap().remove(0).members.into_iter().collect();
     assert_eq!(records, newc::read(&bytes).unwrap());
 }
 

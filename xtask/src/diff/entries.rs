@@ -1,9 +1,9 @@
 //! All differences between the entries of two images. Entries in, one value for each path that differs out, in the order of the paths. Pure.
 
 use crate::archives::Kind;
-use crate::archives::Member;
 use crate::archives::printable;
 use crate::diff::lines;
+use crate::newc::Record;
 use crate::tree_cmd;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,7 +43,7 @@ impl std::fmt::Display for Difference {
 }
 
 /// Everything in which what the kernel makes of `one` differs from what it makes of `other`.
-pub(super) fn differences(one: &[Member], other: &[Member]) -> Vec<Difference> {
+pub(super) fn differences(one: &[Record], other: &[Record]) -> Vec<Difference> {
     let (one, other) = (by_path(one), by_path(other));
     let mut differences = BTreeMap::new();
     for (path, member) in &one {
@@ -61,18 +61,18 @@ pub(super) fn differences(one: &[Member], other: &[Member]) -> Vec<Difference> {
 }
 
 /// The entries as they lie after unpacking: the last one counts, and `./a` and `/a` are `a`.
-fn by_path(members: &[Member]) -> BTreeMap<&str, &Member> {
-    members.iter().map(|member| (bare(&member.record.path), member)).collect()
+fn by_path(members: &[Record]) -> BTreeMap<&str, &Record> {
+    members.iter().map(|member| (bare(&member.path), member)).collect()
 }
 
 fn bare(path: &str) -> &str {
     path.trim_start_matches("./").trim_start_matches('/')
 }
 
-fn summary(member: &Member) -> String {
+fn summary(member: &Record) -> String {
     let mut text = format!("{}, mode {:04o}", member.kind().name(), member.permissions());
     let added = match member.kind() {
-        Kind::File => write!(text, ", {} bytes", member.record.content.len()),
+        Kind::File => write!(text, ", {} bytes", member.content.len()),
         Kind::Link => write!(text, ", to {}", target(member)),
         Kind::CharacterDevice | Kind::BlockDevice => write!(text, ", {}", device(member)),
         _ => Ok(()),
@@ -82,15 +82,15 @@ fn summary(member: &Member) -> String {
     text
 }
 
-fn target(member: &Member) -> String {
-    format!("'{}'", printable(&String::from_utf8_lossy(&member.record.content)))
+fn target(member: &Record) -> String {
+    format!("'{}'", printable(&String::from_utf8_lossy(&member.content)))
 }
 
-fn device(member: &Member) -> String {
+fn device(member: &Record) -> String {
     format!("{},{}", member.device.0, member.device.1)
 }
 
-fn changed(one: &Member, other: &Member) -> Option<Change> {
+fn changed(one: &Record, other: &Record) -> Option<Change> {
     let mut fields = Vec::new();
     let mut field = |name: &str, one: String, other: String| {
         if one != other {
@@ -98,7 +98,7 @@ fn changed(one: &Member, other: &Member) -> Option<Change> {
         }
     };
     let (kind, second_kind) = (one.kind(), other.kind());
-    let (record, second) = (&one.record, &other.record);
+    let (record, second) = (one, other);
     field("kind", kind.name().to_owned(), second_kind.name().to_owned());
     field("mode", format!("{:04o}", one.permissions()), format!("{:04o}", other.permissions()));
     field("uid", record.uid.to_string(), second.uid.to_string());
@@ -144,24 +144,24 @@ mod tests {
     use crate::tree::Entry;
     use crate::tree::Tree;
 
-    fn member(path: &str, entry: Entry) -> Member {
+    fn member(path: &str, entry: Entry) -> Record {
         let tree = Tree::new([(path.to_owned(), entry)]).unwrap();
         let archive = newc::write(&tree, 5).unwrap();
         let members = archives::read(&archive).unwrap().remove(0).members;
         members.into_iter().next_back().unwrap()
     }
 
-    fn file(path: &str, text: &str) -> Member {
+    fn file(path: &str, text: &str) -> Record {
         member(path, Entry::file(0o644, text.as_bytes().to_vec()))
     }
 
-    fn with(member: &Member, change: impl Fn(&mut Record)) -> Member {
+    fn with(member: &Record, change: impl Fn(&mut Record)) -> Record {
         let mut member = member.clone();
-        change(&mut member.record);
+        change(&mut member);
         member
     }
 
-    fn told(one: &[Member], other: &[Member]) -> Vec<String> {
+    fn told(one: &[Record], other: &[Record]) -> Vec<String> {
         differences(one, other).iter().map(ToString::to_string).collect()
     }
 

@@ -48,6 +48,8 @@ fn describe(one: &Record, other: &Record) -> String {
         ("uid", one.uid, other.uid),
         ("gid", one.gid, other.gid),
         ("number of links", one.links, other.links),
+        ("major number", one.device.0, other.device.0),
+        ("minor number", one.device.1, other.device.1),
     ];
     if let Some((name, one, other)) = numbers.into_iter().find(|(_, one, other)| one != other) {
         return format!("the {name} of '/{path}' is {one} and {other}");
@@ -71,6 +73,7 @@ mod tests {
             gid: 0,
             links: 1,
             mtime: 5,
+            device: (0, 0),
             content: content.to_vec(),
         }
     }
@@ -110,6 +113,8 @@ mod tests {
         let base = [record("a", b"one"), record("b", b"two")];
         let mut later = base.clone();
         later[1].mtime = 6;
+        let mut device = base.clone();
+        device[0].device = (0, 3);
         for (other, difference) in [
             (&base[..], None),
             (
@@ -119,6 +124,7 @@ mod tests {
                 ),
             ),
             (&later, Some("the mtime of '/b' is 5 and 6")),
+            (&device, Some("the minor number of '/a' is 0 and 3")),
             (
                 &[record("a", b"one"), record("c", b"two")],
                 Some("one has '/b' where the other has '/c'"),
