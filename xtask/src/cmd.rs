@@ -28,6 +28,14 @@ pub fn clean_env(cmd: Cmd<'_>) -> Cmd<'_> {
     cmd.env_clear().env("PATH", path)
 }
 
+/// The start of a command line that runs `program` behind `wrapper`: the words of programs that run the rest of their arguments.
+pub fn behind<'a>(shell: &'a Shell, wrapper: &[String], program: impl AsRef<Path>) -> Cmd<'a> {
+    match wrapper.split_first() {
+        Some((first, rest)) => shell.cmd(first).args(rest).arg(program.as_ref()),
+        None => shell.cmd(program),
+    }
+}
+
 /// The first line that a program tells of its version, in English.
 pub fn version(program: &str) -> Result<String> {
     let shell = Shell::new()?;

@@ -15,7 +15,7 @@ mod workbench;
 pub use check::check_configurations;
 pub use menuconfig::edit;
 
-pub use compile::Place;
+pub use make::Place;
 pub use make::Surroundings;
 pub use make::minutes;
 

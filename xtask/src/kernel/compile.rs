@@ -12,6 +12,7 @@ use crate::kernel::configure;
 use crate::kernel::log_path;
 use crate::kernel::make;
 use crate::kernel::make::Make;
+use crate::kernel::make::Place;
 use crate::kernel::make::Surroundings;
 use crate::kernel::unpack;
 use crate::report;
@@ -20,18 +21,6 @@ use anyhow::Result;
 use rustix::fs::Mode;
 use std::path::PathBuf;
 use std::time::Instant;
-
-/// Where a kernel is built, and in what surroundings. None of it may show in the kernel.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// An empty folder for the source, and one for what is made of it; neither in the other.
-    pub source: PathBuf,
-    pub objects: PathBuf,
-    pub log: PathBuf,
-    /// Where ccache keeps object files. `None`: each file is compiled.
-    pub compiler_cache: Option<PathBuf>,
-    pub surroundings: Surroundings,
-}
 
 /// Builds and stores a kernel. The caller holds the lock on kernel builds.
 pub(super) fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
@@ -66,8 +55,7 @@ pub(super) fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, Path
         format!("linux {} for {}, profile {}", plan.source.version, plan.arch, plan.profile);
     report::step(format_args!("building {title}; log in {}", place.log.display()));
     let _umask = Umask::set();
-    let Place { source, objects, log, compiler_cache, surroundings } = place;
-    let tree = Make::new(plan, source, objects, log, compiler_cache)?.within(surroundings);
+    let tree = Make::new(plan, place)?;
 
     report::live("unpacking the kernel's source");
     unpack::unpack(&plan.source, &tree.source)?;

@@ -46,6 +46,18 @@ impl Default for Surroundings {
     }
 }
 
+/// Where a kernel is built, and in what surroundings. None of it may show in the kernel.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// An empty folder for the source, and one for what is made of it; neither in the other.
+    pub source: PathBuf,
+    pub objects: PathBuf,
+    pub log: PathBuf,
+    /// Where ccache keeps object files. `None`: each file is compiled.
+    pub compiler_cache: Option<PathBuf>,
+    pub surroundings: Surroundings,
+}
+
 /// A source tree and a build folder, with a log of all that is done in them.
 #[derive(Debug)]
 pub(super) struct Make<'a> {
@@ -62,13 +74,8 @@ pub(super) struct Make<'a> {
 
 impl<'a> Make<'a> {
     /// Both folders must be there, and neither in the other: `FLAGS` could not tell their paths apart.
-    pub(super) fn new(
-        plan: &'a Plan<'a>,
-        source: PathBuf,
-        build: PathBuf,
-        log_path: PathBuf,
-        compiler_cache: Option<PathBuf>,
-    ) -> Result<Self> {
+    pub(super) fn new(plan: &'a Plan<'a>, place: Place) -> Result<Self> {
+        let Place { source, objects: build, log: log_path, compiler_cache, surroundings } = place;
         for folder in [&source, &build] {
             if folder.display().to_string().contains([' ', ':', '\t']) {
                 bail!(
@@ -84,13 +91,18 @@ impl<'a> Make<'a> {
         let log =
             File::create(&log_path).with_context(|| format!("making {}", log_path.display()))?;
         let shell = Shell::new()?;
-        let surroundings = Surroundings::default();
         Ok(Self { plan, source, build, log_path, log, shell, compiler_cache, surroundings })
     }
 
-    /// Runs everything in these surroundings.
-    pub(super) fn within(self, surroundings: Surroundings) -> Self {
-        Self { surroundings, ..self }
+    /// The start of every call of make: in which folders, for which machine, without which tools.
+    pub(super) fn call(&self) -> Cmd<'_> {
+        cmd::behind(&self.shell, &self.surroundings.wrapper, "make")
+            .arg("-C")
+            .arg(&self.source)
+            .arg(format!("O={}", self.build.display()))
+            .arg(format!("ARCH={}", self.plan.arch.kernel()))
+            .arg(format!("CROSS_COMPILE={}", self.plan.cross))
+            .args(ABSENT)
     }
 
     /// Makes `target`, with these variables besides the fixed ones. `what` names it in the progress line.
@@ -99,22 +111,12 @@ impl<'a> Make<'a> {
             .replace("{build}", &self.build.display().to_string())
             .replace("{source}", &self.source.display().to_string());
         let make = self
-            .command("make")
-            .arg("-C")
-            .arg(&self.source)
-            .args([
-                &format!("O={}", self.build.display()),
-                &format!("-j{}", self.surroundings.jobs),
-            ])
-            .args([
-                &format!("ARCH={}", self.plan.arch.kernel()),
-                &format!("CROSS_COMPILE={}", self.plan.cross),
-            ])
+            .call()
+            .arg(format!("-j{}", self.surroundings.jobs))
             .args([&format!("KCFLAGS={flags}"), &format!("KAFLAGS={flags}")])
             .args(
                 self.compiler_cache.is_some().then(|| format!("CC=ccache {}gcc", self.plan.cross)),
             )
-            .args(ABSENT)
             .args(variables)
             .arg(target);
         self.run(make, &format!("make {target}"), what)
@@ -122,16 +124,9 @@ impl<'a> Make<'a> {
 
     /// Runs a program of the source tree.
     pub(super) fn script(&self, below: &str, arguments: &[String]) -> Result<()> {
-        let script = self.command(self.source.join(below)).args(arguments);
+        let script = self.source.join(below);
+        let script = cmd::behind(&self.shell, &self.surroundings.wrapper, script).args(arguments);
         self.run(script, below, "configuring")
-    }
-
-    /// The start of a command line, behind the wrapper.
-    fn command(&self, program: impl AsRef<Path>) -> Cmd<'_> {
-        match self.surroundings.wrapper.split_first() {
-            Some((first, rest)) => self.shell.cmd(first).args(rest).arg(program.as_ref()),
-            None => self.shell.cmd(program),
-        }
     }
 
     fn run(&self, command: Cmd<'_>, name: &str, what: &str) -> Result<()> {

@@ -8,7 +8,6 @@ use crate::kernel;
 use crate::kernel::KernelRequest;
 use crate::kernel::Plan;
 use crate::kernel::configure;
-use crate::kernel::make;
 use crate::kernel::make::Make;
 use crate::kernel::menuconfig::changes::Setting;
 use crate::kernel::menuconfig::changes::State;
@@ -19,7 +18,6 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use std::process::Stdio;
-use xshell::Shell;
 
 /// What a menu takes from its surroundings: how the terminal is drawn on. Nothing of it reaches the configuration.
 const TERMINAL: [&str; 5] = ["TERM", "LANG", "LC_CTYPE", "MENUCONFIG_COLOR", "MENUCONFIG_MODE"];
@@ -45,7 +43,7 @@ pub fn edit(request: &KernelRequest<'_>, menu: &str) -> Result<Edited> {
     let make = bench.place(&plan)?;
     configure::configure(&plan, &make).with_context(configuring)?;
     let before = state(&make)?;
-    show(&plan, &make, menu)?;
+    show(&make, menu)?;
     // A menu writes what it showed; this settles what it left open.
     make.make("olddefconfig", &[], "configuring")?;
     let after = state(&make)?;
@@ -60,16 +58,8 @@ pub fn edit(request: &KernelRequest<'_>, menu: &str) -> Result<Edited> {
 }
 
 /// Runs the menu on the user's terminal.
-fn show(plan: &Plan<'_>, make: &Make<'_>, menu: &str) -> Result<()> {
-    let shell = Shell::new()?;
-    let mut command = cmd::clean_env(shell.cmd("make"))
-        .args(["--silent", "-C"])
-        .arg(&make.source)
-        .arg(format!("O={}", make.build.display()))
-        .arg(format!("ARCH={}", plan.arch.kernel()))
-        .arg(format!("CROSS_COMPILE={}", plan.cross))
-        .args(make::ABSENT)
-        .arg(menu);
+fn show(make: &Make<'_>, menu: &str) -> Result<()> {
+    let mut command = cmd::clean_env(make.call()).arg("--silent").arg(menu);
     for name in TERMINAL {
         if let Some(value) = std::env::var_os(name) {
             command = command.env(name, value);

@@ -4,6 +4,8 @@
 use crate::cache::Cache;
 use crate::kernel::Plan;
 use crate::kernel::make::Make;
+use crate::kernel::make::Place;
+use crate::kernel::make::Surroundings;
 use crate::kernel::unpack;
 use crate::project;
 use crate::report;
@@ -36,7 +38,8 @@ impl Workbench {
                     .with_context(|| format!("removing {}", path.display()))?;
             }
         }
-        Make::new(plan, source, objects, log, None)
+        let surroundings = Surroundings::default();
+        Make::new(plan, Place { source, objects, log, compiler_cache: None, surroundings })
     }
 
     fn make_folder(&self, name: &str) -> Result<std::path::PathBuf> {

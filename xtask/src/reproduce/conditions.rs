@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use anyhow::Result;
 use std::path::Path;
 use std::path::PathBuf;
-use xshell::Cmd;
 use xshell::Shell;
 
 /// Variables of another user elsewhere, and some that would change what is built if they reached the compilers.
@@ -92,15 +91,7 @@ impl Conditions {
 
 fn works(wrapper: &[String]) -> Result<bool> {
     let shell = Shell::new()?;
-    Ok(wrapped(&shell, wrapper, "true").quiet().ignore_stdout().ignore_stderr().run().is_ok())
-}
-
-/// The start of a command line that runs `program` behind `wrapper`.
-pub(super) fn wrapped<'a>(shell: &'a Shell, wrapper: &[String], program: &str) -> Cmd<'a> {
-    match wrapper.split_first() {
-        Some((first, rest)) => shell.cmd(first).args(rest).arg(program),
-        None => shell.cmd(program),
-    }
+    Ok(cmd::behind(&shell, wrapper, "true").quiet().ignore_stdout().ignore_stderr().run().is_ok())
 }
 
 /// Compiles the library into `folder`.
@@ -119,12 +110,13 @@ pub(super) fn make_day(folder: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xshell::Cmd;
 
     /// What a program behind the wrapper sees: user, host, umask.
     fn seen(wrapper: &[String]) -> String {
         let shell = Shell::new().unwrap();
         let look = "id -u; hostname; umask";
-        wrapped(&shell, wrapper, "sh").args(["-c", look]).quiet().read().unwrap()
+        cmd::behind(&shell, wrapper, "sh").args(["-c", look]).quiet().read().unwrap()
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Elsewhere {
         shell.change_dir("/");
         let xtask = copy_this_program(&self.home)?;
         // One processor: other jobs at once, and in another order.
-        let build = conditions::wrapped(&shell, &conditions.wrapper, "taskset")
+        let build = cmd::behind(&shell, &conditions.wrapper, "taskset")
             .args(["-c", &first_processor()?])
             .arg(xtask)
             .args(["build-initramfs", "--arch", arch.kernel()])
