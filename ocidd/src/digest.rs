@@ -19,6 +19,12 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The first twelve digits.
+    #[cfg(feature = "image")]
+    pub(crate) fn short(&self) -> String {
+        self.to_string().chars().skip("sha256:".len()).take(12).collect()
+    }
+
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -145,17 +145,25 @@ pub fn follow<T>(
     total_bytes: Option<u64>,
     work: impl FnOnce() -> T,
 ) -> T {
+    let tell = |elapsed| {
+        listener.hear(&Event::Progress(Snapshot {
+            elapsed,
+            fetched_bytes: progress.fetched.get(),
+            total_bytes,
+            written_bytes: progress.written.get(),
+        }));
+    };
+    while_telling(tell, work)
+}
+
+/// Calls `tell` with the time since the start, again and again until `work` ends.
+pub(crate) fn while_telling<T>(tell: impl Fn(Duration) + Send, work: impl FnOnce() -> T) -> T {
     let (sender, ended) = sync_channel::<()>(0);
     let start = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                listener.hear(&Event::Progress(Snapshot {
-                    elapsed: start.elapsed(),
-                    fetched_bytes: progress.fetched.get(),
-                    total_bytes,
-                    written_bytes: progress.written.get(),
-                }));
+                tell(start.elapsed());
             }
         });
         let outcome = work();

@@ -50,7 +50,7 @@ impl Format {
     const ALL: [Self; 4] = [Self::Gzip, Self::Zstd, Self::Xz, Self::Raw];
 
     /// The media type that says exactly this; of a raw image there is none.
-    fn media_type(self) -> Option<&'static str> {
+    pub(crate) fn media_type(self) -> Option<&'static str> {
         match self {
             Self::Gzip => Some("application/octet-stream+gzip"),
             Self::Zstd => Some("application/octet-stream+zstd"),

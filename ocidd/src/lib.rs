@@ -11,6 +11,8 @@ pub mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
+#[cfg(feature = "image")]
+pub mod image;
 pub mod install;
 pub mod machine;
 pub mod pipeline;

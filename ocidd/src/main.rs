@@ -39,6 +39,10 @@ const SITE_WORDS: &str = "/etc/ocidd/words";
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
 fn main() -> ExitCode {
+    #[cfg(feature = "image")]
+    if env::args_os().nth(1).is_some_and(|word| word == "image") {
+        return ocidd::image::command::run(env::args_os().skip(2));
+    }
     let report = report();
     let outcome = match read_request() {
         Ok(Request::Install(options)) => run_install(*options, &report),

@@ -72,13 +72,23 @@ impl Report {
         }
     }
 
-    fn show(&self, snapshot: &Snapshot) {
-        let line = line(snapshot);
+    #[cfg(feature = "image")]
+    pub(crate) fn tell(&self, text: &str) {
+        self.say(Level::Info, text);
+    }
+
+    #[cfg(feature = "image")]
+    pub(crate) fn fail(&self, text: &str) {
+        self.say(Level::Error, text);
+    }
+
+    /// Shows how far something has come.
+    pub(crate) fn show(&self, elapsed: Duration, line: &str) {
         if self.style == Style::Live {
             print(&format!("{CLEAR_LINE}ocidd: {line}"));
-        } else if snapshot.elapsed >= PLAIN_INTERVAL && self.pace.is_due() {
+        } else if elapsed >= PLAIN_INTERVAL && self.pace.is_due() {
             // The first line comes an interval after the start: short installs need none.
-            self.say(Level::Progress, &line);
+            self.say(Level::Progress, line);
         }
     }
 }
@@ -101,7 +111,7 @@ impl Listener for Report {
                 let delay = format!("{}.{} s", delay.as_secs(), delay.subsec_millis() / 100);
                 self.say(Level::Warning, &format!("retry {number}{of} in {delay}: {reason}"));
             }
-            Event::Progress(snapshot) => self.show(snapshot),
+            Event::Progress(snapshot) => self.show(snapshot.elapsed, &line(snapshot)),
             Event::Failed { id, exit_code, remedy, message, .. } => {
                 self.say(Level::Error, message);
                 // Written for README, where words stand between backquotes.
@@ -141,7 +151,7 @@ fn line(snapshot: &Snapshot) -> String {
     )
 }
 
-fn clock(seconds: u128) -> String {
+pub(crate) fn clock(seconds: u128) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),

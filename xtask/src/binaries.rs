@@ -56,8 +56,9 @@ pub fn build(
     let target_dir = project::root().join("target/image");
     let maps = path_maps(&target_dir, toolchain).with_context(building)?;
     let shell = Shell::new()?;
-    let mut cargo =
-        cargo(&shell).args(["build", "--release", "--locked", "--target", &toolchain.target]);
+    // Without ocidd's author side, which no machine needs while it is installed.
+    let mut cargo = cargo(&shell).args(["build", "--release", "--locked", "--no-default-features"]);
+    cargo = cargo.args(["--target", &toolchain.target]);
     for package in packages {
         cargo = cargo.args(["--package", package]);
     }

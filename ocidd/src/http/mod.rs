@@ -2,10 +2,16 @@
 //! this folder opens a socket.
 
 mod error;
+#[cfg(feature = "image")]
+mod payload;
 mod roots;
 
 pub use error::HttpError;
 pub use error::Trouble;
+#[cfg(feature = "image")]
+pub(crate) use payload::Payload;
+#[cfg(feature = "image")]
+pub(crate) use payload::Section;
 pub use roots::CertificateFiles;
 
 use crate::plan::Identity;
@@ -19,7 +25,9 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::Body;
 use ureq::Proxy;
+use ureq::SendBody;
 use ureq::http;
+use ureq::http::Method;
 use ureq::tls::RootCerts;
 use ureq::tls::TlsConfig;
 
@@ -103,18 +111,29 @@ impl Client {
 
     /// Gets `url`, whatever status comes back. Redirects are followed; to another host without `authorization`.
     pub fn get(&self, url: &str, headers: &Headers<'_>) -> Result<Response, HttpError> {
+        self.follow(&Method::GET, url, headers)
+    }
+
+    /// Asks for the headers of `url` alone, as [`Self::get`] does.
+    #[cfg(feature = "image")]
+    pub(crate) fn head(&self, url: &str, headers: &Headers<'_>) -> Result<Response, HttpError> {
+        self.follow(&Method::HEAD, url, headers)
+    }
+
+    fn follow(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: &Headers<'_>,
+    ) -> Result<Response, HttpError> {
         let mut url = url.to_owned();
         let first = origin_of(&url).to_owned();
         for _ in 0..=MAX_REDIRECTS {
             let host = origin_of(&url).to_owned();
-            let request = self.agent(&url)?.get(&url);
-            let mut request = request.config().timeout_global(self.limit).build();
             // A blob store behind a registry has no business with the registry's token.
             let sent = |name: &str| host == first || !name.eq_ignore_ascii_case("authorization");
-            for (name, value) in headers.iter().filter(|(name, _)| sent(name)) {
-                request = request.header(*name, *value);
-            }
-            let response = request.call().map_err(|error| HttpError::unanswered(&host, &error))?;
+            let headers: Vec<_> = headers.iter().copied().filter(|(name, _)| sent(name)).collect();
+            let response = self.send(method, &url, &headers, SendBody::none())?;
             if !redirected(&response) {
                 return Ok(response);
             }
@@ -125,10 +144,31 @@ impl Client {
         )))
     }
 
+    /// Sends one request, whatever status comes back. Redirects are not followed.
+    fn send(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: &Headers<'_>,
+        body: SendBody<'_>,
+    ) -> Result<Response, HttpError> {
+        let agent = self.agent(url)?;
+        let mut request = http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let unanswered = |error: &ureq::Error| HttpError::unanswered(origin_of(url), error);
+        let request = request.body(body).map_err(|error| unanswered(&error.into()))?;
+        let request = agent.configure_request(request).timeout_global(self.limit).build();
+        agent.run(request).map_err(|error| unanswered(&error))
+    }
+
     /// Posts `body`, whatever status comes back. Redirects are not followed.
     pub fn post(&self, url: &str, media_type: &str, body: &str) -> Result<Response, HttpError> {
-        let request = self.agent(url)?.post(url).header("content-type", media_type);
-        request.send(body).map_err(|error| HttpError::unanswered(origin_of(url), &error))
+        let mut bytes = body.as_bytes();
+        let length = bytes.len().to_string();
+        let headers = [("content-type", media_type), ("content-length", &length)];
+        self.send(&Method::POST, url, &headers, SendBody::from_reader(&mut bytes))
     }
 
     fn agent(&self, url: &str) -> Result<&Agent, HttpError> {
@@ -184,7 +224,7 @@ fn next_url(from: &str, response: &Response) -> Result<String, HttpError> {
 }
 
 /// Where `location` leads to, seen from `base` (RFC 3986, 5.2; `.` and `..` are left to the server).
-fn resolve(base: &str, location: &str) -> String {
+pub(crate) fn resolve(base: &str, location: &str) -> String {
     if location.contains("://") {
         location.to_owned()
     } else if location.starts_with("//") {

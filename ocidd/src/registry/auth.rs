@@ -21,6 +21,29 @@ use base64::Engine as _;
 use serde::Deserialize;
 use ureq::http::Uri;
 
+/// What somebody wants to do with a repository.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Access {
+    Pull,
+    #[cfg(feature = "image")]
+    Push,
+    #[cfg(feature = "image")]
+    Delete,
+}
+
+impl Access {
+    /// The actions of a token's scope (distribution's "Token Scope Documentation").
+    fn actions(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            #[cfg(feature = "image")]
+            Self::Push => "pull,push",
+            #[cfg(feature = "image")]
+            Self::Delete => "pull,delete",
+        }
+    }
+}
+
 /// A token server may call it either way.
 #[derive(Deserialize)]
 struct Answer {
@@ -28,19 +51,21 @@ struct Answer {
     access_token: Option<String>,
 }
 
-/// A token server as a challenge names it, for the errors that are about it.
+/// A token server as a challenge names it, and what the token is to allow.
 #[derive(Clone, Copy)]
 struct TokenServer<'a> {
     realm: &'a str,
     service: Option<&'a str>,
+    access: Access,
 }
 
-/// The value of an `Authorization` header that answers `challenge` and allows to pull from `repository`. Without a login everybody's rights are
+/// The value of an `Authorization` header that answers `challenge` and allows `access` to `repository`. Without a login everybody's rights are
 /// asked for. Secrets travel over HTTPS, or as openly as the operator allows for everything else.
 pub(crate) fn authorize(
     client: &Client,
     challenge: &Challenge,
     repository: &Repository,
+    access: Access,
     login: Option<&Login>,
 ) -> Result<Secret> {
     let registry = &repository.registry;
@@ -49,7 +74,7 @@ pub(crate) fn authorize(
             Ok(Secret::new(format!("Bearer {}", token.expose())))
         }
         (Challenge::Bearer { realm, service }, _, _) => {
-            let server = TokenServer { realm, service: service.as_deref() };
+            let server = TokenServer { realm, service: service.as_deref(), access };
             fetch_token(client, server, repository, login)
                 .with_context(|| format!("fetching a token from {realm}"))
         }
@@ -131,7 +156,7 @@ fn check_realm(realm: &str, tls: Tls) -> Result<()> {
 
 /// What a token is for, as a query or as part of a form.
 fn parameters(server: TokenServer<'_>, repository: &Repository) -> String {
-    let scope = escape(&format!("repository:{}:pull", repository.name));
+    let scope = escape(&format!("repository:{}:{}", repository.name, server.access.actions()));
     match server.service {
         Some(service) => format!("service={}&scope={scope}", escape(service)),
         None => format!("scope={scope}"),
@@ -171,7 +196,8 @@ mod tests {
             (Some("r s&x"), "service=r%20s%26x&scope=repository%3Aa%2Fb%3Apull"),
             (None, "scope=repository%3Aa%2Fb%3Apull"),
         ] {
-            let server = TokenServer { realm: "https://t.example/token", service };
+            let server =
+                TokenServer { realm: "https://t.example/token", service, access: Access::Pull };
             assert_eq!(parameters(server, &repository()), wanted);
         }
         for (realm, url) in [

@@ -51,6 +51,17 @@ impl<'a> Blob<'a> {
         tries: Tries,
         listener: &'a dyn Listener,
     ) -> Result<Self> {
+        Self::open_after(endpoints, layer, tries, listener, (0, Hasher::default()))
+    }
+
+    /// The same, where an earlier transfer has left so many bytes, and their hash.
+    pub(crate) fn open_after(
+        endpoints: Vec<Endpoint>,
+        layer: &Layer,
+        tries: Tries,
+        listener: &'a dyn Listener,
+        (at, hasher): (u64, Hasher),
+    ) -> Result<Self> {
         let mut blob = Self {
             endpoints,
             current: 0,
@@ -58,10 +69,10 @@ impl<'a> Blob<'a> {
             size_bytes: layer.size_bytes,
             body: None,
             ahead: VecDeque::new(),
-            at: 0,
-            hasher: Hasher::default(),
+            at,
+            hasher,
             tries,
-            trouble_at: 0,
+            trouble_at: at,
             listener,
         };
         blob.connect()?;

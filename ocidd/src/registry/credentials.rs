@@ -1,5 +1,5 @@
 //! Logins as docker and podman keep them (docker's `config.json`, containers-auth.json(5)): the file in, the login for one repository out. Runs no
-//! credential helper, and never lets a secret into an error or a debug line.
+//! credential helper by itself, and never lets a secret into an error or a debug line.
 
 use crate::reference::Repository;
 use anyhow::Context as _;
@@ -87,11 +87,16 @@ impl fmt::Display for Login {
     }
 }
 
+/// Asks a credential helper, by its name, for the login to a registry.
+type AskHelper = fn(&str, &str) -> Result<Option<Proof>>;
+
 /// The file's content; the secrets in it are looked at when one is needed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Credentials {
     content: Content,
     file: PathBuf,
+    /// An initramfs has no helpers.
+    ask_helper: Option<AskHelper>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -122,7 +127,7 @@ impl Credentials {
         match fs::read(file) {
             Ok(text) => Self::parse(&text, file).with_context(doing),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self { content: Content::default(), file: file.to_owned() })
+                Ok(Self { file: file.to_owned(), ..Self::default() })
             }
             Err(error) => Err(error).with_context(doing),
         }
@@ -130,7 +135,13 @@ impl Credentials {
 
     pub(crate) fn parse(text: &[u8], file: &Path) -> Result<Self> {
         let content = serde_json::from_slice(text).map_err(|error| without_content(&error))?;
-        Ok(Self { content, file: file.to_owned() })
+        Ok(Self { content, file: file.to_owned(), ask_helper: None })
+    }
+
+    /// The same where credential helpers may be run.
+    #[cfg(feature = "image")]
+    pub(crate) fn with_helpers(self, ask_helper: AskHelper) -> Self {
+        Self { ask_helper: Some(ask_helper), ..self }
     }
 
     /// The login of the entry that names most of the repository's path. A login that cannot be used is an error where it would be needed.
@@ -151,6 +162,10 @@ impl Credentials {
             .map(|(_, helper)| helper)
             .or(self.content.creds_store.as_ref())
             .filter(|helper| !helper.is_empty());
+        if let Some((helper, ask)) = helper.zip(self.ask_helper) {
+            let (key, file) = (repository.registry.clone(), self.file.clone());
+            return Ok(ask(helper, &key)?.map(|proof| Login { proof, key, file }));
+        }
         if let Some(helper) = helper {
             bail!(
                 "{} leaves the login for {} to the credential helper '{helper}', and there is none here; hint: write the login itself into its auths",

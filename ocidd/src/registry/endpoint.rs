@@ -3,11 +3,16 @@
 use crate::http::Client;
 use crate::http::Headers;
 use crate::http::HttpError;
+#[cfg(feature = "image")]
+pub(crate) use crate::http::Payload;
 use crate::http::Response;
+#[cfg(feature = "image")]
+pub(crate) use crate::http::Section;
 use crate::http::origin_of;
 use crate::plan::Tls;
 use crate::reference::Repository;
 use crate::registry::auth;
+use crate::registry::auth::Access;
 use crate::registry::challenge;
 use crate::registry::credentials::Credentials;
 use crate::registry::credentials::Login;
@@ -21,28 +26,31 @@ use ureq::ResponseExt as _;
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where a repository is reached, and what we have to show there.
-#[derive(Debug)]
-pub(super) struct Endpoint {
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
     client: Client,
     repository: Repository,
     credentials: Arc<Credentials>,
+    access: Access,
     /// The one that was shown, once the host has asked.
     login: Option<Login>,
     authorization: Option<Secret>,
     /// Until it turns out that the host gets ranges wrong.
-    pub(super) knows_ranges: bool,
+    pub(crate) knows_ranges: bool,
 }
 
 impl Endpoint {
-    pub(super) fn new(
+    pub(crate) fn new(
         client: Client,
         repository: Repository,
         credentials: Arc<Credentials>,
+        access: Access,
     ) -> Self {
         Self {
             client,
             repository,
             credentials,
+            access,
             login: None,
             authorization: None,
             knows_ranges: true,
@@ -50,37 +58,87 @@ impl Endpoint {
     }
 
     /// The host as references name it.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.repository.registry
     }
 
     /// Gets a path below the repository, whatever status comes back but 401: that is answered by a login, once, also where an earlier token has
     /// expired meanwhile.
-    pub(super) fn get(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
+    pub(crate) fn get(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
         let url = self.url(path);
-        let response = self.send(&self.client, &url, headers)?;
+        self.logged_in(headers, |client, headers| client.get(&url, headers))
+    }
+
+    /// Asks for the headers of a path below the repository alone.
+    #[cfg(feature = "image")]
+    pub(crate) fn head(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
+        let url = self.url(path);
+        self.logged_in(headers, |client, headers| client.head(&url, headers))
+    }
+
+    /// Sends a request to a whole URL, which may lead to another host: without the login then. Redirects are not followed.
+    #[cfg(feature = "image")]
+    pub(crate) fn send(
+        &mut self,
+        method: &ureq::http::Method,
+        url: &str,
+        headers: &Headers<'_>,
+        payload: &Payload<'_>,
+    ) -> Result<Response> {
+        if origin_of(url) == self.origin() {
+            self.logged_in(headers, |client, headers| client.carry(method, url, headers, payload))
+        } else {
+            Ok(self.client.carry(method, url, headers, payload)?)
+        }
+    }
+
+    /// The value of the header that this host was shown last.
+    #[cfg(feature = "image")]
+    pub(crate) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_ref().map(Secret::expose)
+    }
+
+    /// The URL that a `Location` of this host means.
+    #[cfg(feature = "image")]
+    pub(crate) fn resolve(&self, location: &str) -> String {
+        crate::http::resolve(&self.url(""), location)
+    }
+
+    /// Sends a request, which may be sent twice: as [`Self::get`] does.
+    fn logged_in(
+        &mut self,
+        headers: &Headers<'_>,
+        send: impl Fn(&Client, &Headers<'_>) -> Result<Response, HttpError>,
+    ) -> Result<Response> {
+        let response = send(&self.client, &self.with_login(headers))?;
         if response.status() != 401 {
             return Ok(response);
         }
         let challenge = challenge::from_headers(response.headers())?;
         self.login = self.credentials.login_for(&self.repository)?;
         let login = self.login.as_ref();
-        self.authorization =
-            Some(auth::authorize(&self.client, &challenge, &self.repository, login)?);
-        let response = self.send(&self.client, &url, headers)?;
+        let secret =
+            auth::authorize(&self.client, &challenge, &self.repository, self.access, login)?;
+        self.authorization = Some(secret);
+        let response = send(&self.client, &self.with_login(headers))?;
         if response.status() == 401 {
             return Err(self.refused(response).into());
         }
         Ok(response)
     }
 
+    fn with_login<'a>(&'a self, headers: &Headers<'a>) -> Vec<(&'a str, &'a str)> {
+        let login = self.authorization.as_ref().map(|value| ("authorization", value.expose()));
+        headers.iter().copied().chain(login).collect()
+    }
+
     /// Gets a path below the repository with the login that was good before, soon or not at all.
-    pub(super) fn probe(&self, path: &str, headers: &Headers<'_>) -> Option<Response> {
-        self.send(&self.client.within(PROBE_LIMIT), &self.url(path), headers).ok()
+    pub(crate) fn probe(&self, path: &str, headers: &Headers<'_>) -> Option<Response> {
+        self.client.within(PROBE_LIMIT).get(&self.url(path), &self.with_login(headers)).ok()
     }
 
     /// The error for an answer that is not the one that was hoped for.
-    pub(super) fn refused(&self, response: Response) -> HttpError {
+    pub(crate) fn refused(&self, response: Response) -> HttpError {
         let who = format!("registry {}", self.host());
         // A blob store that was redirected to has not seen the login.
         let is_direct = origin_of(&response.get_uri().to_string()) == self.origin();
@@ -92,24 +150,13 @@ impl Endpoint {
         }
     }
 
-    fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         let scheme = if self.client.tls() == Tls::Plain { "http" } else { "https" };
         format!("{scheme}://{}", host_of(self.host()))
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}/v2/{}/{path}", self.origin(), self.repository.name)
-    }
-
-    fn send(
-        &self,
-        client: &Client,
-        url: &str,
-        headers: &Headers<'_>,
-    ) -> Result<Response, HttpError> {
-        let login = self.authorization.as_ref().map(|value| ("authorization", value.expose()));
-        let headers: Vec<(&str, &str)> = headers.iter().copied().chain(login).collect();
-        client.get(url, &headers)
     }
 }
 

@@ -3,16 +3,16 @@
 //! The calls and their answers are the OCI distribution spec's, "Pulling manifests" and "Pulling blobs". A mirror is asked only for what a
 //! digest names, so it can withhold bytes but never change them; what a tag means is the image's own registry's to say.
 
-mod auth;
+pub(crate) mod auth;
 mod blob;
 pub(crate) mod challenge;
 pub(crate) mod content_range;
 pub(crate) mod credentials;
-mod endpoint;
+pub(crate) mod endpoint;
 pub(crate) mod index;
 pub(crate) mod manifest;
 mod platform;
-mod retry;
+pub(crate) mod retry;
 
 pub use blob::Blob;
 pub use credentials::AUTH_FILE;
@@ -31,6 +31,7 @@ use crate::reference::Version;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use auth::Access;
 use endpoint::Endpoint;
 use manifest::Document;
 use retry::Tries;
@@ -91,7 +92,7 @@ impl Registry {
         let credentials = Arc::new(credentials);
         let endpoints = hosts.map(|host| {
             let repository = Repository { registry: host.clone(), name: repository.name.clone() };
-            Endpoint::new(client.clone(), repository, Arc::clone(&credentials))
+            Endpoint::new(client.clone(), repository, Arc::clone(&credentials), Access::Pull)
         });
         Self { endpoints: endpoints.collect(), patience }
     }
@@ -169,10 +170,49 @@ impl Registry {
 }
 
 fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<Document> {
-    let wanted = match version {
-        Version::Tag(_) => None,
-        Version::Digest(digest) => Some(*digest),
-    };
+    let answer = fetch_answer(endpoint, version)?;
+    let document = manifest::parse(&answer.bytes, &answer.media_type);
+    if let Err(mismatch) = answer.verify(version) {
+        // A web page in place of a manifest is better told as such.
+        document?;
+        return Err(mismatch);
+    }
+    document
+}
+
+/// A manifest or an image index as a registry sends it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) bytes: Vec<u8>,
+    /// The `Content-Type`.
+    pub(crate) media_type: String,
+    pub(crate) digest: Digest,
+    /// What the registry says the digest is.
+    named: Option<String>,
+}
+
+impl Answer {
+    /// Whether these are the bytes that were asked for.
+    pub(crate) fn verify(&self, version: &Version) -> Result<()> {
+        let wanted = match version {
+            Version::Digest(digest) => Some(*digest),
+            // The registry's own header is checked too: it tells a proxy that changes what it passes on.
+            Version::Tag(_) => self
+                .named
+                .as_ref()
+                .map(|text| text.parse())
+                .transpose()
+                .context("reading the header Docker-Content-Digest")?,
+        };
+        match wanted.filter(|wanted| *wanted != self.digest) {
+            Some(wanted) => bail!("manifest digest is {}, it should be {wanted}", self.digest),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Asks for a manifest or an image index. Its digest is not verified yet.
+pub(crate) fn fetch_answer(endpoint: &mut Endpoint, version: &Version) -> Result<Answer> {
     let response =
         endpoint.get(&format!("manifests/{version}"), &[("accept", manifest::ACCEPT)])?;
     if response.status() != 200 {
@@ -186,17 +226,6 @@ fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<Doc
         response.into_body().into_with_config().limit(MANIFEST_LIMIT_BYTES).read_to_vec().map_err(
             |error| crate::http::HttpError::broken(format!("reading the manifest: {error}")),
         )?;
-    let document = manifest::parse(&bytes, media_type.as_deref().unwrap_or_default());
-    let found = Digest::of(&bytes);
-    // The registry's own header is checked too: it tells a proxy that changes what it passes on.
-    let named = named
-        .map(|text| text.parse::<Digest>())
-        .transpose()
-        .context("reading the header Docker-Content-Digest")?;
-    if let Some(wanted) = wanted.or(named).filter(|wanted| *wanted != found) {
-        // A web page in place of a manifest is better told as such.
-        document?;
-        bail!("manifest digest is {found}, it should be {wanted}");
-    }
-    document
+    let digest = Digest::of(&bytes);
+    Ok(Answer { bytes, media_type: media_type.unwrap_or_default(), digest, named })
 }

@@ -52,6 +52,16 @@ impl Platform {
         Self::new(std::env::consts::OS, std::env::consts::ARCH, None)
     }
 
+    /// As an image index has it.
+    #[cfg(feature = "image")]
+    pub(crate) fn to_spec(&self) -> oci_spec::image::Platform {
+        let mut spec = oci_spec::image::Platform::default();
+        spec.set_os(self.os.as_str().into());
+        spec.set_architecture(self.architecture.as_str().into());
+        spec.set_variant(self.variant.clone());
+        spec
+    }
+
     /// Whether an entry for `offered` serves who asked for this platform, and how well.
     pub(crate) fn serves(&self, offered: &Self) -> Option<Match> {
         // What builders file attestations under. It is no platform, not even for who asks for it.

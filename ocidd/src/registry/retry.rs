@@ -24,19 +24,19 @@ pub struct Patience {
 
 /// The tries of one thing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tries {
+pub(crate) struct Tries {
     patience: Patience,
     made: u32,
 }
 
 impl Tries {
-    pub(super) fn new(patience: Patience) -> Self {
+    pub(crate) fn new(patience: Patience) -> Self {
         Self { patience, made: 0 }
     }
 
     /// Waits before the next try; or gives `error` back when another one is useless or one too many.
     /// `doing` says in the retry's line what the error alone does not.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &mut self,
         error: anyhow::Error,
         doing: &str,
@@ -64,7 +64,7 @@ impl Tries {
     }
 
     /// Forgets the tries so far: things went well for a while.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.made = 0;
     }
 }

@@ -57,7 +57,7 @@ impl Crates {
         // `cargo metadata` would not do: it counts the features that tests and xtask ask for.
         let mut cargo = binaries::cargo(&shell)
             .args(["tree", "--locked", "--target", target, "--edges", "normal,no-proc-macro"])
-            .args(["--prefix", "depth", "--format", "\t{p}\t{l}"])
+            .args(["--prefix", "depth", "--format", "\t{p}\t{l}", "--no-default-features"])
             .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
         for program in programs {
             cargo = cargo.args(["--package", program]);

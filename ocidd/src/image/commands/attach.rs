@@ -1,0 +1,49 @@
+//! `attach`: files that are about an image, as an artifact that refers to it.
+
+use super::created;
+use super::print;
+use super::push::add_file;
+use super::split_last;
+use crate::image::command::Attach;
+use crate::image::copy;
+use crate::image::document;
+use crate::image::document::Artifact;
+use crate::image::names;
+use crate::image::place::Place;
+use crate::image::session::Session;
+use crate::registry::auth::Access;
+use anyhow::Context as _;
+use anyhow::Result;
+use oci_spec::image::Descriptor;
+use std::path::Path;
+
+pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
+    let (files, image) = split_last(&args.words)?;
+    let mut to = session.place(image, Access::Push)?;
+    let subject = to.resolve()?.descriptor;
+    let store = session.store()?;
+    let layers: Vec<Descriptor> =
+        files.iter().map(|file| add_file(Path::new(file), &store)).collect::<Result<_>>()?;
+    let artifact = Artifact {
+        artifact_type: Some(args.artifact_type.clone()),
+        config: document::empty_config()?,
+        layers,
+        annotations: created()?.map(|time| (names::CREATED.to_owned(), time)).into_iter().collect(),
+        subject: Some(document::descriptor(
+            subject.media_type().as_ref(),
+            document::digest_of(&subject)?,
+            subject.size(),
+        )?),
+    };
+    let bytes = artifact.to_bytes()?;
+    store.add(names::EMPTY_JSON)?;
+    store.add(bytes.as_slice())?;
+    let made = document::describe(names::MANIFEST, &bytes)?;
+    // By its digest: what is about an image has no name of its own, and is not kept here.
+    store.keep(&made, None)?;
+    let mut from = Place::in_store(session, store, made.digest().as_ref());
+    copy::copy_unnamed(&mut from, &mut to)?;
+    to.keep(&made)?;
+    session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
+    print(&format!("{}\n", made.digest()))
+}

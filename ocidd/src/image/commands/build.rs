@@ -1,0 +1,58 @@
+//! `build`: a bundle in the store.
+
+use super::created;
+use super::print;
+use super::short;
+use crate::image::bundle::Bundle;
+use crate::image::bundle::Flavour;
+use crate::image::bundle::Part;
+use crate::image::command::Build;
+use crate::image::document;
+use crate::image::names;
+use crate::image::session::Session;
+use crate::reference::ManifestReference;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use std::fs::File;
+
+pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
+    if let Some(name) = &args.name {
+        name.parse::<ManifestReference>()?;
+    }
+    let files = [
+        (Part::Rootfs, &args.rootfs_file),
+        (Part::Initramfs, &args.initramfs_file),
+        (Part::Kernel, &args.kernel_file),
+    ];
+    let given = files.iter().filter(|(_, file)| file.is_some()).count();
+    match (args.format, given) {
+        (_, 0) => bail!("no file is named; hint: --kernel-file, --initramfs-file, --rootfs-file"),
+        (Flavour::Onmetal, 1 | 2) => bail!(
+            "onmetal-image wants kernel, initramfs and rootfs, {given} of them are named; hint: --format ironcore takes fewer"
+        ),
+        _ => {}
+    }
+    let store = session.store()?;
+    let mut layers = Vec::new();
+    for (part, path) in files.iter().filter_map(|(part, path)| Some((part, path.as_ref()?))) {
+        let doing = || format!("reading {}", path.display());
+        let (digest, size) =
+            store.add(File::open(path).with_context(doing)?).with_context(doing)?;
+        layers.push(document::descriptor(part.media_type(args.format), digest, size)?);
+    }
+    let bundle = Bundle {
+        flavour: args.format,
+        command_line: args.command_line.clone(),
+        layers,
+        annotations: created()?.map(|time| (names::CREATED.to_owned(), time)).into_iter().collect(),
+    };
+    let (config, artifact) = bundle.to_artifact()?;
+    let bytes = artifact.to_bytes()?;
+    store.add(config.as_slice())?;
+    store.add(bytes.as_slice())?;
+    let image = document::describe(names::MANIFEST, &bytes)?;
+    store.keep(&image, args.name.as_deref())?;
+    session.report().tell(&format!("built {}", short(image.digest())));
+    print(&format!("{}\n", image.digest()))
+}

@@ -1,0 +1,106 @@
+//! `inspect`: descriptor, manifest and config, for programs and for people.
+
+use super::print;
+use super::print_json;
+use super::resolve_manifest;
+use crate::image::command::Inspect;
+use crate::image::document;
+use crate::image::document::Document;
+use crate::image::place::Place;
+use crate::image::session::Session;
+use crate::registry::auth::Access;
+use crate::size::Bytes;
+use anyhow::Context as _;
+use anyhow::Result;
+use oci_spec::image::Descriptor;
+use oci_spec::image::ImageManifest;
+use serde_json::Value;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::io;
+use std::io::IsTerminal as _;
+
+/// A config larger than that is no config.
+const CONFIG_LIMIT_BYTES: u64 = 4 << 20;
+
+pub(in crate::image) fn run(args: &Inspect, session: &Session) -> Result<()> {
+    let mut place = open(args, session)?;
+    let fetched = place.resolve()?;
+    let document = Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())?;
+    let is_for_people = io::stdout().is_terminal() && !args.json;
+    if let (Document::Index(index), None) = (&document, &args.platform) {
+        if is_for_people {
+            return print(&index_table(&fetched.descriptor, index.manifests()));
+        }
+        let index: Value = serde_json::from_slice(&fetched.bytes).context("reading the index")?;
+        return print_json(&json!({ "descriptor": fetched.descriptor, "index": index }));
+    }
+    let (fetched, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
+    let config = read_config(&mut place, &manifest)?;
+    if is_for_people {
+        return print(&manifest_table(&fetched.descriptor, &manifest, &config));
+    }
+    let manifest: Value = serde_json::from_slice(&fetched.bytes).context("reading the manifest")?;
+    print_json(&json!({ "descriptor": fetched.descriptor, "manifest": manifest, "config": config }))
+}
+
+/// A name of the store is looked up there, everything else where it says.
+fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Place<'a>> {
+    if !args.remote {
+        let store = session.store()?;
+        if store.resolve(&args.image)?.is_some() {
+            return Ok(Place::in_store(session, store, &args.image));
+        }
+    }
+    session.place(&args.image, Access::Pull)
+}
+
+/// The config as JSON; what is none is null.
+fn read_config(place: &mut Place<'_>, manifest: &ImageManifest) -> Result<Value> {
+    let config = manifest.config();
+    let is_json = config.media_type().as_ref().ends_with("json");
+    if !is_json || config.size() > CONFIG_LIMIT_BYTES {
+        return Ok(Value::Null);
+    }
+    let bytes = place.read_blob(config)?;
+    serde_json::from_slice(&bytes).context("reading the config")
+}
+
+fn index_table(image: &Descriptor, manifests: &[Descriptor]) -> String {
+    let mut text = format!("index    {}\n", image.digest());
+    for manifest in manifests {
+        let platform = manifest.platform().as_ref().map_or("no platform".to_owned(), |platform| {
+            let variant =
+                platform.variant().as_deref().map(|v| format!("/{v}")).unwrap_or_default();
+            format!("{}/{}{variant}", platform.os(), platform.architecture())
+        });
+        writeln!(text, "  {platform:<14}  {}", manifest.digest()).ok();
+    }
+    text
+}
+
+fn manifest_table(image: &Descriptor, manifest: &ImageManifest, config: &Value) -> String {
+    let mut text = format!("manifest {}\n", image.digest());
+    if let Some(artifact_type) = manifest.artifact_type() {
+        writeln!(text, "type     {artifact_type}").ok();
+    }
+    let annotations =
+        manifest.annotations().iter().flatten().collect::<std::collections::BTreeMap<_, _>>();
+    for (key, value) in annotations {
+        writeln!(text, "  {key} = {value}").ok();
+    }
+    for (at, layer) in manifest.layers().iter().enumerate() {
+        let name = super::layer_name(layer).unwrap_or("-");
+        writeln!(text, "layer {at}  {name}, {}, {}", Bytes(layer.size()), layer.media_type()).ok();
+        writeln!(text, "         {}", layer.digest()).ok();
+        for key in [crate::image::names::RAW_SIZE, crate::image::names::RAW_DIGEST] {
+            if let Some(value) = document::annotation(layer, key) {
+                writeln!(text, "         {key} = {value}").ok();
+            }
+        }
+    }
+    if let Some(line) = config.get("commandLine").and_then(Value::as_str) {
+        writeln!(text, "command line  {line}").ok();
+    }
+    text
+}

@@ -1,0 +1,96 @@
+//! `list`: what the store holds, or which tags a repository has.
+
+use super::print;
+use super::print_json;
+use super::short;
+use crate::image::command::List;
+use crate::image::session::Session;
+use crate::image::store;
+use crate::reference::ManifestReference;
+use crate::registry::auth::Access;
+use anyhow::Result;
+use serde_json::json;
+
+pub(in crate::image) fn run(args: &List, session: &Session) -> Result<()> {
+    match &args.repository {
+        Some(repository) => list_tags(repository, args.json, session),
+        None => list_store(args.json, session),
+    }
+}
+
+fn list_tags(repository: &str, as_json: bool, session: &Session) -> Result<()> {
+    // Any tag makes it a reference whose grammar is known.
+    let reference: ManifestReference = format!("{repository}:latest").parse()?;
+    let tags = session.remote(&reference.repository, Access::Pull)?.list_tags()?;
+    if as_json {
+        return print_json(&tags);
+    }
+    tags.iter().try_for_each(|tag| print(&format!("{tag}\n")))
+}
+
+fn list_store(as_json: bool, session: &Session) -> Result<()> {
+    let entries = session.store()?.entries()?;
+    if as_json {
+        let rows: Vec<_> = entries
+            .iter()
+            .map(|entry| json!({ "name": store::name_of(entry), "digest": entry.digest().to_string() }))
+            .collect();
+        return print_json(&rows);
+    }
+    let mut rows = vec![["REPOSITORY", "TAG", "IMAGE ID"].map(str::to_owned)];
+    for entry in &entries {
+        let (repository, tag) = split(store::name_of(entry));
+        rows.push([repository.to_owned(), tag.to_owned(), short(entry.digest()).to_owned()]);
+    }
+    print(&table(&rows))
+}
+
+/// A name's repository and tag; of other names there is no tag.
+fn split(name: Option<&str>) -> (&str, &str) {
+    const NONE: &str = "<none>";
+    let Some(name) = name else { return (NONE, NONE) };
+    let after_slash = name.rfind('/').map_or(0, |at| at + 1);
+    match name.get(after_slash..).and_then(|rest| rest.find(':')) {
+        Some(colon) => {
+            let (repository, tag) = name.split_at(after_slash + colon);
+            (repository, tag.trim_start_matches(':'))
+        }
+        None => (name, NONE),
+    }
+}
+
+/// Columns with three spaces between them.
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: Vec<usize> = (0..N)
+        .map(|at| {
+            rows.iter()
+                .filter_map(|row| row.get(at))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}   "));
+        format!("{}\n", cells.collect::<String>().trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_split_at_its_tag() {
+        for (name, wanted) in [
+            (None, ("<none>", "<none>")),
+            (Some("r.example:5000/a/b:1"), ("r.example:5000/a/b", "1")),
+            (Some("r.example:5000/a"), ("r.example:5000/a", "<none>")),
+            (Some("name"), ("name", "<none>")),
+            (Some("name:1"), ("name", "1")),
+        ] {
+            assert_eq!(split(name), wanted, "{name:?}");
+        }
+    }
+}

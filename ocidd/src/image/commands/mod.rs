@@ -1,0 +1,89 @@
+//! One file for each subcommand, or a few that are alike.
+
+pub(super) mod attach;
+pub(super) mod build;
+pub(super) mod copy;
+pub(super) mod inspect;
+pub(super) mod list;
+pub(super) mod names;
+pub(super) mod pull;
+pub(super) mod push;
+pub(super) mod referrers;
+pub(super) mod url;
+
+use crate::image::document;
+use crate::image::document::Document;
+use crate::image::place::Place;
+use crate::image::remote::Fetched;
+use crate::registry::Platform;
+use crate::registry::index;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use oci_spec::image::ImageManifest;
+use std::env;
+use std::io;
+use std::io::Write as _;
+
+/// Results go to standard output; everything else is told elsewhere.
+fn print(text: &str) -> Result<()> {
+    io::stdout().write_all(text.as_bytes()).context("printing")
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).context("writing JSON")?;
+    print(&format!("{text}\n"))
+}
+
+/// The first digits of a digest, as many as onmetal-image and podman show.
+fn short(digest: &oci_spec::image::Digest) -> &str {
+    digest.digest().get(..12).unwrap_or_default()
+}
+
+/// The words but the last, and the last.
+fn split_last(words: &[String]) -> Result<(&[String], &str)> {
+    let (last, words) = words.split_last().context("reading the arguments")?;
+    Ok((words, last))
+}
+
+/// When what is pushed was made, as far as anybody says: `SOURCE_DATE_EPOCH`. Nobody's clock is asked, so the same files give the same digest.
+fn created() -> Result<Option<String>> {
+    let Some(text) = env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let text = text.to_string_lossy();
+    let doing = || format!("reading SOURCE_DATE_EPOCH, '{text}', as a number of seconds");
+    let seconds = text.parse().with_context(doing)?;
+    let time = jiff::Timestamp::from_second(seconds).with_context(doing)?;
+    Ok(Some(time.to_string()))
+}
+
+/// The manifest that a place is named for, or that for `platform` where it is named for an index.
+fn resolve_manifest(
+    place: &mut Place<'_>,
+    platform: Option<&Platform>,
+) -> Result<(Fetched, ImageManifest)> {
+    let mut fetched = place.resolve()?;
+    let mut document = Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())?;
+    if let Document::Index(_) = document {
+        let entries = index::parse(&fetched.bytes)?;
+        let host = Platform::of_host();
+        let entry = index::choose(&entries, platform.unwrap_or(&host))?;
+        let manifests = match &document {
+            Document::Index(index) => index.manifests(),
+            Document::Manifest(_) => &Vec::new(),
+        };
+        let chosen = manifests.iter().find(|known| known.digest().to_string() == entry.digest);
+        let descriptor = chosen.context("following the image index")?.clone();
+        let bytes = place.read_manifest(&descriptor)?;
+        document = Document::parse(&bytes, descriptor.media_type().as_ref())?;
+        fetched = Fetched { descriptor, bytes };
+    }
+    match document {
+        Document::Manifest(manifest) => Ok((fetched, manifest)),
+        Document::Index(_) => bail!("the image index leads to another image index"),
+    }
+}
+
+/// The name under which a layer is pulled, and asked for: its title, or what its media type says.
+fn layer_name(layer: &oci_spec::image::Descriptor) -> Option<&str> {
+    document::title_of(layer).or_else(|| crate::image::bundle::name_of(layer))
+}

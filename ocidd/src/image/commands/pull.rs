@@ -1,0 +1,138 @@
+//! `pull`: an image's layers as files.
+
+use super::layer_name;
+use super::print;
+use super::resolve_manifest;
+use crate::digest::Digest;
+use crate::image::command::Pull;
+use crate::image::document;
+use crate::image::place::Place;
+use crate::image::session::Session;
+use crate::image::tally::Tally;
+use crate::registry::auth::Access;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use oci_spec::image::Descriptor;
+use std::collections::BTreeSet;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Seek as _;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+
+pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
+    let mut place = session.place(&args.image, Access::Pull)?;
+    let (_, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
+    let mut files: Vec<(&Descriptor, PathBuf)> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for layer in manifest.layers() {
+        let Some(name) = layer_name(layer) else { continue };
+        let path = harmless(name)?;
+        if !seen.insert(path.clone()) {
+            bail!(
+                "two layers have the name '{name}'; hint: fetch them one by one, as `ocidd image url` tells"
+            );
+        }
+        files.push((layer, path));
+    }
+    if files.is_empty() {
+        bail!("'{}' has no layer with a title: there is no file to be pulled", args.image);
+    }
+    for (layer, path) in files {
+        pull_file(&mut place, layer, &args.output, &path, args.force)?;
+        print(&format!("{}\n", args.output.join(&path).display()))?;
+    }
+    Ok(())
+}
+
+/// A title as a path that stays below the folder it is put into.
+fn harmless(title: &str) -> Result<PathBuf> {
+    let path = Path::new(title);
+    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    if !is_plain || title.is_empty() || title.contains(['\0', '\\']) || title.ends_with('/') {
+        bail!(
+            "the title '{}' of a layer leads out of the folder, or is no name of a file",
+            title.escape_debug()
+        );
+    }
+    Ok(path.to_owned())
+}
+
+fn pull_file(
+    place: &mut Place<'_>,
+    layer: &Descriptor,
+    folder: &Path,
+    path: &Path,
+    force: bool,
+) -> Result<()> {
+    let digest = document::digest_of(layer)?;
+    let target = folder.join(path);
+    let doing = || format!("pulling {}", target.display());
+    make_folders(folder, path).with_context(doing)?;
+    if let Ok(metadata) = fs::symlink_metadata(&target) {
+        if metadata.is_file() && digest_of_file(&target).with_context(doing)? == digest {
+            return Ok(());
+        }
+        if !force || metadata.is_dir() {
+            bail!(
+                "'{}' is there and is something else; hint: --force replaces it",
+                target.display()
+            );
+        }
+    }
+    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // Of an earlier pull that broke off, it is gone on with.
+    let partial = target.with_file_name(format!(".{name}.{}.part", digest.short()));
+    let mut file = place.blob_file(layer, &partial).with_context(doing)?;
+    if !partial.exists() {
+        // A layout has the blob as a file of its own.
+        file.rewind().with_context(doing)?;
+        let mut copy = File::create(&partial).with_context(doing)?;
+        io::copy(&mut file, &mut copy).with_context(doing)?;
+        let found = digest_of_file(&partial).with_context(doing)?;
+        if found != digest {
+            fs::remove_file(&partial).with_context(doing)?;
+            bail!("blob digest is {found}, it should be {digest}");
+        }
+    }
+    fs::rename(&partial, &target).with_context(doing)
+}
+
+/// The folders of a title, none of which may be a link that leads elsewhere.
+fn make_folders(folder: &Path, path: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut below = folder.to_owned();
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        below.push(part);
+        match fs::symlink_metadata(&below) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => bail!("'{}' is no folder", below.display()),
+            Err(_) => fs::create_dir(&below)?,
+        }
+    }
+    Ok(())
+}
+
+fn digest_of_file(path: &Path) -> io::Result<Digest> {
+    let (hasher, _) = Tally::new(File::open(path)?).drain()?;
+    Ok(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_stays_below_the_folder() {
+        for title in ["a", "a/b", "a b.raw.gz", ".hidden", "a..b"] {
+            assert_eq!(harmless(title).unwrap(), Path::new(title));
+        }
+        for title in ["", "/", "/a", "..", "../a", "a/../../b", "a/..", "./a", "a/", "a\0b", "a\\b"]
+        {
+            harmless(title).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `push`: files made into an artifact, or an image of the store, sent to a registry.
+
+use super::created;
+use super::print;
+use super::split_last;
+use crate::image::command::Push;
+use crate::image::copy;
+use crate::image::copy::Extent;
+use crate::image::disk;
+use crate::image::document;
+use crate::image::document::Annotations;
+use crate::image::document::Artifact;
+use crate::image::document::Document;
+use crate::image::names;
+use crate::image::place::Place;
+use crate::image::session::Session;
+use crate::image::store::Store;
+use crate::registry::Platform;
+use crate::registry::auth::Access;
+use crate::size::Bytes;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use oci_spec::image::Arch;
+use oci_spec::image::Descriptor;
+use oci_spec::image::Os;
+use std::fs::File;
+use std::path::Path;
+
+pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
+    let (files, target) = split_last(&args.words)?;
+    // A mistake in the reference is told before a disk image is packed for minutes.
+    let mut to = session.place(target, Access::Push)?;
+    let store = session.store()?;
+    let mut name = target.to_owned();
+    if !files.is_empty() {
+        let image = match files {
+            [file] => {
+                let layer =
+                    disk::add_layer(Path::new(file), args.format, &store, session.report())?;
+                keep(&store, &disk::artifact(layer, created()?)?)?
+            }
+            several => keep(&store, &files_artifact(several, &args.artifact_type, &store)?)?,
+        };
+        // What goes into an index is not what the tag names.
+        store.keep(&image, args.platform.is_none().then_some(target))?;
+        name = image.digest().to_string();
+    }
+    let mut from = Place::in_store(session, store, &name);
+    let (image, copied) = match &args.platform {
+        Some(platform) => push_for(platform, &mut from, &mut to)?,
+        None => copy::copy(&mut from, &mut to, Extent::Image)?,
+    };
+    let present =
+        if copied.present > 0 { format!(", {} were there", copied.present) } else { String::new() };
+    session.report().tell(&format!(
+        "sent {} blobs of {}{present}",
+        copied.blobs,
+        Bytes(copied.bytes)
+    ));
+    print(&format!("{target}@{}\n", image.digest()))
+}
+
+fn keep(store: &Store, artifact: &Artifact) -> Result<Descriptor> {
+    let bytes = artifact.to_bytes()?;
+    store.add(names::EMPTY_JSON)?;
+    store.add(bytes.as_slice())?;
+    document::describe(names::MANIFEST, &bytes)
+}
+
+/// Files as oras pushes them: a layer each, under the file's name.
+fn files_artifact(files: &[String], artifact_type: &str, store: &Store) -> Result<Artifact> {
+    let mut layers: Vec<Descriptor> = Vec::new();
+    for file in files {
+        let layer = add_file(Path::new(file), store)?;
+        if layers.iter().any(|other| document::title_of(other) == document::title_of(&layer)) {
+            bail!("two files have the name '{}'", document::title_of(&layer).unwrap_or_default());
+        }
+        layers.push(layer);
+    }
+    let created = created()?.map(|created| (names::CREATED.to_owned(), created));
+    Ok(Artifact {
+        artifact_type: Some(artifact_type.to_owned()),
+        config: document::empty_config()?,
+        layers,
+        annotations: created.into_iter().collect(),
+        subject: None,
+    })
+}
+
+/// A file as it is, as a layer.
+pub(super) fn add_file(path: &Path, store: &Store) -> Result<Descriptor> {
+    let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+    let (digest, size) = store.add(file).with_context(|| format!("reading {}", path.display()))?;
+    let title = Annotations::from([(names::TITLE.to_owned(), disk::file_name(path)?)]);
+    Ok(document::with_annotations(document::descriptor(names::BYTES, digest, size)?, title))
+}
+
+/// Pushes the image by its digest, and the tag as an index that leads to it for `platform` and to what it led to for others.
+fn push_for(
+    platform: &Platform,
+    from: &mut Place<'_>,
+    to: &mut Place<'_>,
+) -> Result<(Descriptor, copy::Copied)> {
+    let mut others = Vec::new();
+    if let Some(found) = to.find()? {
+        match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
+            Document::Index(index) => others.clone_from(index.manifests()),
+            Document::Manifest(_) => bail!(
+                "'{}' is one image for every platform; hint: choose another tag, or push without --platform",
+                to.location()
+            ),
+        }
+    }
+    let (mut image, copied) = copy::copy_unnamed(from, to)?;
+    let spec = platform.to_spec();
+    let is_same = |entry: &Descriptor| entry.platform().as_ref() == Some(&spec);
+    others.retain(|entry| !is_same(entry));
+    let (key, value) = names::DISK_TYPE;
+    image =
+        document::with_annotations(image, Annotations::from([(key.to_owned(), value.to_owned())]));
+    image.set_artifact_type(Some(names::DISK_ARTIFACT.into()));
+    image.set_platform(Some(spec.clone()));
+    others.push(image);
+    others.sort_by_key(|entry| entry.platform().as_ref().map(sort_key));
+    let bytes = document::to_bytes(&document::index_of(others, Annotations::new()))?;
+    let index = document::describe(names::INDEX, &bytes)?;
+    to.add_named(&index, &bytes)?;
+    Ok((index, copied))
+}
+
+/// The order of an index does not depend on who pushed first.
+fn sort_key(platform: &oci_spec::image::Platform) -> (String, String, Option<String>) {
+    let (os, architecture): (&Os, &Arch) = (platform.os(), platform.architecture());
+    (os.to_string(), architecture.to_string(), platform.variant().clone())
+}

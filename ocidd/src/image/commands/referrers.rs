@@ -1,0 +1,52 @@
+//! `referrers`: what is attached to an image.
+
+use super::list::table;
+use super::print;
+use super::print_json;
+use super::short;
+use crate::image::command::Referrers;
+use crate::image::document;
+use crate::image::document::Document;
+use crate::image::place::Place;
+use crate::image::session::Session;
+use crate::registry::auth::Access;
+use anyhow::Result;
+use oci_spec::image::Descriptor;
+
+pub(in crate::image) fn run(args: &Referrers, session: &Session) -> Result<()> {
+    let mut place = session.place(&args.image, Access::Pull)?;
+    let image = place.resolve()?.descriptor;
+    let mut found = Vec::new();
+    for referrer in place.referrers(&document::digest_of(&image)?)? {
+        let artifact_type = type_of(&mut place, &referrer)?;
+        if args.artifact_type.as_ref().is_none_or(|wanted| *wanted == artifact_type) {
+            found.push((artifact_type, referrer));
+        }
+    }
+    if args.json {
+        return print_json(&found.iter().map(|(_, referrer)| referrer).collect::<Vec<_>>());
+    }
+    let mut rows = vec![["TYPE", "ID", "DIGEST"].map(str::to_owned)];
+    for (artifact_type, referrer) in &found {
+        let digest = referrer.digest();
+        rows.push([artifact_type.clone(), short(digest).to_owned(), digest.to_string()]);
+    }
+    print(&table(&rows))
+}
+
+/// What the list says, or else the manifest itself.
+fn type_of(place: &mut Place<'_>, referrer: &Descriptor) -> Result<String> {
+    if let Some(artifact_type) = referrer.artifact_type() {
+        return Ok(artifact_type.to_string());
+    }
+    let bytes = place.read_manifest(referrer)?;
+    Ok(match Document::parse(&bytes, referrer.media_type().as_ref())? {
+        Document::Manifest(manifest) => match manifest.artifact_type() {
+            Some(artifact_type) => artifact_type.to_string(),
+            None => manifest.config().media_type().to_string(),
+        },
+        Document::Index(index) => {
+            index.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default()
+        }
+    })
+}

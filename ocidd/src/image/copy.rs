@@ -1,0 +1,133 @@
+//! Copies an image from one place to another, with all it consists of. What is there already is not sent again; the name comes last, so that it
+//! never leads to something incomplete.
+
+use crate::image::document;
+use crate::image::document::Document;
+use crate::image::place::Place;
+use anyhow::Context as _;
+use anyhow::Result;
+use oci_spec::image::Descriptor;
+use std::path::PathBuf;
+
+/// What belongs to an image.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Extent {
+    Image,
+    /// And what is about it: signatures, SBOMs, logs.
+    WithReferrers,
+}
+
+/// What a copy came to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Copied {
+    pub blobs: u64,
+    pub bytes: u64,
+    /// Blobs that were there already.
+    pub present: u64,
+}
+
+/// Copies what `from` is named for to the name of `to`. Returns its descriptor.
+pub fn copy(
+    from: &mut Place<'_>,
+    to: &mut Place<'_>,
+    extent: Extent,
+) -> Result<(Descriptor, Copied)> {
+    let image = from.resolve()?;
+    let mut copied = Copied::default();
+    let doing = format!("copying {} to {}", from.location(), to.location());
+    copy_parts(from, to, &image.descriptor, &image.bytes, &mut copied).context(doing.clone())?;
+    to.add_named(&image.descriptor, &image.bytes).context(doing.clone())?;
+    if extent == Extent::WithReferrers {
+        copy_referrers(from, to, &image.descriptor, &mut copied).context(doing)?;
+    }
+    Ok((image.descriptor, copied))
+}
+
+/// Copies what `from` is named for to where `to` is, under its digest alone.
+pub fn copy_unnamed(from: &mut Place<'_>, to: &mut Place<'_>) -> Result<(Descriptor, Copied)> {
+    let image = from.resolve()?;
+    let mut copied = Copied::default();
+    let doing = format!("copying {} to {}", from.location(), to.location());
+    copy_parts(from, to, &image.descriptor, &image.bytes, &mut copied).context(doing.clone())?;
+    to.add_manifest(&image.descriptor, &image.bytes).context(doing)?;
+    Ok((image.descriptor, copied))
+}
+
+/// Copies what is about an image, and about its parts, to where that is already.
+fn copy_referrers(
+    from: &mut Place<'_>,
+    to: &mut Place<'_>,
+    image: &Descriptor,
+    copied: &mut Copied,
+) -> Result<()> {
+    for referrer in from.referrers(&document::digest_of(image)?)? {
+        let bytes = from.read_manifest(&referrer)?;
+        copy_parts(from, to, &referrer, &bytes, copied)?;
+        to.add_manifest(&referrer, &bytes)?;
+        to.keep(&referrer)?;
+        copy_referrers(from, to, &referrer, copied)?;
+    }
+    let bytes = from.read_manifest(image)?;
+    match Document::parse(&bytes, image.media_type().as_ref())? {
+        Document::Index(index) => {
+            index.manifests().iter().try_for_each(|part| copy_referrers(from, to, part, copied))
+        }
+        Document::Manifest(_) => Ok(()),
+    }
+}
+
+/// Copies what a manifest or an index consists of.
+fn copy_parts(
+    from: &mut Place<'_>,
+    to: &mut Place<'_>,
+    descriptor: &Descriptor,
+    bytes: &[u8],
+    copied: &mut Copied,
+) -> Result<()> {
+    match Document::parse(bytes, descriptor.media_type().as_ref())? {
+        Document::Index(index) => {
+            for part in index.manifests() {
+                if to.has_manifest(&document::digest_of(part)?)? {
+                    continue;
+                }
+                let bytes = from.read_manifest(part)?;
+                copy_parts(from, to, part, &bytes, copied)?;
+                to.add_manifest(part, &bytes)?;
+            }
+        }
+        Document::Manifest(manifest) => {
+            for blob in manifest.layers().iter().chain([manifest.config()]) {
+                copy_blob(from, to, blob, copied)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy_blob(
+    from: &mut Place<'_>,
+    to: &mut Place<'_>,
+    blob: &Descriptor,
+    copied: &mut Copied,
+) -> Result<()> {
+    let digest = document::digest_of(blob)?;
+    if to.has_blob(&digest)? {
+        copied.present += 1;
+        return Ok(());
+    }
+    copied.blobs += 1;
+    copied.bytes += blob.size();
+    if to.mount(blob, from)? {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().context("making a folder for a blob")?;
+    let own = to.scratch(&digest);
+    let scratch = own.clone().unwrap_or_else(|| folder.path().join("blob"));
+    let file = from.blob_file(blob, &scratch)?;
+    to.add_blob(blob, &file)?;
+    own.as_ref().map_or(Ok(()), remove).context("clearing up after a blob")
+}
+
+fn remove(path: &PathBuf) -> std::io::Result<()> {
+    if path.exists() { std::fs::remove_file(path) } else { Ok(()) }
+}

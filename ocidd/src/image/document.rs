@@ -1,0 +1,197 @@
+//! Manifests and image indexes as values and as bytes. The same value always gives the same bytes. Pure.
+
+use crate::digest::Digest;
+use crate::image::names;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use base64::Engine as _;
+use oci_spec::image::Descriptor;
+use oci_spec::image::ImageIndex;
+use oci_spec::image::ImageManifest;
+use oci_spec::image::ImageManifestBuilder;
+use oci_spec::image::MediaType;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::str::FromStr as _;
+
+/// Annotations, in order.
+pub type Annotations = BTreeMap<String, String>;
+
+/// What a reference leads to.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them at a time")]
+pub enum Document {
+    Manifest(ImageManifest),
+    Index(ImageIndex),
+}
+
+impl Document {
+    pub fn parse(bytes: &[u8], media_type: &str) -> Result<Self> {
+        match media_type {
+            names::MANIFEST | names::DOCKER_MANIFEST => {
+                serde_json::from_slice(bytes).map(Self::Manifest).context("reading the manifest")
+            }
+            names::INDEX | names::DOCKER_INDEX => {
+                serde_json::from_slice(bytes).map(Self::Index).context("reading the image index")
+            }
+            other => bail!("'{other}' is neither a manifest nor an image index"),
+        }
+    }
+
+    /// What this is an artifact about.
+    pub fn subject(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Manifest(manifest) => manifest.subject().as_ref(),
+            Self::Index(index) => index.subject().as_ref(),
+        }
+    }
+}
+
+/// The media type of a manifest: its own word, or else that of who sent it.
+pub fn media_type_of(bytes: &[u8], sent_as: &str) -> String {
+    let own = serde_json::from_slice::<Value>(bytes)
+        .ok()
+        .and_then(|document| Some(document.get("mediaType")?.as_str()?.to_owned()));
+    own.unwrap_or_else(|| sent_as.split(';').next().unwrap_or_default().trim().to_owned())
+}
+
+/// JSON without spaces, each object in the order of its keys: annotations have no order of their own.
+pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
+    let value = serde_json::to_value(value).context("writing JSON")?;
+    serde_json::to_vec(&Sorted(&value)).context("writing JSON")
+}
+
+struct Sorted<'a>(&'a Value);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(map) => {
+                let sorted: BTreeMap<_, _> = map.iter().collect();
+                to.collect_map(sorted.into_iter().map(|(key, value)| (key, Sorted(value))))
+            }
+            Value::Array(values) => to.collect_seq(values.iter().map(Sorted)),
+            other => other.serialize(to),
+        }
+    }
+}
+
+pub fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> Result<Descriptor> {
+    let digest =
+        oci_spec::image::Digest::from_str(&digest.to_string()).context("writing down a digest")?;
+    Ok(Descriptor::new(MediaType::from(media_type), size_bytes, digest))
+}
+
+/// The descriptor of these bytes.
+pub fn describe(media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
+    let size = u64::try_from(bytes.len()).context("measuring a document")?;
+    descriptor(media_type, Digest::of(bytes), size)
+}
+
+pub fn with_annotations(mut descriptor: Descriptor, annotations: Annotations) -> Descriptor {
+    descriptor.set_annotations(to_map(annotations));
+    descriptor
+}
+
+/// What oci-spec takes. None where there are none.
+fn to_map<M: FromIterator<(String, String)>>(annotations: Annotations) -> Option<M> {
+    (!annotations.is_empty()).then(|| annotations.into_iter().collect())
+}
+
+/// Only SHA-256 is taken: nothing else is verified.
+pub fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
+    descriptor.digest().to_string().parse().context("reading a descriptor's digest")
+}
+
+pub fn annotation<'a>(descriptor: &'a Descriptor, key: &str) -> Option<&'a str> {
+    descriptor.annotations().as_ref()?.get(key).map(String::as_str)
+}
+
+/// The file name that a layer bears.
+pub fn title_of(layer: &Descriptor) -> Option<&str> {
+    annotation(layer, names::TITLE).filter(|title| !title.is_empty())
+}
+
+/// The config of artifacts that need none; its content stands in the descriptor.
+pub fn empty_config() -> Result<Descriptor> {
+    let mut config = describe(names::EMPTY, names::EMPTY_JSON)?;
+    config.set_data(Some(crate::registry::credentials::BASE64.encode(names::EMPTY_JSON)));
+    Ok(config)
+}
+
+/// A manifest before it has bytes.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// For artifacts; a bundle is known by its config.
+    pub artifact_type: Option<String>,
+    pub config: Descriptor,
+    pub layers: Vec<Descriptor>,
+    pub annotations: Annotations,
+    pub subject: Option<Descriptor>,
+}
+
+impl Artifact {
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut manifest = ImageManifestBuilder::default()
+            .schema_version(2_u32)
+            .media_type(MediaType::ImageManifest)
+            .config(self.config.clone())
+            .layers(self.layers.clone())
+            .build()
+            .context("making a manifest")?;
+        manifest.set_artifact_type(self.artifact_type.as_deref().map(MediaType::from));
+        manifest.set_annotations(to_map(self.annotations.clone()));
+        manifest.set_subject(self.subject.clone());
+        to_bytes(&manifest)
+    }
+}
+
+/// An image index of these manifests, in this order.
+pub fn index_of(manifests: Vec<Descriptor>, annotations: Annotations) -> ImageIndex {
+    let mut index = ImageIndex::default();
+    index.set_schema_version(2);
+    index.set_media_type(Some(MediaType::ImageIndex));
+    index.set_manifests(manifests);
+    index.set_annotations(to_map(annotations));
+    index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_value_gives_the_same_bytes() {
+        let annotations: Annotations =
+            ('a'..='z').map(|key| (key.to_string(), "x".to_owned())).collect();
+        let artifact = || Artifact {
+            artifact_type: Some("a/b".to_owned()),
+            config: empty_config().unwrap(),
+            layers: vec![with_annotations(describe("c/d", b"e").unwrap(), annotations.clone())],
+            annotations: annotations.clone(),
+            subject: None,
+        };
+        let bytes = artifact().to_bytes().unwrap();
+        assert_eq!(artifact().to_bytes().unwrap(), bytes);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with(r#"{"annotations":{"a":"x","b":"x","c":"x","#), "{text}");
+        assert!(
+            text.ends_with(
+                r#""mediaType":"application/vnd.oci.image.manifest.v1+json","schemaVersion":2}"#
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_empty_config_is_that_of_the_image_spec() {
+        let config = empty_config().unwrap();
+        assert_eq!(
+            config.digest().to_string(),
+            "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+        );
+        assert_eq!((config.size(), config.data().as_deref()), (2, Some("e30=")));
+    }
+}

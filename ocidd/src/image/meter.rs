@@ -1,0 +1,38 @@
+//! Shows how far a transfer has come.
+
+use crate::event;
+use crate::progress::Counter;
+use crate::report::Rate;
+use crate::report::Report;
+use crate::report::clock;
+use crate::size::Rounded;
+use std::time::Duration;
+
+/// Something that takes a while, and the number of bytes it is about.
+#[derive(Debug)]
+pub(super) struct Meter<'a> {
+    pub(super) report: &'a Report,
+    /// As `pushing disk.raw.gz`.
+    pub(super) label: String,
+    pub(super) total_bytes: u64,
+}
+
+impl Meter<'_> {
+    /// Does `work`, which counts what it has done, and shows it meanwhile.
+    pub(super) fn during<T>(&self, work: impl FnOnce(&Counter) -> T) -> T {
+        let counter = Counter::default();
+        let tell = |elapsed| self.report.show(elapsed, &self.line(elapsed, counter.get()));
+        event::while_telling(tell, || work(&counter))
+    }
+
+    /// `pushing disk.raw.gz: 45%, 96.5 MiB of 214.4 MiB, 12.1 MB/s, 5 s left`
+    fn line(&self, elapsed: Duration, bytes: u64) -> String {
+        let (label, total, rate) = (&self.label, self.total_bytes, Rate { bytes, elapsed });
+        let percent = u128::from(bytes) * 100 / u128::from(total.max(1));
+        let left = total.saturating_sub(bytes);
+        let seconds =
+            (elapsed.as_millis() * u128::from(left)).checked_div(u128::from(bytes) * 1000);
+        let left = seconds.map(|seconds| format!(", {} left", clock(seconds))).unwrap_or_default();
+        format!("{label}: {percent}%, {} of {}, {rate}{left}", Rounded(bytes), Rounded(total))
+    }
+}

@@ -1,0 +1,28 @@
+//! The media types and annotations that other programs go by, to the letter.
+
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// What Docker calls the same two.
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// The config of an artifact that needs none (OCI image spec, manifest.md, "Guidance for an Empty Descriptor").
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+pub const EMPTY_JSON: &[u8] = b"{}";
+
+/// A disk image pushed by `ocidd image`.
+pub const DISK_ARTIFACT: &str = "application/vnd.ocidd.disk.v1";
+/// What oras calls files of which nobody says more.
+pub const UNKNOWN_ARTIFACT: &str = "application/vnd.unknown.artifact.v1";
+pub const BYTES: &str = "application/octet-stream";
+
+/// OCI image spec, annotations.md.
+pub const TITLE: &str = "org.opencontainers.image.title";
+pub const CREATED: &str = "org.opencontainers.image.created";
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// What Ironic goes by.
+pub(crate) const DISK_TYPE: (&str, &str) = ("disktype", "raw");
+/// The unpacked disk image, for installers that check disk and image before they write.
+pub(crate) const RAW_SIZE: &str = "io.ocidd.raw.size";
+pub(crate) const RAW_DIGEST: &str = "io.ocidd.raw.digest";

@@ -1,0 +1,65 @@
+//! The options that every subcommand of `ocidd image` takes.
+
+use crate::args::Retries;
+use crate::image::session::Settings;
+use crate::plan::Identity;
+use crate::plan::Tls;
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The local store, an OCI image layout [default: ocidd in `$XDG_DATA_HOME`]
+    #[arg(long, global = true, value_name = "DIR", alias = "store-path")]
+    store: Option<PathBuf>,
+    /// Talk plain HTTP to the registry
+    #[arg(long, global = true)]
+    plain_http: bool,
+    /// Believe any certificate
+    #[arg(long, global = true)]
+    insecure_skip_verify: bool,
+    /// Certificate authorities in PEM, in place of this machine's
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Logins, in the format of docker's config.json [default: podman's and docker's]
+    #[arg(long, global = true, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// How often a broken transfer is taken up again: a number, or infinite
+    #[arg(long, global = true, value_name = "N", default_value = "8")]
+    retries: Retries,
+    /// The most of a blob that is sent in one request, in MiB
+    #[arg(long, global = true, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    chunk_size: u64,
+}
+
+impl From<Options> for Settings {
+    fn from(options: Options) -> Self {
+        Self {
+            store: options.store,
+            tls: if options.plain_http { Tls::Plain } else { Tls::Required },
+            identity: if options.insecure_skip_verify {
+                Identity::Unchecked
+            } else {
+                Identity::Checked
+            },
+            ca_file: options.ca_file,
+            auth_file: options.authfile,
+            retries: options.retries,
+            chunk_bytes: options.chunk_size << 20,
+            ..Self::default()
+        }
+    }
+}
+
+/// Hints name the installer's words, since most errors are the installer's too.
+pub(super) fn in_our_words(text: &str) -> String {
+    [
+        ("oci.allow_no_tls", "--plain-http"),
+        ("oci.insecure_skip_verify", "--insecure-skip-verify"),
+        ("oci.platform=", "--platform "),
+        ("oci.retries=", "--retries "),
+        (crate::registry::AUTH_FILE, "a file and name it by --authfile"),
+    ]
+    .into_iter()
+    .fold(text.to_owned(), |text, (word, option)| text.replace(word, option))
+}

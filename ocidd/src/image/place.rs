@@ -1,0 +1,268 @@
+//! Where images lie: a registry's repository or an OCI image layout, read and written alike.
+
+use crate::digest::Digest;
+use crate::image::document;
+use crate::image::meter::Meter;
+use crate::image::remote::Fetched;
+use crate::image::remote::Local;
+use crate::image::remote::Remote;
+use crate::image::session::Session;
+use crate::image::store::Store;
+use crate::reference::ManifestReference;
+use crate::reference::Version;
+use crate::registry::auth::Access;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::anyhow;
+use anyhow::bail;
+use oci_spec::image::Descriptor;
+use std::fs::File;
+use std::path::Path;
+
+/// How an image layout is told from a registry, in skopeo's way: `oci:FOLDER[:NAME]`.
+const LAYOUT: &str = "oci:";
+
+/// An open repository or layout, with what is looked for or put there.
+#[derive(Debug)]
+pub struct Place<'a> {
+    inner: Inner<'a>,
+    session: &'a Session,
+    /// As the user wrote it.
+    location: String,
+}
+
+#[derive(Debug)]
+enum Inner<'a> {
+    Remote { remote: Box<Remote<'a>>, version: Version },
+    Layout { store: Store, name: Option<String> },
+}
+
+impl<'a> Place<'a> {
+    /// `REGISTRY/REPOSITORY:TAG`, `…@sha256:…` or `oci:FOLDER[:NAME]`. A layout that is written to is made where there is none.
+    pub(super) fn open(session: &'a Session, location: &str, access: Access) -> Result<Self> {
+        let inner = if let Some(layout) = location.strip_prefix(LAYOUT) {
+            let (folder, name) = match layout.split_once(':') {
+                Some((folder, name)) => (folder, Some(name.to_owned()).filter(|n| !n.is_empty())),
+                None => (layout, None),
+            };
+            let folder = Path::new(folder);
+            let store = match access {
+                Access::Pull => Store::open_existing(folder)?,
+                Access::Push | Access::Delete => Store::open(folder)?,
+            };
+            Inner::Layout { store, name }
+        } else {
+            let reference: ManifestReference = location.parse()?;
+            let remote = Box::new(session.remote(&reference.repository, access)?);
+            Inner::Remote { remote, version: reference.version }
+        };
+        Ok(Self { inner, session, location: location.to_owned() })
+    }
+
+    /// A name in a store that is open already.
+    pub fn in_store(session: &'a Session, store: Store, name: &str) -> Self {
+        let inner = Inner::Layout { store, name: Some(name.to_owned()) };
+        Self { inner, session, location: name.to_owned() }
+    }
+
+    pub(super) fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// What this place is named for. Err where there is nothing.
+    pub fn resolve(&mut self) -> Result<Fetched> {
+        let found = self.find()?;
+        found.ok_or_else(|| anyhow!("there is no '{}'{}", self.location, self.hint()))
+    }
+
+    /// What this place is named for, if it is there.
+    pub(super) fn find(&mut self) -> Result<Option<Fetched>> {
+        match &mut self.inner {
+            Inner::Remote { remote, version } => remote.fetch(version),
+            Inner::Layout { store, name } => {
+                let descriptor = match name {
+                    Some(name) => store.resolve(name)?,
+                    None => only(store)?,
+                };
+                let Some(descriptor) = descriptor else { return Ok(None) };
+                Ok(Some(Fetched { bytes: store.read(&descriptor)?, descriptor }))
+            }
+        }
+    }
+
+    fn hint(&self) -> String {
+        match &self.inner {
+            Inner::Remote { remote, .. } => format!(
+                " in the registry; hint: `ocidd image list {}` tells the tags",
+                remote.repository()
+            ),
+            Inner::Layout { store, .. } => {
+                format!(
+                    "; hint: `ocidd image --store {} list` tells what there is",
+                    store.folder().display()
+                )
+            }
+        }
+    }
+
+    /// A manifest that this place holds, by its digest.
+    pub fn read_manifest(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        match &mut self.inner {
+            Inner::Layout { store, .. } => store.read(descriptor),
+            Inner::Remote { remote, .. } => {
+                let digest = document::digest_of(descriptor)?;
+                let fetched = remote.fetch(&Version::Digest(digest))?;
+                let fetched = fetched
+                    .with_context(|| format!("{} has no manifest {digest}", remote.repository()))?;
+                Ok(fetched.bytes)
+            }
+        }
+    }
+
+    /// A small blob, verified.
+    pub fn read_blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        match &mut self.inner {
+            Inner::Layout { store, .. } => store.read(descriptor),
+            Inner::Remote { remote, .. } => remote.read_blob(descriptor),
+        }
+    }
+
+    pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        match &mut self.inner {
+            Inner::Layout { store, .. } => store.referrers(subject),
+            Inner::Remote { remote, .. } => remote.referrers(subject),
+        }
+    }
+
+    pub(super) fn has_blob(&mut self, digest: &Digest) -> Result<bool> {
+        match &mut self.inner {
+            Inner::Layout { store, .. } => Ok(store.has(digest)),
+            Inner::Remote { remote, .. } => remote.has_blob(digest),
+        }
+    }
+
+    pub(super) fn has_manifest(&mut self, digest: &Digest) -> Result<bool> {
+        match &mut self.inner {
+            Inner::Layout { store, .. } => Ok(store.has(digest)),
+            Inner::Remote { remote, .. } => remote.has_manifest(digest),
+        }
+    }
+
+    /// A blob as a file, fetched to `scratch` where it is not one yet.
+    pub(super) fn blob_file(&mut self, blob: &Descriptor, scratch: &Path) -> Result<File> {
+        let digest = document::digest_of(blob)?;
+        match &mut self.inner {
+            Inner::Layout { store, .. } => store.open_blob(&digest),
+            Inner::Remote { remote, .. } => {
+                let label =
+                    format!("fetching {}", document::title_of(blob).unwrap_or(&digest.to_string()));
+                let meter =
+                    Meter { report: self.session.report(), label, total_bytes: blob.size() };
+                meter.during(|counter| remote.fetch_blob(blob, scratch, counter))
+            }
+        }
+    }
+
+    /// Where a blob on its way here is kept meanwhile: in the place itself where that is a folder.
+    pub(super) fn scratch(&self, digest: &Digest) -> Option<std::path::PathBuf> {
+        match &self.inner {
+            Inner::Layout { store, .. } => Some(store.partial(digest)),
+            Inner::Remote { .. } => None,
+        }
+    }
+
+    /// Takes a blob in that is not here yet. The digest is checked, here or there.
+    pub(super) fn add_blob(&mut self, blob: &Descriptor, file: &File) -> Result<()> {
+        let digest = document::digest_of(blob)?;
+        match &mut self.inner {
+            Inner::Layout { store, .. } => {
+                let (found, _) = store.add(file)?;
+                if found != digest {
+                    bail!("blob digest is {found}, it should be {digest}");
+                }
+                Ok(())
+            }
+            Inner::Remote { remote, .. } => {
+                let label =
+                    format!("pushing {}", document::title_of(blob).unwrap_or(&digest.to_string()));
+                let meter =
+                    Meter { report: self.session.report(), label, total_bytes: blob.size() };
+                let local = Local { file, digest, size_bytes: blob.size() };
+                meter.during(|counter| remote.push_blob(&local, counter))
+            }
+        }
+    }
+
+    /// Whether the registry could take a blob from another repository of its own.
+    pub(super) fn mount(&mut self, blob: &Descriptor, from: &Place<'_>) -> Result<bool> {
+        match (&mut self.inner, &from.inner) {
+            (Inner::Remote { remote, .. }, Inner::Remote { remote: other, .. })
+                if remote.repository().registry == other.repository().registry =>
+            {
+                remote.mount_blob(&document::digest_of(blob)?, &other.repository().name)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Puts a manifest here under its digest.
+    pub(super) fn add_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        match &mut self.inner {
+            Inner::Layout { store, .. } => store.add(bytes).map(drop),
+            Inner::Remote { remote, .. } => {
+                let version = Version::Digest(document::digest_of(descriptor)?);
+                remote.push_manifest(&version, descriptor, bytes)
+            }
+        }
+    }
+
+    /// Keeps a manifest that no name leads to: something about another. Registries do that by themselves.
+    pub(super) fn keep(&mut self, descriptor: &Descriptor) -> Result<()> {
+        match &self.inner {
+            Inner::Layout { store, .. } => store.keep(descriptor, None),
+            Inner::Remote { .. } => Ok(()),
+        }
+    }
+
+    /// Puts a manifest here under the name of this place.
+    pub(super) fn add_named(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        match &mut self.inner {
+            Inner::Layout { store, name } => {
+                store.add(bytes)?;
+                store.keep(descriptor, name.as_deref())
+            }
+            Inner::Remote { remote, version } => {
+                if let Version::Digest(digest) = version
+                    && *digest != document::digest_of(descriptor)?
+                {
+                    bail!(
+                        "'{}' asks for another digest than {}",
+                        self.location,
+                        descriptor.digest()
+                    );
+                }
+                remote.push_manifest(version, descriptor, bytes)
+            }
+        }
+    }
+
+    pub(super) fn remote(&mut self) -> Option<(&mut Remote<'a>, &Version)> {
+        match &mut self.inner {
+            Inner::Remote { remote, version } => Some((remote, version)),
+            Inner::Layout { .. } => None,
+        }
+    }
+}
+
+/// The only image of a layout that is named without one.
+fn only(store: &Store) -> Result<Option<Descriptor>> {
+    let mut entries = store.entries()?;
+    match entries.len() {
+        0 | 1 => Ok(entries.pop()),
+        several => bail!(
+            "{} holds {several} images; hint: name one, as in oci:{}:NAME",
+            store.folder().display(),
+            store.folder().display()
+        ),
+    }
+}

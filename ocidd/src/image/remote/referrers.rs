@@ -1,0 +1,78 @@
+//! What is about a manifest: the registry's own list of it, or one that clients keep under a tag (OCI distribution spec, "Listing Referrers").
+
+use super::Remote;
+use super::read_limited;
+use crate::digest::Digest;
+use crate::image::document;
+use crate::image::document::Annotations;
+use crate::image::document::Document;
+use crate::image::names;
+use crate::reference::Version;
+use anyhow::Context as _;
+use anyhow::Result;
+use oci_spec::image::Descriptor;
+use oci_spec::image::ImageIndex;
+
+impl Remote<'_> {
+    /// Where the registry keeps no list of what refers to a manifest, its clients do, in an index under a tag (distribution spec, "Pushing
+    /// Manifests with Subject").
+    pub(super) fn note_referrer(
+        &mut self,
+        subject: &Digest,
+        document: &Document,
+        descriptor: &Descriptor,
+    ) -> Result<()> {
+        let tag = fallback_tag(subject);
+        let mut entries = self.fallback_entries(&tag)?;
+        if entries.iter().any(|entry| entry.digest() == descriptor.digest()) {
+            return Ok(());
+        }
+        let mut entry = descriptor.clone();
+        if let Document::Manifest(manifest) = document {
+            let config = manifest.config().media_type();
+            entry.set_artifact_type(Some(
+                manifest.artifact_type().clone().unwrap_or_else(|| config.clone()),
+            ));
+            entry.set_annotations(manifest.annotations().clone());
+        }
+        entries.push(entry);
+        let bytes = document::to_bytes(&document::index_of(entries, Annotations::new()))?;
+        let index = document::describe(names::INDEX, &bytes)?;
+        self.push_manifest(&Version::Tag(tag), &index, &bytes)
+    }
+
+    fn fallback_entries(&mut self, tag: &str) -> Result<Vec<Descriptor>> {
+        let Some(fetched) = self.fetch(&Version::Tag(tag.to_owned()))? else {
+            return Ok(Vec::new());
+        };
+        match Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())? {
+            Document::Index(index) => Ok(index.manifests().clone()),
+            Document::Manifest(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// What is about `subject`, by the registry's own list or by that under a tag.
+    pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let doing = format!("asking {} what is about {subject}", self.repository.registry);
+        let listed = self.patiently(&doing, |endpoint| {
+            let accept = [("accept", names::INDEX)];
+            let response = endpoint.get(&format!("referrers/{subject}"), &accept)?;
+            match response.status().as_u16() {
+                200 => read_limited(response).map(Some),
+                // Not all say 404 where they know nothing of it.
+                400 | 404 | 405 | 501 => Ok(None),
+                _ => Err(endpoint.refused(response).into()),
+            }
+        });
+        let Some(bytes) = listed.context(doing.clone())? else {
+            return self.fallback_entries(&fallback_tag(subject));
+        };
+        let index: ImageIndex = serde_json::from_slice(&bytes).context(doing)?;
+        Ok(index.manifests().clone())
+    }
+}
+
+/// The tag under which clients list what refers to a manifest (distribution spec, "Referrers Tag Schema").
+pub(crate) fn fallback_tag(subject: &Digest) -> String {
+    subject.to_string().replace(':', "-")
+}

@@ -1,0 +1,189 @@
+//! What every subcommand of `ocidd image` works with: the store, the way to registries, and where to tell what happens.
+
+use crate::args::Retries;
+use crate::http::CertificateFiles;
+use crate::http::Client;
+use crate::http::DEFAULT_TIMEOUT;
+use crate::image::helper;
+use crate::image::place::Place;
+use crate::image::remote::CHUNK_BYTES;
+use crate::image::remote::Remote;
+use crate::image::store::Store;
+use crate::plan::Identity;
+use crate::plan::Network;
+use crate::plan::Tls;
+use crate::reference::Repository;
+use crate::registry::Credentials;
+use crate::registry::Patience;
+use crate::registry::auth::Access;
+use crate::registry::endpoint::Endpoint;
+use crate::report::Marks;
+use crate::report::Report;
+use crate::report::Style;
+use anyhow::Result;
+use std::env;
+use std::io;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The distributions' bundles of certificate authorities: Debian's, Fedora's, SUSE's.
+const BUNDLES: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+];
+
+/// How a session deals with the world.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Left out, the user's own.
+    pub store: Option<PathBuf>,
+    pub tls: Tls,
+    pub identity: Identity,
+    /// Certificate authorities in PEM, in place of the machine's.
+    pub ca_file: Option<PathBuf>,
+    /// Logins. Left out, those of podman and docker.
+    pub auth_file: Option<PathBuf>,
+    pub retries: Retries,
+    pub first_retry_delay: Duration,
+    pub chunk_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: None,
+            tls: Tls::Required,
+            identity: Identity::Checked,
+            ca_file: None,
+            auth_file: None,
+            retries: Retries::Times(8),
+            first_retry_delay: Duration::from_secs(1),
+            chunk_bytes: CHUNK_BYTES,
+        }
+    }
+}
+
+/// Settings put to use.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    report: Report,
+}
+
+impl Session {
+    pub fn new(settings: Settings) -> Self {
+        let term = env::var("TERM").ok();
+        let style = Style::for_terminal(io::stderr().is_terminal(), term.as_deref());
+        Self { settings, report: Report::new(style, Marks::None) }
+    }
+
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The local store, made where there is none.
+    pub fn store(&self) -> Result<Store> {
+        Store::open(&self.store_folder()?)
+    }
+
+    fn store_folder(&self) -> Result<PathBuf> {
+        if let Some(folder) = &self.settings.store {
+            return Ok(folder.clone());
+        }
+        let data = env::var_os("XDG_DATA_HOME").filter(|folder| !folder.is_empty());
+        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".local/share"));
+        data.map(PathBuf::from).or_else(home).map(|folder| folder.join("ocidd")).ok_or_else(|| {
+            anyhow::anyhow!(
+                "neither HOME nor XDG_DATA_HOME is set; hint: name the store by --store DIR"
+            )
+        })
+    }
+
+    pub(super) fn place(&self, location: &str, access: Access) -> Result<Place<'_>> {
+        Place::open(self, location, access)
+    }
+
+    pub(super) fn remote(&self, repository: &Repository, access: Access) -> Result<Remote<'_>> {
+        let client = Client::new(&self.network(), &self.certificates())?;
+        let credentials = Arc::new(self.credentials(repository)?);
+        Ok(Remote {
+            endpoint: Endpoint::new(client, repository.clone(), credentials, access),
+            repository: repository.clone(),
+            patience: Patience {
+                retries: self.settings.retries,
+                first_delay: self.settings.first_retry_delay,
+            },
+            listener: &self.report,
+            chunk_bytes: self.settings.chunk_bytes,
+        })
+    }
+
+    fn network(&self) -> Network {
+        let proxy = |name: &str| {
+            let lower = env::var(name).ok();
+            // curl's rule: in a CGI program HTTP_PROXY is set by whoever sends the request.
+            let upper =
+                || env::var(name.to_ascii_uppercase()).ok().filter(|_| name != "http_proxy");
+            lower.or_else(upper).filter(|value| !value.is_empty())
+        };
+        Network {
+            tls: self.settings.tls,
+            identity: self.settings.identity,
+            timeout: DEFAULT_TIMEOUT,
+            retries: self.settings.retries,
+            mirrors: Vec::new(),
+            http_proxy: proxy("http_proxy"),
+            https_proxy: proxy("https_proxy"),
+            no_proxy: proxy("no_proxy"),
+        }
+    }
+
+    fn certificates(&self) -> CertificateFiles {
+        let named = || env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+        let named = self.settings.ca_file.clone().or_else(named);
+        let known = || BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.exists());
+        CertificateFiles {
+            bundle: named.or_else(known).unwrap_or_default(),
+            folder: PathBuf::new(),
+        }
+    }
+
+    /// The first file with a login for the repository.
+    fn credentials(&self, repository: &Repository) -> Result<Credentials> {
+        for file in self.auth_files() {
+            let credentials = Credentials::read(&file)?.with_helpers(helper::ask);
+            if credentials.login_for(repository)?.is_some() {
+                return Ok(credentials);
+            }
+        }
+        Ok(Credentials::default())
+    }
+
+    /// Where logins are looked for, as containers-auth.json(5) has it.
+    fn auth_files(&self) -> Vec<PathBuf> {
+        let variable =
+            |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(file) =
+            self.settings.auth_file.clone().or_else(|| variable("REGISTRY_AUTH_FILE"))
+        {
+            return vec![file];
+        }
+        let home = variable("HOME");
+        let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
+        [
+            variable("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+            variable("XDG_CONFIG_HOME")
+                .or_else(|| below_home(".config"))
+                .map(|folder| folder.join("containers/auth.json")),
+            variable("DOCKER_CONFIG")
+                .or_else(|| below_home(".docker"))
+                .map(|folder| folder.join("config.json")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
