@@ -38,6 +38,7 @@ mod overlay;
 mod parts;
 mod project;
 mod provenance;
+mod publish;
 mod qemu;
 mod registry;
 mod report;
@@ -84,6 +85,7 @@ enum Sub {
     Test(test::Args),
     TestBoot(test_boot::Args),
     Verify(verify::Args),
+    Publish(publish::Args),
     Lint(lint::Args),
     Fuzz(fuzz::Args),
     Bench(bench::Args),
@@ -109,6 +111,7 @@ fn main() -> ExitCode {
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),
         Sub::Verify(args) => verify::run(args),
+        Sub::Publish(args) => publish::run(args),
         Sub::Lint(args) => lint::run(args),
         Sub::Fuzz(args) => fuzz::run(args),
         Sub::Bench(args) => bench::run(args),

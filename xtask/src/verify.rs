@@ -40,7 +40,7 @@ use anyhow::bail;
   cargo xtask verify --against https://boot.example/ocidd --locked
       What a boot server serves
   cargo xtask verify --against oci://registry.example/ocidd:1.0
-      What was pushed as an artifact; needs skopeo")]
+      What was published in a registry")]
 pub struct Args {
     #[command(flatten)]
     arch: ArchOption,
@@ -66,7 +66,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let archs = args.arch.chosen()?;
     if let Some(from) = &args.against {
-        let set = fetch::open(from)?;
+        let set = fetch::open(from, &archs)?;
         return archs.iter().try_for_each(|arch| against(args, *arch, &set));
     }
     if args.reprotest {

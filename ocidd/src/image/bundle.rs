@@ -20,7 +20,7 @@ pub enum Flavour {
 
 /// What a layer of a bundle is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Part {
+pub enum Part {
     Rootfs,
     Initramfs,
     Kernel,
@@ -49,7 +49,7 @@ const PARTS: [(Part, &str, &str, &str); 3] = [
 ];
 
 impl Part {
-    pub(super) fn media_type(self, flavour: Flavour) -> &'static str {
+    pub fn media_type(self, flavour: Flavour) -> &'static str {
         let row = PARTS.iter().find(|(part, ..)| *part == self);
         row.map_or("", |(_, _, ironcore, onmetal)| match flavour {
             Flavour::Ironcore => ironcore,

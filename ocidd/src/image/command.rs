@@ -61,6 +61,9 @@ pub(super) struct Push {
     /// Make the tag an image index, or extend it, and put the image there for this platform
     #[arg(long, value_name = "OS/ARCH")]
     pub(super) platform: Option<Platform>,
+    /// Sign it, with cosign's key file (its password in `COSIGN_PASSWORD`) or openssl's
+    #[arg(long, value_name = "KEY")]
+    pub(super) sign: Option<PathBuf>,
     /// How a raw disk image is packed
     #[arg(long, value_enum, default_value = "gzip")]
     pub(super) format: Packing,

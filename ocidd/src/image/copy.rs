@@ -4,10 +4,10 @@
 use crate::image::document;
 use crate::image::document::Document;
 use crate::image::place::Place;
+use crate::image::sign;
 use anyhow::Context as _;
 use anyhow::Result;
 use oci_spec::image::Descriptor;
-use std::path::PathBuf;
 
 /// What belongs to an image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,7 +60,14 @@ fn copy_referrers(
     image: &Descriptor,
     copied: &mut Copied,
 ) -> Result<()> {
-    for referrer in from.referrers(&document::digest_of(image)?)? {
+    let digest = document::digest_of(image)?;
+    let tag = sign::tag_of(&digest);
+    if let Some(signatures) = from.sibling(&tag)?.find()? {
+        let (descriptor, bytes) = (&signatures.descriptor, &signatures.bytes);
+        copy_parts(from, to, descriptor, bytes, copied)?;
+        to.sibling(&tag)?.add_named(descriptor, bytes)?;
+    }
+    for referrer in from.referrers(&digest)? {
         let bytes = from.read_manifest(&referrer)?;
         copy_parts(from, to, &referrer, &bytes, copied)?;
         to.add_manifest(&referrer, &bytes)?;
@@ -120,14 +127,11 @@ fn copy_blob(
     if to.mount(blob, from)? {
         return Ok(());
     }
+    if let Some(partial) = to.partial(&digest) {
+        let file = from.blob_file(blob, &partial)?;
+        return if partial.exists() { to.adopt(&digest) } else { to.add_blob(blob, &file) };
+    }
     let folder = tempfile::tempdir().context("making a folder for a blob")?;
-    let own = to.scratch(&digest);
-    let scratch = own.clone().unwrap_or_else(|| folder.path().join("blob"));
-    let file = from.blob_file(blob, &scratch)?;
-    to.add_blob(blob, &file)?;
-    own.as_ref().map_or(Ok(()), remove).context("clearing up after a blob")
-}
-
-fn remove(path: &PathBuf) -> std::io::Result<()> {
-    if path.exists() { std::fs::remove_file(path) } else { Ok(()) }
+    let file = from.blob_file(blob, &folder.path().join("blob"))?;
+    to.add_blob(blob, &file)
 }

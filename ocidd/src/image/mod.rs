@@ -16,11 +16,13 @@ mod options;
 mod place;
 pub mod remote;
 pub mod session;
+pub mod sign;
 pub mod store;
 mod tally;
 
 pub use bundle::Bundle;
 pub use bundle::Flavour;
+pub use bundle::Part;
 pub use place::Place;
 pub use session::Session;
 pub use session::Settings;

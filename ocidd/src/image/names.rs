@@ -1,7 +1,7 @@
 //! The media types and annotations that other programs go by, to the letter.
 
-pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// What Docker calls the same two.
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -19,6 +19,9 @@ pub const BYTES: &str = "application/octet-stream";
 /// OCI image spec, annotations.md.
 pub const TITLE: &str = "org.opencontainers.image.title";
 pub const CREATED: &str = "org.opencontainers.image.created";
+pub const VERSION: &str = "org.opencontainers.image.version";
+pub const SOURCE: &str = "org.opencontainers.image.source";
+pub const REVISION: &str = "org.opencontainers.image.revision";
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// What Ironic goes by.

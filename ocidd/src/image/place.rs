@@ -1,10 +1,10 @@
 //! Where images lie: a registry's repository or an OCI image layout, read and written alike.
 
+mod blobs;
+
 use crate::digest::Digest;
 use crate::image::document;
-use crate::image::meter::Meter;
 use crate::image::remote::Fetched;
-use crate::image::remote::Local;
 use crate::image::remote::Remote;
 use crate::image::session::Session;
 use crate::image::store::Store;
@@ -16,7 +16,6 @@ use anyhow::Result;
 use anyhow::anyhow;
 use anyhow::bail;
 use oci_spec::image::Descriptor;
-use std::fs::File;
 use std::path::Path;
 
 /// How an image layout is told from a registry, in skopeo's way: `oci:FOLDER[:NAME]`.
@@ -63,6 +62,32 @@ impl<'a> Place<'a> {
     pub fn in_store(session: &'a Session, store: Store, name: &str) -> Self {
         let inner = Inner::Layout { store, name: Some(name.to_owned()) };
         Self { inner, session, location: name.to_owned() }
+    }
+
+    /// What the images here are known by.
+    pub(super) fn repository(&self) -> String {
+        match &self.inner {
+            Inner::Remote { remote, .. } => remote.repository().to_string(),
+            Inner::Layout { .. } => self.location.clone(),
+        }
+    }
+
+    /// Another tag of the same repository or layout.
+    pub(super) fn sibling(&self, tag: &str) -> Result<Place<'a>> {
+        let (inner, location) = match &self.inner {
+            Inner::Remote { remote, .. } => (
+                Inner::Remote { remote: remote.clone(), version: Version::Tag(tag.to_owned()) },
+                format!("{}:{tag}", remote.repository()),
+            ),
+            Inner::Layout { store, .. } => (
+                Inner::Layout {
+                    store: Store::open_existing(store.folder())?,
+                    name: Some(tag.to_owned()),
+                },
+                format!("{LAYOUT}{}:{tag}", store.folder().display()),
+            ),
+        };
+        Ok(Place { inner, session: self.session, location })
     }
 
     pub(super) fn location(&self) -> &str {
@@ -119,14 +144,6 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A small blob, verified.
-    pub fn read_blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        match &mut self.inner {
-            Inner::Layout { store, .. } => store.read(descriptor),
-            Inner::Remote { remote, .. } => remote.read_blob(descriptor),
-        }
-    }
-
     pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
         match &mut self.inner {
             Inner::Layout { store, .. } => store.referrers(subject),
@@ -134,74 +151,10 @@ impl<'a> Place<'a> {
         }
     }
 
-    pub(super) fn has_blob(&mut self, digest: &Digest) -> Result<bool> {
-        match &mut self.inner {
-            Inner::Layout { store, .. } => Ok(store.has(digest)),
-            Inner::Remote { remote, .. } => remote.has_blob(digest),
-        }
-    }
-
     pub(super) fn has_manifest(&mut self, digest: &Digest) -> Result<bool> {
         match &mut self.inner {
             Inner::Layout { store, .. } => Ok(store.has(digest)),
             Inner::Remote { remote, .. } => remote.has_manifest(digest),
-        }
-    }
-
-    /// A blob as a file, fetched to `scratch` where it is not one yet.
-    pub(super) fn blob_file(&mut self, blob: &Descriptor, scratch: &Path) -> Result<File> {
-        let digest = document::digest_of(blob)?;
-        match &mut self.inner {
-            Inner::Layout { store, .. } => store.open_blob(&digest),
-            Inner::Remote { remote, .. } => {
-                let label =
-                    format!("fetching {}", document::title_of(blob).unwrap_or(&digest.to_string()));
-                let meter =
-                    Meter { report: self.session.report(), label, total_bytes: blob.size() };
-                meter.during(|counter| remote.fetch_blob(blob, scratch, counter))
-            }
-        }
-    }
-
-    /// Where a blob on its way here is kept meanwhile: in the place itself where that is a folder.
-    pub(super) fn scratch(&self, digest: &Digest) -> Option<std::path::PathBuf> {
-        match &self.inner {
-            Inner::Layout { store, .. } => Some(store.partial(digest)),
-            Inner::Remote { .. } => None,
-        }
-    }
-
-    /// Takes a blob in that is not here yet. The digest is checked, here or there.
-    pub(super) fn add_blob(&mut self, blob: &Descriptor, file: &File) -> Result<()> {
-        let digest = document::digest_of(blob)?;
-        match &mut self.inner {
-            Inner::Layout { store, .. } => {
-                let (found, _) = store.add(file)?;
-                if found != digest {
-                    bail!("blob digest is {found}, it should be {digest}");
-                }
-                Ok(())
-            }
-            Inner::Remote { remote, .. } => {
-                let label =
-                    format!("pushing {}", document::title_of(blob).unwrap_or(&digest.to_string()));
-                let meter =
-                    Meter { report: self.session.report(), label, total_bytes: blob.size() };
-                let local = Local { file, digest, size_bytes: blob.size() };
-                meter.during(|counter| remote.push_blob(&local, counter))
-            }
-        }
-    }
-
-    /// Whether the registry could take a blob from another repository of its own.
-    pub(super) fn mount(&mut self, blob: &Descriptor, from: &Place<'_>) -> Result<bool> {
-        match (&mut self.inner, &from.inner) {
-            (Inner::Remote { remote, .. }, Inner::Remote { remote: other, .. })
-                if remote.repository().registry == other.repository().registry =>
-            {
-                remote.mount_blob(&document::digest_of(blob)?, &other.repository().name)
-            }
-            _ => Ok(false),
         }
     }
 

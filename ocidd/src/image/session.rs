@@ -102,6 +102,16 @@ impl Session {
         })
     }
 
+    /// What is read, at `REGISTRY/REPOSITORY:TAG` or `oci:FOLDER:NAME`.
+    pub fn source(&self, location: &str) -> Result<Place<'_>> {
+        self.place(location, Access::Pull)
+    }
+
+    /// What is written to.
+    pub fn target(&self, location: &str) -> Result<Place<'_>> {
+        self.place(location, Access::Push)
+    }
+
     pub(super) fn place(&self, location: &str, access: Access) -> Result<Place<'_>> {
         Place::open(self, location, access)
     }

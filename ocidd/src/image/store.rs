@@ -211,6 +211,14 @@ impl Store {
         self.folder.join(BLOBS).join(format!("{UNFINISHED}{}", hex(digest)))
     }
 
+    /// Makes a transfer that is whole and verified a blob.
+    pub(super) fn adopt(&self, digest: &Digest) -> Result<()> {
+        let (from, to) = (self.partial(digest), self.path(digest));
+        let doing = || format!("writing {}", to.display());
+        File::open(&from).and_then(|file| file.sync_all()).with_context(doing)?;
+        fs::rename(&from, &to).with_context(doing)
+    }
+
     pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(BLOBS).join(hex(digest))
     }

@@ -1,8 +1,9 @@
 //! A published set of files, wherever it is: in a folder, below a URL, in a registry. Goes in: where. Comes out: the files in reach of this machine.
 //! Nothing that is fetched is believed: the manifest says which digests its files must have.
 
+mod artifact;
+
 use crate::arch::Arch;
-use crate::cmd;
 use crate::config::Profile;
 use crate::download::Client;
 use crate::output;
@@ -10,21 +11,15 @@ use crate::verify::published;
 use crate::verify::published::Published;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::anyhow;
 use anyhow::bail;
 use anyhow::ensure;
-use serde_json::Value;
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use tempfile::TempDir;
-use xshell::Shell;
 
 /// How a reference to an artifact in a registry begins.
 const OCI: &str = "oci://";
-/// What names a layer's file (OCI image spec, "Pre-Defined Annotation Keys").
-const TITLE: &str = "org.opencontainers.image.title";
-
 /// A published set.
 #[derive(Debug)]
 pub(super) struct Set {
@@ -36,8 +31,8 @@ pub(super) struct Set {
     _temporary: Option<TempDir>,
 }
 
-/// The set at `from`: `oci://…`, `https://…`, or a folder.
-pub(super) fn open(from: &str) -> Result<Set> {
+/// The set at `from`: `oci://…`, of which only `archs` are fetched, `https://…`, or a folder.
+pub(super) fn open(from: &str, archs: &[Arch]) -> Result<Set> {
     let set = |folder: PathBuf, url, temporary| Set {
         name: from.to_owned(),
         folder,
@@ -45,7 +40,8 @@ pub(super) fn open(from: &str) -> Result<Set> {
         _temporary: temporary,
     };
     if let Some(reference) = from.strip_prefix(OCI) {
-        let folder = fetch_artifact(reference).with_context(|| format!("fetching {from}"))?;
+        let folder =
+            artifact::fetch(reference, archs).with_context(|| format!("fetching {from}"))?;
         return Ok(set(folder.path().to_owned(), None, Some(folder)));
     }
     if from.starts_with("https://") || from.starts_with("http://") {
@@ -114,66 +110,6 @@ impl Set {
 /// Neither a path nor hidden.
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
-}
-
-/// The files of an artifact, by their titles, in a folder of their own.
-fn fetch_artifact(reference: &str) -> Result<TempDir> {
-    if cmd::find("skopeo").is_none() {
-        bail!("skopeo is missing, which fetches artifacts  hint: cargo xtask setup");
-    }
-    let raw = tempfile::tempdir().context("making a folder for an artifact")?;
-    let shell = Shell::new()?;
-    // Signatures are the host's own affair: nothing here is run or installed.
-    let mut copy = shell.cmd("skopeo").args(["--insecure-policy", "copy", "--quiet"]);
-    copy = copy.arg("--preserve-digests");
-    let host = reference.split(['/', ':']).next().unwrap_or_default();
-    if matches!(host, "localhost" | "127.0.0.1") {
-        copy = copy.arg("--src-tls-verify=false");
-    }
-    copy.arg(format!("docker://{reference}"))
-        .arg(format!("dir:{}", raw.path().display()))
-        .quiet()
-        .run()
-        .context("copying it with skopeo")?;
-    let path = raw.path().join("manifest.json");
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let files = tempfile::tempdir().context("making a folder for an artifact")?;
-    for (title, digest) in layers(&text)? {
-        // skopeo checked the digests, and names the files by them.
-        let (from, to) = (raw.path().join(digest), files.path().join(title));
-        std::fs::rename(&from, &to)
-            .with_context(|| format!("moving {} to {}", from.display(), to.display()))?;
-    }
-    Ok(files)
-}
-
-/// The titles of an artifact's layers and the digits of their digests, of those that have a title.
-fn layers(manifest: &str) -> Result<Vec<(String, String)>> {
-    let manifest: Value = serde_json::from_str(manifest).context("parsing the OCI manifest")?;
-    let layers = manifest
-        .get("layers")
-        .and_then(Value::as_array)
-        .ok_or_else(|| anyhow!("the OCI manifest has no layers; an artifact is wanted"))?;
-    let mut titled = Vec::new();
-    for layer in layers {
-        let Some(title) = layer
-            .get("annotations")
-            .and_then(|annotations| annotations.get(TITLE))
-            .and_then(Value::as_str)
-        else {
-            continue;
-        };
-        ensure!(is_plain(title), "the title '{title}' of a layer is no name of a file");
-        let digits = layer
-            .get("digest")
-            .and_then(Value::as_str)
-            .and_then(|digest| digest.strip_prefix("sha256:"))
-            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-            .with_context(|| format!("the layer '{title}' has no SHA-256"))?;
-        titled.push((title.to_owned(), digits.to_owned()));
-    }
-    Ok(titled)
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use crate::image::document::Document;
 use crate::image::names;
 use crate::image::place::Place;
 use crate::image::session::Session;
+use crate::image::sign;
+use crate::image::sign::SigningKey;
 use crate::image::store::Store;
 use crate::registry::Platform;
 use crate::registry::auth::Access;
@@ -31,6 +33,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     let (files, target) = split_last(&args.words)?;
     // A mistake in the reference is told before a disk image is packed for minutes.
     let mut to = session.place(target, Access::Push)?;
+    let key = args.sign.as_deref().map(SigningKey::read).transpose()?;
     let store = session.store()?;
     let mut name = target.to_owned();
     if !files.is_empty() {
@@ -51,6 +54,16 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
         Some(platform) => push_for(platform, &mut from, &mut to)?,
         None => copy::copy(&mut from, &mut to, Extent::Image)?,
     };
+    if let Some(key) = key {
+        let repository = to.repository();
+        // Of an index that others extend later, what was pushed now stays signed.
+        let part = from.resolve()?.descriptor;
+        sign::sign(&mut to, &part, &repository, &key)?;
+        if part.digest() != image.digest() {
+            sign::sign(&mut to, &image, &repository, &key)?;
+        }
+        session.report().tell(&format!("signed {}", image.digest()));
+    }
     let present =
         if copied.present > 0 { format!(", {} were there", copied.present) } else { String::new() };
     session.report().tell(&format!(

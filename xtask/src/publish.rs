@@ -1,0 +1,150 @@
+//! `cargo xtask publish`: what lies in `out/`, as OCI artifacts. Goes in: the outputs with their manifests, which are checked first, and a
+//! reference. Comes out: a layout with every tag, pushed to a registry unless only the layout was asked for.
+
+mod arrange;
+mod container;
+mod layout;
+mod release;
+
+use crate::arch::ArchOption;
+use crate::arch::Archs;
+use crate::config::Profile;
+use crate::project;
+use crate::report;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::ensure;
+use arrange::Kit;
+use layout::Published;
+use ocidd::image::Session;
+use ocidd::image::Settings;
+use ocidd::image::copy;
+use ocidd::image::copy::Extent;
+use ocidd::image::sign::SigningKey;
+use ocidd::image::store::Store;
+use ocidd::plan::Tls;
+pub use release::BUILD_MANIFEST;
+use release::Release;
+use std::path::PathBuf;
+
+/// Publish the boot files in out/ as OCI artifacts
+///
+/// The same blobs are published in several forms, since clients want different ones. VERSION is REF's tag; another profile than the default
+/// adds its name, as VERSION-hw:
+/// VERSION, VERSION-amd64, VERSION-arm64: for oras, podman and Foreman (pulp's netboot layout);
+/// VERSION-ironcore and its -amd64, -arm64: for ironcore's boot-operator;
+/// VERSION-image and its -amd64, -arm64: a container image with the files in it, for who takes no artifacts.
+/// SBOM, provenance, build manifest and SHA256SUMS refer to them.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask publish registry.example/ocidd:1.0 --arch all --profile default,hw
+      All there is; logins are those of podman and docker
+  cargo xtask publish localhost:5000/ocidd:1.0 --plain-http
+      To a registry without TLS
+  cargo xtask publish registry.example/ocidd:1.0 --dry-run
+      Only show every manifest
+  cargo xtask publish registry.example/ocidd:1.0 --layout /tmp/ocidd
+      Into an OCI image layout, for `skopeo copy oci:/tmp/ocidd:1.0 …` or a USB stick
+  cargo xtask verify --against oci://registry.example/ocidd:1.0
+      Whether this checkout gives what is published there")]
+pub struct Args {
+    /// registry/repository:VERSION
+    #[arg(value_name = "REF")]
+    reference: String,
+    /// The architectures to publish
+    #[arg(long, value_enum, default_value = "all")]
+    arch: Archs,
+    /// The profiles to publish
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "default")]
+    profile: Vec<Profile>,
+    /// Talk plain HTTP to the registry
+    #[arg(long)]
+    plain_http: bool,
+    /// Logins, in the format of docker's config.json, in place of podman's and docker's
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// Certificate authorities in PEM, in place of this machine's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Where the sources are, for org.opencontainers.image.source
+    #[arg(long, value_name = "URL")]
+    source: Option<String>,
+    /// Sign every manifest, with cosign's key file (its password in `COSIGN_PASSWORD`) or openssl's
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
+    /// Print every manifest and push nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Write an OCI image layout into this folder and push nothing
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    layout: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let (repository, version) = split(&args.reference)?;
+    let key = args.sign.as_deref().map(SigningKey::read).transpose()?;
+    let archs = ArchOption::from(args.arch).chosen()?;
+    let mut releases = Vec::new();
+    for profile in &args.profile {
+        releases.push(Release::read(&project::out(), *profile, &archs)?);
+    }
+    let session = Session::new(Settings {
+        tls: if args.plain_http { Tls::Plain } else { Tls::Required },
+        auth_file: args.authfile.clone(),
+        ca_file: args.ca_file.clone(),
+        ..Settings::default()
+    });
+    let scratch = tempfile::tempdir().context("making a folder for a layout")?;
+    let folder = args.layout.as_deref().unwrap_or(scratch.path());
+    let kit = Kit { version, source: args.source.as_deref() };
+    let mut all = Vec::new();
+    for release in &releases {
+        all.extend(layout::write(&Store::open(folder)?, release, &kit)?);
+    }
+    if let Some(key) = key {
+        for (published, tag) in tagged(&all) {
+            let mut place = layout::place(&session, folder, tag)?;
+            ocidd::image::sign::sign(&mut place, &published.descriptor, repository, &key)?;
+        }
+    }
+    if args.dry_run {
+        return all.iter().try_for_each(|published| show(published, repository));
+    }
+    for (published, tag) in tagged(&all) {
+        if args.layout.is_none() {
+            let to = format!("{repository}:{tag}");
+            let mut from = layout::place(&session, folder, tag)?;
+            copy::copy(&mut from, &mut session.target(&to)?, Extent::WithReferrers)
+                .with_context(|| format!("publishing {to}"))?;
+        }
+        report::result(format_args!("{}  {tag}", published.descriptor.digest()));
+    }
+    Ok(())
+}
+
+/// Those with a tag; the others go along with them.
+fn tagged(all: &[Published]) -> impl Iterator<Item = (&Published, &str)> {
+    all.iter().filter_map(|published| Some((published, published.tag.as_deref()?)))
+}
+
+/// The repository and the tag.
+fn split(reference: &str) -> Result<(&str, &str)> {
+    reference.parse::<ocidd::reference::ManifestReference>()?;
+    let (repository, version) = reference.rsplit_once(':').context("reading the reference")?;
+    ensure!(
+        !reference.contains('@'),
+        "'{reference}' has a digest, which is known only once it is published  hint: name a tag"
+    );
+    Ok((repository, version))
+}
+
+fn show(published: &Published, repository: &str) -> Result<()> {
+    let value: serde_json::Value = serde_json::from_slice(&published.bytes)?;
+    let (tag, digest) = (&published.tag, published.descriptor.digest());
+    let name = match tag {
+        Some(tag) => format!("{repository}:{tag}"),
+        None => "a referrer".to_owned(),
+    };
+    report::result(format_args!("{name} {digest}\n{}", serde_json::to_string_pretty(&value)?));
+    Ok(())
+}
