@@ -7,7 +7,6 @@ use crate::image::place::Place;
 use anyhow::Context as _;
 use anyhow::Result;
 use oci_spec::image::Descriptor;
-use std::path::PathBuf;
 
 /// What belongs to an image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,8 +59,14 @@ fn copy_referrers(
     image: &Descriptor,
     copied: &mut Copied,
 ) -> Result<()> {
-    for referrer in from.referrers(&document::digest_of(image)?)? {
+    let digest = document::digest_of(image)?;
+    for referrer in from.referrers(&digest)? {
         let bytes = from.read_manifest(&referrer)?;
+        // By its own word: a list that leads back to where it began would be followed for ever.
+        let document = Document::parse(&bytes, referrer.media_type().as_ref())?;
+        if document.subject().is_none_or(|about| about.digest() != image.digest()) {
+            continue;
+        }
         copy_parts(from, to, &referrer, &bytes, copied)?;
         to.add_manifest(&referrer, &bytes)?;
         to.keep(&referrer)?;
@@ -117,17 +122,5 @@ fn copy_blob(
     }
     copied.blobs += 1;
     copied.bytes += blob.size();
-    if to.mount(blob, from)? {
-        return Ok(());
-    }
-    let folder = tempfile::tempdir().context("making a folder for a blob")?;
-    let own = to.scratch(&digest);
-    let scratch = own.clone().unwrap_or_else(|| folder.path().join("blob"));
-    let file = from.blob_file(blob, &scratch)?;
-    to.add_blob(blob, &file)?;
-    own.as_ref().map_or(Ok(()), remove).context("clearing up after a blob")
-}
-
-fn remove(path: &PathBuf) -> std::io::Result<()> {
-    if path.exists() { std::fs::remove_file(path) } else { Ok(()) }
+    to.take_blob(blob, from)
 }

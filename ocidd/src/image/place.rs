@@ -2,25 +2,21 @@
 
 use crate::digest::Digest;
 use crate::image::document;
-use crate::image::meter::Meter;
 use crate::image::remote::Fetched;
-use crate::image::remote::Local;
 use crate::image::remote::Remote;
 use crate::image::session::Session;
 use crate::image::store::Store;
-use crate::reference::ManifestReference;
 use crate::reference::Version;
 use crate::registry::auth::Access;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
 use anyhow::bail;
+use location::Location;
 use oci_spec::image::Descriptor;
-use std::fs::File;
-use std::path::Path;
 
-/// How an image layout is told from a registry, in skopeo's way: `oci:FOLDER[:NAME]`.
-const LAYOUT: &str = "oci:";
+mod blobs;
+mod location;
 
 /// An open repository or layout, with what is looked for or put there.
 #[derive(Debug)]
@@ -38,23 +34,20 @@ enum Inner<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// `REGISTRY/REPOSITORY:TAG`, `…@sha256:…` or `oci:FOLDER[:NAME]`. A layout that is written to is made where there is none.
+    /// Opens what [`Location`] describes. A layout that is written to is made where there is none.
     pub(super) fn open(session: &'a Session, location: &str, access: Access) -> Result<Self> {
-        let inner = if let Some(layout) = location.strip_prefix(LAYOUT) {
-            let (folder, name) = match layout.split_once(':') {
-                Some((folder, name)) => (folder, Some(name.to_owned()).filter(|n| !n.is_empty())),
-                None => (layout, None),
-            };
-            let folder = Path::new(folder);
-            let store = match access {
-                Access::Pull => Store::open_existing(folder)?,
-                Access::Push | Access::Delete => Store::open(folder)?,
-            };
-            Inner::Layout { store, name }
-        } else {
-            let reference: ManifestReference = location.parse()?;
-            let remote = Box::new(session.remote(&reference.repository, access)?);
-            Inner::Remote { remote, version: reference.version }
+        let inner = match location.parse()? {
+            Location::Layout { folder, name } => {
+                let store = match access {
+                    Access::Pull => Store::open_existing(&folder)?,
+                    Access::Push | Access::Delete => Store::open(&folder)?,
+                };
+                Inner::Layout { store, name }
+            }
+            Location::Registry(reference) => {
+                let remote = Box::new(session.remote(&reference.repository, access)?);
+                Inner::Remote { remote, version: reference.version }
+            }
         };
         Ok(Self { inner, session, location: location.to_owned() })
     }
@@ -134,74 +127,10 @@ impl<'a> Place<'a> {
         }
     }
 
-    pub(super) fn has_blob(&mut self, digest: &Digest) -> Result<bool> {
-        match &mut self.inner {
-            Inner::Layout { store, .. } => Ok(store.has(digest)),
-            Inner::Remote { remote, .. } => remote.has_blob(digest),
-        }
-    }
-
     pub(super) fn has_manifest(&mut self, digest: &Digest) -> Result<bool> {
         match &mut self.inner {
             Inner::Layout { store, .. } => Ok(store.has(digest)),
             Inner::Remote { remote, .. } => remote.has_manifest(digest),
-        }
-    }
-
-    /// A blob as a file, fetched to `scratch` where it is not one yet.
-    pub(super) fn blob_file(&mut self, blob: &Descriptor, scratch: &Path) -> Result<File> {
-        let digest = document::digest_of(blob)?;
-        match &mut self.inner {
-            Inner::Layout { store, .. } => store.open_blob(&digest),
-            Inner::Remote { remote, .. } => {
-                let label =
-                    format!("fetching {}", document::title_of(blob).unwrap_or(&digest.to_string()));
-                let meter =
-                    Meter { report: self.session.report(), label, total_bytes: blob.size() };
-                meter.during(|counter| remote.fetch_blob(blob, scratch, counter))
-            }
-        }
-    }
-
-    /// Where a blob on its way here is kept meanwhile: in the place itself where that is a folder.
-    pub(super) fn scratch(&self, digest: &Digest) -> Option<std::path::PathBuf> {
-        match &self.inner {
-            Inner::Layout { store, .. } => Some(store.partial(digest)),
-            Inner::Remote { .. } => None,
-        }
-    }
-
-    /// Takes a blob in that is not here yet. The digest is checked, here or there.
-    pub(super) fn add_blob(&mut self, blob: &Descriptor, file: &File) -> Result<()> {
-        let digest = document::digest_of(blob)?;
-        match &mut self.inner {
-            Inner::Layout { store, .. } => {
-                let (found, _) = store.add(file)?;
-                if found != digest {
-                    bail!("blob digest is {found}, it should be {digest}");
-                }
-                Ok(())
-            }
-            Inner::Remote { remote, .. } => {
-                let label =
-                    format!("pushing {}", document::title_of(blob).unwrap_or(&digest.to_string()));
-                let meter =
-                    Meter { report: self.session.report(), label, total_bytes: blob.size() };
-                let local = Local { file, digest, size_bytes: blob.size() };
-                meter.during(|counter| remote.push_blob(&local, counter))
-            }
-        }
-    }
-
-    /// Whether the registry could take a blob from another repository of its own.
-    pub(super) fn mount(&mut self, blob: &Descriptor, from: &Place<'_>) -> Result<bool> {
-        match (&mut self.inner, &from.inner) {
-            (Inner::Remote { remote, .. }, Inner::Remote { remote: other, .. })
-                if remote.repository().registry == other.repository().registry =>
-            {
-                remote.mount_blob(&document::digest_of(blob)?, &other.repository().name)
-            }
-            _ => Ok(false),
         }
     }
 

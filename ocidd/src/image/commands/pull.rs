@@ -18,7 +18,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::io;
-use std::io::Seek as _;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
@@ -86,18 +85,7 @@ fn pull_file(
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // Of an earlier pull that broke off, it is gone on with.
     let partial = target.with_file_name(format!(".{name}.{}.part", digest.short()));
-    let mut file = place.blob_file(layer, &partial).with_context(doing)?;
-    if !partial.exists() {
-        // A layout has the blob as a file of its own.
-        file.rewind().with_context(doing)?;
-        let mut copy = File::create(&partial).with_context(doing)?;
-        io::copy(&mut file, &mut copy).with_context(doing)?;
-        let found = digest_of_file(&partial).with_context(doing)?;
-        if found != digest {
-            fs::remove_file(&partial).with_context(doing)?;
-            bail!("blob digest is {found}, it should be {digest}");
-        }
-    }
+    place.save_blob(layer, &partial).with_context(doing)?;
     fs::rename(&partial, &target).with_context(doing)
 }
 
