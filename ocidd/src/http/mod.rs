@@ -58,10 +58,12 @@ impl Client {
         let roots = roots::read_roots(certificates)?;
         let unchecked = network.identity == Identity::Unchecked;
         if roots.is_empty() && network.tls == Tls::Required && !unchecked {
+            let places =
+                [&certificates.bundle, &certificates.folder].map(|path| path.display().to_string());
+            let places: Vec<_> = places.into_iter().filter(|place| !place.is_empty()).collect();
             bail!(
-                "no certificate authorities in {} and {}; without them no registry can prove who it is",
-                certificates.bundle.display(),
-                certificates.folder.display()
+                "no certificate authorities in {}; without them no registry can prove who it is",
+                places.join(" and ")
             );
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -225,7 +227,10 @@ fn next_url(from: &str, response: &Response) -> Result<String, HttpError> {
 
 /// Where `location` leads to, seen from `base` (RFC 3986, 5.2; `.` and `..` are left to the server).
 pub(crate) fn resolve(base: &str, location: &str) -> String {
-    if location.contains("://") {
+    // A scheme alone: a path may carry a whole URL in its query.
+    let is_scheme =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    if location.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme)) {
         location.to_owned()
     } else if location.starts_with("//") {
         format!("{}:{location}", scheme_of(base))
@@ -267,6 +272,7 @@ mod tests {
             ("//s.example/b", "https://s.example/b"),
             ("/b", "https://r.example:5000/b"),
             ("b", "https://r.example:5000/v2/os/blobs/b"),
+            ("/b?c=https://s.example/d", "https://r.example:5000/b?c=https://s.example/d"),
         ] {
             assert_eq!(resolve(base, location), url);
         }

@@ -50,6 +50,12 @@ impl Document {
     }
 }
 
+/// Whether [`Document::parse`] knows what to do with this.
+pub fn is_document(media_type: &str) -> bool {
+    [names::MANIFEST, names::DOCKER_MANIFEST, names::INDEX, names::DOCKER_INDEX]
+        .contains(&media_type)
+}
+
 /// The media type of a manifest: its own word, or else that of who sent it.
 pub fn media_type_of(bytes: &[u8], sent_as: &str) -> String {
     let own = serde_json::from_slice::<Value>(bytes)

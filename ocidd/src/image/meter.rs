@@ -36,3 +36,30 @@ impl Meter<'_> {
         format!("{label}: {percent}%, {} of {}, {rate}{left}", Rounded(bytes), Rounded(total))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Marks;
+    use crate::report::Style;
+
+    #[test]
+    fn a_line_tells_percent_bytes_rate_and_time_left() {
+        let report = Report::new(Style::Plain, Marks::None);
+        let second = Duration::from_secs(1);
+        for (total_bytes, elapsed, bytes, wanted) in [
+            (100, second, 0, "pushing x: 0%, 0 B of 100 B, 0.0 MB/s"),
+            (
+                100 << 20,
+                second * 4,
+                25 << 20,
+                "pushing x: 25%, 25 MiB of 100 MiB, 6.5 MB/s, 12 s left",
+            ),
+            (1 << 20, second, 1 << 20, "pushing x: 100%, 1 MiB of 1 MiB, 1.0 MB/s, 0 s left"),
+            (0, Duration::ZERO, 0, "pushing x: 0%, 0 B of 0 B, 0.0 MB/s"),
+        ] {
+            let meter = Meter { report: &report, label: "pushing x".to_owned(), total_bytes };
+            assert_eq!(meter.line(elapsed, bytes), wanted);
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod meter;
 pub mod names;
 mod options;
 mod place;
+mod platforms;
 pub mod remote;
 pub mod session;
 pub mod sign;

@@ -51,15 +51,50 @@ impl From<Options> for Settings {
     }
 }
 
-/// Hints name the installer's words, since most errors are the installer's too.
+/// Hints name the installer's words and files, since most errors are the installer's too.
+const WORDS: [(&str, &str); 8] = [
+    ("oci.allow_no_tls", "--plain-http"),
+    ("oci.insecure_skip_verify", "--insecure-skip-verify"),
+    ("oci.platform=", "--platform "),
+    ("oci.retries=", "--retries "),
+    ("oci.tag=", ""),
+    (crate::registry::AUTH_FILE, "the file that --authfile names"),
+    (
+        "put the PEM file of the site's certificate authority into /etc/ocidd/ca.d",
+        "name the PEM file of the site's certificate authority by --ca-file",
+    ),
+    (" or name a time server by ocidd.ntp", ""),
+];
+
 pub(super) fn in_our_words(text: &str) -> String {
-    [
-        ("oci.allow_no_tls", "--plain-http"),
-        ("oci.insecure_skip_verify", "--insecure-skip-verify"),
-        ("oci.platform=", "--platform "),
-        ("oci.retries=", "--retries "),
-        (crate::registry::AUTH_FILE, "a file and name it by --authfile"),
-    ]
-    .into_iter()
-    .fold(text.to_owned(), |text, (word, option)| text.replace(word, option))
+    let replace = |text: String, (word, option): (&str, &str)| text.replace(word, option);
+    WORDS.into_iter().fold(text.to_owned(), replace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_name_options() {
+        for (text, wanted) in [
+            (
+                "plain HTTP, which only oci.allow_no_tls allows",
+                "plain HTTP, which only --plain-http allows",
+            ),
+            (
+                "oci.platform=OS/ARCHITECTURE chooses another",
+                "--platform OS/ARCHITECTURE chooses another",
+            ),
+            ("as in oci.tag=…@sha256:…", "as in …@sha256:…"),
+            (
+                "put user and password into /etc/ocidd/auth.json, which",
+                "put user and password into the file that --authfile names, which",
+            ),
+            ("mend the clock or name a time server by ocidd.ntp", "mend the clock"),
+            ("no word of ours", "no word of ours"),
+        ] {
+            assert_eq!(in_our_words(text), wanted);
+        }
+    }
 }

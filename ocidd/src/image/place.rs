@@ -1,25 +1,22 @@
 //! Where images lie: a registry's repository or an OCI image layout, read and written alike.
 
-mod blobs;
-
 use crate::digest::Digest;
 use crate::image::document;
 use crate::image::remote::Fetched;
 use crate::image::remote::Remote;
 use crate::image::session::Session;
 use crate::image::store::Store;
-use crate::reference::ManifestReference;
 use crate::reference::Version;
 use crate::registry::auth::Access;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
 use anyhow::bail;
+use location::Location;
 use oci_spec::image::Descriptor;
-use std::path::Path;
 
-/// How an image layout is told from a registry, in skopeo's way: `oci:FOLDER[:NAME]`.
-const LAYOUT: &str = "oci:";
+mod blobs;
+mod location;
 
 /// An open repository or layout, with what is looked for or put there.
 #[derive(Debug)]
@@ -37,23 +34,20 @@ enum Inner<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// `REGISTRY/REPOSITORY:TAG`, `…@sha256:…` or `oci:FOLDER[:NAME]`. A layout that is written to is made where there is none.
+    /// Opens what [`Location`] describes. A layout that is written to is made where there is none.
     pub(super) fn open(session: &'a Session, location: &str, access: Access) -> Result<Self> {
-        let inner = if let Some(layout) = location.strip_prefix(LAYOUT) {
-            let (folder, name) = match layout.split_once(':') {
-                Some((folder, name)) => (folder, Some(name.to_owned()).filter(|n| !n.is_empty())),
-                None => (layout, None),
-            };
-            let folder = Path::new(folder);
-            let store = match access {
-                Access::Pull => Store::open_existing(folder)?,
-                Access::Push | Access::Delete => Store::open(folder)?,
-            };
-            Inner::Layout { store, name }
-        } else {
-            let reference: ManifestReference = location.parse()?;
-            let remote = Box::new(session.remote(&reference.repository, access)?);
-            Inner::Remote { remote, version: reference.version }
+        let inner = match location.parse()? {
+            Location::Layout { folder, name } => {
+                let store = match access {
+                    Access::Pull => Store::open_existing(&folder)?,
+                    Access::Push | Access::Delete => Store::open(&folder)?,
+                };
+                Inner::Layout { store, name }
+            }
+            Location::Registry(reference) => {
+                let remote = Box::new(session.remote(&reference.repository, access)?);
+                Inner::Remote { remote, version: reference.version }
+            }
         };
         Ok(Self { inner, session, location: location.to_owned() })
     }
@@ -79,15 +73,18 @@ impl<'a> Place<'a> {
                 Inner::Remote { remote: remote.clone(), version: Version::Tag(tag.to_owned()) },
                 format!("{}:{tag}", remote.repository()),
             ),
-            Inner::Layout { store, .. } => (
-                Inner::Layout {
-                    store: Store::open_existing(store.folder())?,
-                    name: Some(tag.to_owned()),
-                },
-                format!("{LAYOUT}{}:{tag}", store.folder().display()),
-            ),
+            Inner::Layout { store, .. } => {
+                let (store, folder) =
+                    (Store::open_existing(store.folder())?, store.folder().display());
+                let location = format!("oci:{folder}:{tag}");
+                (Inner::Layout { store, name: Some(tag.to_owned()) }, location)
+            }
         };
         Ok(Place { inner, session: self.session, location })
+    }
+
+    pub(super) fn session(&self) -> &'a Session {
+        self.session
     }
 
     pub(super) fn location(&self) -> &str {
@@ -141,6 +138,14 @@ impl<'a> Place<'a> {
                     .with_context(|| format!("{} has no manifest {digest}", remote.repository()))?;
                 Ok(fetched.bytes)
             }
+        }
+    }
+
+    /// A small blob, verified.
+    pub fn read_blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        match &mut self.inner {
+            Inner::Layout { store, .. } => store.read(descriptor),
+            Inner::Remote { remote, .. } => remote.read_blob(descriptor),
         }
     }
 

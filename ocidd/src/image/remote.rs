@@ -23,7 +23,6 @@ use anyhow::Result;
 use anyhow::ensure;
 use oci_spec::image::Descriptor;
 use serde::Deserialize;
-use std::fs::File;
 use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::io::Write as _;
@@ -110,12 +109,7 @@ impl Remote<'_> {
     }
 
     /// Fetches a blob to `path`, and goes on where an earlier transfer ended. What does not have the digest is removed.
-    pub fn fetch_blob(
-        &mut self,
-        blob: &Descriptor,
-        path: &Path,
-        counter: &Counter,
-    ) -> Result<File> {
+    pub fn fetch_blob(&mut self, blob: &Descriptor, path: &Path, counter: &Counter) -> Result<()> {
         let layer =
             Layer { size_bytes: Some(blob.size()), ..Layer::of_blob(document::digest_of(blob)?) };
         let doing = || format!("fetching {} to {}", layer.digest, path.display());
@@ -126,7 +120,10 @@ impl Remote<'_> {
             .open(path)
             .with_context(doing)?;
         let (mut hasher, mut at) = Tally::new(&file).drain().with_context(doing)?;
-        if at > blob.size() {
+        if at >= blob.size() {
+            if hasher.clone().finish() == layer.digest {
+                return Ok(());
+            }
             file.set_len(0).with_context(doing)?;
             (hasher, at) = (Hasher::default(), 0);
         }
@@ -153,7 +150,7 @@ impl Remote<'_> {
             "blob digest is {found}, it should be {}; what came was removed",
             layer.digest
         );
-        Ok(file)
+        Ok(())
     }
 
     /// A small blob, verified.

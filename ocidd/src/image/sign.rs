@@ -63,12 +63,12 @@ pub fn sign(
     };
     let bytes = artifact.to_bytes()?;
     let manifest = document::describe(names::MANIFEST, &bytes)?;
-    for (blob, bytes) in
-        [(&artifact.config, &config), (&document::describe(PAYLOAD, &payload)?, &payload)]
-    {
-        let (digest, _) = store.add(bytes.as_slice())?;
-        if !signatures.has_blob(&digest)? {
-            signatures.add_blob(blob, &store.open_blob(&digest)?).with_context(doing)?;
+    store.add(config.as_slice())?;
+    store.add(payload.as_slice())?;
+    let mut made = Place::in_store(place.session(), store, "");
+    for blob in artifact.layers.iter().chain([&artifact.config]) {
+        if !signatures.has_blob(&document::digest_of(blob)?)? {
+            signatures.take_blob(blob, &mut made).with_context(doing)?;
         }
     }
     signatures.add_named(&manifest, &bytes).with_context(doing)?;

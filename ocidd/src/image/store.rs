@@ -47,22 +47,8 @@ pub struct Store {
 impl Store {
     /// The store in `folder`, made where there is none.
     pub fn open(folder: &Path) -> Result<Self> {
-        let doing = || format!("opening the store {}", folder.display());
-        let marker = folder.join(MARKER);
-        if !marker.exists() {
-            ensure!(
-                !folder.join(INDEX).exists(),
-                "{} has an {INDEX} and no {MARKER}: it is no OCI image layout",
-                folder.display()
-            );
-            fs::create_dir_all(folder.join(BLOBS)).with_context(doing)?;
-            replace(
-                folder,
-                INDEX,
-                &document::to_bytes(&document::index_of(Vec::new(), Annotations::new()))?,
-            )
-            .with_context(doing)?;
-            replace(folder, MARKER, MARKER_TEXT.as_bytes()).with_context(doing)?;
+        if !folder.join(MARKER).exists() {
+            create(folder).with_context(|| format!("opening the store {}", folder.display()))?;
         }
         Self::open_existing(folder)
     }
@@ -150,6 +136,9 @@ impl Store {
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
         let mut found = Vec::new();
         for entry in self.entries()? {
+            if !self.has_document(&entry)? {
+                continue;
+            }
             let bytes = self.read(&entry)?;
             let document = document::Document::parse(&bytes, entry.media_type().as_ref())?;
             let about = document.subject().map(|about| about.digest().to_string());
@@ -162,6 +151,12 @@ impl Store {
 
     pub fn has(&self, digest: &Digest) -> bool {
         self.path(digest).is_file()
+    }
+
+    /// Whether this is a manifest or an index, and here: a layout may name other things, and hold a part of an index.
+    fn has_document(&self, entry: &Descriptor) -> Result<bool> {
+        let is_document = document::is_document(entry.media_type().as_ref());
+        Ok(is_document && self.has(&document::digest_of(entry)?))
     }
 
     /// A manifest, verified.
@@ -206,17 +201,17 @@ impl Store {
         Ok(())
     }
 
+    /// Makes what a transfer has left in [`Self::partial`], and checked, the blob of this digest.
+    pub fn adopt(&self, partial: &Path, digest: &Digest) -> Result<()> {
+        let path = self.path(digest);
+        let doing = || format!("writing {}", path.display());
+        File::open(partial).and_then(|file| file.sync_all()).with_context(doing)?;
+        fs::rename(partial, &path).with_context(doing)
+    }
+
     /// Where a blob that is on its way is kept; it outlives us, so that a later transfer goes on where this one ended.
     pub fn partial(&self, digest: &Digest) -> PathBuf {
         self.folder.join(BLOBS).join(format!("{UNFINISHED}{}", hex(digest)))
-    }
-
-    /// Makes a transfer that is whole and verified a blob.
-    pub(super) fn adopt(&self, digest: &Digest) -> Result<()> {
-        let (from, to) = (self.partial(digest), self.path(digest));
-        let doing = || format!("writing {}", to.display());
-        File::open(&from).and_then(|file| file.sync_all()).with_context(doing)?;
-        fs::rename(&from, &to).with_context(doing)
     }
 
     pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
@@ -239,6 +234,25 @@ impl Store {
         replace(&self.folder, INDEX, &document::to_bytes(&index)?)
             .with_context(|| format!("writing {INDEX} of {}", self.folder.display()))
     }
+}
+
+/// Makes an empty store. Of several who do that at once one does it, and nobody empties what another has made.
+fn create(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let lock = File::open(folder)?;
+    lock.lock().context("locking the store")?;
+    if folder.join(MARKER).exists() {
+        return Ok(());
+    }
+    ensure!(
+        !folder.join(INDEX).exists(),
+        "it has an {INDEX} and no {MARKER}: it is no OCI image layout"
+    );
+    fs::create_dir_all(folder.join(BLOBS))?;
+    let empty = document::index_of(Vec::new(), Annotations::new());
+    replace(folder, INDEX, &document::to_bytes(&empty)?)?;
+    replace(folder, MARKER, MARKER_TEXT.as_bytes())?;
+    Ok(())
 }
 
 /// The name of an entry.
@@ -272,3 +286,6 @@ fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     file.persist(folder.join(name))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

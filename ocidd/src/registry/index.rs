@@ -20,11 +20,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Entry>> {
     let index: ImageIndex = serde_json::from_slice(bytes).context("reading the image index")?;
     let entries = index.manifests().iter().map(|entry| Entry {
         digest: entry.digest().to_string(),
-        platform: entry.platform().as_ref().map(|platform| {
-            let (os, architecture) = (platform.os(), platform.architecture());
-            let variant = platform.variant().as_deref();
-            Platform::new(&os.to_string(), &architecture.to_string(), variant)
-        }),
+        platform: entry.platform().as_ref().map(Platform::from_spec),
     });
     Ok(entries.collect())
 }

@@ -52,6 +52,12 @@ impl Platform {
         Self::new(std::env::consts::OS, std::env::consts::ARCH, None)
     }
 
+    /// What an image index calls it.
+    pub(crate) fn from_spec(spec: &oci_spec::image::Platform) -> Self {
+        let (os, architecture) = (spec.os().to_string(), spec.architecture().to_string());
+        Self::new(&os, &architecture, spec.variant().as_deref())
+    }
+
     /// As an image index has it.
     #[cfg(feature = "image")]
     pub(crate) fn to_spec(&self) -> oci_spec::image::Platform {

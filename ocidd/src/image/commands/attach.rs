@@ -43,7 +43,8 @@ pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
     store.keep(&made, None)?;
     let mut from = Place::in_store(session, store, made.digest().as_ref());
     copy::copy_unnamed(&mut from, &mut to)?;
-    to.keep(&made)?;
     session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
+    // Last: the store may be where it belongs.
+    to.keep(&made)?;
     print(&format!("{}\n", made.digest()))
 }

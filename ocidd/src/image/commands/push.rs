@@ -13,6 +13,7 @@ use crate::image::document::Artifact;
 use crate::image::document::Document;
 use crate::image::names;
 use crate::image::place::Place;
+use crate::image::platforms;
 use crate::image::session::Session;
 use crate::image::sign;
 use crate::image::sign::SigningKey;
@@ -23,9 +24,7 @@ use crate::size::Bytes;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
-use oci_spec::image::Arch;
 use oci_spec::image::Descriptor;
-use oci_spec::image::Os;
 use std::fs::File;
 use std::path::Path;
 
@@ -115,35 +114,24 @@ fn push_for(
     from: &mut Place<'_>,
     to: &mut Place<'_>,
 ) -> Result<(Descriptor, copy::Copied)> {
-    let mut others = Vec::new();
-    if let Some(found) = to.find()? {
-        match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
-            Document::Index(index) => others.clone_from(index.manifests()),
-            Document::Manifest(_) => bail!(
-                "'{}' is one image for every platform; hint: choose another tag, or push without --platform",
-                to.location()
-            ),
+    let found = to.find()?;
+    let index = match &found {
+        Some(found) => {
+            match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
+                Document::Index(index) => Some(index),
+                Document::Manifest(_) => bail!(
+                    "'{}' is one image for every platform; hint: choose another tag, or push without --platform",
+                    to.location()
+                ),
+            }
         }
-    }
-    let (mut image, copied) = copy::copy_unnamed(from, to)?;
-    let spec = platform.to_spec();
-    let is_same = |entry: &Descriptor| entry.platform().as_ref() == Some(&spec);
-    others.retain(|entry| !is_same(entry));
-    let (key, value) = names::DISK_TYPE;
-    image =
-        document::with_annotations(image, Annotations::from([(key.to_owned(), value.to_owned())]));
-    image.set_artifact_type(Some(names::DISK_ARTIFACT.into()));
-    image.set_platform(Some(spec.clone()));
-    others.push(image);
-    others.sort_by_key(|entry| entry.platform().as_ref().map(sort_key));
-    let bytes = document::to_bytes(&document::index_of(others, Annotations::new()))?;
+        None => None,
+    };
+    let image = from.resolve()?;
+    let entry = platforms::entry_for(platform, &image.descriptor, &image.bytes)?;
+    let (_, copied) = copy::copy_unnamed(from, to)?;
+    let bytes = document::to_bytes(&platforms::with_entry(index, entry))?;
     let index = document::describe(names::INDEX, &bytes)?;
     to.add_named(&index, &bytes)?;
     Ok((index, copied))
-}
-
-/// The order of an index does not depend on who pushed first.
-fn sort_key(platform: &oci_spec::image::Platform) -> (String, String, Option<String>) {
-    let (os, architecture): (&Os, &Arch) = (platform.os(), platform.architecture());
-    (os.to_string(), architecture.to_string(), platform.variant().clone())
 }

@@ -46,3 +46,31 @@ fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> Result<&'a Descriptor> 
         anyhow!("there is no layer '{wanted}'; there are: {}", known.join(", "))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::document;
+    use crate::image::document::Annotations;
+    use crate::image::names;
+
+    #[test]
+    fn a_layer_is_chosen_by_name_title_or_number() {
+        let kernel = document::describe("application/vnd.ironcore.image.kernel", b"").unwrap();
+        let titled = |title: &str| {
+            let title = Annotations::from([(names::TITLE.to_owned(), title.to_owned())]);
+            document::with_annotations(document::describe(names::BYTES, b"").unwrap(), title)
+        };
+        let unnamed = document::describe("a/b", b"").unwrap();
+        let layers = [unnamed, kernel, titled("disk.raw.gz"), titled("1")];
+        for (wanted, at) in [("kernel", 1), ("disk.raw.gz", 2), ("0", 0), ("1", 3), ("2", 2)] {
+            let chosen = choose(&layers, wanted).unwrap();
+            assert!(std::ptr::eq(chosen, &raw const layers[at]), "{wanted}");
+        }
+        for wanted in ["4", "rootfs", "", "-1"] {
+            let error = choose(&layers, wanted).unwrap_err().to_string();
+            let known = "there are: 0, 1 (kernel), 2 (disk.raw.gz), 3 (1)";
+            assert_eq!(error, format!("there is no layer '{wanted}'; {known}"));
+        }
+    }
+}

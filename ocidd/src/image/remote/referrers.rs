@@ -10,6 +10,7 @@ use crate::image::names;
 use crate::reference::Version;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::bail;
 use oci_spec::image::Descriptor;
 use oci_spec::image::ImageIndex;
 
@@ -23,7 +24,14 @@ impl Remote<'_> {
         descriptor: &Descriptor,
     ) -> Result<()> {
         let tag = fallback_tag(subject);
-        let mut entries = self.fallback_entries(&tag)?;
+        let mut entries = match self.fallback_document(&tag)? {
+            Some(Document::Index(index)) => index.manifests().clone(),
+            Some(Document::Manifest(_)) => bail!(
+                "the tag '{tag}' of {}, where clients list what is about an image, is something else; hint: delete it",
+                self.repository
+            ),
+            None => Vec::new(),
+        };
         if entries.iter().any(|entry| entry.digest() == descriptor.digest()) {
             return Ok(());
         }
@@ -41,14 +49,9 @@ impl Remote<'_> {
         self.push_manifest(&Version::Tag(tag), &index, &bytes)
     }
 
-    fn fallback_entries(&mut self, tag: &str) -> Result<Vec<Descriptor>> {
-        let Some(fetched) = self.fetch(&Version::Tag(tag.to_owned()))? else {
-            return Ok(Vec::new());
-        };
-        match Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())? {
-            Document::Index(index) => Ok(index.manifests().clone()),
-            Document::Manifest(_) => Ok(Vec::new()),
-        }
+    fn fallback_document(&mut self, tag: &str) -> Result<Option<Document>> {
+        let Some(fetched) = self.fetch(&Version::Tag(tag.to_owned()))? else { return Ok(None) };
+        Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref()).map(Some)
     }
 
     /// What is about `subject`, by the registry's own list or by that under a tag.
@@ -65,7 +68,10 @@ impl Remote<'_> {
             }
         });
         let Some(bytes) = listed.context(doing.clone())? else {
-            return self.fallback_entries(&fallback_tag(subject));
+            return Ok(match self.fallback_document(&fallback_tag(subject))? {
+                Some(Document::Index(index)) => index.manifests().clone(),
+                Some(Document::Manifest(_)) | None => Vec::new(),
+            });
         };
         let index: ImageIndex = serde_json::from_slice(&bytes).context(doing)?;
         Ok(index.manifests().clone())
@@ -75,4 +81,16 @@ impl Remote<'_> {
 /// The tag under which clients list what refers to a manifest (distribution spec, "Referrers Tag Schema").
 pub(crate) fn fallback_tag(subject: &Digest) -> String {
     subject.to_string().replace(':', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fallback_tag_is_the_digest_without_what_tags_may_not_hold() {
+        let tag = fallback_tag(&Digest::of(b""));
+        let wanted = "sha256-e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(tag, wanted);
+    }
 }

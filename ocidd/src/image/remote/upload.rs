@@ -34,6 +34,8 @@ struct Session {
     at: u64,
     /// The least it wants at once, but for the end.
     least: u64,
+    /// A request has failed since the registry told `at`.
+    in_doubt: bool,
 }
 
 /// What to do next, and when.
@@ -56,40 +58,43 @@ impl Remote<'_> {
         let doing = || format!("pushing blob {} to {}", local.digest, self.repository);
         let mut tries = Tries::new(self.patience);
         let (mut session, mut chunked) = (None::<Session>, true);
+        // The most that the registry ever had. Only what is new counts and earns forgiveness: an upload that begins anew again and again ends.
+        let mut most = 0;
         loop {
-            let before = session.as_ref().map_or(0, |session| session.at);
             let step = advance(&mut self.endpoint, &mut session, local, chunked, self.chunk_bytes);
-            let after = session.as_ref().map_or(0, |session| session.at);
+            let at = session.as_ref().map_or(0, |session| session.at);
             match step {
                 Ok(Step::Done) => {
-                    counter.add(local.size_bytes.saturating_sub(before));
+                    counter.add(local.size_bytes.saturating_sub(most));
                     return Ok(());
                 }
-                Ok(Step::More) => {
-                    counter.add(after.saturating_sub(before));
+                Ok(Step::More) if at > most => {
+                    counter.add(at - most);
+                    most = at;
                     tries.forget();
                 }
+                Ok(Step::More) => {}
                 Ok(Step::Whole) => (session, chunked) = (None, false),
                 Err(error) => {
-                    let at = if after == 0 {
-                        String::new()
-                    } else {
-                        format!(", after {}", Bytes(after))
-                    };
-                    let what = format!("{}{at}", doing());
+                    let after =
+                        if at == 0 { String::new() } else { format!(", after {}", Bytes(at)) };
+                    let what = format!("{}{after}", doing());
                     tries.wait(error, &what, self.listener).with_context(doing)?;
-                    session = recover(&mut self.endpoint, session);
+                    session = session.filter(|_| chunked);
+                    if let Some(session) = &mut session {
+                        session.in_doubt = true;
+                    }
                 }
             }
         }
     }
 
     /// Has the registry take a blob from another of its repositories. False where it does not, for whatever reason.
-    pub(in crate::image) fn mount_blob(&mut self, digest: &Digest, from: &str) -> Result<bool> {
+    pub(in crate::image) fn mount_blob(&mut self, digest: &Digest, from: &str) -> bool {
         let url = self.endpoint.url(&format!("blobs/uploads/?mount={digest}&from={from}"));
-        let response = self.endpoint.send(&Method::POST, &url, &[], &Payload::Nothing)?;
+        let response = self.endpoint.send(&Method::POST, &url, &[], &Payload::Nothing);
         // 202 begins an upload instead, which is left alone: registries forget those.
-        Ok(response.status() == 201)
+        response.is_ok_and(|response| response.status() == 201)
     }
 }
 
@@ -104,6 +109,10 @@ fn advance(
         *session = Some(begin(endpoint)?);
         return Ok(Step::More);
     };
+    if open.in_doubt {
+        *session = ask(endpoint, open)?;
+        return Ok(Step::More);
+    }
     let left = local.size_bytes.saturating_sub(open.at);
     let chunk = chunk_bytes.max(open.least);
     if !chunked || (open.at == 0 && left <= chunk) || left == 0 {
@@ -153,15 +162,15 @@ fn finish(endpoint: &mut Endpoint, session: &Session, local: &Local<'_>) -> Resu
     }
 }
 
-/// Asks how far an upload came. None where it has to begin anew.
-fn recover(endpoint: &mut Endpoint, session: Option<Session>) -> Option<Session> {
-    let session = session?;
-    let response = endpoint.send(&Method::GET, &session.url, &[], &Payload::Nothing).ok()?;
-    if response.status() != 204 {
-        return None;
+/// Asks how far an upload came. None where the registry does not know it any more, and all begins anew.
+fn ask(endpoint: &mut Endpoint, session: &Session) -> Result<Option<Session>> {
+    let response = endpoint.send(&Method::GET, &session.url, &[], &Payload::Nothing)?;
+    if response.status() == 204 {
+        let found = read_session(endpoint, &response, None).ok();
+        return Ok(found.map(|found| Session { least: session.least, ..found }));
     }
-    let least = session.least;
-    read_session(endpoint, &response, None).ok().map(|found| Session { least, ..found })
+    let refused = endpoint.refused(response);
+    if refused.is_passing() { Err(refused.into()) } else { Ok(None) }
 }
 
 /// Where the upload goes on. `sent` is what the registry should have where it does not say.
@@ -174,7 +183,7 @@ fn read_session(endpoint: &Endpoint, response: &Response, sent: Option<u64>) -> 
     let told = header("range").and_then(parse_range).filter(|told| *told > 1);
     let at = told.or(sent).unwrap_or(0);
     let least = header("oci-chunk-min-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-    Ok(Session { url: endpoint.resolve(location), at, least })
+    Ok(Session { url: endpoint.resolve(location), at, least, in_doubt: false })
 }
 
 /// The length of what `0-N` ends.

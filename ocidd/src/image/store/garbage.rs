@@ -3,7 +3,6 @@
 use super::BLOBS;
 use super::Store;
 use super::UNFINISHED;
-use crate::image::document;
 use crate::image::document::Document;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -49,10 +48,10 @@ impl Store {
         Ok(freed)
     }
 
-    /// Notes down what an image consists of. A manifest that is not here leads nowhere: a layout may hold a part of an index.
+    /// Notes down what an image consists of. What is no manifest, or not here, leads nowhere.
     fn mark(&self, image: &Descriptor, kept: &mut BTreeSet<String>) -> Result<()> {
         let is_new = kept.insert(image.digest().digest().to_owned());
-        if !is_new || !self.has(&document::digest_of(image)?) {
+        if !is_new || !self.has_document(image)? {
             return Ok(());
         }
         let bytes = self.read(image)?;

@@ -66,7 +66,7 @@ fn set(initramfs: &[u8], kernel: &[u8], change: impl Fn(&mut Value)) -> (TempDir
     change(&mut manifest);
     let path = folder.path().join(published::file_name(Arch::X86_64, Profile::Hw));
     std::fs::write(path, manifest.to_string()).unwrap();
-    let set = fetch::open(folder.path().to_str().unwrap(), &[crate::arch::Arch::X86_64]).unwrap();
+    let set = fetch::open(folder.path().to_str().unwrap(), &[Arch::X86_64]).unwrap();
     (folder, set)
 }
 
