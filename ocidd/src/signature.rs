@@ -74,7 +74,7 @@ struct Payload {
 }
 
 #[derive(Debug, Deserialize)]
-struct Critical {
+pub(crate) struct Critical {
     image: Image,
     #[serde(rename = "type")]
     kind: String,
@@ -154,7 +154,7 @@ impl Claim {
     }
 }
 
-fn parse_payload(bytes: &[u8]) -> Result<Critical, Unfit> {
+pub(crate) fn parse_payload(bytes: &[u8]) -> Result<Critical, Unfit> {
     let payload: Payload = serde_json::from_slice(bytes)
         .map_err(|error| Unfit::Payload(without_controls(&error.to_string())))?;
     Ok(payload.critical)
