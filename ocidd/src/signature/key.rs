@@ -11,7 +11,7 @@ use thiserror::Error;
 
 /// A `SubjectPublicKeyInfo` up to the key itself: algorithm, parameters, and the head of the bit string. DER has one way to write it, so what
 /// does not begin so is another kind of key (RFC 5480, 2; uncompressed, as everybody writes it).
-pub(super) const P256_HEAD: [u8; 26] = [
+const P256_HEAD: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];

@@ -1,15 +1,15 @@
 //! Keys and signatures for tests: some that `openssl` has made, and others as a test wants them.
 
 use super::KIND;
+use super::Key;
 use super::PAYLOAD;
 use super::SIGNATURE;
 use crate::digest::Digest;
 use crate::registry::credentials::BASE64;
 use base64::Engine as _;
-use ring::rand::SystemRandom;
-use ring::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
-use ring::signature::EcdsaKeyPair;
-use ring::signature::KeyPair as _;
+use rcgen::KeyPair;
+use rcgen::PublicKeyData as _;
+use rcgen::SigningKey as _;
 use serde_json::Value;
 use serde_json::json;
 
@@ -57,27 +57,24 @@ pub(super) const OTHERS: [(&str, &str); 4] = [
 ];
 
 /// A key of a test's own, with its private half.
-pub(crate) struct Signer(EcdsaKeyPair);
+pub(super) struct Signer(KeyPair);
 
 impl Signer {
-    pub(crate) fn new() -> Self {
-        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
-        let random = SystemRandom::new();
-        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-        Self(EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap())
+    pub(super) fn new() -> Self {
+        Self(KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap())
     }
 
-    pub(crate) fn der(&self) -> Vec<u8> {
-        [&super::key::P256_HEAD, self.0.public_key().as_ref()].concat()
+    pub(super) fn key(&self) -> Key {
+        Key::parse_der(&self.0.subject_public_key_info(), "site.pub").unwrap()
     }
 
-    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.0.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message).unwrap()
     }
 }
 
 /// A payload that is about `image`.
-pub(crate) fn payload(image: &str) -> String {
+pub(super) fn payload(image: &str) -> String {
     json!({
         "critical": {
             "identity": { "docker-reference": "registry.example/os" },

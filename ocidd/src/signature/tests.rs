@@ -83,7 +83,7 @@ fn every_changed_bit_makes_a_signature_bad() {
 #[test]
 fn what_is_signed_has_to_be_about_the_image() {
     let signer = Signer::new();
-    let keys = [Key::parse_der(&signer.der(), "site.pub").unwrap()];
+    let keys = [signer.key()];
     let right = payload(&image().to_string());
     let other = Digest::of(b"other").to_string();
     let rows = [

@@ -9,48 +9,32 @@ use crate::images::Layer;
 use crate::target::Target;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::rand::SystemRandom;
-use ring::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
-use ring::signature::EcdsaKeyPair;
-use ring::signature::Ed25519KeyPair;
-use ring::signature::KeyPair as _;
+use rcgen::KeyPair;
+use rcgen::PublicKeyData as _;
+use rcgen::SigningKey as _;
 use serde_json::Value;
 use serde_json::json;
 use std::fs;
 
-/// How the DER of a key begins.
-const P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgA=";
-const ED25519: &str = "MCowBQYDK2VwAyEA";
-
 /// A key with its private half.
-pub(crate) enum Signer {
-    P256(EcdsaKeyPair),
-    Ed25519(Ed25519KeyPair),
-}
+pub(crate) struct Signer(KeyPair);
 
 impl Signer {
     pub(crate) fn p256() -> Self {
-        let (algorithm, random) = (&ECDSA_P256_SHA256_ASN1_SIGNING, SystemRandom::new());
-        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-        Self::P256(EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap())
+        Self(KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap())
     }
 
     pub(crate) fn ed25519() -> Self {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-        Self::Ed25519(Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap())
+        Self(KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap())
     }
 
     /// As a word has it.
     pub(crate) fn base64(&self) -> String {
-        let (head, key) = match self {
-            Self::P256(pair) => (P256, pair.public_key().as_ref()),
-            Self::Ed25519(pair) => (ED25519, pair.public_key().as_ref()),
-        };
-        STANDARD.encode([&STANDARD.decode(head).unwrap(), key].concat())
+        STANDARD.encode(self.0.subject_public_key_info())
     }
 
     pub(crate) fn pem(&self) -> String {
-        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", self.base64())
+        self.0.public_key_pem()
     }
 
     /// Puts the key into the folder of the site's keys.
@@ -59,20 +43,13 @@ impl Signer {
         fs::write(target.keys_folder().join(name), self.pem()).unwrap();
     }
 
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
-        match self {
-            Self::P256(pair) => pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
-            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
-        }
-    }
-
     /// A layer of a manifest of signatures, with its payload in the registry.
     pub(crate) fn layer(&self, fake: &mut Fake, payload: &str) -> Value {
         let blob = Layer::new(payload);
         let answer = Answer::new(200, "application/octet-stream", payload);
         fake.answers.insert(format!("/v2/os/blobs/{}", blob.digest), answer);
         let mut layer = blob.descriptor("application/vnd.dev.cosign.simplesigning.v1+json");
-        let signature = STANDARD.encode(self.sign(payload.as_bytes()));
+        let signature = STANDARD.encode(self.0.sign(payload.as_bytes()).unwrap());
         layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
         layer
     }
