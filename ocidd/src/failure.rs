@@ -175,7 +175,7 @@ pub const CAUSES: [Entry; 23] = [
         Cause::Signature,
         "bad-signature",
         8,
-        "have the image signed by a key of the overlay's `keys.d` or of `oci.verify_key`; find out who pushed it",
+        "have the image signed by a key of the overlay's `keys.d` or of `oci.verify_key`, or mend that key; find out who pushed it",
     ),
 ];
 

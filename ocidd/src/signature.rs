@@ -1,7 +1,7 @@
 //! Signatures of manifests as cosign makes them with a key: what a manifest of signatures lists, what a signed payload says, and whether both fit
 //! a manifest and a trusted key. Pure.
 //!
-//! The form is cosign's SIGNATURE_SPEC.md. Where an image was when it was signed (`docker-reference`) is not compared: a copy or a mirror is as
+//! The form is cosign's `SIGNATURE_SPEC.md`. Where an image was when it was signed (`docker-reference`) is not compared: a copy or a mirror is as
 //! good as what it is a copy of, and the digest names the same bytes everywhere.
 
 mod key;
@@ -16,7 +16,6 @@ pub use key::Key;
 use crate::digest::BadDigest;
 use crate::digest::Digest;
 use crate::registry::credentials::BASE64;
-use crate::registry::manifest::without_controls;
 use anyhow::Context as _;
 use anyhow::Result;
 use base64::Engine as _;
@@ -126,7 +125,7 @@ pub(crate) fn parse_referrers(bytes: &[u8]) -> Result<Vec<Referrer>> {
             let digest = digest.parse().context("reading the list of referrers")?;
             referrers.push(Referrer::Signatures(digest));
         } else if artifact.starts_with(BUNDLE) {
-            referrers.push(Referrer::Bundle(without_controls(&digest)));
+            referrers.push(Referrer::Bundle(digest));
         }
     }
     Ok(referrers)
@@ -145,17 +144,17 @@ impl Claim {
         let key = key.ok_or(Unfit::OtherKey)?;
         let critical = parse_payload(payload)?;
         if critical.kind != KIND {
-            return Err(Unfit::Payload(format!("it is a '{}'", without_controls(&critical.kind))));
+            return Err(Unfit::Payload(format!("it is a '{}'", critical.kind)));
         }
         if critical.image.digest != image.to_string() {
-            return Err(Unfit::OtherImage(without_controls(&critical.image.digest)));
+            return Err(Unfit::OtherImage(critical.image.digest));
         }
         Ok(key)
     }
 }
 
 pub(crate) fn parse_payload(bytes: &[u8]) -> Result<Critical, Unfit> {
-    let payload: Payload = serde_json::from_slice(bytes)
-        .map_err(|error| Unfit::Payload(without_controls(&error.to_string())))?;
+    let payload: Payload =
+        serde_json::from_slice(bytes).map_err(|error| Unfit::Payload(error.to_string()))?;
     Ok(payload.critical)
 }

@@ -59,7 +59,7 @@ pub struct Blob {
 
 impl Blob {
     /// As it stands in a manifest.
-    pub fn descriptor(&self, media_type: &str) -> Value {
+    fn descriptor(&self, media_type: &str) -> Value {
         json!({ "mediaType": media_type, "digest": self.digest, "size": self.size })
     }
 }

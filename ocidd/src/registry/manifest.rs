@@ -205,7 +205,7 @@ pub(crate) fn list(items: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 /// What comes from a registry shall not move the cursor of a console.
-pub(crate) fn without_controls(text: &str) -> String {
+fn without_controls(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.into() };
     text.chars().map(escape).collect()
 }

@@ -49,7 +49,7 @@ impl fmt::Display for Signed {
 /// Nobody who is trusted has signed the image.
 #[derive(Debug, Error)]
 pub enum NotSigned {
-    #[error("{digests} is not signed; hint: sign it by `cosign sign --key`; trusted are {keys}")]
+    #[error("{digests} is not signed; trusted are {keys}; hint: sign it by `cosign sign --key`")]
     Unsigned { digests: String, keys: String },
     #[error("no signature of {digests} is good: {faults}; trusted are {keys}")]
     Unfit { digests: String, keys: String, faults: String },

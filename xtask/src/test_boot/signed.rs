@@ -34,7 +34,7 @@ fn signed_by_the_sites_key_installs(lab: &Lab, case: &Case) -> Result<()> {
 fn signed_by_nobody_is_refused(lab: &Lab, case: &Case) -> Result<()> {
     push(lab, case, None)?;
     boot(lab, case, &KeyPair::generate()?)?.expect_failed(
-        "is not signed; hint: ",
+        "is not signed; trusted are /etc/ocidd/keys.d/site.pub (sha256:",
         8,
         Expected::Untouched,
     )
@@ -66,9 +66,12 @@ fn push(lab: &Lab, case: &Case, signer: Option<&KeyPair>) -> Result<()> {
     .to_string();
     let signature = signer.sign(payload.as_bytes()).context("signing an image")?;
     let blob = lab.plain.push_blob(repository, payload.as_bytes())?;
-    let mut layer = blob.descriptor("application/vnd.dev.cosign.simplesigning.v1+json");
-    layer["annotations"] =
-        json!({ "dev.cosignproject.cosign/signature": STANDARD.encode(signature) });
+    let layer = json!({
+        "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+        "digest": blob.digest,
+        "size": blob.size,
+        "annotations": { "dev.cosignproject.cosign/signature": STANDARD.encode(signature) },
+    });
     let tag = format!("{}.sig", image.replace(':', "-"));
     lab.plain.push_layers(repository, &tag, &[layer])?;
     Ok(())

@@ -46,78 +46,71 @@ fn keys_come_from_the_site_or_in_its_place_from_a_word() {
     assert_installs("two keys", fake, &[], &target, &key);
 }
 
-/// The key is no fault of the network's: nobody is asked for anything.
+/// What becomes of a site's one key, `keys.d/a.pub`, and what is said of that.
+type Spoiled = (&'static str, fn(&Target), &'static str);
+
+const SPOILED: [Spoiled; 5] = [
+    (
+        "no key in a file",
+        |target| fs::write(target.keys_folder().join("b.pub"), "").unwrap(),
+        "/keys.d/b.pub: no public key is in it; hint: PEM, which begins with",
+    ),
+    (
+        "a private key",
+        |target| {
+            let text = Signer::p256().pem().replace("PUBLIC", "PRIVATE");
+            fs::write(target.keys_folder().join("b.pub"), text).unwrap();
+        },
+        "/keys.d/b.pub: a private key is in it, which no machine needs",
+    ),
+    (
+        "a folder in place of a file",
+        |target| fs::create_dir(target.keys_folder().join("b.pub")).unwrap(),
+        "/keys.d/b.pub: Is a directory",
+    ),
+    (
+        "a key under another name",
+        |target| {
+            let folder = target.keys_folder();
+            fs::rename(folder.join("a.pub"), folder.join("a.key")).unwrap();
+        },
+        "/keys.d holds no key; hint: PEM files named *.pub or *.pem",
+    ),
+    (
+        "a file in place of the folder",
+        |target| {
+            fs::remove_dir_all(target.keys_folder()).unwrap();
+            fs::write(target.keys_folder(), "").unwrap();
+        },
+        "/keys.d: Not a directory",
+    ),
+];
+
+/// An image that is signed well is not even asked for.
+#[track_caller]
+fn assert_not_read((rule, spoil, says): &Spoiled, word: &str, code: u8) {
+    let signer = Signer::p256();
+    let (mut fake, image) = new_fake();
+    sign(&mut fake, &signer, Place::Tag);
+    let (address, layer) = (fake.address(), fake.layer().clone());
+    let target = Target::new(DISK);
+    signer.trust(&target, "a.pub");
+    spoil(&target);
+    let tag = By::Tag.word(&address, &layer);
+    let registry = fake.serve();
+    let outcome = install_tag(&tag, &[word], &target, &Heard::default());
+    let wanted = Wanted { code, says: &[says], left: Left::Untouched };
+    assert_failed(rule, outcome, wanted, (&address, &layer), (&target, &image));
+    assert_eq!(registry.requests().len(), 0, "{rule}");
+}
+
 #[test]
 fn keys_that_cannot_be_read_are_never_passed_over() {
-    type Spoil = fn(&Target);
-    let rows: [(&str, Spoil, &str, u8, &str); 6] = [
-        (
-            "no key in a file",
-            |target| fs::write(target.keys_folder().join("b.pub"), "").unwrap(),
-            "",
-            8,
-            "/keys.d/b.pub: no public key is in it; hint: PEM, which begins with",
-        ),
-        (
-            "a private key",
-            |target| {
-                let text = Signer::p256().pem().replace("PUBLIC", "PRIVATE");
-                fs::write(target.keys_folder().join("b.pub"), text).unwrap();
-            },
-            "",
-            8,
-            "/keys.d/b.pub: a private key is in it, which no machine needs",
-        ),
-        (
-            "a folder in place of a file",
-            |target| fs::create_dir(target.keys_folder().join("b.pub")).unwrap(),
-            "",
-            8,
-            "/keys.d/b.pub: Is a directory",
-        ),
-        (
-            "a key under another name",
-            |target| {
-                let folder = target.keys_folder();
-                fs::rename(folder.join("a.pub"), folder.join("a.key")).unwrap();
-            },
-            "",
-            8,
-            "/keys.d holds no key; hint: PEM files named *.pub or *.pem",
-        ),
-        (
-            "a file in place of the folder",
-            |target| {
-                fs::remove_dir_all(target.keys_folder()).unwrap();
-                fs::write(target.keys_folder(), "").unwrap();
-            },
-            "",
-            8,
-            "/keys.d: Not a directory",
-        ),
-        (
-            "a missing file that a word names",
-            |_| {},
-            "oci.verify_key=/no/such/key",
-            2,
-            "reading keys from /no/such/key: No such file or directory",
-        ),
-    ];
-    for (rule, spoil, word, code, says) in rows {
-        let signer = Signer::p256();
-        let (mut fake, image) = new_fake();
-        sign(&mut fake, &signer, Place::Tag);
-        let (address, layer) = (fake.address(), fake.layer().clone());
-        let target = Target::new(DISK);
-        signer.trust(&target, "a.pub");
-        spoil(&target);
-        let tag = By::Tag.word(&address, &layer);
-        let registry = fake.serve();
-        let outcome = install_tag(&tag, &[word], &target, &Heard::default());
-        let wanted = Wanted { code, says: &[says], left: Left::Untouched };
-        assert_failed(rule, outcome, wanted, (&address, &layer), (&target, &image));
-        assert_eq!(registry.requests().len(), 0, "{rule}");
+    for row in &SPOILED {
+        assert_not_read(row, "", 8);
     }
+    let says = "reading keys from /no/such/key: No such file or directory";
+    assert_not_read(&("a missing file", |_| {}, says), "oci.verify_key=/no/such/key", 2);
 }
 
 #[test]

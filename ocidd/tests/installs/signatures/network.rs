@@ -69,8 +69,9 @@ fn whether_a_mirror_has_the_signature_does_not_matter() {
 
 #[test]
 fn a_broken_transfer_of_a_signature_is_tried_again() {
+    type Fault = fn(Answer) -> Answer;
     let signer = Signer::p256();
-    let faults: [(&str, fn(Answer) -> Answer); 3] = [
+    let faults: [(&str, Fault); 3] = [
         ("busy", |_| Answer::busy(503)),
         ("cut", |right| right.cut(20)),
         ("cut at once", |right| right.cut(0)),

@@ -29,11 +29,7 @@ struct Row {
 }
 
 const REFUSED: [Row; 12] = [
-    Row {
-        rule: "unsigned",
-        signs: |_, _, _| {},
-        says: &["IMAGE is not signed; hint: sign it by `cosign sign --key`; trusted are "],
-    },
+    Row { rule: "unsigned", signs: |_, _, _| {}, says: &["IMAGE is not signed; trusted are "] },
     Row {
         rule: "signed by another key",
         signs: |fake, _, _| sign(fake, &Signer::p256(), Place::Tag),
@@ -189,7 +185,7 @@ fn of_an_index_and_its_manifest_both_are_named() {
     let tag = By::Tag.word(&address, &layer);
     let _registry = fake.serve();
     let outcome = install_tag(&tag, &[], &target, &Heard::default());
-    let says = format!("REGISTRY/os:1: {index} or {manifest} is not signed; hint: ");
+    let says = format!("REGISTRY/os:1: {index} or {manifest} is not signed; trusted are ");
     let wanted = Wanted { code: 8, says: &[&says], left: Left::Untouched };
     assert_failed("an index", outcome, wanted, (&address, &layer), (&target, &image));
 }
