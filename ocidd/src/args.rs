@@ -24,6 +24,7 @@ pub struct Options {
     pub blob: Option<String>,
     pub platform: Option<String>,
     pub mirrors: Vec<String>,
+    pub verify_key: Option<String>,
     pub retries: Option<Retries>,
     pub timeout: Option<Duration>,
     pub allow_no_tls: bool,
@@ -126,6 +127,7 @@ impl fmt::Display for Help {
             "\nAn image and a disk that are not named are asked for on the console.\n\
              /etc/ocidd/words may hold further words, one a line; they are read first, so the command line wins.\n\
              /etc/ocidd/ca.d may hold further certificate authorities, as PEM files.\n\
+             /etc/ocidd/keys.d may hold public keys, as PEM files: then one of them has to have signed the image.\n\
              /etc/ocidd/auth.json may hold logins, as docker's config.json does.\n\n\
              Examples:\n  \
                ocidd oci.tag=registry.example/os:1 dd.of=/dev/sda dd.bs=1M\n  \

@@ -8,12 +8,18 @@ use crate::failure::Cause;
 use crate::http::HttpError;
 use crate::http::Trouble;
 use crate::pipeline::TransferError;
+use crate::registry::NotSigned;
 use std::error::Error;
 
 /// Why nothing could be fetched.
 pub(crate) fn fetching(error: &anyhow::Error) -> Cause {
     // What the registry sent was not to be used, unless an answer is the root of it.
     http_cause(error.as_ref()).unwrap_or(Cause::Manifest)
+}
+
+/// Why an image was not found to be signed.
+pub(crate) fn signature(error: &anyhow::Error) -> Cause {
+    if error.is::<NotSigned>() { Cause::Signature } else { fetching(error) }
 }
 
 /// Why no disk was found.

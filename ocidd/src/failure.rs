@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Every exit code of `ocidd` and what it means. Stable: scripts and `init` rely on them.
-pub const EXIT_CODES: [(u8, &str); 8] = [
+pub const EXIT_CODES: [(u8, &str); 9] = [
     (
         0,
         "the image is on the disk, verified and synced (or was there already, or it was a dry run)",
@@ -18,6 +18,7 @@ pub const EXIT_CODES: [(u8, &str); 8] = [
     ),
     (6, "the image is broken: its digest or its compressed stream is not right"),
     (7, "writing to the disk went wrong"),
+    (8, "the image is not signed by a trusted key; nothing was written"),
 ];
 
 /// Why an install failed. Each has a stable id, which events and the last line of a failed install carry.
@@ -45,6 +46,7 @@ pub enum Cause {
     Format,
     Write,
     ReadBack,
+    Signature,
 }
 
 /// What is known of a cause.
@@ -61,7 +63,7 @@ const fn entry(cause: Cause, id: &'static str, exit_code: u8, remedy: &'static s
 }
 
 /// Every cause, in the order of README's table. Ids are stable like the exit codes.
-pub const CAUSES: [Entry; 22] = [
+pub const CAUSES: [Entry; 23] = [
     entry(
         Cause::Internal,
         "internal",
@@ -168,6 +170,12 @@ pub const CAUSES: [Entry; 22] = [
         "readback-mismatch",
         7,
         "replace the disk: it does not keep what it is given",
+    ),
+    entry(
+        Cause::Signature,
+        "bad-signature",
+        8,
+        "have the image signed by a key of the overlay's `keys.d` or of `oci.verify_key`, or mend that key; find out who pushed it",
     ),
 ];
 

@@ -21,8 +21,11 @@ use crate::registry::content_range;
 use crate::registry::index;
 use crate::registry::manifest;
 use crate::registry::manifest::Document;
+use crate::signature;
+use crate::signature::Key;
 use crate::size::Bytes;
 use crate::size::parse_size;
+use crate::trust::Trust;
 use std::fmt::Debug;
 use std::fmt::Display;
 use std::io;
@@ -82,6 +85,30 @@ pub fn logins(bytes: &[u8]) {
     let repository = Repository { registry: "r.example".to_owned(), name: "os".to_owned() };
     if let Ok(credentials) = Credentials::parse(bytes, Path::new("auth.json")) {
         credentials.login_for(&repository).ok();
+    }
+}
+
+/// What lists signatures, what refers to an image, and what is signed.
+pub fn signature(bytes: &[u8]) {
+    for claim in signature::parse_manifest(bytes).into_iter().flatten().flatten() {
+        assert!(claim.verify(bytes, &Digest::of(bytes), &[]).is_err(), "nobody is trusted");
+    }
+    signature::parse_referrers(bytes).ok();
+    if let Err(unfit) = signature::parse_payload(bytes) {
+        assert!(!unfit.to_string().is_empty());
+    }
+}
+
+/// A file of keys, one key, and a word of them.
+pub fn key(bytes: &[u8]) {
+    if let Ok(keys) = Key::parse_pem(bytes, "site.pub") {
+        assert!(!keys.is_empty());
+    }
+    if let Ok(key) = Key::parse_der(bytes, "site.pub") {
+        assert!(key.to_string().starts_with("site.pub (sha256:"));
+    }
+    if let Err(bad) = Trust::parse(&text(bytes)) {
+        assert!(!bad.to_string().is_empty());
     }
 }
 
@@ -148,17 +175,19 @@ mod tests {
 
     type Door = fn(&[u8]);
 
-    const DOORS: [(&str, Door); 12] = [
+    const DOORS: [(&str, Door); 14] = [
         ("challenge", challenge),
         ("content_range", content_range),
         ("decoder", decoder),
         ("digest", digest),
         ("gpt", gpt),
+        ("key", key),
         ("logins", logins),
         ("manifest", manifest),
         ("marker", marker),
         ("reference", reference),
         ("selector", selector),
+        ("signature", signature),
         ("size", size),
         ("words", words),
     ];

@@ -1,5 +1,7 @@
 //! One install from plan to its end, in the order that keeps the disk safe: everything that can be refused is refused before the first write.
 
+mod signed;
+
 use crate::classify;
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
@@ -38,6 +40,7 @@ use crate::registry::Credentials;
 use crate::registry::Layer;
 use crate::registry::Patience;
 use crate::registry::Registry;
+use crate::registry::Signed;
 use crate::report::Rate;
 use crate::size::Bytes;
 use anyhow::anyhow;
@@ -56,12 +59,15 @@ pub fn install(
     confirm: impl FnOnce(&Path) -> anyhow::Result<bool>,
 ) -> Result<Done, Failure> {
     warn_of_dangers(plan, listener);
+    let keys = signed::read_keys(plan, machine)?;
     let (path, device) = open_disk(plan, machine, listener)?;
     let mut registry = open_registry(plan, machine)?;
-    let layer =
+    let resolved =
         registry.resolve(&plan.image, &plan.platform, listener).or_fail_by(classify::fetching)?;
+    let signed = signed::verify(&mut registry, plan, &resolved, &keys, listener)?;
+    let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
-    let mut job = Job { plan, path, device, layer, listener, start: Instant::now() };
+    let mut job = Job { plan, path, device, layer, signed, listener, start: Instant::now() };
     if plan.depth == Depth::UnlessInstalled && job.is_installed() {
         return Ok(job.done(Outcome::AlreadyInstalled, 0));
     }
@@ -126,6 +132,7 @@ struct Job<'a> {
     path: PathBuf,
     device: Device,
     layer: Layer,
+    signed: Option<Signed>,
     listener: &'a dyn Listener,
     start: Instant,
 }
@@ -254,6 +261,10 @@ impl<'a> Job<'a> {
                 "  layer {}, {}",
                 self.layer.digest,
                 self.layer.media_type.as_deref().unwrap_or("a blob")
+            ),
+            self.signed.as_ref().map_or_else(
+                || "  signature: nobody asks for one".to_owned(),
+                |signed| format!("  {signed}"),
             ),
             format!("  compressed size: {}", size(self.layer.size_bytes)),
             format!("  image size: {}", size(self.layer.raw_size_bytes)),

@@ -23,6 +23,8 @@ pub mod prompt;
 pub mod reference;
 pub mod registry;
 pub mod report;
+pub mod signature;
 pub mod size;
 pub mod source;
 mod sysfs;
+pub mod trust;

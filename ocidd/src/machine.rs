@@ -18,6 +18,8 @@ pub struct Machine {
     pub certificates: CertificateFiles,
     /// Logins, in the format of docker's `config.json`. It may be missing.
     pub auth_file: PathBuf,
+    /// The site's keys. It may be missing.
+    pub keys_folder: PathBuf,
     /// The wait before a broken request is sent again for the first time.
     pub first_retry_delay: Duration,
 }
@@ -73,7 +75,8 @@ mod tests {
             sys: root.path().to_owned(),
             proc: none.clone(),
             certificates: CertificateFiles { bundle: none.clone(), folder: none.clone() },
-            auth_file: none,
+            auth_file: none.clone(),
+            keys_folder: none,
             first_retry_delay: Duration::ZERO,
         };
         let wanted = json!({

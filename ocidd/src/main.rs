@@ -23,6 +23,7 @@ use ocidd::registry::AUTH_FILE;
 use ocidd::report::Marks;
 use ocidd::report::Report;
 use ocidd::report::Style;
+use ocidd::trust::KEYS_FOLDER;
 use std::env;
 use std::fs;
 use std::io;
@@ -138,6 +139,7 @@ fn machine() -> Machine {
         },
         // Podman's and skopeo's variable, for the same people.
         auth_file: env::var_os("REGISTRY_AUTH_FILE").unwrap_or_else(|| AUTH_FILE.into()).into(),
+        keys_folder: KEYS_FOLDER.into(),
         first_retry_delay: Duration::from_secs(1),
     }
 }

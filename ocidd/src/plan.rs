@@ -13,6 +13,8 @@ use crate::reference::ManifestReference;
 use crate::reference::Repository;
 use crate::registry::BadPlatform;
 use crate::registry::Platform;
+use crate::trust::BadName;
+use crate::trust::Trust;
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
@@ -95,6 +97,8 @@ pub enum Depth {
 pub struct Plan {
     pub image: Image,
     pub platform: Platform,
+    /// Who has to have signed the image.
+    pub trust: Trust,
     pub network: Network,
     pub disk: Target,
     /// How long to wait for the disk.
@@ -123,6 +127,12 @@ pub enum BadPlan {
     Blob(BadReference),
     #[error("oci.platform: {0}")]
     Platform(BadPlatform),
+    #[error("oci.verify_key: {0}")]
+    Key(BadName),
+    #[error(
+        "oci.blob is given, and a bare blob has no signature for the trusted keys; hint: name a manifest by oci.tag"
+    )]
+    UnsignedBlob,
     #[error("dd.of: {0}")]
     Disk(BadTarget),
     #[error("ocidd.dry_run and ocidd.skip_if_installed are both given; hint: leave one out")]
@@ -157,6 +167,10 @@ impl TryFrom<&Options> for Plan {
         Ok(Self {
             image: parse_image(options)?.ok_or(BadPlan::NoImage)?,
             platform: platform.map_err(BadPlan::Platform)?.unwrap_or_else(Platform::of_host),
+            trust: match &options.verify_key {
+                Some(keys) => Trust::parse(keys).map_err(BadPlan::Key)?,
+                None => Trust::Site,
+            },
             network: options.into(),
             disk: disk.parse().map_err(BadPlan::Disk)?,
             disk_timeout: options.disk_timeout.unwrap_or(DEFAULT_DISK_TIMEOUT),
@@ -239,6 +253,7 @@ mod tests {
             ),
             (Options { tag: None, blob, ..options() }, "oci.blob: digest 'sha256:00'"),
             (Options { platform: Some("/".to_owned()), ..options() }, "oci.platform: "),
+            (Options { verify_key: Some("x,".to_owned()), ..options() }, "oci.verify_key: 'x'"),
             (Options { disk: Some("sda".to_owned()), ..options() }, "dd.of: "),
             (Options { dry_run: true, skip_if_installed: true, ..options() }, "both given"),
         ] {

@@ -2,6 +2,7 @@
 //! packs it and when. Nothing is packed that the installer would not read.
 
 mod check;
+mod keys;
 
 use crate::gzip;
 use crate::newc;
@@ -19,12 +20,13 @@ use anyhow::bail;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Pack a site's words, certificate authorities, logins, hooks and firmware into an archive to boot with
+/// Pack a site's words, certificate authorities, keys, logins, hooks and firmware into an archive to boot with
 ///
-/// DIR may hold: words (words of the installer, one a line, '#' begins a comment), ca.d/*.pem (certificate authorities), auth.json (logins, as
-/// docker's config.json has them) and hooks/before, hooks/after, hooks/failed (scripts; the initramfs has /bin/sh): all of it goes to
-/// /etc/ocidd. What is below firmware/ goes to /lib/firmware, where the kernel looks for what network cards ask for. Hidden files are passed
-/// over, anything else is refused. The same DIR gives the same bytes.
+/// DIR may hold: words (words of the installer, one a line, '#' begins a comment), ca.d/*.pem (certificate authorities), keys.d/*.pub and
+/// keys.d/*.pem (public keys: only what one of them has signed is installed), auth.json (logins, as docker's config.json has them) and
+/// hooks/before, hooks/after, hooks/failed (scripts; the initramfs has /bin/sh): all of it goes to /etc/ocidd. What is below firmware/ goes to
+/// /lib/firmware, where the kernel looks for what network cards ask for. Hidden files are passed over, anything else is refused. The same DIR
+/// gives the same bytes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask overlay site
@@ -55,6 +57,7 @@ const MTIME: u32 = 0;
 const WORDS: &str = "words";
 const LOGINS: &str = "auth.json";
 const AUTHORITIES: &str = "ca.d";
+const KEYS: &str = "keys.d";
 const FIRMWARE: &str = "firmware";
 const HOOKS: &str = "hooks";
 const HOOK_NAMES: [&str; 3] = ["before", "after", "failed"];
@@ -140,12 +143,26 @@ impl Site<'_> {
                         Path::new(name).extension().is_some_and(|extension| extension == "pem");
                     is_pem.then_some((0o644, check::authorities))
                 })?,
+                KEYS => self.add_keys()?,
                 HOOKS => self.add_below(&name, |name| {
                     HOOK_NAMES.contains(&name).then_some((0o755, check::hook))
                 })?,
                 FIRMWARE => self.add_firmware()?,
                 _ => self.refuse(&name),
             }
+        }
+        Ok(())
+    }
+
+    /// The installer refuses to start where a folder of keys has none.
+    fn add_keys(&mut self) -> Result<()> {
+        let (entries, faults) = (self.entries.len(), self.faults.len());
+        self.add_below(KEYS, |name| {
+            let is_key = [".pub", ".pem"].iter().any(|end| name.ends_with(end));
+            is_key.then_some((0o644, keys::check))
+        })?;
+        if (self.entries.len(), self.faults.len()) == (entries, faults) {
+            self.faults.push(format!("'{KEYS}' holds no key; hint: put one in, or take it away"));
         }
         Ok(())
     }
@@ -214,7 +231,9 @@ impl Site<'_> {
 
 fn known() -> String {
     let hooks = HOOK_NAMES.join(",");
-    format!("{WORDS}, {AUTHORITIES}/*.pem, {LOGINS}, {HOOKS}/{{{hooks}}} and {FIRMWARE}/")
+    format!(
+        "{WORDS}, {AUTHORITIES}/*.pem, {KEYS}/*.pub, {KEYS}/*.pem, {LOGINS}, {HOOKS}/{{{hooks}}} and {FIRMWARE}/"
+    )
 }
 
 fn is_hidden(entry: &walkdir::DirEntry) -> bool {

@@ -57,6 +57,13 @@ pub struct Blob {
     pub size: usize,
 }
 
+impl Blob {
+    /// As it stands in a manifest.
+    fn descriptor(&self, media_type: &str) -> Value {
+        json!({ "mediaType": media_type, "digest": self.digest, "size": self.size })
+    }
+}
+
 impl Registry {
     /// Starts a registry on a free port and waits until it listens.
     pub fn start(serve: Serve<'_>) -> Result<Self> {
@@ -115,32 +122,35 @@ impl Registry {
         Ok(Blob { digest, size: bytes.len() })
     }
 
-    /// Pushes a manifest with these layers as `tag`, the way `oras push` makes one.
+    /// Pushes a manifest with these layers as `tag`, the way `oras push` makes one. Gives its digest.
     pub fn push_manifest(
         &self,
         repository: &str,
         tag: &str,
         layers: &[(&str, &Blob)],
-    ) -> Result<()> {
-        let config = self.push_blob(repository, EMPTY_CONFIG)?;
-        let describe = |media_type: &str, blob: &Blob| json!({ "mediaType": media_type, "digest": blob.digest, "size": blob.size });
+    ) -> Result<String> {
         let layers: Vec<Value> =
-            layers.iter().map(|(media_type, blob)| describe(media_type, blob)).collect();
+            layers.iter().map(|(media_type, blob)| blob.descriptor(media_type)).collect();
+        self.push_layers(repository, tag, &layers)
+    }
+
+    /// The same with layers as they stand in a manifest.
+    pub fn push_layers(&self, repository: &str, tag: &str, layers: &[Value]) -> Result<String> {
+        let config = self.push_blob(repository, EMPTY_CONFIG)?;
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "artifactType": "application/vnd.unknown.artifact.v1",
-            "config": describe("application/vnd.oci.empty.v1+json", &config),
+            "config": config.descriptor("application/vnd.oci.empty.v1+json"),
             "layers": layers,
-        });
+        })
+        .to_string();
         let request = self.agent.put(self.url(repository, &format!("manifests/{tag}")));
         let request = self
             .authorized(request)
             .header("content-type", "application/vnd.oci.image.manifest.v1+json");
-        request
-            .send(manifest.to_string())
-            .with_context(|| format!("pushing manifest {repository}:{tag}"))?;
-        Ok(())
+        request.send(&manifest).with_context(|| format!("pushing manifest {repository}:{tag}"))?;
+        Ok(format!("sha256:{}", output::digest_of(manifest.as_bytes())))
     }
 
     /// Pushes a compressed disk image as the one layer of `repository:tag`.

@@ -7,6 +7,7 @@ mod installed;
 mod lab;
 mod operator;
 mod relay;
+mod signed;
 
 use crate::build;
 use crate::build::Wanted;
@@ -82,6 +83,7 @@ fn run_in(lab: &Lab, filter: &str) -> Tally {
         .into_iter()
         .chain(failures::CASES)
         .chain(operator::CASES)
+        .chain(signed::CASES)
         .chain(hardware::cases(lab))
         .filter(|case| case.name.contains(filter))
         .collect();

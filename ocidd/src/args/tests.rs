@@ -16,6 +16,7 @@ fn reads_every_word() {
         "oci.blob=x@y",
         "oci.platform=linux/arm64",
         "oci.mirror=m.example, n.example:5000,",
+        "oci.verify_key=/a.pub,MFkw==",
         "oci.retries=infinite",
         "oci.timeout=5",
         "oci.allow_no_tls",
@@ -42,6 +43,7 @@ fn reads_every_word() {
         blob: text("x@y"),
         platform: text("linux/arm64"),
         mirrors: vec!["m.example".to_owned(), "n.example:5000".to_owned()],
+        verify_key: text("/a.pub,MFkw=="),
         retries: Some(Retries::Infinite),
         timeout: Some(Duration::from_secs(5)),
         allow_no_tls: true,
@@ -71,6 +73,8 @@ fn reads_every_word() {
 fn a_value_that_makes_no_sense_is_refused() {
     for (word, fault) in [
         ("oci.retries=-1", "'-1' is neither a number nor 'infinite'"),
+        ("oci.verify_key", "no value; hint: it takes a key"),
+        ("oci.verify_key=", "no word turns signatures off"),
         ("oci.timeout=0", "leaves no time"),
         ("oci.timeout=1m", "'1m' is no number of seconds"),
         ("dd.timeout=86401", "no number of seconds up to 86400"),

@@ -35,7 +35,7 @@ const fn word(
 }
 
 /// Every word, in the order of the help text and of README's table.
-pub const WORDS: [Word; 23] = [
+pub const WORDS: [Word; 24] = [
     word(
         "oci.tag",
         "REF",
@@ -61,6 +61,14 @@ pub const WORDS: [Word; 23] = [
         |options, value| {
             options.mirrors = list(value);
             Ok(())
+        },
+    ),
+    word(
+        "oci.verify_key",
+        "KEY[,KEY…]",
+        "install only what one of these keys has signed: PEM files, or the base64 of a key's DER; in place of the site's keys",
+        |options, value| {
+            set(&mut options.verify_key, value, "a key, and no word turns signatures off")
         },
     ),
     word(

@@ -1,7 +1,8 @@
 //! A registry as the installer needs it: resolve a reference to one layer, open that layer's bytes.
 //!
 //! The calls and their answers are the OCI distribution spec's, "Pulling manifests" and "Pulling blobs". A mirror is asked only for what a
-//! digest names, so it can withhold bytes but never change them; what a tag means is the image's own registry's to say.
+//! digest names, and for signatures, which prove themselves: it can withhold bytes but never change them. What a tag means is the image's own
+//! registry's to say.
 
 pub(crate) mod auth;
 mod blob;
@@ -13,6 +14,7 @@ pub(crate) mod index;
 pub(crate) mod manifest;
 mod platform;
 pub(crate) mod retry;
+mod signatures;
 
 pub use blob::Blob;
 pub use credentials::AUTH_FILE;
@@ -20,6 +22,8 @@ pub use credentials::Credentials;
 pub use platform::BadPlatform;
 pub use platform::Platform;
 pub use retry::Patience;
+pub use signatures::NotSigned;
+pub use signatures::Signed;
 
 use crate::digest::Digest;
 use crate::event::Listener;
@@ -68,6 +72,14 @@ impl Layer {
     }
 }
 
+/// What a reference leads to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Resolved {
+    pub layer: Layer,
+    /// The manifest that names the layer, and before it the index that names the manifest. A bare blob has neither.
+    pub manifests: Vec<Digest>,
+}
+
 /// One repository, in its own registry and in mirrors of it.
 #[derive(Debug)]
 pub struct Registry {
@@ -103,9 +115,11 @@ impl Registry {
         image: &Image,
         platform: &Platform,
         listener: &dyn Listener,
-    ) -> Result<Layer> {
+    ) -> Result<Resolved> {
         match image {
-            Image::Blob(blob) => Ok(Layer::of_blob(blob.digest)),
+            Image::Blob(blob) => {
+                Ok(Resolved { layer: Layer::of_blob(blob.digest), manifests: Vec::new() })
+            }
             Image::Manifest(reference) => self
                 .resolve_manifest(reference, platform, listener)
                 .with_context(|| format!("resolving {reference}")),
@@ -122,10 +136,14 @@ impl Registry {
         reference: &ManifestReference,
         platform: &Platform,
         listener: &dyn Listener,
-    ) -> Result<Layer> {
+    ) -> Result<Resolved> {
         match self.fetch_manifest(&reference.version, listener)? {
-            Document::Disk(layer) => Ok(layer),
-            Document::Index(entries) => self.follow(&entries, platform, listener),
+            (digest, Document::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
+            (digest, Document::Index(entries)) => {
+                let mut resolved = self.follow(&entries, platform, listener)?;
+                resolved.manifests.insert(0, digest);
+                Ok(resolved)
+            }
         }
     }
 
@@ -134,21 +152,25 @@ impl Registry {
         entries: &[index::Entry],
         platform: &Platform,
         listener: &dyn Listener,
-    ) -> Result<Layer> {
+    ) -> Result<Resolved> {
         let entry = index::choose(entries, platform)?;
         let doing = || format!("following the image index to {}", entry.digest);
         let digest: Digest = entry.digest.parse().with_context(doing)?;
         match self.fetch_manifest(&Version::Digest(digest), listener).with_context(doing)? {
-            Document::Disk(layer) => Ok(layer),
+            (digest, Document::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
             // Nobody publishes disk images so; an index may otherwise lead on for ever.
-            Document::Index(_) => bail!(
+            (_, Document::Index(_)) => bail!(
                 "{} leads to another image index; hint: name a manifest by its digest, as in oci.tag=…@sha256:…",
                 doing()
             ),
         }
     }
 
-    fn fetch_manifest(&mut self, version: &Version, listener: &dyn Listener) -> Result<Document> {
+    fn fetch_manifest(
+        &mut self,
+        version: &Version,
+        listener: &dyn Listener,
+    ) -> Result<(Digest, Document)> {
         let own = self.endpoints.len().saturating_sub(1);
         let mut current = if matches!(version, Version::Digest(_)) { 0 } else { own };
         let mut tries = Tries::new(self.patience);
@@ -169,7 +191,8 @@ impl Registry {
     }
 }
 
-fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<Document> {
+/// A manifest and the digest of its bytes, whatever anybody says of them.
+fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<(Digest, Document)> {
     let answer = fetch_answer(endpoint, version)?;
     let document = manifest::parse(&answer.bytes, &answer.media_type);
     if let Err(mismatch) = answer.verify(version) {
@@ -177,7 +200,7 @@ fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<Doc
         document?;
         return Err(mismatch);
     }
-    document
+    Ok((answer.digest, document?))
 }
 
 /// A manifest or an image index as a registry sends it.

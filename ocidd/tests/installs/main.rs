@@ -41,6 +41,8 @@ mod resilience;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod signatures;
+#[cfg(test)]
 mod target;
 #[cfg(test)]
 mod tls;

@@ -89,6 +89,7 @@ pub(crate) fn install_heard(
         certificates,
         // Beside the disk, where a test may put one.
         auth_file: target.auth_file(),
+        keys_folder: target.keys_folder(),
         first_retry_delay: Duration::from_millis(1),
     };
     ocidd::install::install(&plan, &machine, heard, |_| panic!("asked, without 'wait'"))
@@ -115,6 +116,15 @@ impl Heard {
             _ => None,
         };
         events.iter().filter_map(reason).collect()
+    }
+
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let events = self.0.lock().unwrap();
+        let text = |event: &Event| match event {
+            Event::Note(text) => Some(text.clone()),
+            _ => None,
+        };
+        events.iter().filter_map(text).collect()
     }
 
     pub(crate) fn warnings(&self) -> Vec<String> {

@@ -42,6 +42,11 @@ impl Target {
         self.folder.path().join("auth.json")
     }
 
+    /// The same for the keys of its site.
+    pub(crate) fn keys_folder(&self) -> PathBuf {
+        self.folder.path().join("keys.d")
+    }
+
     /// The disk holds the image, then what was there before, and its last MiB is cleared where the image does not reach it, but for the marker.
     #[track_caller]
     pub(crate) fn assert_installed(&self, rule: &str, image: &[u8]) {

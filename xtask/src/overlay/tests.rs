@@ -11,6 +11,9 @@ use std::time::Duration;
 use std::time::UNIX_EPOCH;
 use tempfile::TempDir;
 
+const KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MCowBQYDK2VwAyEAH90JUfaWgqlnv6ffeTaAMCH93O6kRhHlwynB9oaH0H4=\n\
+    -----END PUBLIC KEY-----\n";
 const LOGIN: &str = r#"{"auths":{"registry.example":{"auth":"dTpw"}}}"#;
 
 /// Every kind of file a site may have. The bytes of a certificate differ from run to run, so they come from outside.
@@ -18,6 +21,8 @@ fn files(authority: &str) -> Vec<(&str, &str)> {
     vec![
         ("ca.d/site.pem", authority),
         ("ca.d/old.pem", authority),
+        ("keys.d/site.pub", KEY),
+        ("keys.d/old.pem", KEY),
         ("auth.json", LOGIN),
         ("words", "# all our machines\noci.tag=registry.example/os:1\n"),
         ("hooks/before", "#!/bin/sh\necho before\n"),
@@ -107,14 +112,17 @@ fn what_is_in_it_is_told_without_the_folders() {
 
 #[test]
 fn whatever_the_installer_would_not_read_is_refused() {
-    let known =
-        "hint: known are words, ca.d/*.pem, auth.json, hooks/{before,after,failed} and firmware/";
+    let known = "hint: known are words, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, hooks/{before,after,failed} and firmware/";
     for (path, text, fact) in [
         ("word", "wait", format!("'word' is not known; {known}")),
         ("ca.d/site.crt", "", format!("'ca.d/site.crt' is not known; {known}")),
         ("ca.d/more/site.pem", "", format!("'ca.d/more' is not known; {known}")),
         ("hooks/During", "#!/bin/sh", format!("'hooks/During' is not known; {known}")),
         ("etc/ocidd/words", "wait", format!("'etc' is not known; {known}")),
+        ("keys.d/site.key", KEY, format!("'keys.d/site.key' is not known; {known}")),
+        ("keys.d/site.pub", "x", "keys.d/site.pub: no public key is in it".to_owned()),
+        ("keys.d/.keep", "", "'keys.d' holds no key; hint: ".to_owned()),
+        ("keys.d", KEY, "'keys.d' is no folder".to_owned()),
         ("ca.d", "", "'ca.d' is no folder".to_owned()),
         ("firmware", "", "'firmware' is no folder".to_owned()),
         ("words/words", "", "'words' is no file".to_owned()),

@@ -36,7 +36,7 @@ fn a_good_install_ends_with_0_and_one_line_of_what_was_done() {
 fn words_that_are_wrong_end_with_2_and_all_of_them_are_told() {
     let scene = Scene::new(|_| {});
     let blob = scene.word(By::Blob);
-    let rows: [(&[&str], &[&str]); 5] = [
+    let rows: [(&[&str], &[&str]); 6] = [
         (
             &["dd.off=/dev/null"],
             &[
@@ -60,6 +60,7 @@ fn words_that_are_wrong_end_with_2_and_all_of_them_are_told() {
             &["ocidd: oci.tag: 'https://r.example/os:1' holds a scheme"],
         ),
         (&[&blob], &["ocidd: oci.tag and oci.blob are both given"]),
+        (&["oci.verify_key="], &["ocidd: oci.verify_key: no value; hint: it takes a key"]),
     ];
     for (words, says) in rows {
         scene.run(words, "").assert(&words.join(" "), 2, says);
@@ -134,6 +135,19 @@ fn a_failed_install_ends_with_the_code_of_its_cause_and_the_state_of_the_disk() 
         );
         scene.target.assert_left(rule, left, &scene.image);
     }
+}
+
+#[test]
+fn an_image_that_is_not_signed_ends_with_8() {
+    let scene = Scene::new(|_| {});
+    let key = "oci.verify_key=MCowBQYDK2VwAyEAH90JUfaWgqlnv6ffeTaAMCH93O6kRhHlwynB9oaH0H4=";
+    let says = [
+        "ocidd: verifying the signature of ",
+        " is not signed; trusted are oci.verify_key (sha256:e0bba83e0154a8dc…); hint: sign it by `cosign sign --key`; nothing was written\n",
+        "\nocidd: error bad-signature (exit code 8): have the image signed by a key of ",
+    ];
+    scene.run(&[key], "").assert("unsigned", 8, &says);
+    scene.target.assert_left("unsigned", Left::Untouched, &scene.image);
 }
 
 #[test]

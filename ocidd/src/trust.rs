@@ -1,0 +1,191 @@
+//! Whom this machine believes that an image is good: the keys that `oci.verify_key` names, or else those of the site. A word and files in, keys out.
+
+use crate::registry::credentials::BASE64;
+use crate::signature::BadKey;
+use crate::signature::Key;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use base64::Engine as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Where an initramfs has the site's keys.
+pub const KEYS_FOLDER: &str = "/etc/ocidd/keys.d";
+
+/// The origin of a key that stands in the word itself.
+const WORD: &str = "oci.verify_key";
+
+/// Whose signatures count.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Trust {
+    /// Those of the site's keys, where it has any. Where it has none, nobody looks for signatures.
+    Site,
+    /// Those of these keys, and of no others.
+    Named(Vec<Named>),
+}
+
+/// One key as a word names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Named {
+    File(PathBuf),
+    Key(Key),
+}
+
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum BadName {
+    #[error("'{0}' is neither the absolute path of a file nor the base64 of a key")]
+    Shape(String),
+    #[error("'{0}': {1}")]
+    Key(String, BadKey),
+}
+
+impl Trust {
+    /// Reads the value of the word: files and keys, with commas between them.
+    pub(crate) fn parse(value: &str) -> Result<Self, BadName> {
+        value.split(',').map(Named::parse).collect::<Result<_, _>>().map(Self::Named)
+    }
+
+    /// The keys themselves. None where the site has no folder of keys; whatever is in one can be read, or is an error.
+    pub fn read(&self, folder: &Path) -> Result<Vec<Key>> {
+        match self {
+            Self::Site => read_folder(folder),
+            Self::Named(names) => {
+                let mut keys = Vec::new();
+                for name in names {
+                    match name {
+                        Named::File(file) => keys.extend(read_file(file)?),
+                        Named::Key(key) => keys.push(key.clone()),
+                    }
+                }
+                Ok(keys)
+            }
+        }
+    }
+}
+
+impl Named {
+    /// The DER of a key begins with a byte whose base64 is never a slash.
+    fn parse(text: &str) -> Result<Self, BadName> {
+        if text.starts_with('/') {
+            return Ok(Self::File(text.into()));
+        }
+        let der = BASE64.decode(text).ok().filter(|der| !der.is_empty());
+        let der = der.ok_or_else(|| BadName::Shape(text.to_owned()))?;
+        Key::parse_der(&der, WORD).map(Self::Key).map_err(|bad| BadName::Key(text.to_owned(), bad))
+    }
+}
+
+fn read_file(file: &Path) -> Result<Vec<Key>> {
+    let doing = || format!("reading keys from {}", file.display());
+    let pem = fs::read(file).with_context(doing)?;
+    Key::parse_pem(&pem, &file.display().to_string()).with_context(doing)
+}
+
+fn read_folder(folder: &Path) -> Result<Vec<Key>> {
+    let doing = || format!("reading keys from {}", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(doing),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry.with_context(doing)?.path();
+        if file.extension().is_some_and(|extension| extension == "pub" || extension == "pem") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    // Who makes the folder means to check signatures. A key under a wrong name must not turn that off.
+    if files.is_empty() {
+        bail!("{} holds no key; hint: PEM files named *.pub or *.pem", folder.display());
+    }
+    let keys: Result<Vec<_>> = files.iter().map(|file| read_file(file)).collect();
+    Ok(keys?.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::samples::ED25519_PEM;
+    use crate::signature::samples::P256_BASE64;
+    use crate::signature::samples::P256_PEM;
+
+    fn read(value: &str) -> Result<Vec<String>> {
+        let keys = Trust::parse(value)?.read(Path::new("/nowhere"))?;
+        Ok(keys.iter().map(Key::to_string).collect())
+    }
+
+    #[test]
+    fn a_word_names_files_and_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("any.name").display().to_string();
+        fs::write(&file, [P256_PEM, ED25519_PEM].concat()).unwrap();
+        let (p256, ed25519) = ("sha256:a801c6e492073156…", "sha256:e0bba83e0154a8dc…");
+        for (value, wanted) in [
+            (P256_BASE64.to_owned(), vec![format!("oci.verify_key ({p256})")]),
+            (file.clone(), vec![format!("{file} ({p256})"), format!("{file} ({ed25519})")]),
+        ] {
+            assert_eq!(read(&value).unwrap(), wanted, "{value}");
+        }
+        let unpadded = P256_BASE64.trim_end_matches('=');
+        assert_eq!(read(&format!("{unpadded},{file},{P256_BASE64}")).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        for (value, fault) in [
+            ("", "'' is neither the absolute path of a file nor the base64 of a key"),
+            ("cosign.pub", "'cosign.pub' is neither"),
+            (&format!("{P256_BASE64},"), "'' is neither"),
+            ("AAAA", "'AAAA': it is no key of a known kind; hint: supported are ECDSA P-256 and"),
+            ("/no/such/key", "reading keys from /no/such/key: No such file"),
+        ] {
+            let error = format!("{:#}", read(value).unwrap_err());
+            assert!(error.contains(fault), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_sites_folder_gives_all_its_keys_or_an_error() {
+        let site = |files: &[(&str, &str)]| {
+            let folder = tempfile::tempdir().unwrap();
+            let keys = folder.path().join("keys.d");
+            for (name, text) in files {
+                fs::create_dir_all(&keys).unwrap();
+                fs::write(keys.join(name), text).unwrap();
+            }
+            let found = Trust::Site.read(&keys).map_err(|error| format!("{error:#}"));
+            let names = |keys: Vec<Key>| keys.iter().map(Key::to_string).collect::<Vec<_>>();
+            found.map(names).map_err(|error| error.replace(&*keys.to_string_lossy(), "KEYS"))
+        };
+        assert_eq!(site(&[]), Ok(vec![]));
+        let good = site(&[("b.pem", P256_PEM), ("README", "x"), ("a.pub", ED25519_PEM)]).unwrap();
+        assert!(good.len() == 2 && good[0].contains("/a.pub (") && good[1].contains("/b.pem ("));
+        for (files, fault) in [
+            (&[("site.key", P256_PEM)][..], "KEYS holds no key; hint: PEM files named *.pub"),
+            (
+                &[("a.pub", P256_PEM), ("b.pub", "")],
+                "reading keys from KEYS/b.pub: no public key is in it",
+            ),
+            (
+                &[("a.pub", P256_PEM), ("b.pub", "-----BEGIN PUBLIC KEY-----")],
+                "KEYS/b.pub: its PEM",
+            ),
+        ] {
+            let error = site(files).unwrap_err();
+            assert!(error.contains(fault), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Trust::Site.read(file.path()).unwrap_err();
+        assert!(error.to_string().starts_with("reading keys from /"), "{error:#}");
+    }
+}
