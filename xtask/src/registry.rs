@@ -214,6 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_is_found_by_the_digest_that_pushing_gives() {
+        if !has_server() {
+            return;
+        }
+        let registry = Registry::start(Serve::Plain).unwrap();
+        let blob = registry.push_blob("os", b"bytes").unwrap();
+        let digest = registry.push_manifest("os", "1", &[(DISK_LAYER, &blob)]).unwrap();
+        let request = ureq::get(registry.url("os", &format!("manifests/{digest}")));
+        let accept = "application/vnd.oci.image.manifest.v1+json";
+        let text = request.header("accept", accept).call().unwrap().body_mut().read_to_string();
+        assert!(text.unwrap().contains(&blob.digest));
+    }
+
+    #[test]
     fn a_private_registry_gives_nothing_without_the_login() {
         if !has_server() {
             return;
