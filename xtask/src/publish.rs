@@ -148,3 +148,6 @@ fn show(published: &Published, repository: &str) -> Result<()> {
     report::result(format_args!("{name} {digest}\n{}", serde_json::to_string_pretty(&value)?));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,9 @@
 //! `cargo xtask verify`: whether this checkout gives the same bytes whatever surrounds the build, and whether it gives the bytes that somebody published.
 
 mod against;
-mod fetch;
+pub mod fetch;
 mod inputs;
-mod published;
+pub mod published;
 
 use crate::arch::Arch;
 use crate::arch::ArchOption;

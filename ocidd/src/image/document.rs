@@ -13,6 +13,7 @@ use oci_spec::image::ImageManifestBuilder;
 use oci_spec::image::MediaType;
 pub use oci_spec::image::Platform;
 use serde::Serialize;
+use serde_json::Map;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
@@ -34,9 +35,7 @@ impl Document {
             names::MANIFEST | names::DOCKER_MANIFEST => {
                 serde_json::from_slice(bytes).map(Self::Manifest).context("reading the manifest")
             }
-            names::INDEX | names::DOCKER_INDEX => {
-                serde_json::from_slice(bytes).map(Self::Index).context("reading the image index")
-            }
+            names::INDEX | names::DOCKER_INDEX => parse_index(bytes).map(Self::Index),
             other => bail!("'{other}' is neither a manifest nor an image index"),
         }
     }
@@ -64,9 +63,37 @@ pub fn media_type_of(bytes: &[u8], sent_as: &str) -> String {
     own.unwrap_or_else(|| sent_as.split(';').next().unwrap_or_default().trim().to_owned())
 }
 
+/// An image index with all that its platforms say.
+pub fn parse_index(bytes: &[u8]) -> Result<ImageIndex> {
+    let doing = "reading the image index";
+    let mut index: Value = serde_json::from_slice(bytes).context(doing)?;
+    for platform in platforms(&mut index) {
+        PLATFORM_KEYS.iter().for_each(|(ours, theirs)| rename(platform, theirs, ours));
+    }
+    serde_json::from_value(index).context(doing)
+}
+
+/// What oci-spec 0.10 calls two properties of platforms, and what they are called (OCI image spec, image-index.md).
+const PLATFORM_KEYS: [(&str, &str); 2] =
+    [("os_version", "os.version"), ("os_features", "os.features")];
+
+fn platforms(index: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
+    entries.into_iter().flatten().filter_map(|entry| entry.get_mut("platform")?.as_object_mut())
+}
+
+fn rename(object: &mut Map<String, Value>, from: &str, to: &str) {
+    if let Some(value) = object.remove(from) {
+        object.insert(to.to_owned(), value);
+    }
+}
+
 /// JSON without spaces, each object in the order of its keys: annotations have no order of their own.
 pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
-    let value = serde_json::to_value(value).context("writing JSON")?;
+    let mut value = serde_json::to_value(value).context("writing JSON")?;
+    for platform in platforms(&mut value) {
+        PLATFORM_KEYS.iter().for_each(|(ours, theirs)| rename(platform, ours, theirs));
+    }
     serde_json::to_vec(&Sorted(&value)).context("writing JSON")
 }
 
@@ -190,6 +217,16 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    /// The crate's own names for them are read by nobody.
+    #[test]
+    fn a_platform_keeps_its_version_and_features() {
+        let text = r#"{"manifests":[{"digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","mediaType":"a/b","platform":{"architecture":"amd64","os":"linux","os.features":["x"],"os.version":"1"},"size":1}],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}"#;
+        let index = parse_index(text.as_bytes()).unwrap();
+        let platform = index.manifests()[0].platform().as_ref().unwrap();
+        assert_eq!(platform.os_version().as_deref(), Some("1"));
+        assert_eq!(String::from_utf8(to_bytes(&index).unwrap()).unwrap(), text);
     }
 
     #[test]

@@ -221,7 +221,7 @@ impl Store {
     fn read_index(&self) -> Result<ImageIndex> {
         let path = self.folder.join(INDEX);
         let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))
+        document::parse_index(&text).with_context(|| format!("reading {}", path.display()))
     }
 
     fn change_index(&self, change: impl FnOnce(&mut Vec<Descriptor>)) -> Result<()> {

@@ -17,6 +17,8 @@ use crate::sources::Source;
 use crate::sources::SourceSet;
 use crate::toolchain::Toolchain;
 use jiff::Timestamp;
+use serde_json::Value;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
@@ -28,6 +30,31 @@ static CRATES: LazyLock<Crates> = LazyLock::new(|| {
     let target = format!("{}-unknown-linux-gnu", Arch::host().unwrap_or(Arch::X86_64).cpu());
     Crates::linked_into(&["init", "ocidd"], &target).unwrap()
 });
+
+/// A manifest as it was read from elsewhere.
+pub fn value() -> Value {
+    let digest = "ab".repeat(32);
+    let output = json!({ "bytes": 5, "sha256": digest });
+    json!({
+        "arch": "amd64",
+        "commit": { "clean": true, "id": "12" },
+        "inputs": {
+            "files": { "Cargo.lock": digest },
+            "programs": {},
+            "set": "debian",
+            "sources": [{ "name": "busybox-static", "origin": "pool/b", "sha256": digest, "version": "1" }],
+        },
+        "kernel": { "config_sha256": digest, "key": "cd", "options": ["--enable", "CONFIG_NVME"], "profile": "hw" },
+        "outputs": { "vmlinuz-amd64-hw": output, "initramfs-amd64.gz": output },
+        "schema": 1,
+        "times": { "fs_mtime": "1970-01-01T00:00:09Z", "kernel_build_timestamp": "1970-01-01T00:00:07Z" },
+        "tools": {
+            "cc": "gcc 1", "kernel_cc": "gcc 1", "kernel_ld": "ld 1",
+            "libc": { "name": "musl", "version": "1.2" }, "linker": "rust-lld",
+            "rust_target": "x86_64-unknown-linux-musl", "rustc": "rustc 1", "rustc_commit": "ef",
+        },
+    })
+}
 
 /// Everything that [`Facts`] borrow, in a folder of its own.
 #[derive(Debug)]

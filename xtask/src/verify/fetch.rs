@@ -22,7 +22,7 @@ use tempfile::TempDir;
 const OCI: &str = "oci://";
 /// A published set.
 #[derive(Debug)]
-pub(super) struct Set {
+pub struct Set {
     /// As the user named it.
     name: String,
     folder: PathBuf,
@@ -32,7 +32,7 @@ pub(super) struct Set {
 }
 
 /// The set at `from`: `oci://…`, of which only `archs` are fetched, `https://…`, or a folder.
-pub(super) fn open(from: &str, archs: &[Arch]) -> Result<Set> {
+pub fn open(from: &str, archs: &[Arch]) -> Result<Set> {
     let set = |folder: PathBuf, url, temporary| Set {
         name: from.to_owned(),
         folder,
@@ -57,12 +57,12 @@ pub(super) fn open(from: &str, archs: &[Arch]) -> Result<Set> {
 }
 
 impl Set {
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// What the set's manifest for one build says.
-    pub(super) fn published(&self, arch: Arch, profile: Profile) -> Result<Published> {
+    pub fn published(&self, arch: Arch, profile: Profile) -> Result<Published> {
         let name = published::file_name(arch, profile);
         let path = self.file(&name)?;
         let text = std::fs::read_to_string(&path)
@@ -79,7 +79,7 @@ impl Set {
     }
 
     /// A file of the set, fetched where it is not here yet.
-    pub(super) fn file(&self, name: &str) -> Result<PathBuf> {
+    pub fn file(&self, name: &str) -> Result<PathBuf> {
         ensure!(is_plain(name), "'{name}' is no name of a file");
         let path = self.folder.join(name);
         if path.is_file() {
@@ -95,7 +95,7 @@ impl Set {
     }
 
     /// A file of the set, which must have this digest.
-    pub(super) fn verified(&self, name: &str, sha256: &str) -> Result<Vec<u8>> {
+    pub fn verified(&self, name: &str, sha256: &str) -> Result<Vec<u8>> {
         let path = self.file(name)?;
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let found = output::digest_of(&bytes);

@@ -16,33 +16,33 @@ use std::collections::BTreeMap;
 
 /// What a manifest says, as far as a rebuild and its comparison need it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Published {
-    pub(super) arch: Arch,
-    pub(super) profile: Profile,
-    pub(super) set: SourceSet,
+pub struct Published {
+    pub arch: Arch,
+    pub profile: Profile,
+    pub set: SourceSet,
     /// The commit, and whether the tree was as the commit has it. `None` where the project was no clone of a repository.
-    pub(super) commit: Option<(String, bool)>,
+    pub commit: Option<(String, bool)>,
     /// `version, sha256` of each source, by its name.
-    pub(super) sources: BTreeMap<String, String>,
+    pub sources: BTreeMap<String, String>,
     /// What is said of each tool.
-    pub(super) tools: BTreeMap<String, String>,
+    pub tools: BTreeMap<String, String>,
     /// The digests of the project's files that decide what is built.
-    pub(super) files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, String>,
     /// The digest of all that went into the kernel.
-    pub(super) kernel_key: String,
+    pub kernel_key: String,
     /// The times and kernel options to build with.
-    pub(super) settings: Settings,
+    pub settings: Settings,
     /// The digests of the files beside it.
-    pub(super) outputs: BTreeMap<String, String>,
+    pub outputs: BTreeMap<String, String>,
 }
 
 /// The name of the manifest of one build.
-pub(super) fn file_name(arch: Arch, profile: Profile) -> String {
+pub fn file_name(arch: Arch, profile: Profile) -> String {
     format!("manifest-{}{}.json", arch.oci(), profile.suffix())
 }
 
 impl Published {
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         let manifest = Manifest::parse(text)?;
         let (arch, profile, set) = (&manifest.arch, &manifest.kernel.profile, &manifest.inputs.set);
         let sources = manifest.inputs.sources.iter();
@@ -117,32 +117,8 @@ fn outputs(manifest: &Manifest) -> Result<BTreeMap<String, String>> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    pub(in crate::verify) use crate::manifest::example::value as manifest;
     use serde_json::json;
-
-    /// A manifest of a build that never was.
-    pub(in crate::verify) fn manifest() -> Value {
-        let digest = "ab".repeat(32);
-        let output = json!({ "bytes": 5, "sha256": digest });
-        json!({
-            "arch": "amd64",
-            "commit": { "clean": true, "id": "12" },
-            "inputs": {
-                "files": { "Cargo.lock": digest },
-                "programs": {},
-                "set": "debian",
-                "sources": [{ "name": "busybox-static", "origin": "pool/b", "sha256": digest, "version": "1" }],
-            },
-            "kernel": { "config_sha256": digest, "key": "cd", "options": ["--enable", "CONFIG_NVME"], "profile": "hw" },
-            "outputs": { "vmlinuz-amd64-hw": output, "initramfs-amd64.gz": output },
-            "schema": 1,
-            "times": { "fs_mtime": "1970-01-01T00:00:09Z", "kernel_build_timestamp": "1970-01-01T00:00:07Z" },
-            "tools": {
-                "cc": "gcc 1", "kernel_cc": "gcc 1", "kernel_ld": "ld 1",
-                "libc": { "name": "musl", "version": "1.2" }, "linker": "rust-lld",
-                "rust_target": "x86_64-unknown-linux-musl", "rustc": "rustc 1", "rustc_commit": "ef",
-            },
-        })
-    }
 
     #[test]
     fn reads_a_manifest() {
