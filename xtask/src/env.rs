@@ -255,8 +255,7 @@ mod tests {
     #[test]
     fn compose_passes_every_variable_on_and_reads_no_unknown_ones() {
         let compose = std::fs::read_to_string(project::root().join("compose.yaml")).unwrap();
-        let passed =
-            VARIABLES.iter().filter(|name| compose.contains(&format!("\n    - {name}\n")));
+        let passed = VARIABLES.iter().filter(|name| compose.contains(&format!("\n    - {name}\n")));
         assert_eq!(passed.count(), VARIABLES.len());
         let read: BTreeSet<_> =
             compose.split("${").skip(1).filter_map(|rest| rest.split([':', '}']).next()).collect();

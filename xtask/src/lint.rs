@@ -30,7 +30,7 @@ const UNWRITTEN: &str = concat!("todo", "!(");
 
 /// Check formatting, run clippy, judge the workflows, and look for what none of these sees
 ///
-/// What is below .github is judged by zizmor, and with compose.yaml by JSON schemas. Both tools come from PyPI, pinned by digest, and stay in target/xtask. On
+/// What is below .github is judged by zizmor, and with compose.yaml by JSON schemas. Both tools are fetched by pip, pinned by digest, and stay in target/xtask. On
 /// a machine that cannot fetch them lint warns and goes on; with CI=true it fails. Where there is docker-compose, it reads compose.yaml too.
 ///
 /// The other rules: no file over 300 lines unless its header says why ("over 300 lines: …"), no white space at a line's end, a `//!` header

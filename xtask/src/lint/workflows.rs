@@ -1,6 +1,7 @@
-//! What runs elsewhere: the workflows, dependabot's settings and `compose.yaml`. Judged by other people's tools, which are fetched once from PyPI and
-//! kept, under a name that holds the digest of their list. Nothing here asks a host while it judges.
+//! What runs elsewhere: the workflows, dependabot's settings and `compose.yaml`. Judged by other people's tools, which are fetched once by pip and
+//! kept. Nothing here asks a host while it judges.
 
+use crate::cmd;
 use crate::output;
 use crate::project;
 use crate::report;
@@ -15,7 +16,7 @@ use xshell::Shell;
 /// The tools and all that they need, each by version and digest.
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 
-const FOLDER: &str = ".github/workflows";
+const WORKFLOWS: &str = ".github/workflows";
 
 /// Who has findings. They are told already.
 pub(super) fn check(shell: &Shell) -> Result<Vec<String>> {
@@ -35,7 +36,7 @@ pub(super) fn check(shell: &Shell) -> Result<Vec<String>> {
     };
     let zizmor = shell.cmd(tools.join("bin/zizmor")).args(["--offline", "--quiet", "--pedantic"]);
     note(zizmor.args(["--strict-collection", ".github"]), "zizmor", &mut failed);
-    let workflows = shell.read_dir(FOLDER)?;
+    let workflows = shell.read_dir(WORKFLOWS)?;
     // The schemas that check-jsonschema brings along.
     for (schema, files) in [
         ("vendor.github-workflows", workflows.as_slice()),
@@ -56,9 +57,10 @@ fn note(cmd: Cmd<'_>, name: &str, failed: &mut Vec<String>) {
     }
 }
 
-/// The folder with the tools, filled where it is not there yet.
+/// The folder with the tools, filled where it is not there yet. Another list and another Python have another folder.
 fn tools(shell: &Shell) -> Result<PathBuf> {
-    let digest = output::digest_of(REQUIREMENTS.as_bytes());
+    let python = cmd::version("python3")?;
+    let digest = output::digest_of(format!("{python}\n{REQUIREMENTS}").as_bytes());
     let folder = project::logs().join(format!("lint-{}", digest.get(..12).unwrap_or_default()));
     if !folder.is_dir() {
         report::step("fetching zizmor and check-jsonschema");

@@ -237,9 +237,8 @@ mod tests {
     fn the_builder_image_has_what_builds_need() {
         let text = std::fs::read_to_string(project::root().join("Containerfile")).unwrap();
         let installed: Vec<_> = text.split([' ', '"', '\n']).collect();
-        let is_for_build = |need: &Need| {
-            matches!(need, Need::Binaries | Need::Kernel | Need::Compiler(_))
-        };
+        let is_for_build =
+            |need: &Need| matches!(need, Need::Binaries | Need::Kernel | Need::Compiler(_));
         for tool in TOOLS.iter().filter(|tool| tool.needs.iter().any(is_for_build)) {
             for package in tool.packages.apt.split_whitespace() {
                 assert!(installed.contains(&package), "{package} for {}", tool.name());
