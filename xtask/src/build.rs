@@ -20,6 +20,7 @@ use crate::setup::Need;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
 use anyhow::Result;
+use anyhow::bail;
 use std::path::PathBuf;
 
 /// Build kernel, initramfs, digests and manifest
@@ -114,6 +115,24 @@ pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
     }
     output::write_sums()?;
     Ok(all)
+}
+
+/// What earlier builds left, or what was brought from elsewhere.
+pub fn find(wanted: &Wanted) -> Result<Vec<Built>> {
+    let find = |arch| {
+        let built = Built {
+            arch,
+            kernel: build_kernel::output_path(arch, wanted.profile),
+            initramfs: build_initramfs::output_path(arch),
+        };
+        for file in [&built.kernel, &built.initramfs] {
+            if !file.is_file() {
+                bail!("{} is not there  hint: build it by cargo xtask build", file.display());
+            }
+        }
+        Ok(built)
+    };
+    wanted.arch.chosen()?.into_iter().map(find).collect()
 }
 
 type Inputs = (Vec<(Arch, ImageConfig)>, KernelConfig, Settings);

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use xshell::Cmd;
 use xshell::Shell;
 
-/// Where `PATH` has `program`.
+/// Where `PATH` has `program`. An absolute path is looked up as it is.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_executable(file))

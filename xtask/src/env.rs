@@ -20,9 +20,11 @@ pub const KERNEL_BUILD_TIMESTAMP: &str = "KERNEL_BUILD_TIMESTAMP";
 pub const KERNEL_CONFIG: &str = "KERNEL_CONFIG";
 pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// Every variable that may stand in `.env`.
+/// Every variable that a build reads.
 pub const VARIABLES: [&str; 4] =
     [FS_MTIME, KERNEL_BUILD_TIMESTAMP, KERNEL_CONFIG, SOURCE_DATE_EPOCH];
+/// Those that only `compose.yaml` reads. They may stand in `.env` as well.
+const OF_COMPOSE: [&str; 3] = ["INITRAMFS_ARGS", "REGISTRY_LISTEN", "VMLINUZ_ARGS"];
 
 /// A commit whose time stands in for a variable that is not set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -168,6 +170,7 @@ fn in_range(text: &str, time: Timestamp) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn resolve(values: &[(&str, &str)]) -> Result<Settings> {
         let values =
@@ -250,6 +253,16 @@ mod tests {
     }
 
     #[test]
+    fn compose_passes_every_variable_on_and_reads_no_unknown_ones() {
+        let compose = std::fs::read_to_string(project::root().join("compose.yaml")).unwrap();
+        let passed = VARIABLES.iter().filter(|name| compose.contains(&format!("\n    - {name}\n")));
+        assert_eq!(passed.count(), VARIABLES.len());
+        let read: BTreeSet<_> =
+            compose.split("${").skip(1).filter_map(|rest| rest.split([':', '}']).next()).collect();
+        assert_eq!(read, BTreeSet::from(OF_COMPOSE));
+    }
+
+    #[test]
     fn the_example_names_every_variable_and_its_values_are_right() {
         let example = std::fs::read_to_string(project::root().join(".env.example")).unwrap();
         let is_assignment = |line: &&str| {
@@ -265,7 +278,8 @@ mod tests {
         let mut faults = Faults::new(".env.example");
         let values = dotenv::parse(&text, &mut faults);
         faults.finish().unwrap();
-        assert_eq!(values.keys().map(String::as_str).collect::<Vec<_>>(), VARIABLES);
+        let known: BTreeSet<_> = VARIABLES.into_iter().chain(OF_COMPOSE).collect();
+        assert_eq!(values.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
         assert!(
             !Settings::resolve(&values, |_| anyhow::bail!("git was asked"))
                 .unwrap()

@@ -1,8 +1,12 @@
-//! `cargo xtask lint`: formatting, clippy, and the rules no other tool knows. Tells all findings at once.
+//! `cargo xtask lint`: formatting, clippy, workflows, and the rules no other tool knows. Tells all findings at once.
+
+mod workflows;
 
 use crate::cmd;
 use crate::project;
 use crate::report;
+use crate::setup;
+use crate::setup::Need;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -24,7 +28,10 @@ const GENERATED: [&str; 1] = ["Cargo.lock"];
 const IGNORED_TEST: &str = concat!("#[", "ignore");
 const UNWRITTEN: &str = concat!("todo", "!(");
 
-/// Check formatting, run clippy, and look for what neither sees
+/// Check formatting, run clippy, judge the workflows, and look for what none of these sees
+///
+/// What is below .github is judged by zizmor, and with compose.yaml by JSON schemas. Both tools are fetched by pip, pinned by digest, and stay in target/xtask. On
+/// a machine that cannot fetch them lint warns and goes on; with CI=true it fails. Where there is docker-compose, it reads compose.yaml too.
 ///
 /// The other rules: no file over 300 lines unless its header says why ("over 300 lines: …"), no white space at a line's end, a `//!` header
 /// on every Rust file, no tracked file over 256 KiB, no ignored test, no unwritten code.
@@ -39,6 +46,7 @@ pub struct Args {}
 pub fn run(_args: &Args) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(project::root());
+    setup::require(&[Need::Lint])?;
     let cargo = cmd::cargo();
     let mut failed = Vec::new();
     report::step("checking formatting");
@@ -53,6 +61,8 @@ pub fn run(_args: &Args) -> Result<()> {
             failed.push(format!("clippy {}", what.join(" ")));
         }
     }
+    report::step("looking at workflows and compose.yaml");
+    failed.extend(workflows::check(&shell)?);
     report::step("looking at every file");
     let findings = look(&shell)?;
     for finding in &findings {

@@ -11,11 +11,13 @@ pub use survey::remedy_for;
 pub use survey::survey;
 
 use crate::arch::Arch;
+use crate::cmd;
 use crate::report;
 use crate::setup::install::Manager;
 use crate::setup::tool::Tool;
 use anyhow::Result;
 use anyhow::bail;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
@@ -52,6 +54,8 @@ pub enum Need {
     Boot,
     /// QEMU for this architecture, with a UEFI firmware.
     Emulator(Arch),
+    /// What fetches the tools that look at workflows.
+    Lint,
     /// Other people's tools that the tests hold our outputs against.
     Test,
     /// The pipe of standard tools that an install is measured against.
@@ -66,6 +70,7 @@ impl Need {
             Self::Compiler(_) => "builds for that machine",
             Self::Menuconfig => "menuconfig",
             Self::Boot | Self::Emulator(_) => "demo, test-boot",
+            Self::Lint => "lint",
             Self::Test => "test",
             Self::Bench => "bench",
         }
@@ -129,6 +134,16 @@ pub fn require(needs: &[Need]) -> Result<()> {
 pub fn require_for(archs: &[Arch], needs: &[Need]) -> Result<()> {
     let compilers = archs.iter().map(|arch| Need::Compiler(*arch));
     require(&needs.iter().copied().chain(compilers).collect::<Vec<_>>())
+}
+
+/// Whether a CI system runs this, and nobody is there to ask.
+pub fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
+/// What reads `compose.yaml`, where this machine has it.
+pub fn compose() -> Option<PathBuf> {
+    tools::COMPOSE.iter().find_map(|name| cmd::find(name))
 }
 
 /// Whether a cross compiler builds for this very machine, which needs none.

@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let archs = wanted.arch.chosen()?;
     let emulators = archs.iter().map(|arch| Need::Emulator(*arch));
-    let needs = [Need::Binaries, Need::Kernel, Need::Boot, Need::Test];
+    let needs = [Need::Binaries, Need::Kernel, Need::Boot, Need::Lint, Need::Test];
     setup::require_for(&Arch::ALL, &needs.into_iter().chain(emulators).collect::<Vec<_>>())?;
     lint::run(&lint::Args {})?;
     report::step("unit and integration tests");

@@ -33,6 +33,9 @@ use std::time::Instant;
 pub struct Args {
     /// Run only the cases whose name holds this
     filter: Option<String>,
+    /// Boot the files in out/ as they are, and build nothing
+    #[arg(long)]
+    built: bool,
     #[command(flatten)]
     wanted: Wanted,
 }
@@ -40,7 +43,7 @@ pub struct Args {
 impl Args {
     /// Every case.
     pub fn all(wanted: &Wanted) -> Self {
-        Self { filter: None, wanted: wanted.clone() }
+        Self { filter: None, built: false, wanted: wanted.clone() }
     }
 }
 
@@ -64,12 +67,13 @@ pub fn conclude(tally: Tally) -> Result<()> {
     Ok(())
 }
 
-/// Builds what is to be booted, then runs every case whose name holds the filter: two at a time for each core, eight at most.
+/// Builds what is to be booted where it has to, then runs every case whose name holds the filter: two at a time for each core, eight at most.
 pub fn run_cases(args: &Args) -> Result<Tally> {
     let emulators = args.wanted.arch.chosen()?.into_iter().map(Need::Emulator);
     setup::require(&[Need::Boot, Need::Test].into_iter().chain(emulators).collect::<Vec<_>>())?;
     let mut total = Tally::default();
-    for built in build::build(&args.wanted)? {
+    let files = if args.built { build::find(&args.wanted)? } else { build::build(&args.wanted)? };
+    for built in files {
         let lab = Lab::open(built, args.wanted.profile)?;
         let tally = run_in(&lab, args.filter.as_deref().unwrap_or_default());
         total.passed += tally.passed;

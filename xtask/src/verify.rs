@@ -104,7 +104,7 @@ fn twice(args: &Args, arch: Arch) -> Result<()> {
 /// Rebuilds what a set holds for `arch`.
 fn against(args: &Args, arch: Arch, set: &fetch::Set) -> Result<()> {
     let published = set.published(arch, args.profile)?;
-    setup::require(&[Need::Binaries, Need::Kernel, Need::Compiler(arch), Need::Test])?;
+    setup::require(&[Need::Binaries, Need::Kernel, Need::Compiler(arch)])?;
     let rebuild = inputs::Rebuild {
         arch,
         profile: args.profile,

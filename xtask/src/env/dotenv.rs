@@ -1,11 +1,13 @@
 //! The text of a `.env` file in, its variables out. One `KEY=VALUE` per line, quotes around a value optional; `#` begins a comment line. Nothing is expanded.
 
+use super::OF_COMPOSE;
 use super::VARIABLES;
 use crate::config::Faults;
 use std::collections::BTreeMap;
 
 /// The variables of `text`. A line that is no assignment, names an unknown variable or repeats one is noted in `faults`.
 pub fn parse(text: &str, faults: &mut Faults) -> BTreeMap<String, String> {
+    let known: Vec<&str> = VARIABLES.into_iter().chain(OF_COMPOSE).collect();
     let mut values = BTreeMap::new();
     for (index, line) in text
         .lines()
@@ -19,8 +21,8 @@ pub fn parse(text: &str, faults: &mut Faults) -> BTreeMap<String, String> {
             faults.add(place, format_args!("'{line}' is no assignment; wanted: NAME=VALUE"));
             continue;
         };
-        if !VARIABLES.contains(&name) {
-            faults.unknown(place, name, &VARIABLES);
+        if !known.contains(&name) {
+            faults.unknown(place, name, &known);
         } else if values.contains_key(name) {
             faults.add(place, format_args!("'{name}' is set a second time"));
         } else if let Some(value) = faults.keep(place, unquote(value.trim())) {

@@ -97,7 +97,7 @@ fn agreed(command: &str) -> bool {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return report::ask(format_args!("run `{command}`?"));
     }
-    std::env::var("CI").is_ok_and(|value| value == "true")
+    setup::is_ci()
 }
 
 fn run_apt(packages: &BTreeSet<&str>) -> Result<()> {

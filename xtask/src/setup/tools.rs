@@ -11,6 +11,10 @@ use crate::setup::tool::program;
 const UTIL_LINUX: Packages =
     Packages::of(["util-linux", "util-linux", "util-linux-misc", "util-linux"]);
 
+/// By itself, or where Docker's own packages put it. Runs either way.
+pub(super) const COMPOSE: [&str; 2] =
+    ["docker-compose", "/usr/libexec/docker/cli-plugins/docker-compose"];
+
 /// Rust targets are not here: `rust-toolchain.toml` names them, and a build that lacks one has another way.
 /// Nor are tools that every Linux system has (awk, sed, find, diff, tar, gzip).
 pub(super) const TOOLS: &[Tool] = &[
@@ -175,6 +179,18 @@ pub(super) const TOOLS: &[Tool] = &[
         &[Need::Test],
         Packages::of(["reprotest disorderfs faketime", "reprotest disorderfs libfaketime", "", ""]),
     ),
+    program(
+        &["pip3"],
+        "fetches the tools that look at workflows",
+        &[Need::Lint],
+        Packages::of(["python3-pip", "python3-pip", "py3-pip", "python-pip"]),
+    ),
+    program(
+        &COMPOSE,
+        "reads compose.yaml as users' machines do",
+        &[Need::Test],
+        Packages::of(["docker-compose", "docker-compose", "docker-cli-compose", "docker-compose"]),
+    ),
     program(&["curl"], "fetches, for comparison", &[Need::Bench], Packages::all("curl")),
     program(
         &["busybox"],
@@ -205,6 +221,7 @@ pub(super) const TOOLS: &[Tool] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project;
 
     #[test]
     fn every_tool_has_a_package_on_debian_and_somebody_who_needs_it() {
@@ -213,6 +230,19 @@ mod tests {
                 !tool.packages.apt.is_empty() && !tool.needs.is_empty() && !tool.reason.is_empty(),
                 "{tool:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_builder_image_has_what_builds_need() {
+        let text = std::fs::read_to_string(project::root().join("Containerfile")).unwrap();
+        let installed: Vec<_> = text.split([' ', '"', '\n']).collect();
+        let is_for_build =
+            |need: &Need| matches!(need, Need::Binaries | Need::Kernel | Need::Compiler(_));
+        for tool in TOOLS.iter().filter(|tool| tool.needs.iter().any(is_for_build)) {
+            for package in tool.packages.apt.split_whitespace() {
+                assert!(installed.contains(&package), "{package} for {}", tool.name());
+            }
         }
     }
 
