@@ -68,7 +68,9 @@ pub fn parse_index(bytes: &[u8]) -> Result<ImageIndex> {
     let doing = "reading the image index";
     let mut index: Value = serde_json::from_slice(bytes).context(doing)?;
     for platform in platforms(&mut index) {
-        PLATFORM_KEYS.iter().for_each(|(ours, theirs)| rename(platform, theirs, ours));
+        for (ours, theirs) in PLATFORM_KEYS {
+            rename(platform, theirs, ours);
+        }
     }
     serde_json::from_value(index).context(doing)
 }
@@ -92,7 +94,9 @@ fn rename(object: &mut Map<String, Value>, from: &str, to: &str) {
 pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut value = serde_json::to_value(value).context("writing JSON")?;
     for platform in platforms(&mut value) {
-        PLATFORM_KEYS.iter().for_each(|(ours, theirs)| rename(platform, ours, theirs));
+        for (ours, theirs) in PLATFORM_KEYS {
+            rename(platform, ours, theirs);
+        }
     }
     serde_json::to_vec(&Sorted(&value)).context("writing JSON")
 }

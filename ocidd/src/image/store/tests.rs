@@ -1,3 +1,5 @@
+//! Stores in folders of their own: names, digests cut short, garbage, and several users at once.
+
 use super::*;
 use crate::image::document::Artifact;
 use tempfile::TempDir;
