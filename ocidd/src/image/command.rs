@@ -3,6 +3,7 @@
 use crate::image::bundle::Flavour;
 use crate::image::commands;
 use crate::image::disk::Packing;
+use crate::image::document::parse_media_type;
 use crate::image::options::Options;
 use crate::image::options::in_our_words;
 use crate::image::session::Session;
@@ -68,7 +69,7 @@ pub(super) struct Push {
     #[arg(long, value_enum, default_value = "gzip")]
     pub(super) format: Packing,
     /// What an artifact of several files is
-    #[arg(long = "type", value_name = "MEDIA-TYPE", default_value = crate::image::names::UNKNOWN_ARTIFACT)]
+    #[arg(long = "type", value_name = "MEDIA-TYPE", value_parser = parse_media_type, default_value = crate::image::names::UNKNOWN_ARTIFACT)]
     pub(super) artifact_type: String,
 }
 
@@ -183,7 +184,7 @@ pub(super) struct Attach {
     #[arg(required = true, num_args = 2.., value_name = "FILE… REF")]
     pub(super) words: Vec<String>,
     /// What it is, as build/log
-    #[arg(long = "type", alias = "artifact-type", value_name = "MEDIA-TYPE")]
+    #[arg(long = "type", alias = "artifact-type", value_name = "MEDIA-TYPE", value_parser = parse_media_type)]
     pub(super) artifact_type: String,
 }
 

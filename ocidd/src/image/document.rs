@@ -49,6 +49,20 @@ impl Document {
     }
 }
 
+/// Takes what may stand where the image spec wants a media type (RFC 6838, 4.2).
+pub fn parse_media_type(text: &str) -> Result<String> {
+    let is_name = |name: &str| {
+        let may = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        (1..=127).contains(&name.len())
+            && name.bytes().all(may)
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+    };
+    if !text.split_once('/').is_some_and(|(kind, name)| is_name(kind) && is_name(name)) {
+        bail!("'{text}' is no media type; hint: write two names, as in build/log");
+    }
+    Ok(text.to_owned())
+}
+
 /// Whether [`Document::parse`] knows what to do with this.
 pub fn is_document(media_type: &str) -> bool {
     [names::MANIFEST, names::DOCKER_MANIFEST, names::INDEX, names::DOCKER_INDEX]
@@ -231,6 +245,17 @@ mod tests {
         let platform = index.manifests()[0].platform().as_ref().unwrap();
         assert_eq!(platform.os_version().as_deref(), Some("1"));
         assert_eq!(String::from_utf8(to_bytes(&index).unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn a_media_type_is_two_names() {
+        for text in ["build/log", "application/vnd.oci.image.layer.v1.tar+gzip", "0/a"] {
+            assert_eq!(parse_media_type(text).unwrap(), text);
+        }
+        let long = format!("a/{}", "b".repeat(128));
+        for text in ["", "log", "a/", "/b", "a/b/c", "a b/c", "a/.b", "a/b;c=d", "ä/b", &long] {
+            parse_media_type(text).unwrap_err();
+        }
     }
 
     #[test]

@@ -203,6 +203,12 @@ impl Remote<'_> {
                     endpoint.host()
                 ))
                 .into()),
+                // What the registry that most others are made from says of tags up to its second version.
+                400 if matches!(version, Version::Tag(_)) => Err(HttpError::useless(format!(
+                    "registry {} deletes no tags (400); hint: name the image by its digest, which `ocidd image inspect --remote` tells",
+                    endpoint.host()
+                ))
+                .into()),
                 _ => Err(endpoint.refused(response).into()),
             }
         })
@@ -234,6 +240,8 @@ impl Remote<'_> {
             let is_last = page.is_empty() || !goes_on;
             tags.extend(page);
             if is_last {
+                // The spec wants them sorted; not every registry does it.
+                tags.sort();
                 return Ok(tags);
             }
         }

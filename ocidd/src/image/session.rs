@@ -89,6 +89,12 @@ impl Session {
         Store::open(&self.store_folder()?)
     }
 
+    /// The same, if there is one.
+    pub(super) fn existing_store(&self) -> Result<Option<Store>> {
+        let folder = self.store_folder().ok().filter(|folder| folder.exists());
+        folder.map(|folder| Store::open_existing(&folder)).transpose()
+    }
+
     fn store_folder(&self) -> Result<PathBuf> {
         if let Some(folder) = &self.settings.store {
             return Ok(folder.clone());

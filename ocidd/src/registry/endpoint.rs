@@ -85,7 +85,7 @@ impl Endpoint {
         headers: &Headers<'_>,
         payload: &Payload<'_>,
     ) -> Result<Response> {
-        if origin_of(url) == self.origin() {
+        if is_same_origin(origin_of(url), &self.origin()) {
             self.logged_in(headers, |client, headers| client.carry(method, url, headers, payload))
         } else {
             Ok(self.client.carry(method, url, headers, payload)?)
@@ -160,11 +160,42 @@ impl Endpoint {
     }
 }
 
+/// Whether both are the same host, whoever of them names the port that goes without saying.
+#[cfg(feature = "image")]
+fn is_same_origin(one: &str, other: &str) -> bool {
+    let bare = |origin: &str| {
+        let origin = origin.to_ascii_lowercase();
+        let port = if origin.starts_with("https:") { ":443" } else { ":80" };
+        origin.strip_suffix(port).unwrap_or(&origin).to_owned()
+    };
+    bare(one) == bare(other)
+}
+
 /// Docker Hub's registry does not live at the name that its references bear.
 fn host_of(registry: &str) -> &str {
     if matches!(registry, "docker.io" | "index.docker.io") {
         "registry-1.docker.io"
     } else {
         registry
+    }
+}
+
+#[cfg(all(test, feature = "image"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_goes_without_saying_makes_no_other_host() {
+        for (one, other, same) in [
+            ("https://r.example", "https://r.example:443", true),
+            ("http://R.example:80", "http://r.example", true),
+            ("https://r.example:5000", "https://r.example:5000", true),
+            ("https://r.example:80", "https://r.example", false),
+            ("http://r.example", "https://r.example", false),
+            ("https://r.example", "https://s.example", false),
+        ] {
+            assert_eq!(is_same_origin(one, other), same, "{one} {other}");
+            assert_eq!(is_same_origin(other, one), same, "{other} {one}");
+        }
     }
 }

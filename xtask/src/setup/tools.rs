@@ -153,7 +153,7 @@ pub(super) const TOOLS: &[Tool] = &[
     program(
         &["docker-registry", "registry"],
         "the registry that machine installs from",
-        &[Need::Boot],
+        &[Need::Boot, Need::Test],
         Packages::of(["docker-registry", "docker-distribution", "docker-registry", ""]),
     ),
     program(&["cpio"], "reads our archive as another would", &[Need::Test], Packages::all("cpio")),
@@ -165,6 +165,13 @@ pub(super) const TOOLS: &[Tool] = &[
     ),
     program(&["bzip2"], "unpacks busybox's source", &[Need::Boot], Packages::all("bzip2")),
     program(&["skopeo"], "pushes images as users do", &[Need::Test], Packages::all("skopeo")),
+    program(
+        &["umoci"],
+        "makes and reads image layouts as another would",
+        &[Need::Test],
+        Packages::of(["umoci", "", "", ""]),
+    ),
+    program(&["jq"], "takes answers apart as our pages say", &[Need::Test], Packages::all("jq")),
     program(
         &["gpg"],
         "signs as publishers do, and checks it",
@@ -191,7 +198,12 @@ pub(super) const TOOLS: &[Tool] = &[
         &[Need::Test],
         Packages::of(["docker-compose", "docker-compose", "docker-cli-compose", "docker-compose"]),
     ),
-    program(&["curl"], "fetches, for comparison", &[Need::Bench], Packages::all("curl")),
+    program(
+        &["curl"],
+        "fetches, for comparison",
+        &[Need::Test, Need::Bench],
+        Packages::all("curl"),
+    ),
     program(
         &["busybox"],
         "inflates and writes, for comparison",

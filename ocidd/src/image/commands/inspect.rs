@@ -46,11 +46,11 @@ pub(in crate::image) fn run(args: &Inspect, session: &Session) -> Result<()> {
 
 /// A name of the store is looked up there, everything else where it says.
 fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Place<'a>> {
-    if !args.remote {
-        let store = session.store()?;
-        if store.resolve(&args.image)?.is_some() {
-            return Ok(Place::in_store(session, store, &args.image));
-        }
+    if !args.remote
+        && let Some(store) = session.existing_store()?
+        && store.resolve(&args.image)?.is_some()
+    {
+        return Ok(Place::in_store(session, store, &args.image));
     }
     session.place(&args.image, Access::Pull)
 }

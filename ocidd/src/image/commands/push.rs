@@ -18,6 +18,7 @@ use crate::image::session::Session;
 use crate::image::sign;
 use crate::image::sign::SigningKey;
 use crate::image::store::Store;
+use crate::reference::Version;
 use crate::registry::Platform;
 use crate::registry::auth::Access;
 use crate::size::Bytes;
@@ -32,6 +33,9 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     let (files, target) = split_last(&args.words)?;
     // A mistake in the reference is told before a disk image is packed for minutes.
     let mut to = session.place(target, Access::Push)?;
+    if let (Some((_, Version::Digest(_))), [_, ..]) = (to.remote(), files) {
+        bail!("'{target}' names an image by its digest; hint: push to a tag");
+    }
     let key = args.sign.as_deref().map(SigningKey::read).transpose()?;
     let store = session.store()?;
     let mut name = target.to_owned();

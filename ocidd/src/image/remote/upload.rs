@@ -36,15 +36,17 @@ struct Session {
     least: u64,
     /// A request has failed since the registry told `at`.
     in_doubt: bool,
+    /// The registry was asked for `at`, and has taken nothing since.
+    is_asked: bool,
 }
 
-/// What to do next, and when.
+/// What to do next.
 enum Step {
     /// Everything is there.
     Done,
     /// Go on.
     More,
-    /// The registry takes no chunks.
+    /// The registry takes no chunks, or counts them in a way of its own.
     Whole,
 }
 
@@ -55,12 +57,21 @@ impl Remote<'_> {
         local: &Local<'_>,
         counter: &Counter,
     ) -> Result<()> {
-        let doing = || format!("pushing blob {} to {}", local.digest, self.repository);
+        let doing = format!("pushing blob {} to {}", local.digest, self.repository);
         let mut tries = Tries::new(self.patience);
         let (mut session, mut chunked) = (None::<Session>, true);
         // The most that the registry ever had. Only what is new counts and earns forgiveness: an upload that begins anew again and again ends.
         let mut most = 0;
+        let mut had_trouble = false;
         loop {
+            // The end may have been taken, and only the word of it got lost.
+            if session.is_none()
+                && std::mem::take(&mut had_trouble)
+                && self.has_blob(&local.digest)?
+            {
+                counter.add(local.size_bytes.saturating_sub(most));
+                return Ok(());
+            }
             let step = advance(&mut self.endpoint, &mut session, local, chunked, self.chunk_bytes);
             let at = session.as_ref().map_or(0, |session| session.at);
             match step {
@@ -78,8 +89,9 @@ impl Remote<'_> {
                 Err(error) => {
                     let after =
                         if at == 0 { String::new() } else { format!(", after {}", Bytes(at)) };
-                    let what = format!("{}{after}", doing());
-                    tries.wait(error, &what, self.listener).with_context(doing)?;
+                    let what = format!("{doing}{after}");
+                    tries.wait(error, &what, self.listener).context(doing.clone())?;
+                    had_trouble = true;
                     session = session.filter(|_| chunked);
                     if let Some(session) = &mut session {
                         session.in_doubt = true;
@@ -110,32 +122,15 @@ fn advance(
         return Ok(Step::More);
     };
     if open.in_doubt {
-        *session = ask(endpoint, open)?;
+        *session = ask(endpoint, open, local.size_bytes)?;
         return Ok(Step::More);
     }
     let left = local.size_bytes.saturating_sub(open.at);
     let chunk = chunk_bytes.max(open.least);
-    if !chunked || (open.at == 0 && left <= chunk) || left == 0 {
-        finish(endpoint, open, local)?;
-        return Ok(Step::Done);
-    }
-    let length = left.min(chunk);
-    let range = format!("{}-{}", open.at, open.at + length - 1);
-    let headers = [("content-type", "application/octet-stream"), ("content-range", range.as_str())];
-    let section = Section { file: local.file, at: open.at, length };
-    let response =
-        endpoint.send(&Method::PATCH, &open.url, &headers, &Payload::Section(section))?;
-    match response.status().as_u16() {
-        202 => {
-            let sent = open.at + length;
-            let least = open.least;
-            *open = Session { least, ..read_session(endpoint, &response, Some(sent))? };
-            Ok(Step::More)
-        }
-        404 | 405 | 411 | 413 | 501 if open.at == 0 => Ok(Step::Whole),
-        // It has other bytes than we think: it is asked which.
-        416 => Err(HttpError::broken("the registry expects another part of the blob (416)").into()),
-        _ => Err(endpoint.refused(response).into()),
+    if chunked && left > chunk {
+        send_chunk(endpoint, open, local, chunk)
+    } else {
+        finish(endpoint, open, local)
     }
 }
 
@@ -145,45 +140,117 @@ fn begin(endpoint: &mut Endpoint) -> Result<Session> {
     if response.status() != 202 {
         return Err(endpoint.refused(response).into());
     }
-    read_session(endpoint, &response, Some(0))
+    let Told { url, least, .. } = Told::read(endpoint, &response);
+    let url = url
+        .ok_or_else(|| HttpError::useless("the registry does not say where the upload goes on"))?;
+    let least = least.unwrap_or(0);
+    Ok(Session { url, at: 0, least, in_doubt: false, is_asked: false })
 }
 
-/// Sends what is left, with the digest. The registry checks it.
-fn finish(endpoint: &mut Endpoint, session: &Session, local: &Local<'_>) -> Result<()> {
-    let joint = if session.url.contains('?') { '&' } else { '?' };
-    let url = format!("{}{joint}digest={}", session.url, local.digest);
-    let headers = [("content-type", "application/octet-stream")];
-    let length = local.size_bytes.saturating_sub(session.at);
+fn send_chunk(
+    endpoint: &mut Endpoint,
+    session: &mut Session,
+    local: &Local<'_>,
+    length: u64,
+) -> Result<Step> {
+    let sent = session.at + length;
     let section = Section { file: local.file, at: session.at, length };
-    let response = endpoint.send(&Method::PUT, &url, &headers, &Payload::Section(section))?;
+    let response = carry(endpoint, &Method::PATCH, &session.url, section)?;
     match response.status().as_u16() {
-        201 => Ok(()),
+        // Amazon's registry says 201, and tells the range of the first chunk for ever. One that took a part tells what is in between.
+        201 | 202 => {
+            let Told { url, at, .. } = Told::read(endpoint, &response);
+            session.at = at.filter(|at| *at > session.at && *at < sent).unwrap_or(sent);
+            session.url = url.unwrap_or_else(|| session.url.clone());
+            session.is_asked = false;
+            Ok(Step::More)
+        }
+        // It has other bytes than we think, and is asked which. Where it has those, or none, 416 is about the size: GitHub's says so above 4 MiB.
+        416 if session.at > 0 && !session.is_asked => {
+            Err(HttpError::broken("the registry expects another part of the blob (416)").into())
+        }
+        413 => Err(too_large(endpoint).into()),
+        status if is_final(status) => Ok(Step::Whole),
         _ => Err(endpoint.refused(response).into()),
     }
 }
 
+/// Sends what is left, with the digest. The registry checks it.
+fn finish(endpoint: &mut Endpoint, session: &Session, local: &Local<'_>) -> Result<Step> {
+    let joint = if session.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{joint}digest={}", session.url, local.digest);
+    let length = local.size_bytes.saturating_sub(session.at);
+    let section = Section { file: local.file, at: session.at, length };
+    let response = carry(endpoint, &Method::PUT, &url, section)?;
+    match response.status().as_u16() {
+        201 | 204 => Ok(Step::Done),
+        413 => Err(too_large(endpoint).into()),
+        status if session.at > 0 && is_final(status) => Ok(Step::Whole),
+        _ => Err(endpoint.refused(response).into()),
+    }
+}
+
+/// A part of a blob says which it is, unless it is the whole.
+fn carry(
+    endpoint: &mut Endpoint,
+    method: &Method,
+    url: &str,
+    section: Section<'_>,
+) -> Result<Response> {
+    let range = format!("{}-{}", section.at, (section.at + section.length).saturating_sub(1));
+    let mut headers = vec![("content-type", "application/octet-stream")];
+    if section.length > 0 && (section.at > 0 || *method == Method::PATCH) {
+        headers.push(("content-range", &range));
+    }
+    endpoint.send(method, url, &headers, &Payload::Section(section))
+}
+
+fn too_large(endpoint: &Endpoint) -> HttpError {
+    HttpError::useless(format!(
+        "registry {} takes no request so large (413); hint: --chunk-size sends less at once",
+        endpoint.host()
+    ))
+}
+
+/// Whether this refuses what was sent: not who sent it, and not for the moment alone.
+fn is_final(status: u16) -> bool {
+    matches!(status, 400..=499 | 501) && !matches!(status, 401 | 403 | 408 | 429)
+}
+
 /// Asks how far an upload came. None where the registry does not know it any more, and all begins anew.
-fn ask(endpoint: &mut Endpoint, session: &Session) -> Result<Option<Session>> {
+fn ask(endpoint: &mut Endpoint, session: &Session, size_bytes: u64) -> Result<Option<Session>> {
     let response = endpoint.send(&Method::GET, &session.url, &[], &Payload::Nothing)?;
-    if response.status() == 204 {
-        let found = read_session(endpoint, &response, None).ok();
-        return Ok(found.map(|found| Session { least: session.least, ..found }));
+    if response.status().is_success() {
+        let Told { url, at, .. } = Told::read(endpoint, &response);
+        let at = at.unwrap_or(0);
+        let url = url.unwrap_or_else(|| session.url.clone());
+        let found = Session { url, at, least: session.least, in_doubt: false, is_asked: true };
+        return Ok(Some(found).filter(|found| found.at <= size_bytes));
     }
     let refused = endpoint.refused(response);
     if refused.is_passing() { Err(refused.into()) } else { Ok(None) }
 }
 
-/// Where the upload goes on. `sent` is what the registry should have where it does not say.
-fn read_session(endpoint: &Endpoint, response: &Response, sent: Option<u64>) -> Result<Session> {
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let location = header("location")
-        .filter(|location| !location.is_empty())
-        .ok_or_else(|| HttpError::useless("the registry does not say where the upload goes on"))?;
-    // `0-0` is said of one byte and of none, by different registries: what we sent tells.
-    let told = header("range").and_then(parse_range).filter(|told| *told > 1);
-    let at = told.or(sent).unwrap_or(0);
-    let least = header("oci-chunk-min-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-    Ok(Session { url: endpoint.resolve(location), at, least, in_doubt: false })
+/// What an answer says of an upload.
+struct Told {
+    url: Option<String>,
+    at: Option<u64>,
+    least: Option<u64>,
+}
+
+impl Told {
+    fn read(endpoint: &Endpoint, response: &Response) -> Self {
+        let header =
+            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        Self {
+            url: header("location")
+                .filter(|location| !location.is_empty())
+                .map(|location| endpoint.resolve(location)),
+            // `0-0` is said of one byte and of none, by different registries: it tells nothing.
+            at: header("range").and_then(parse_range).filter(|at| *at > 1),
+            least: header("oci-chunk-min-length").and_then(|text| text.parse().ok()),
+        }
+    }
 }
 
 /// The length of what `0-N` ends.

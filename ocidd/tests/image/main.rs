@@ -1,0 +1,19 @@
+//! `ocidd image` by its binary: against a fake registry that goes wrong on demand, and against the real one with other people's programs beside it.
+
+// `cfg(test)` is always set here. It tells clippy that the functions that tests share are tests, too.
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod ours;
+#[cfg(test)]
+mod pulls;
+#[cfg(test)]
+mod real;
+#[cfg(test)]
+mod referrers;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod tokens;
+#[cfg(test)]
+mod uploads;
