@@ -189,11 +189,13 @@ mod tests {
         assert!(Crates::parse("0 one v1.0.0", lock).is_err());
     }
 
-    /// The names below a table of dependencies of `package`.
-    fn named(package: &str, table: &str) -> Vec<String> {
+    /// The names below a table of dependencies of `package`, and whether they are optional: those no image has.
+    fn named(package: &str, table: &str) -> Vec<(String, bool)> {
         let path = project::root().join(package).join("Cargo.toml");
         let manifest: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
-        manifest[table].as_table().unwrap().keys().cloned().collect()
+        let is_optional = |value: &toml::Value| value.get("optional").is_some();
+        let table = manifest[table].as_table().unwrap();
+        table.iter().map(|(name, value)| (name.clone(), is_optional(value))).collect()
     }
 
     #[test]
@@ -202,9 +204,10 @@ mod tests {
         let crates = Crates::linked_into(&["init", "ocidd"], &target).unwrap();
         let has = |name: &str| crates.all.keys().any(|(found, _)| found == name);
         for program in ["init", "ocidd"] {
-            for name in named(program, "dependencies") {
+            for (name, is_optional) in named(program, "dependencies") {
                 let of_program = &crates.programs[program].crates;
-                assert!(of_program.iter().any(|(found, _)| *found == name), "{program}: {name}");
+                let is_linked = of_program.iter().any(|(found, _)| *found == name);
+                assert_eq!(is_linked, !is_optional, "{program}: {name}");
             }
         }
         // Not named by us, linked all the same.
@@ -213,7 +216,8 @@ mod tests {
         }
         let of_tests = ["proptest", "rcgen", "tempfile", "zstd"];
         for name in of_tests {
-            assert!(named("ocidd", "dev-dependencies").iter().any(|found| found == name), "{name}");
+            let dev = named("ocidd", "dev-dependencies");
+            assert!(dev.iter().any(|(found, _)| found == name), "{name}");
         }
         let of_build_scripts = ["cc", "autocfg"];
         let macros = ["serde_derive", "thiserror-impl", "syn", "quote"];
