@@ -52,8 +52,8 @@ enum Command {
 
 /// Push a disk image, other files, or an image of the store
 ///
-/// One file is a disk image, raw or packed by gzip, zstd or xz. Several files become an artifact with a layer each. Without a file, the image of
-/// that name is pushed from the store.
+/// One file is a disk image, raw or packed by gzip, zstd or xz. Several files, or one with --type, become an artifact with a layer each. Without
+/// a file, the image of that name is pushed from the store.
 #[derive(Args, Debug)]
 pub(super) struct Push {
     /// The files, and last where they go: registry/repository:tag
@@ -68,9 +68,9 @@ pub(super) struct Push {
     /// How a raw disk image is packed
     #[arg(long, value_enum, default_value = "gzip")]
     pub(super) format: Packing,
-    /// What an artifact of several files is
-    #[arg(long = "type", value_name = "MEDIA-TYPE", value_parser = parse_media_type, default_value = crate::image::names::UNKNOWN_ARTIFACT)]
-    pub(super) artifact_type: String,
+    /// What an artifact of files is, also of a single one [default: application/vnd.unknown.artifact.v1]
+    #[arg(long = "type", value_name = "MEDIA-TYPE", value_parser = parse_media_type)]
+    pub(super) artifact_type: Option<String>,
 }
 
 /// Bundle kernel, initramfs, root file system and command line into an image of the store

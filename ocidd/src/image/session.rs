@@ -171,7 +171,8 @@ impl Session {
     fn credentials(&self, repository: &Repository) -> Result<Credentials> {
         for file in self.auth_files() {
             let credentials = Credentials::read(&file)?.with_helpers(helper::ask);
-            if credentials.login_for(repository)?.is_some() {
+            // A helper that is missing matters only to a registry that wants a login, which then says so.
+            if !matches!(credentials.login_for(repository), Ok(None)) {
                 return Ok(credentials);
             }
         }

@@ -40,13 +40,16 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     let store = session.store()?;
     let mut name = target.to_owned();
     if !files.is_empty() {
-        let image = match files {
-            [file] => {
+        let image = match (files, &args.artifact_type) {
+            ([file], None) => {
                 let layer =
                     disk::add_layer(Path::new(file), args.format, &store, session.report())?;
                 keep(&store, &disk::artifact(layer, created()?)?)?
             }
-            several => keep(&store, &files_artifact(several, &args.artifact_type, &store)?)?,
+            (files, known) => {
+                let artifact_type = known.as_deref().unwrap_or(names::UNKNOWN_ARTIFACT);
+                keep(&store, &files_artifact(files, artifact_type, &store)?)?
+            }
         };
         // What goes into an index is not what the tag names.
         store.keep(&image, args.platform.is_none().then_some(target))?;

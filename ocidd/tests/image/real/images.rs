@@ -106,6 +106,9 @@ fn what_nobody_could_install_is_not_pushed() {
         author.fails(&["inspect", &registry.reference("os:1")], "there is no '");
         assert_eq!(author.ok(&["list"]).lines().count(), 1, "{rule}");
     }
+    let by_digest = registry.reference(&format!("os@{}", Digest::of(b"")));
+    author
+        .fails(&["push", "disk", &by_digest], "names an image by its digest; hint: push to a tag");
     for (file, says) in [(".", "is no regular file"), ("missing", "reading the disk image missing")]
     {
         author.fails(&["push", file, &registry.reference("os:1")], says);
@@ -124,6 +127,10 @@ fn several_files_are_an_artifact() {
     assert_eq!(manifest["layers"][0]["mediaType"], "application/octet-stream");
     assert_eq!(author.ok(&["pull", &reference, "-o", "out"]), "out/a\nout/b\n");
     assert!(author.read("out/b") == noise(6, 5000));
+    // A single one is no disk image where its type is said.
+    let single = registry.reference("os:2");
+    author.push(&["--type", "application/x-boot", "a", &single]);
+    assert_eq!(author.ok(&["pull", &single, "-o", "single"]), "single/a\n");
     author.write("b", "another");
     author.fails(&["push", "below/b", "b", &reference], "two files have the name 'b'");
     let ended = author.run(&["push", "--type", "boot", "a", "b", &reference]);
@@ -139,6 +146,10 @@ fn what_is_in_a_registry_can_be_listed_and_deleted() {
     assert_eq!(author.ok(&["list", &registry.reference("os")]), "1\n2\n");
     let listed = author.json(&["list", "--json", &registry.reference("os")]);
     assert_eq!(listed, serde_json::json!(["1", "2"]));
+    // Who only looks needs no store.
+    let reader = Author::new();
+    reader.ok(&["inspect", &registry.reference("os:1")]);
+    assert!(!reader.store().exists());
     author.fails(
         &["rm", "--remote", &registry.reference("os:1")],
         "deletes no tags (400); hint: name the image by its digest",

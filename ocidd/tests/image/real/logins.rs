@@ -93,3 +93,13 @@ fn plain_http_has_to_be_asked_for() {
     let words = ["push", "disk.raw", &registry.reference("os:1")];
     author.fails(&words, "the registry does not speak TLS; --plain-http allows plain HTTP");
 }
+
+/// As it does for docker, which is often configured once for a private registry and a helper that only some machines have.
+#[test]
+fn a_helper_that_is_missing_matters_only_where_a_login_is_wanted() {
+    let registry = Registry::start(&Serve::Plain);
+    let author = Author::with(&["--plain-http", "--authfile", "config.json"]);
+    author.write("config.json", r#"{"credsStore":"not-installed"}"#);
+    author.write("disk.raw", "a disk");
+    author.push(&["disk.raw", &registry.reference("os:1")]);
+}
