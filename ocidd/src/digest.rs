@@ -19,10 +19,10 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The first twelve digits.
-    #[cfg(feature = "image")]
-    pub(crate) fn short(&self) -> String {
-        self.to_string().chars().skip("sha256:".len()).take(12).collect()
+    /// As a tag, which holds no colon: where clients list what is about a manifest (distribution spec, "Referrers Tag Schema"), and how the tag
+    /// of its signatures begins.
+    pub(crate) fn to_tag(self) -> String {
+        self.to_string().replace(':', "-")
     }
 
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -105,5 +105,11 @@ mod tests {
         {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_the_digest_without_what_tags_may_not_hold() {
+        let wanted = "sha256-e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::of(b"").to_tag(), wanted);
     }
 }

@@ -26,18 +26,23 @@ use serde::Deserialize;
 use thiserror::Error;
 
 /// A layer that holds what is signed.
-const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+pub(crate) const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// The annotation of such a layer that holds the signature.
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+pub(crate) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// A manifest of signatures, where it refers to what is signed.
-const ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+pub(crate) const ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 /// What newer tools push in its place, in any version.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 /// What a payload says that it is.
-const KIND: &str = "cosign container image signature";
+pub(crate) const KIND: &str = "cosign container image signature";
 
 /// The largest payload that is looked at. Usual ones have 300 bytes; who signs may add annotations.
 pub(crate) const PAYLOAD_LIMIT_BYTES: u64 = 64 << 10;
+
+/// The tag that the signatures of a manifest have in its repository.
+pub(crate) fn tag_of(image: &Digest) -> String {
+    format!("{}.sig", image.to_tag())
+}
 
 /// A signature as a manifest lists it; nobody has looked at what it signs.
 #[derive(Clone, Debug, Eq, PartialEq)]

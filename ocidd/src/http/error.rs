@@ -152,6 +152,14 @@ fn sort_tls(error: &rustls::Error) -> (Trouble, String) {
     }
 }
 
+/// The status of the answer that an error is about, if it is about one.
+pub(crate) fn status_of(error: &anyhow::Error) -> Option<u16> {
+    match error.downcast_ref::<HttpError>()?.trouble {
+        Trouble::Status(status) => Some(status.as_u16()),
+        _ => None,
+    }
+}
+
 /// A machine whose clock is wrong cannot tell a certificate that has expired from one that has not.
 fn clock_hint() -> String {
     #[expect(clippy::disallowed_methods, reason = "it is the clock itself that is in doubt")]

@@ -8,6 +8,7 @@ mod roots;
 
 pub use error::HttpError;
 pub use error::Trouble;
+pub(crate) use error::status_of;
 #[cfg(feature = "image")]
 pub(crate) use payload::Payload;
 #[cfg(feature = "image")]

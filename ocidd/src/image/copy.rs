@@ -4,7 +4,8 @@
 use crate::image::document;
 use crate::image::document::Document;
 use crate::image::place::Place;
-use crate::image::sign;
+use crate::image::remote::Fetched;
+use crate::signature;
 use anyhow::Context as _;
 use anyhow::Result;
 use oci_spec::image::Descriptor;
@@ -32,25 +33,33 @@ pub fn copy(
     to: &mut Place<'_>,
     extent: Extent,
 ) -> Result<(Descriptor, Copied)> {
-    let image = from.resolve()?;
-    let mut copied = Copied::default();
-    let doing = format!("copying {} to {}", from.location(), to.location());
-    copy_parts(from, to, &image.descriptor, &image.bytes, &mut copied).context(doing.clone())?;
-    to.add_named(&image.descriptor, &image.bytes).context(doing.clone())?;
-    if extent == Extent::WithReferrers {
-        copy_referrers(from, to, &image.descriptor, &mut copied).context(doing)?;
-    }
-    Ok((image.descriptor, copied))
+    copy_to(from, to, extent, Place::add_named)
 }
 
 /// Copies what `from` is named for to where `to` is, under its digest alone.
 pub fn copy_unnamed(from: &mut Place<'_>, to: &mut Place<'_>) -> Result<(Descriptor, Copied)> {
-    let image = from.resolve()?;
-    let mut copied = Copied::default();
+    copy_to(from, to, Extent::Image, Place::add_manifest)
+}
+
+fn copy_to<'a>(
+    from: &mut Place<'_>,
+    to: &mut Place<'a>,
+    extent: Extent,
+    add: impl FnOnce(&mut Place<'a>, &Descriptor, &[u8]) -> Result<()>,
+) -> Result<(Descriptor, Copied)> {
+    let Fetched { descriptor, bytes } = from.resolve()?;
     let doing = format!("copying {} to {}", from.location(), to.location());
-    copy_parts(from, to, &image.descriptor, &image.bytes, &mut copied).context(doing.clone())?;
-    to.add_manifest(&image.descriptor, &image.bytes).context(doing)?;
-    Ok((image.descriptor, copied))
+    let mut copied = Copied::default();
+    let all = || {
+        copy_parts(from, to, &descriptor, &bytes, &mut copied)?;
+        add(to, &descriptor, &bytes)?;
+        match extent {
+            Extent::Image => Ok(()),
+            Extent::WithReferrers => copy_referrers(from, to, &descriptor, &bytes, &mut copied),
+        }
+    };
+    all().context(doing)?;
+    Ok((descriptor, copied))
 }
 
 /// Copies what is about an image, and about its parts, to where that is already.
@@ -58,10 +67,11 @@ fn copy_referrers(
     from: &mut Place<'_>,
     to: &mut Place<'_>,
     image: &Descriptor,
+    bytes: &[u8],
     copied: &mut Copied,
 ) -> Result<()> {
     let digest = document::digest_of(image)?;
-    let tag = sign::tag_of(&digest);
+    let tag = signature::tag_of(&digest);
     if let Some(signatures) = from.sibling(&tag)?.find()? {
         let (descriptor, bytes) = (&signatures.descriptor, &signatures.bytes);
         copy_parts(from, to, descriptor, bytes, copied)?;
@@ -77,15 +87,15 @@ fn copy_referrers(
         copy_parts(from, to, &referrer, &bytes, copied)?;
         to.add_manifest(&referrer, &bytes)?;
         to.keep(&referrer)?;
-        copy_referrers(from, to, &referrer, copied)?;
+        copy_referrers(from, to, &referrer, &bytes, copied)?;
     }
-    let bytes = from.read_manifest(image)?;
-    match Document::parse(&bytes, image.media_type().as_ref())? {
-        Document::Index(index) => {
-            index.manifests().iter().try_for_each(|part| copy_referrers(from, to, part, copied))
+    if let Document::Index(index) = Document::parse(bytes, image.media_type().as_ref())? {
+        for part in index.manifests() {
+            let bytes = from.read_manifest(part)?;
+            copy_referrers(from, to, part, &bytes, copied)?;
         }
-        Document::Manifest(_) => Ok(()),
     }
+    Ok(())
 }
 
 /// Copies what a manifest or an index consists of.

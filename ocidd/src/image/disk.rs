@@ -90,10 +90,9 @@ pub(super) fn add_layer(
 }
 
 /// The manifest of one disk image. Without a time it is the same whenever it is made.
-pub(super) fn artifact(layer: Descriptor, created: Option<String>) -> Result<Artifact> {
+pub(super) fn artifact(layer: Descriptor, mut annotations: Annotations) -> Result<Artifact> {
     let (key, value) = names::DISK_TYPE;
-    let mut annotations = Annotations::from([(key.to_owned(), value.to_owned())]);
-    annotations.extend(created.map(|created| (names::CREATED.to_owned(), created)));
+    annotations.insert(key.to_owned(), value.to_owned());
     Ok(Artifact {
         artifact_type: Some(names::DISK_ARTIFACT.to_owned()),
         config: document::empty_config()?,

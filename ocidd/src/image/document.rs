@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::image::names;
+use crate::registry::manifest;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -158,12 +159,12 @@ pub fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
 }
 
 pub fn annotation<'a>(descriptor: &'a Descriptor, key: &str) -> Option<&'a str> {
-    descriptor.annotations().as_ref()?.get(key).map(String::as_str)
+    manifest::annotation(descriptor, key)
 }
 
 /// The file name that a layer bears.
 pub fn title_of(layer: &Descriptor) -> Option<&str> {
-    annotation(layer, names::TITLE).filter(|title| !title.is_empty())
+    manifest::title_of(layer)
 }
 
 /// The config of artifacts that need none; its content stands in the descriptor.

@@ -1,5 +1,8 @@
 //! The media types and annotations that other programs go by, to the letter.
 
+pub(crate) use crate::registry::manifest::RAW_DIGEST;
+pub(crate) use crate::registry::manifest::RAW_SIZE;
+
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// What Docker calls the same two.
@@ -17,7 +20,7 @@ pub const UNKNOWN_ARTIFACT: &str = "application/vnd.unknown.artifact.v1";
 pub const BYTES: &str = "application/octet-stream";
 
 /// OCI image spec, annotations.md.
-pub const TITLE: &str = "org.opencontainers.image.title";
+pub const TITLE: &str = crate::registry::manifest::TITLE;
 pub const CREATED: &str = "org.opencontainers.image.created";
 pub const VERSION: &str = "org.opencontainers.image.version";
 pub const SOURCE: &str = "org.opencontainers.image.source";
@@ -26,6 +29,3 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// What Ironic goes by.
 pub(crate) const DISK_TYPE: (&str, &str) = ("disktype", "raw");
-/// The unpacked disk image, for installers that check disk and image before they write.
-pub(crate) const RAW_SIZE: &str = "io.ocidd.raw.size";
-pub(crate) const RAW_DIGEST: &str = "io.ocidd.raw.digest";

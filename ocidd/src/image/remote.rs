@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use crate::digest::Hasher;
 use crate::event::Listener;
 use crate::http::HttpError;
-use crate::http::Trouble;
+use crate::http::status_of;
 use crate::image::document;
 use crate::image::document::Document;
 use crate::image::tally::Tally;
@@ -17,10 +17,11 @@ use crate::registry::Layer;
 use crate::registry::Patience;
 use crate::registry::endpoint::Endpoint;
 use crate::registry::endpoint::Payload;
+use crate::registry::retry;
 use crate::registry::retry::Tries;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::ensure;
+use anyhow::bail;
 use oci_spec::image::Descriptor;
 use serde::Deserialize;
 use std::fs::OpenOptions;
@@ -76,7 +77,7 @@ impl Remote<'_> {
         let doing = format!("asking {} for {version}", self.repository.registry);
         let answer =
             self.patiently(&doing, |endpoint| match registry::fetch_answer(endpoint, version) {
-                Err(error) if is_missing(&error) => Ok(None),
+                Err(error) if status_of(&error) == Some(404) => Ok(None),
                 other => other.map(Some),
             });
         let Some(answer) = answer.context(doing.clone())? else { return Ok(None) };
@@ -142,15 +143,11 @@ impl Remote<'_> {
             counter.add(crate::disk::buffer::length_of(bytes));
         }
         let found = crate::pipeline::Digested::digest(&from);
-        if found != layer.digest {
-            std::fs::remove_file(path).with_context(doing)?;
+        if found == layer.digest {
+            return Ok(());
         }
-        ensure!(
-            found == layer.digest,
-            "blob digest is {found}, it should be {}; what came was removed",
-            layer.digest
-        );
-        Ok(())
+        std::fs::remove_file(path).with_context(doing)?;
+        bail!("blob digest is {found}, it should be {}; what came was removed", layer.digest);
     }
 
     /// A small blob, verified.
@@ -253,13 +250,7 @@ impl Remote<'_> {
         doing: &str,
         mut act: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
-        let mut tries = Tries::new(self.patience);
-        loop {
-            match act(&mut self.endpoint) {
-                Ok(done) => return Ok(done),
-                Err(error) => tries.wait(error, doing, self.listener)?,
-            }
-        }
+        retry::patiently(self.patience, doing, self.listener, || act(&mut self.endpoint))
     }
 }
 
@@ -267,11 +258,6 @@ impl std::fmt::Debug for Remote<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Remote({})", self.repository)
     }
-}
-
-fn is_missing(error: &anyhow::Error) -> bool {
-    let trouble = error.downcast_ref::<HttpError>().map(|error| &error.trouble);
-    matches!(trouble, Some(Trouble::Status(status)) if *status == 404)
 }
 
 fn read_limited(response: crate::http::Response) -> Result<Vec<u8>> {

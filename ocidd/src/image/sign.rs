@@ -14,22 +14,15 @@ use crate::image::names;
 use crate::image::place::Place;
 use crate::image::store::Store;
 use crate::registry::credentials::BASE64;
+use crate::signature;
 use anyhow::Context as _;
 use anyhow::Result;
 use base64::Engine as _;
 use oci_spec::image::Descriptor;
 use serde_json::json;
 
-const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-const ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 /// A signature goes about as an image, and its config has to look like one's.
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-
-/// The tag that an image's signatures have in its repository.
-pub(super) fn tag_of(image: &Digest) -> String {
-    format!("{}.sig", image.to_string().replace(':', "-"))
-}
 
 /// Signs an image that `place` holds, beside signatures by others. `repository` is what the image is known by.
 pub fn sign(
@@ -43,19 +36,19 @@ pub fn sign(
     let folder = tempfile::tempdir().with_context(doing)?;
     let store = Store::open(folder.path())?;
     let payload = payload(repository, &digest)?;
-    let signature = BASE64.encode(key.sign(&payload));
+    let made = BASE64.encode(key.sign(&payload));
     let layer = document::with_annotations(
-        document::describe(PAYLOAD, &payload)?,
-        Annotations::from([(SIGNATURE.to_owned(), signature)]),
+        document::describe(signature::PAYLOAD, &payload)?,
+        Annotations::from([(signature::SIGNATURE.to_owned(), made)]),
     );
-    let mut signatures = place.sibling(&tag_of(&digest))?;
+    let mut signatures = place.sibling(&signature::tag_of(&digest))?;
     let mut layers = layers_of(&mut signatures).with_context(doing)?;
     if !layers.contains(&layer) {
         layers.push(layer);
     }
     let config = config(&layers)?;
     let artifact = Artifact {
-        artifact_type: Some(ARTIFACT.to_owned()),
+        artifact_type: Some(signature::ARTIFACT.to_owned()),
         config: document::describe(CONFIG, &config)?,
         layers,
         annotations: Annotations::new(),
@@ -81,7 +74,7 @@ fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>> {
         "critical": {
             "identity": { "docker-reference": repository },
             "image": { "docker-manifest-digest": image.to_string() },
-            "type": "cosign container image signature",
+            "type": signature::KIND,
         },
         "optional": null,
     }))

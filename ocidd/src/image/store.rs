@@ -4,6 +4,7 @@
 use crate::digest::Digest;
 use crate::image::document;
 use crate::image::document::Annotations;
+use crate::image::document::Artifact;
 use crate::image::names;
 use crate::image::tally::Tally;
 use anyhow::Context as _;
@@ -183,6 +184,14 @@ impl Store {
         let (digest, size) = from.finish();
         self.finish(file, &digest)?;
         Ok((digest, size))
+    }
+
+    /// Takes a manifest in. What it consists of is here, but for the config of those that need none.
+    pub fn add_artifact(&self, artifact: &Artifact) -> Result<Descriptor> {
+        let bytes = artifact.to_bytes()?;
+        self.add(names::EMPTY_JSON)?;
+        self.add(bytes.as_slice())?;
+        document::describe(names::MANIFEST, &bytes)
     }
 
     /// A file that may become a blob.

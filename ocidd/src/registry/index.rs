@@ -18,11 +18,15 @@ pub(crate) struct Entry {
 /// The entries of an OCI image index or of a Docker manifest list, in their order.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Entry>> {
     let index: ImageIndex = serde_json::from_slice(bytes).context("reading the image index")?;
+    Ok(entries_of(&index))
+}
+
+pub(crate) fn entries_of(index: &ImageIndex) -> Vec<Entry> {
     let entries = index.manifests().iter().map(|entry| Entry {
         digest: entry.digest().to_string(),
         platform: entry.platform().as_ref().map(Platform::from_spec),
     });
-    Ok(entries.collect())
+    entries.collect()
 }
 
 /// The one entry for `platform`, whatever the order. An entry that names no platform is taken where it is the only one. Of those that differ by

@@ -21,15 +21,18 @@ pub(crate) const ACCEPT: &str = concat!(
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
 );
 
-const TITLE: &str = "org.opencontainers.image.title";
+pub(crate) const TITLE: &str = "org.opencontainers.image.title";
+/// What `ocidd image` says of the unpacked disk image.
+pub(crate) const RAW_SIZE: &str = "io.ocidd.raw.size";
+pub(crate) const RAW_DIGEST: &str = "io.ocidd.raw.digest";
 /// Where a publisher says how large the disk image is once unpacked, in the order in which they are believed: ours, fls's, nboci's.
 const RAW_SIZES: [&str; 3] = [
-    "io.ocidd.raw.size",
+    RAW_SIZE,
     "automotive.sdv.cloud.redhat.com/decompressed-size",
     "org.pulpproject.netboot.src.size",
 ];
 /// The same for its digest.
-const RAW_DIGESTS: [&str; 2] = ["io.ocidd.raw.digest", "org.pulpproject.netboot.src.digest"];
+const RAW_DIGESTS: [&str; 2] = [RAW_DIGEST, "org.pulpproject.netboot.src.digest"];
 
 /// The most layers or manifests that an error lists: a container image may have a hundred, a serial console has 80 columns.
 const LISTED: usize = 12;
@@ -163,11 +166,11 @@ fn parse_layer(layer: &Descriptor) -> Result<Layer> {
     })
 }
 
-fn annotation<'a>(layer: &'a Descriptor, key: &str) -> Option<&'a str> {
+pub(crate) fn annotation<'a>(layer: &'a Descriptor, key: &str) -> Option<&'a str> {
     layer.annotations().as_ref()?.get(key).map(String::as_str)
 }
 
-fn title_of(layer: &Descriptor) -> Option<&str> {
+pub(crate) fn title_of(layer: &Descriptor) -> Option<&str> {
     annotation(layer, TITLE).filter(|title| !title.is_empty())
 }
 

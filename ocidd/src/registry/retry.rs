@@ -69,6 +69,22 @@ impl Tries {
     }
 }
 
+/// Does something again as long as that may help.
+pub(crate) fn patiently<T>(
+    patience: Patience,
+    doing: &str,
+    listener: &dyn Listener,
+    mut act: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let mut tries = Tries::new(patience);
+    loop {
+        match act() {
+            Ok(done) => return Ok(done),
+            Err(error) => tries.wait(error, doing, listener)?,
+        }
+    }
+}
+
 /// Doubles with each try made, up to a limit; between half and all of that, so that a rack that lost its registry does not come back as one.
 fn delay(first: Duration, made: u32, random: u32) -> Duration {
     let whole = first.saturating_mul(2_u32.saturating_pow(made)).min(MAX_DELAY);

@@ -7,13 +7,13 @@ use crate::args::Retries;
 use crate::digest::Digest;
 use crate::event::Listener;
 use crate::http::HttpError;
-use crate::http::Trouble;
+use crate::http::status_of;
 use crate::registry::MANIFEST_LIMIT_BYTES;
 use crate::registry::Patience;
 use crate::registry::Registry;
 use crate::registry::endpoint::Endpoint;
 use crate::registry::manifest;
-use crate::registry::retry::Tries;
+use crate::registry::retry;
 use crate::signature;
 use crate::signature::Claim;
 use crate::signature::Key;
@@ -119,15 +119,15 @@ impl Search<'_> {
     }
 
     fn find(&mut self, image: &Digest) -> Result<Option<Key>> {
-        let tag = image.to_string().replace(':', "-");
-        let place = format!("tag {tag}.sig");
-        let path = format!("manifests/{tag}.sig");
+        let tag = signature::tag_of(image);
+        let place = format!("tag {tag}");
+        let path = format!("manifests/{tag}");
         if let Some(bytes) = self.fetch(&path, MANIFEST_LIMIT_BYTES, MISSING)?
             && let Some(key) = self.judge(&bytes, &place, image)?
         {
             return Ok(Some(key));
         }
-        for digest in self.find_referrers(image, &tag)? {
+        for digest in self.find_referrers(image)? {
             let place = format!("referrer {digest}");
             if let Some(bytes) =
                 self.fetch_named("manifests", &digest, MANIFEST_LIMIT_BYTES, &place)?
@@ -140,11 +140,12 @@ impl Search<'_> {
     }
 
     /// Manifests of signatures that refer to `image` (OCI distribution spec, "Listing Referrers" and "Referrers Tag Schema").
-    fn find_referrers(&mut self, image: &Digest, tag: &str) -> Result<Vec<Digest>> {
+    fn find_referrers(&mut self, image: &Digest) -> Result<Vec<Digest>> {
         let mut found =
             self.fetch(&format!("referrers/{image}"), MANIFEST_LIMIT_BYTES, NO_REFERRERS)?;
         if found.is_none() {
-            found = self.fetch(&format!("manifests/{tag}"), MANIFEST_LIMIT_BYTES, MISSING)?;
+            let path = format!("manifests/{}", image.to_tag());
+            found = self.fetch(&path, MANIFEST_LIMIT_BYTES, MISSING)?;
         }
         let Some(bytes) = found else { return Ok(Vec::new()) };
         let referrers = match signature::parse_referrers(&bytes) {
@@ -234,20 +235,15 @@ impl Search<'_> {
     /// A document up to its first `limit_bytes`, or nothing where the answer is one of `missing`.
     fn fetch(&mut self, path: &str, limit_bytes: u64, missing: &[u16]) -> Result<Option<Vec<u8>>> {
         let doing = format!("asking {} for a signature", self.endpoint.host());
-        let mut tries = Tries::new(self.patience);
-        loop {
+        let is_missing =
+            |error: &_| status_of(error).is_some_and(|status| missing.contains(&status));
+        retry::patiently(self.patience, &doing, self.listener, || {
             match fetch_once(self.endpoint, path, limit_bytes) {
-                Ok(bytes) => return Ok(Some(bytes)),
-                Err(error) if is_missing(&error, missing) => return Ok(None),
-                Err(error) => tries.wait(error, &doing, self.listener)?,
+                Err(error) if is_missing(&error) => Ok(None),
+                other => other.map(Some),
             }
-        }
+        })
     }
-}
-
-fn is_missing(error: &anyhow::Error, missing: &[u16]) -> bool {
-    let trouble = error.downcast_ref::<HttpError>().map(|error| error.trouble);
-    matches!(trouble, Some(Trouble::Status(status)) if missing.contains(&status.as_u16()))
 }
 
 fn fetch_once(endpoint: &mut Endpoint, path: &str, limit_bytes: u64) -> Result<Vec<u8>> {

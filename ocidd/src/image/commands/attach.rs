@@ -8,7 +8,6 @@ use crate::image::command::Attach;
 use crate::image::copy;
 use crate::image::document;
 use crate::image::document::Artifact;
-use crate::image::names;
 use crate::image::place::Place;
 use crate::image::session::Session;
 use crate::registry::auth::Access;
@@ -28,17 +27,14 @@ pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
         artifact_type: Some(args.artifact_type.clone()),
         config: document::empty_config()?,
         layers,
-        annotations: created()?.map(|time| (names::CREATED.to_owned(), time)).into_iter().collect(),
+        annotations: created()?,
         subject: Some(document::descriptor(
             subject.media_type().as_ref(),
             document::digest_of(&subject)?,
             subject.size(),
         )?),
     };
-    let bytes = artifact.to_bytes()?;
-    store.add(names::EMPTY_JSON)?;
-    store.add(bytes.as_slice())?;
-    let made = document::describe(names::MANIFEST, &bytes)?;
+    let made = store.add_artifact(&artifact)?;
     // By its digest: what is about an image has no name of its own, and is not kept here.
     store.keep(&made, None)?;
     let mut from = Place::in_store(session, store, made.digest().as_ref());

@@ -45,7 +45,7 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
         flavour: args.format,
         command_line: args.command_line.clone(),
         layers,
-        annotations: created()?.map(|time| (names::CREATED.to_owned(), time)).into_iter().collect(),
+        annotations: created()?,
     };
     let (config, artifact) = bundle.to_artifact()?;
     let bytes = artifact.to_bytes()?;

@@ -12,6 +12,7 @@ pub(super) mod referrers;
 pub(super) mod url;
 
 use crate::image::document;
+use crate::image::document::Annotations;
 use crate::image::document::Document;
 use crate::image::place::Place;
 use crate::image::remote::Fetched;
@@ -46,14 +47,15 @@ fn split_last(words: &[String]) -> Result<(&[String], &str)> {
     Ok((words, last))
 }
 
-/// When what is pushed was made, as far as anybody says: `SOURCE_DATE_EPOCH`. Nobody's clock is asked, so the same files give the same digest.
-fn created() -> Result<Option<String>> {
-    let Some(text) = env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+/// The annotation that says when what is pushed was made, as far as anybody does: `SOURCE_DATE_EPOCH`. Nobody's clock is asked, so the same files
+/// give the same digest.
+fn created() -> Result<Annotations> {
+    let Some(text) = env::var_os("SOURCE_DATE_EPOCH") else { return Ok(Annotations::new()) };
     let text = text.to_string_lossy();
     let doing = || format!("reading SOURCE_DATE_EPOCH, '{text}', as a number of seconds");
     let seconds = text.parse().with_context(doing)?;
     let time = jiff::Timestamp::from_second(seconds).with_context(doing)?;
-    Ok(Some(time.to_string()))
+    Ok(Annotations::from([(crate::image::names::CREATED.to_owned(), time.to_string())]))
 }
 
 /// The manifest that a place is named for, or that for `platform` where it is named for an index.
@@ -61,24 +63,20 @@ fn resolve_manifest(
     place: &mut Place<'_>,
     platform: Option<&Platform>,
 ) -> Result<(Fetched, ImageManifest)> {
-    let mut fetched = place.resolve()?;
-    let mut document = Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())?;
-    if let Document::Index(_) = document {
-        let entries = index::parse(&fetched.bytes)?;
-        let host = Platform::of_host();
-        let entry = index::choose(&entries, platform.unwrap_or(&host))?;
-        let manifests = match &document {
-            Document::Index(index) => index.manifests(),
-            Document::Manifest(_) => &Vec::new(),
-        };
-        let chosen = manifests.iter().find(|known| known.digest().to_string() == entry.digest);
-        let descriptor = chosen.context("following the image index")?.clone();
-        let bytes = place.read_manifest(&descriptor)?;
-        document = Document::parse(&bytes, descriptor.media_type().as_ref())?;
-        fetched = Fetched { descriptor, bytes };
-    }
-    match document {
-        Document::Manifest(manifest) => Ok((fetched, manifest)),
+    let fetched = place.resolve()?;
+    let index = match Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())? {
+        Document::Manifest(manifest) => return Ok((fetched, manifest)),
+        Document::Index(index) => index,
+    };
+    let entries = index::entries_of(&index);
+    let host = Platform::of_host();
+    let entry = index::choose(&entries, platform.unwrap_or(&host))?;
+    let mut manifests = index.manifests().iter();
+    let chosen = manifests.find(|known| known.digest().to_string() == entry.digest);
+    let descriptor = chosen.context("following the image index")?.clone();
+    let bytes = place.read_manifest(&descriptor)?;
+    match Document::parse(&bytes, descriptor.media_type().as_ref())? {
+        Document::Manifest(manifest) => Ok((Fetched { descriptor, bytes }, manifest)),
         Document::Index(_) => bail!("the image index leads to another image index"),
     }
 }

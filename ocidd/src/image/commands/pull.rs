@@ -3,6 +3,7 @@
 use super::layer_name;
 use super::print;
 use super::resolve_manifest;
+use super::short;
 use crate::digest::Digest;
 use crate::image::command::Pull;
 use crate::image::document;
@@ -84,7 +85,7 @@ fn pull_file(
     }
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // Of an earlier pull that broke off, it is gone on with.
-    let partial = target.with_file_name(format!(".{name}.{}.part", digest.short()));
+    let partial = target.with_file_name(format!(".{name}.{}.part", short(layer.digest())));
     place.save_blob(layer, &partial).with_context(doing)?;
     fs::rename(&partial, &target).with_context(doing)
 }

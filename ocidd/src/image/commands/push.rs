@@ -40,17 +40,18 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     let store = session.store()?;
     let mut name = target.to_owned();
     if !files.is_empty() {
-        let image = match (files, &args.artifact_type) {
+        let artifact = match (files, &args.artifact_type) {
             ([file], None) => {
                 let layer =
                     disk::add_layer(Path::new(file), args.format, &store, session.report())?;
-                keep(&store, &disk::artifact(layer, created()?)?)?
+                disk::artifact(layer, created()?)?
             }
             (files, known) => {
                 let artifact_type = known.as_deref().unwrap_or(names::UNKNOWN_ARTIFACT);
-                keep(&store, &files_artifact(files, artifact_type, &store)?)?
+                files_artifact(files, artifact_type, &store)?
             }
         };
+        let image = store.add_artifact(&artifact)?;
         // What goes into an index is not what the tag names.
         store.keep(&image, args.platform.is_none().then_some(target))?;
         name = image.digest().to_string();
@@ -80,13 +81,6 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     print(&format!("{target}@{}\n", image.digest()))
 }
 
-fn keep(store: &Store, artifact: &Artifact) -> Result<Descriptor> {
-    let bytes = artifact.to_bytes()?;
-    store.add(names::EMPTY_JSON)?;
-    store.add(bytes.as_slice())?;
-    document::describe(names::MANIFEST, &bytes)
-}
-
 /// Files as oras pushes them: a layer each, under the file's name.
 fn files_artifact(files: &[String], artifact_type: &str, store: &Store) -> Result<Artifact> {
     let mut layers: Vec<Descriptor> = Vec::new();
@@ -97,12 +91,11 @@ fn files_artifact(files: &[String], artifact_type: &str, store: &Store) -> Resul
         }
         layers.push(layer);
     }
-    let created = created()?.map(|created| (names::CREATED.to_owned(), created));
     Ok(Artifact {
         artifact_type: Some(artifact_type.to_owned()),
         config: document::empty_config()?,
         layers,
-        annotations: created.into_iter().collect(),
+        annotations: created()?,
         subject: None,
     })
 }

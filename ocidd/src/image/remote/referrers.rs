@@ -12,7 +12,6 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use oci_spec::image::Descriptor;
-use oci_spec::image::ImageIndex;
 
 impl Remote<'_> {
     /// Where the registry keeps no list of what refers to a manifest, its clients do, in an index under a tag (distribution spec, "Pushing
@@ -23,7 +22,7 @@ impl Remote<'_> {
         document: &Document,
         descriptor: &Descriptor,
     ) -> Result<()> {
-        let tag = fallback_tag(subject);
+        let tag = subject.to_tag();
         let mut entries = match self.fallback_document(&tag)? {
             Some(Document::Index(index)) => index.manifests().clone(),
             Some(Document::Manifest(_)) => bail!(
@@ -68,29 +67,12 @@ impl Remote<'_> {
             }
         });
         let Some(bytes) = listed.context(doing.clone())? else {
-            return Ok(match self.fallback_document(&fallback_tag(subject))? {
+            return Ok(match self.fallback_document(&subject.to_tag())? {
                 Some(Document::Index(index)) => index.manifests().clone(),
                 Some(Document::Manifest(_)) | None => Vec::new(),
             });
         };
-        let index: ImageIndex = serde_json::from_slice(&bytes).context(doing)?;
+        let index = document::parse_index(&bytes).context(doing)?;
         Ok(index.manifests().clone())
-    }
-}
-
-/// The tag under which clients list what refers to a manifest (distribution spec, "Referrers Tag Schema").
-pub(crate) fn fallback_tag(subject: &Digest) -> String {
-    subject.to_string().replace(':', "-")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fallback_tag_is_the_digest_without_what_tags_may_not_hold() {
-        let tag = fallback_tag(&Digest::of(b""));
-        let wanted = "sha256-e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(tag, wanted);
     }
 }
