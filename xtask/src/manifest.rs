@@ -69,6 +69,16 @@ impl Facts<'_> {
     }
 }
 
+/// The names of the files that describe a build: the manifest's, the SBOM's, the provenance's.
+pub fn file_names(arch: Arch, profile: Profile) -> [String; 3] {
+    let label = format!("{}{}", arch.oci(), profile.suffix());
+    [
+        format!("manifest-{label}.json"),
+        format!("sbom-{label}.spdx.json"),
+        format!("provenance-{label}.intoto.json"),
+    ]
+}
+
 /// Writes `out/manifest-<arch>.json`, `out/sbom-<arch>.spdx.json` and `out/provenance-<arch>.intoto.json`.
 pub fn write(facts: &Facts<'_>) -> Result<()> {
     let asked = Asked::of(facts)?;
@@ -86,15 +96,12 @@ pub fn describe(
     asked: &Asked,
     crates: &Crates,
 ) -> Result<Vec<(String, String)>> {
-    let label = facts.label();
+    let [of_manifest, of_sbom, of_provenance] = file_names(facts.arch, facts.profile);
     let manifest = manifest(facts, asked)?;
     let sbom = sbom::document(facts, &manifest, crates).context("listing what the outputs hold")?;
-    let mut files = vec![
-        (format!("manifest-{label}.json"), json(&manifest)?),
-        (format!("sbom-{label}.spdx.json"), json(&sbom)?),
-    ];
+    let mut files = vec![(of_manifest, json(&manifest)?), (of_sbom, json(&sbom)?)];
     let statement = provenance::statement(&manifest, &files);
-    files.push((format!("provenance-{label}.intoto.json"), json(&statement)?));
+    files.push((of_provenance, json(&statement)?));
     Ok(files)
 }
 

@@ -131,11 +131,6 @@ impl Registry {
     ) -> Result<String> {
         let layers: Vec<Value> =
             layers.iter().map(|(media_type, blob)| blob.descriptor(media_type)).collect();
-        self.push_layers(repository, tag, &layers)
-    }
-
-    /// The same with layers as they stand in a manifest.
-    pub fn push_layers(&self, repository: &str, tag: &str, layers: &[Value]) -> Result<String> {
         let config = self.push_blob(repository, EMPTY_CONFIG)?;
         let manifest = json!({
             "schemaVersion": 2,

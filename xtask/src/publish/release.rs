@@ -4,6 +4,7 @@ use crate::arch::Arch;
 use crate::build_initramfs;
 use crate::build_kernel;
 use crate::config::Profile;
+use crate::manifest;
 use crate::manifest::Manifest;
 use crate::output;
 use crate::report;
@@ -54,16 +55,10 @@ impl Release {
 
 impl Build {
     fn read(out: &Path, arch: Arch, profile: Profile) -> Result<Self> {
-        let label = format!("{}{}", arch.oci(), profile.suffix());
         let named = |path: PathBuf| out.join(path.file_name().unwrap_or_default());
         let kernel = named(build_kernel::output_path(arch, profile));
         let initramfs = named(build_initramfs::output_path(arch));
-        let mut papers = Vec::new();
-        for (name, media_type) in [
-            (format!("manifest-{label}.json"), BUILD_MANIFEST),
-            (format!("sbom-{label}.spdx.json"), SBOM),
-            (format!("provenance-{label}.intoto.json"), PROVENANCE),
-        ] {
+        let paper = |name: String, media_type| {
             let path = out.join(&name);
             let bytes = std::fs::read(&path).with_context(|| {
                 format!(
@@ -71,11 +66,13 @@ impl Build {
                     path.display()
                 )
             })?;
-            papers.push(Paper { name, media_type, bytes });
-        }
-        let text = papers.first().map(|paper| paper.bytes.as_slice()).unwrap_or_default();
-        let manifest = Manifest::parse(&String::from_utf8_lossy(text))
-            .with_context(|| format!("reading manifest-{label}.json"))?;
+            Ok::<_, anyhow::Error>(Paper { name, media_type, bytes })
+        };
+        let [of_manifest, of_sbom, of_provenance] = manifest::file_names(arch, profile);
+        let told = paper(of_manifest, BUILD_MANIFEST)?;
+        let manifest = Manifest::parse(&String::from_utf8_lossy(&told.bytes))
+            .with_context(|| format!("reading {}", told.name))?;
+        let papers = vec![told, paper(of_sbom, SBOM)?, paper(of_provenance, PROVENANCE)?];
         let build = Self { arch, kernel, initramfs, manifest, papers };
         build.check(profile)?;
         Ok(build)

@@ -5,17 +5,17 @@ use super::lab::DISK_BYTES;
 use super::lab::Lab;
 use super::lab::SHELL;
 use super::lab::Trial;
+use crate::output;
 use crate::qemu::Drive;
 use crate::qemu::Hardware;
-use crate::registry::DISK_LAYER;
 use crate::sample::Expected;
-use anyhow::Context as _;
 use anyhow::Result;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use ocidd::image::Session;
+use ocidd::image::Settings;
+use ocidd::image::sign::SigningKey;
+use ocidd::image::sign::sign;
+use ocidd::plan::Tls;
 use rcgen::KeyPair;
-use rcgen::SigningKey as _;
-use serde_json::json;
 
 pub(super) const CASES: [Case; 3] = [
     Case { name: "signed_by_the_sites_key_installs", run: signed_by_the_sites_key_installs },
@@ -49,32 +49,19 @@ fn signed_by_another_key_is_refused(lab: &Lab, case: &Case) -> Result<()> {
     )
 }
 
-/// Pushes the lab's image into a repository of the case's own, and its signature beside it as `cosign sign` does.
+/// Pushes the lab's image into a repository of the case's own, and its signature beside it as `ocidd image push --sign` does.
 fn push(lab: &Lab, case: &Case, signer: Option<&KeyPair>) -> Result<()> {
     let repository = case.name;
-    let disk = lab.plain.push_blob(repository, &lab.compressed)?;
-    let image = lab.plain.push_manifest(repository, "1", &[(DISK_LAYER, &disk)])?;
+    lab.plain.push_disk(repository, "1", &lab.compressed)?;
     let Some(signer) = signer else { return Ok(()) };
-    let payload = json!({
-        "critical": {
-            "identity": { "docker-reference": format!("registry.example/{repository}") },
-            "image": { "docker-manifest-digest": image },
-            "type": "cosign container image signature",
-        },
-        "optional": null,
-    })
-    .to_string();
-    let signature = signer.sign(payload.as_bytes()).context("signing an image")?;
-    let blob = lab.plain.push_blob(repository, payload.as_bytes())?;
-    let layer = json!({
-        "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
-        "digest": blob.digest,
-        "size": blob.size,
-        "annotations": { "dev.cosignproject.cosign/signature": STANDARD.encode(signature) },
-    });
-    let tag = format!("{}.sig", image.replace(':', "-"));
-    lab.plain.push_layers(repository, &tag, &[layer])?;
-    Ok(())
+    let key = lab.path(case, "key.pem");
+    output::write(&key, signer.serialize_pem().as_bytes())?;
+    let session = Session::new(Settings { tls: Tls::Plain, ..Settings::default() });
+    let mut place = session.target(&format!("{}/{repository}:1", lab.plain.local()))?;
+    let image = place.resolve()?.descriptor;
+    // Whatever it is known by: nobody compares it.
+    let known_as = format!("registry.example/{repository}");
+    sign(&mut place, &image, &known_as, &SigningKey::read(&key)?).map(drop)
 }
 
 /// Boots the installer for the case's repository, with the site's key in an overlay.

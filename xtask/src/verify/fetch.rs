@@ -6,8 +6,8 @@ mod artifact;
 use crate::arch::Arch;
 use crate::config::Profile;
 use crate::download::Client;
+use crate::manifest;
 use crate::output;
-use crate::verify::published;
 use crate::verify::published::Published;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -63,7 +63,7 @@ impl Set {
 
     /// What the set's manifest for one build says.
     pub fn published(&self, arch: Arch, profile: Profile) -> Result<Published> {
-        let name = published::file_name(arch, profile);
+        let [name, ..] = manifest::file_names(arch, profile);
         let path = self.file(&name)?;
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("reading {name} of {}", self.name))?;

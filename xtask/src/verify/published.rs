@@ -36,11 +36,6 @@ pub struct Published {
     pub outputs: BTreeMap<String, String>,
 }
 
-/// The name of the manifest of one build.
-pub fn file_name(arch: Arch, profile: Profile) -> String {
-    format!("manifest-{}{}.json", arch.oci(), profile.suffix())
-}
-
 impl Published {
     pub fn parse(text: &str) -> Result<Self> {
         let manifest = Manifest::parse(text)?;

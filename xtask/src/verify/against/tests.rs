@@ -4,12 +4,12 @@ use super::*;
 use crate::arch::Arch;
 use crate::config::Profile;
 use crate::gzip;
+use crate::manifest::file_names;
 use crate::newc;
 use crate::tree::Entry;
 use crate::tree::Tree;
 use crate::verify::fetch;
 use crate::verify::inputs::Inputs;
-use crate::verify::published;
 use crate::verify::published::tests::manifest;
 use serde_json::Value;
 use serde_json::json;
@@ -64,7 +64,8 @@ fn set(initramfs: &[u8], kernel: &[u8], change: impl Fn(&mut Value)) -> (TempDir
     }
     manifest["commit"] = json!({ "clean": true, "id": "12" });
     change(&mut manifest);
-    let path = folder.path().join(published::file_name(Arch::X86_64, Profile::Hw));
+    let [name, ..] = file_names(Arch::X86_64, Profile::Hw);
+    let path = folder.path().join(name);
     std::fs::write(path, manifest.to_string()).unwrap();
     let set = fetch::open(folder.path().to_str().unwrap(), &[Arch::X86_64]).unwrap();
     (folder, set)
