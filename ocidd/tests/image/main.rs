@@ -4,6 +4,12 @@
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+#[path = "../shared/head.rs"]
+mod head;
+#[cfg(test)]
+#[path = "../shared/noise.rs"]
+mod noise;
+#[cfg(test)]
 mod ours;
 #[cfg(test)]
 mod pulls;

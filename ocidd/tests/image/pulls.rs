@@ -3,8 +3,8 @@
 use crate::fake::Answer;
 use crate::fake::Fake;
 use crate::fake::Fault;
+use crate::noise::noise;
 use crate::ours::Author;
-use crate::ours::noise;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;

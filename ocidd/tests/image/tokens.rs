@@ -4,8 +4,8 @@ use crate::fake::Answer;
 use crate::fake::Fake;
 use crate::fake::Fault;
 use crate::fake::Request;
+use crate::noise::noise;
 use crate::ours::Author;
-use crate::ours::noise;
 use std::sync::Arc;
 use std::sync::Mutex;
 

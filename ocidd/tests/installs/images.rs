@@ -1,5 +1,6 @@
 //! Disk images, their gzip streams in every shape, and layers made of them. The same call always makes the same bytes.
 
+use crate::noise::noise;
 use flate2::Compression;
 use flate2::GzBuilder;
 use flate2::write::GzEncoder;
@@ -11,19 +12,9 @@ use std::ops::Range;
 
 pub(crate) const MIB: usize = 1 << 20;
 
-/// Bytes that nothing can shorten, and never all zero in any piece of some length.
+/// A disk image that nothing can shorten.
 pub(crate) fn image(size: usize) -> Vec<u8> {
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    let mut bytes = vec![0; size.next_multiple_of(8)];
-    // xorshift64.
-    for word in bytes.chunks_exact_mut(8) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        word.copy_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(size);
-    bytes
+    noise(0, size)
 }
 
 /// `image` with zeroes instead of what it holds in `range`.

@@ -21,6 +21,9 @@ mod good;
 #[cfg(test)]
 mod gzip_faults;
 #[cfg(test)]
+#[path = "../shared/head.rs"]
+mod head;
+#[cfg(test)]
 mod images;
 #[cfg(test)]
 mod index;
@@ -30,6 +33,9 @@ mod logins;
 mod manifest_faults;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+#[path = "../shared/noise.rs"]
+mod noise;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]

@@ -51,7 +51,8 @@ fn a_mirror_is_asked_for_what_a_digest_names_and_the_origin_for_the_tag() {
         let target = Target::new(DISK);
         install_with(&word, &[&mirrors], &target, &Heard::default()).unwrap();
         target.assert_installed("from a mirror", &image);
-        let asked_origin: Vec<String> = origin.requests().into_iter().map(|r| r.path).collect();
+        let asked_origin: Vec<String> =
+            origin.requests().into_iter().map(|r| r.path.clone()).collect();
         let tag = vec!["/v2/os/manifests/1".to_owned()];
         assert_eq!(asked_origin, if *by == By::Tag { tag } else { vec![] });
         assert!(mirror.requests().iter().all(|request| request.path.contains("/blobs/")));

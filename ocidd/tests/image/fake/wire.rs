@@ -1,6 +1,6 @@
 //! HTTP by hand, since no server library breaks off on demand: heads off a connection, bodies whole or in part, answers onto it.
 
-use httparse::Status;
+use crate::head::Head;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -8,21 +8,30 @@ use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
 use std::net::TcpStream;
+use std::ops::Deref;
 
-/// What somebody asks for, before the body is read.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    /// Behind the repository's name, with the query: `blobs/uploads/`.
-    pub(crate) path: String,
-    /// Names in lower case.
-    headers: Vec<(String, String)>,
+/// What somebody asks for, before the body is read. Its path begins behind the repository's name: `blobs/uploads/`.
+#[derive(Clone, Debug)]
+pub(crate) struct Request(Head);
+
+impl Deref for Request {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.0
+    }
 }
 
 impl Request {
-    /// The value of a header, named in lower case.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    /// `None` at the end of the connection.
+    fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
+        let Some(mut head) = Head::read(from)? else { return Ok(None) };
+        let start = ["/blobs/", "/manifests/", "/referrers/", "/tags/"]
+            .into_iter()
+            .find_map(|part| head.path.find(part))
+            .map_or(0, |at| at + 1);
+        head.path.drain(..start);
+        Ok(Some(Self(head)))
     }
 
     /// Whether it is one of these, as `PATCH blobs/uploads/`.
@@ -94,7 +103,7 @@ pub(crate) enum Verdict {
 pub(super) fn serve(stream: TcpStream, judge: &impl Fn(&Request) -> Verdict) -> io::Result<()> {
     let mut from = BufReader::new(stream.try_clone()?);
     let mut to = stream;
-    while let Some(request) = read_head(&mut from)? {
+    while let Some(request) = Request::read(&mut from)? {
         let length = request.header("content-length").and_then(|text| text.parse().ok());
         let length: usize = length.unwrap_or(0);
         match judge(&request) {
@@ -116,37 +125,6 @@ pub(super) fn serve(stream: TcpStream, judge: &impl Fn(&Request) -> Verdict) -> 
         }
     }
     Ok(())
-}
-
-/// `None` at the end of the connection.
-fn read_head(from: &mut impl BufRead) -> io::Result<Option<Request>> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if from.read_until(b'\n', &mut head)? == 0 {
-            return Ok(None);
-        }
-    }
-    let mut headers = [httparse::EMPTY_HEADER; 32];
-    let mut parsed = httparse::Request::new(&mut headers);
-    match parsed.parse(&head) {
-        Ok(Status::Complete(_)) => {}
-        other => return Err(io::Error::other(format!("no head of a request: {other:?}"))),
-    }
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let whole = parsed.path.unwrap_or_default();
-    let path = ["/blobs/", "/manifests/", "/referrers/", "/tags/"]
-        .into_iter()
-        .find_map(|part| whole.find(part))
-        .map_or(whole, |at| &whole[at + 1..]);
-    Ok(Some(Request {
-        method: parsed.method.unwrap_or_default().to_owned(),
-        path: path.to_owned(),
-        headers: parsed
-            .headers
-            .iter()
-            .map(|header| (header.name.to_ascii_lowercase(), text(header.value)))
-            .collect(),
-    }))
 }
 
 fn read_body(from: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {

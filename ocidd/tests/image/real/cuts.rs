@@ -2,8 +2,8 @@
 
 use super::Registry;
 use super::Serve;
+use crate::noise::noise;
 use crate::ours::Author;
-use crate::ours::noise;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;

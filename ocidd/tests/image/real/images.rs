@@ -1,8 +1,8 @@
 //! Disk images: what is made of them, and that it is the same whenever and by whomever it is made.
 
 use super::scene;
+use crate::noise::noise;
 use crate::ours::Author;
-use crate::ours::noise;
 use crate::schema;
 use ocidd::digest::Digest;
 use std::io::Write as _;

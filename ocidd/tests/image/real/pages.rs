@@ -5,8 +5,8 @@ use super::Registry;
 use super::Serve;
 use super::find;
 use super::images::disk;
+use crate::noise::noise;
 use crate::ours::Author;
-use crate::ours::noise;
 
 const PAGE: &str = include_str!("../../../../docs/publishing.md");
 

@@ -4,8 +4,8 @@ use super::LOGIN;
 use super::Registry;
 use super::Serve;
 use super::other;
+use crate::noise::noise;
 use crate::ours::Author;
-use crate::ours::noise;
 use crate::schema;
 use serde_json::Value;
 

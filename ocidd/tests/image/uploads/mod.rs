@@ -7,8 +7,8 @@ use crate::fake::Answer;
 use crate::fake::Fake;
 use crate::fake::Fault;
 use crate::fake::Faults;
+use crate::noise::noise;
 use crate::ours::Author;
-use crate::ours::noise;
 
 const MIB: usize = 1 << 20;
 /// Where the second chunk is cut.

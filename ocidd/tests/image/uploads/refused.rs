@@ -14,8 +14,8 @@ use crate::fake::Fake;
 use crate::fake::Fault;
 use crate::fake::Faults;
 use crate::fake::Request;
+use crate::noise::noise;
 use crate::ours::Author;
-use crate::ours::noise;
 
 #[test]
 fn registries_that_count_in_their_own_way_get_the_blob() {

@@ -4,6 +4,7 @@
 use crate::fake::TOKEN;
 use crate::fake::answer::Answer;
 use crate::fake::delivery::Ended;
+use crate::head::Head;
 use httparse::Status;
 use rustls::ServerConfig;
 use rustls::ServerConnection;
@@ -14,6 +15,7 @@ use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// What somebody asked for.
@@ -21,18 +23,24 @@ use std::sync::Arc;
 pub(crate) struct Request {
     /// The address of the registry that was asked.
     pub(crate) registry: String,
-    pub(crate) method: String,
-    /// With the query.
-    pub(crate) path: String,
-    /// Names in lower case.
-    headers: Vec<(String, String)>,
+    head: Head,
     pub(crate) body: Vec<u8>,
 }
 
+impl Deref for Request {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}
+
 impl Request {
-    /// The value of a header, named in lower case.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    /// `None` at the end of the connection.
+    fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
+        let Some(head) = Head::read(from)? else { return Ok(None) };
+        let body = read_body(&head, from)?;
+        Ok(Some(Self { head, body, ..Self::default() }))
     }
 
     pub(crate) fn has_token(&self) -> bool {
@@ -87,7 +95,7 @@ fn answer_on(
         // Closing with something unread would reset the connection, and the answer with it.
         io::copy(&mut stream, &mut io::sink())?;
     }
-    while let Some(request) = read_request(&mut stream)? {
+    while let Some(request) = Request::read(&mut stream)? {
         let method = request.method.clone();
         let answer = answer(request);
         answer.send(&method, stream.get_mut(), ended)?;
@@ -98,35 +106,9 @@ fn answer_on(
     Ok(())
 }
 
-/// `None` at the end of the connection.
-fn read_request(from: &mut impl BufRead) -> io::Result<Option<Request>> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if from.read_until(b'\n', &mut head)? == 0 {
-            return Ok(None);
-        }
-    }
-    let mut headers = [httparse::EMPTY_HEADER; 32];
-    let mut parsed = httparse::Request::new(&mut headers);
-    parsed.parse(&head).map_err(|error| io::Error::other(error.to_string()))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut request = Request {
-        method: parsed.method.unwrap_or_default().to_owned(),
-        path: parsed.path.unwrap_or_default().to_owned(),
-        headers: parsed
-            .headers
-            .iter()
-            .map(|header| (header.name.to_ascii_lowercase(), text(header.value)))
-            .collect(),
-        ..Request::default()
-    };
-    request.body = read_body(&request, from)?;
-    Ok(Some(request))
-}
-
-fn read_body(request: &Request, from: &mut impl BufRead) -> io::Result<Vec<u8>> {
+fn read_body(head: &Head, from: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
-    if request.header("transfer-encoding") == Some("chunked") {
+    if head.header("transfer-encoding") == Some("chunked") {
         loop {
             let mut line = Vec::new();
             from.read_until(b'\n', &mut line)?;
@@ -140,7 +122,7 @@ fn read_body(request: &Request, from: &mut impl BufRead) -> io::Result<Vec<u8>> 
             }
         }
     }
-    let length = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let length = head.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     from.take(length).read_to_end(&mut body)?;
     Ok(body)
 }
