@@ -33,33 +33,34 @@ pub fn copy(
     to: &mut Place<'_>,
     extent: Extent,
 ) -> Result<(Descriptor, Copied)> {
-    copy_to(from, to, extent, Place::add_named)
+    let (Fetched { descriptor, bytes }, copied) = copy_unnamed(from, to, extent)?;
+    to.add_named(&descriptor, &bytes).with_context(|| doing(from, to))?;
+    Ok((descriptor, copied))
 }
 
 /// Copies what `from` is named for to where `to` is, under its digest alone.
-pub fn copy_unnamed(from: &mut Place<'_>, to: &mut Place<'_>) -> Result<(Descriptor, Copied)> {
-    copy_to(from, to, Extent::Image, Place::add_manifest)
-}
-
-fn copy_to<'a>(
+pub fn copy_unnamed(
     from: &mut Place<'_>,
-    to: &mut Place<'a>,
+    to: &mut Place<'_>,
     extent: Extent,
-    add: impl FnOnce(&mut Place<'a>, &Descriptor, &[u8]) -> Result<()>,
-) -> Result<(Descriptor, Copied)> {
-    let Fetched { descriptor, bytes } = from.resolve()?;
-    let doing = format!("copying {} to {}", from.location(), to.location());
+) -> Result<(Fetched, Copied)> {
+    let found = from.resolve()?;
+    let Fetched { descriptor, bytes } = &found;
     let mut copied = Copied::default();
-    let all = || {
-        copy_parts(from, to, &descriptor, &bytes, &mut copied)?;
-        add(to, &descriptor, &bytes)?;
+    let mut all = || {
+        copy_parts(from, to, descriptor, bytes, &mut copied)?;
+        to.add_manifest(descriptor, bytes)?;
         match extent {
             Extent::Image => Ok(()),
-            Extent::WithReferrers => copy_referrers(from, to, &descriptor, &bytes, &mut copied),
+            Extent::WithReferrers => copy_referrers(from, to, descriptor, bytes, &mut copied),
         }
     };
-    all().context(doing)?;
-    Ok((descriptor, copied))
+    all().with_context(|| doing(from, to))?;
+    Ok((found, copied))
+}
+
+fn doing(from: &Place<'_>, to: &Place<'_>) -> String {
+    format!("copying {} to {}", from.location(), to.location())
 }
 
 /// Copies what is about an image, and about its parts, to where that is already.

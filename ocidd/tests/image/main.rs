@@ -20,6 +20,8 @@ mod referrers;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod signed;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod uploads;

@@ -6,6 +6,7 @@ use super::push::add_file;
 use super::split_last;
 use crate::image::command::Attach;
 use crate::image::copy;
+use crate::image::copy::Extent;
 use crate::image::document;
 use crate::image::document::Artifact;
 use crate::image::place::Place;
@@ -38,7 +39,7 @@ pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
     // By its digest: what is about an image has no name of its own, and is not kept here.
     store.keep(&made, None)?;
     let mut from = Place::in_store(session, store, made.digest().as_ref());
-    copy::copy_unnamed(&mut from, &mut to)?;
+    copy::copy_unnamed(&mut from, &mut to, Extent::Image)?;
     session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
     // Last: the store may be where it belongs.
     to.keep(&made)?;

@@ -14,6 +14,7 @@ use crate::image::document::Document;
 use crate::image::names;
 use crate::image::place::Place;
 use crate::image::platforms;
+use crate::image::remote::Fetched;
 use crate::image::session::Session;
 use crate::image::sign;
 use crate::image::sign::SigningKey;
@@ -57,20 +58,23 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
         name = image.digest().to_string();
     }
     let mut from = Place::in_store(session, store, &name);
-    let (image, copied) = match &args.platform {
-        Some(platform) => push_for(platform, &mut from, &mut to)?,
-        None => copy::copy(&mut from, &mut to, Extent::Image)?,
+    let part = from.resolve()?;
+    let named = match &args.platform {
+        Some(platform) => extended(platform, &part, &mut to)?,
+        None => part.clone(),
     };
+    let (_, copied) = copy::copy_unnamed(&mut from, &mut to, Extent::Image)?;
     if let Some(key) = key {
         let repository = to.repository();
         // Of an index that others extend later, what was pushed now stays signed.
-        let part = from.resolve()?.descriptor;
-        sign::sign(&mut to, &part, &repository, &key)?;
-        if part.digest() != image.digest() {
-            sign::sign(&mut to, &image, &repository, &key)?;
+        sign::sign(&mut to, &part.descriptor, &repository, &key)?;
+        if part.descriptor != named.descriptor {
+            sign::sign(&mut to, &named.descriptor, &repository, &key)?;
         }
-        session.report().tell(&format!("signed {}", image.digest()));
+        session.report().tell(&format!("signed {}", named.descriptor.digest()));
     }
+    // After its signatures, so that it never leads to what machines refuse.
+    to.add_named(&named.descriptor, &named.bytes)?;
     let present =
         if copied.present > 0 { format!(", {} were there", copied.present) } else { String::new() };
     session.report().tell(&format!(
@@ -78,7 +82,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
         copied.blobs,
         Bytes(copied.bytes)
     ));
-    print(&format!("{target}@{}\n", image.digest()))
+    print(&format!("{target}@{}\n", named.descriptor.digest()))
 }
 
 /// Files as oras pushes them: a layer each, under the file's name.
@@ -108,30 +112,21 @@ pub(super) fn add_file(path: &Path, store: &Store) -> Result<Descriptor> {
     Ok(document::with_annotations(document::descriptor(names::BYTES, digest, size)?, title))
 }
 
-/// Pushes the image by its digest, and the tag as an index that leads to it for `platform` and to what it led to for others.
-fn push_for(
-    platform: &Platform,
-    from: &mut Place<'_>,
-    to: &mut Place<'_>,
-) -> Result<(Descriptor, copy::Copied)> {
-    let found = to.find()?;
-    let index = match &found {
+/// The index that leads to `part` for `platform`, and to what the tag led to for others.
+fn extended(platform: &Platform, part: &Fetched, tag: &mut Place<'_>) -> Result<Fetched> {
+    let index = match tag.find()? {
         Some(found) => {
             match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
                 Document::Index(index) => Some(index),
                 Document::Manifest(_) => bail!(
                     "'{}' is one image for every platform; hint: choose another tag, or push without --platform",
-                    to.location()
+                    tag.location()
                 ),
             }
         }
         None => None,
     };
-    let image = from.resolve()?;
-    let entry = platforms::entry_for(platform, &image.descriptor, &image.bytes)?;
-    let (_, copied) = copy::copy_unnamed(from, to)?;
+    let entry = platforms::entry_for(platform, &part.descriptor, &part.bytes)?;
     let bytes = document::to_bytes(&platforms::with_entry(index, entry))?;
-    let index = document::describe(names::INDEX, &bytes)?;
-    to.add_named(&index, &bytes)?;
-    Ok((index, copied))
+    Ok(Fetched { descriptor: document::describe(names::INDEX, &bytes)?, bytes })
 }

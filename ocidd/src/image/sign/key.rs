@@ -1,5 +1,8 @@
 //! A key to sign with, from a PEM file: cosign's and skopeo's, which a password protects, or openssl's.
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;

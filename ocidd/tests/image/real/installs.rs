@@ -4,10 +4,22 @@ use super::images::disk;
 use super::images::gzip;
 use super::scene;
 use crate::ours::Author;
+use crate::ours::Ended;
+use rcgen::KeyPair;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Installs to a file that is a little larger than the disk image.
+/// Old bytes of a disk that is a little larger than the image.
+static OLD: [u8; 3 << 20] = [0xAA; 3 << 20];
+
+/// Runs the installer for such a disk, which is a file.
+fn install(author: &Author, words: &[&str]) -> Ended {
+    author.write("target", &OLD[..]);
+    let disk = format!("dd.of={}", author.path("target").display());
+    let words = [words, &["oci.allow_no_tls", &disk]].concat();
+    author.run_other(Path::new(env!("CARGO_BIN_EXE_ocidd")), &words)
+}
+
 #[track_caller]
 pub(super) fn assert_installs(author: &Author, image: &str) {
     assert_installs_for("linux/amd64", author, image);
@@ -16,11 +28,7 @@ pub(super) fn assert_installs(author: &Author, image: &str) {
 /// The same on a machine of another platform.
 #[track_caller]
 pub(super) fn assert_installs_for(platform: &str, author: &Author, image: &str) {
-    author.write("target", vec![0xAA; 3 << 20]);
-    let platform = format!("oci.platform={platform}");
-    let disk_word = format!("dd.of={}", author.path("target").display());
-    let words = [image, &platform, "oci.allow_no_tls", &disk_word];
-    let ended = author.run_other(Path::new(env!("CARGO_BIN_EXE_ocidd")), &words);
+    let ended = install(author, &[image, &format!("oci.platform={platform}")]);
     assert_eq!(ended.code, 0, "{image}: {}", ended.stderr);
     assert!(author.read("target")[..disk().len()] == disk(), "{image}");
 }
@@ -58,4 +66,30 @@ fn a_pushed_disk_image_is_installed() {
     let layers = &author.json(&["inspect", &registry.reference("os:0")])["manifest"]["layers"];
     let digest = layers[0]["digest"].as_str().unwrap();
     assert_installs(&author, &format!("oci.blob={}", registry.reference(&format!("os@{digest}"))));
+}
+
+#[test]
+fn a_signed_image_is_installed_where_its_key_is_trusted() {
+    let (registry, author) = scene();
+    author.write("disk.raw", disk());
+    for name in ["ours", "theirs"] {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        author.write(&format!("{name}.key"), key.serialize_pem());
+        author.write(&format!("{name}.pub"), key.public_key_pem());
+    }
+    let ours = format!("oci.verify_key={}", author.path("ours.pub").display());
+    for (rule, words, code) in [
+        ("signed", &["--sign", "ours.key"][..], 0),
+        ("of-an-index", &["--sign", "ours.key", "--platform", "linux/amd64"], 0),
+        ("unsigned", &["--format", "zstd"], 8),
+        ("by-another", &["--sign", "theirs.key", "--format", "zstd"], 8),
+    ] {
+        let reference = registry.reference(&format!("{rule}:1"));
+        author.push(&[words, &["disk.raw", &reference]].concat());
+        let image = format!("oci.tag={reference}");
+        let ended = install(&author, &[&image, &ours, "oci.platform=linux/amd64"]);
+        assert_eq!(ended.code, code, "{rule}: {}", ended.stderr);
+        let wanted = if code == 0 { &disk()[..] } else { &OLD[..] };
+        assert!(author.read("target")[..wanted.len()] == *wanted, "{rule}");
+    }
 }
