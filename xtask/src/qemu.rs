@@ -15,6 +15,8 @@ use std::path::Path;
 pub enum Boot<'a> {
     /// Our files, handed over as a boot loader does.
     Installer { kernel: &'a Path, initramfs: &'a Path, words: &'a str },
+    /// What the network card's own iPXE finds as `boot.ipxe` in this folder, over TFTP.
+    Network(&'a Path),
     /// Whatever the first disk holds.
     Disk,
 }
@@ -104,8 +106,6 @@ impl Machine<'_> {
             "none",
             "-monitor",
             "none",
-            "-netdev",
-            "user,id=network",
             "-serial",
             "stdio",
         ]
@@ -123,6 +123,7 @@ impl Machine<'_> {
                 words.extend(["-initrd".into(), initramfs.into()]);
                 words.extend(["-append".into(), append.into()]);
             }
+            Boot::Network(_) => words.extend(["-boot", "order=n,strict=on"].map(OsString::from)),
             // From nothing but the disk; and a firmware that finds nothing to boot reboots, which ends QEMU.
             Boot::Disk => words.extend(["-boot", "strict=on,reboot-timeout=0"].map(OsString::from)),
         }
@@ -138,9 +139,15 @@ pub fn program(arch: Arch) -> String {
 impl Hardware<'_> {
     fn words(&self, boot: Boot<'_>) -> Vec<String> {
         let card = self.card.unwrap_or("virtio-net-pci");
-        // Nothing boots from the network here, so its boot code, a package of its own, is not needed.
-        let card = format!("{card},netdev=network,romfile=");
-        let mut words = vec!["-device".to_owned(), card];
+        let (network, rom) = match boot {
+            Boot::Network(folder) => {
+                (format!("user,id=network,tftp={},bootfile=boot.ipxe", value(folder)), "")
+            }
+            // The card's boot code, a package of its own, is not needed.
+            Boot::Installer { .. } | Boot::Disk => ("user,id=network".to_owned(), ",romfile="),
+        };
+        let card = format!("{card},netdev=network{rom}");
+        let mut words = ["-netdev", &network, "-device", &card].map(str::to_owned).to_vec();
         if let Some(controller) = self.bus.controller {
             words.extend(["-device".to_owned(), controller.to_owned()]);
         }
@@ -158,7 +165,7 @@ impl Hardware<'_> {
             // A memory card knows of no such order.
             let order = match boot {
                 Boot::Disk => format!(",bootindex={number}"),
-                Boot::Installer { .. } => String::new(),
+                Boot::Installer { .. } | Boot::Network(_) => String::new(),
             };
             let serial = drive.serial.map(|serial| format!(",serial={serial}")).unwrap_or_default();
             // Unsafe only against a crash of this host: what the guest wrote is in the file even after QEMU was killed.
@@ -199,7 +206,7 @@ mod tests {
             ..Hardware::default()
         };
         let line = line(Boot::Disk, hardware);
-        let wanted = "-serial stdio -device virtio-net-pci,netdev=network,romfile= -chardev socket,id=second,path=/port -device virtio-serial-pci -device virtconsole,chardev=second -rtc base=1990-01-01T00:00:00 \
+        let wanted = "-serial stdio -netdev user,id=network -device virtio-net-pci,netdev=network,romfile= -chardev socket,id=second,path=/port -device virtio-serial-pci -device virtconsole,chardev=second -rtc base=1990-01-01T00:00:00 \
             -drive if=none,id=disk1,file=/a,,b.raw,format=raw,cache=unsafe -device virtio-blk-pci,drive=disk1,bootindex=1,serial=TARGET01 \
             -drive if=none,id=disk2,file=/c.raw,format=raw,cache=unsafe -device virtio-blk-pci,drive=disk2,bootindex=2 \
             -boot strict=on,reboot-timeout=0";
@@ -218,9 +225,16 @@ mod tests {
             ..Hardware::default()
         };
         let line = line(Boot::Disk, hardware);
-        let wanted = "-bios /usr/share/ovmf/OVMF.fd -device igb,netdev=network,romfile= -device megasas \
+        let wanted = "-bios /usr/share/ovmf/OVMF.fd -netdev user,id=network -device igb,netdev=network,romfile= -device megasas \
             -drive if=none,id=disk1,file=/a,format=raw,cache=unsafe -device scsi-hd,drive=disk1,bootindex=1 ";
         assert!(line.contains(wanted), "{line}");
+    }
+
+    #[test]
+    fn a_card_that_boots_keeps_its_boot_code() {
+        let line = line(Boot::Network(Path::new("/a,b")), Hardware::default());
+        let wanted = "-netdev user,id=network,tftp=/a,,b,bootfile=boot.ipxe -device virtio-net-pci,netdev=network -boot order=n,strict=on";
+        assert!(line.ends_with(wanted), "{line}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod good;
 mod hardware;
 mod installed;
 mod lab;
+mod network;
 mod operator;
 mod relay;
 mod signed;
@@ -88,6 +89,7 @@ fn run_in(lab: &Lab, filter: &str) -> Tally {
         .chain(failures::CASES)
         .chain(operator::CASES)
         .chain(signed::CASES)
+        .chain(network::cases(lab))
         .chain(hardware::cases(lab))
         .filter(|case| case.name.contains(filter))
         .collect();

@@ -48,7 +48,7 @@ pub(super) const SUCCESS: &str = "init: ocidd succeeded";
 pub(super) struct Lab {
     pub(super) arch: Arch,
     pub(super) profile: Profile,
-    kernel: PathBuf,
+    pub(super) kernel: PathBuf,
     pub(super) initramfs: PathBuf,
     /// The initramfs, with the test's certificate authority in an overlay behind it.
     pub(super) initramfs_with_authority: PathBuf,
