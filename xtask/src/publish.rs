@@ -88,6 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
     for profile in &args.profile {
         releases.push(Release::read(&project::out(), *profile, &archs)?);
     }
+    release::check_commits(&releases)?;
     let session = Session::new(Settings {
         tls: if args.plain_http { Tls::Plain } else { Tls::Required },
         auth_file: args.authfile.clone(),

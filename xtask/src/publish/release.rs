@@ -53,7 +53,33 @@ impl Release {
     }
 }
 
+/// One version is one state of the sources.
+pub(super) fn check_commits(releases: &[Release]) -> Result<()> {
+    let mut builds = releases.iter().flat_map(|release| &release.builds);
+    let Some(first) = builds.next() else { return Ok(()) };
+    for other in builds {
+        ensure!(
+            other.commit() == first.commit(),
+            "{} was built from commit {}, and {} from {}  hint: build all that is published anew, from one checkout",
+            first.name(),
+            first.commit(),
+            other.name(),
+            other.commit()
+        );
+    }
+    Ok(())
+}
+
 impl Build {
+    /// The file that tells of it.
+    fn name(&self) -> &str {
+        self.papers.first().map(|paper| paper.name.as_str()).unwrap_or_default()
+    }
+
+    fn commit(&self) -> &str {
+        self.manifest.commit.as_ref().map_or("none", |commit| commit.id.as_str())
+    }
+
     fn read(out: &Path, arch: Arch, profile: Profile) -> Result<Self> {
         let named = |path: PathBuf| out.join(path.file_name().unwrap_or_default());
         let kernel = named(build_kernel::output_path(arch, profile));

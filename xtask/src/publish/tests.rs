@@ -12,6 +12,8 @@ use serde_json::Value;
 use serde_json::json;
 use std::fs;
 use tempfile::TempDir;
+use xshell::Shell;
+use xshell::cmd;
 
 const KIT: Kit<'_> = Kit { version: "1.0", source: Some("https://git.example/ocidd") };
 
@@ -149,6 +151,36 @@ fn files_that_are_not_those_of_their_manifest_are_not_published() {
     refused("vmlinuz-arm64");
     fs::remove_file(folder.path().join("manifest-amd64.json")).unwrap();
     refused("cargo xtask build --arch x86_64 --profile default");
+}
+
+#[test]
+fn builds_of_two_commits_are_not_one_version() {
+    let folder = out();
+    let check = || release::check_commits(&[release(&folder)]);
+    check().unwrap();
+    let path = folder.path().join("manifest-arm64.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest["commit"]["id"] = json!("another");
+    fs::write(&path, manifest.to_string()).unwrap();
+    let error = check().unwrap_err().to_string();
+    assert!(error.contains("and manifest-arm64.json from another  hint: build all"), "{error}");
+    manifest["commit"] = Value::Null;
+    fs::write(&path, manifest.to_string()).unwrap();
+    check().unwrap_err();
+}
+
+/// What a client that knows nothing of boot files makes of the container image.
+#[test]
+fn the_container_image_unpacks_to_the_boot_files() {
+    let Some(umoci) = cmd::find("umoci") else { return };
+    let (folder, _) = publication();
+    let scratch = tempfile::tempdir().unwrap();
+    let (image, bundle) =
+        (format!("{}:1.0-image-arm64", folder.path().display()), scratch.path().join("bundle"));
+    let shell = Shell::new().unwrap();
+    cmd!(shell, "{umoci} unpack --rootless --image {image} {bundle}").quiet().run().unwrap();
+    let read = |name: &str| fs::read_to_string(bundle.join("rootfs/boot").join(name)).unwrap();
+    assert_eq!([read("vmlinuz"), read("initrd.img")], ["kernel of arm64", "initramfs of arm64"]);
 }
 
 #[test]
