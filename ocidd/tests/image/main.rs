@@ -18,6 +18,7 @@ mod real;
 #[cfg(test)]
 mod referrers;
 #[cfg(test)]
+#[path = "../shared/schema.rs"]
 mod schema;
 #[cfg(test)]
 mod signed;

@@ -1,5 +1,8 @@
 //! Boot files that never booted, published into layouts and into a real registry.
 
+#[path = "../../../ocidd/tests/shared/schema.rs"]
+mod schema;
+
 use super::*;
 use crate::arch::Arch;
 use crate::cmd;
@@ -67,6 +70,12 @@ fn the_same_files_give_the_same_digests() {
         publication().1.iter().map(|published| published.descriptor.digest().to_string()).collect()
     };
     assert_eq!(digests(), digests());
+}
+
+#[test]
+fn every_document_is_as_the_image_spec_has_it() {
+    let (folder, _) = publication();
+    schema::assert_layout(folder.path());
 }
 
 #[test]

@@ -12,14 +12,16 @@ use std::path::Path;
 /// Old bytes of a disk that is a little larger than the image.
 static OLD: [u8; 3 << 20] = [0xAA; 3 << 20];
 
-/// Runs the installer for such a disk, which is a file.
-fn install(author: &Author, words: &[&str]) -> Ended {
+/// Runs the installer for such a disk, which is a file, on a machine of this platform.
+fn install(platform: &str, words: &[&str], author: &Author) -> Ended {
     author.write("target", &OLD[..]);
     let disk = format!("dd.of={}", author.path("target").display());
-    let words = [words, &["oci.allow_no_tls", &disk]].concat();
+    let platform = format!("oci.platform={platform}");
+    let words = [words, &[&platform, &disk]].concat();
     author.run_other(Path::new(env!("CARGO_BIN_EXE_ocidd")), &words)
 }
 
+/// Installs from a registry without TLS.
 #[track_caller]
 pub(super) fn assert_installs(author: &Author, image: &str) {
     assert_installs_for("linux/amd64", author, image);
@@ -28,9 +30,19 @@ pub(super) fn assert_installs(author: &Author, image: &str) {
 /// The same on a machine of another platform.
 #[track_caller]
 pub(super) fn assert_installs_for(platform: &str, author: &Author, image: &str) {
-    let ended = install(author, &[image, &format!("oci.platform={platform}")]);
-    assert_eq!(ended.code, 0, "{image}: {}", ended.stderr);
-    assert!(author.read("target")[..disk().len()] == disk(), "{image}");
+    assert_installed(author, &install(platform, &["oci.allow_no_tls", image], author));
+}
+
+/// The same with these words.
+#[track_caller]
+pub(super) fn assert_installs_with(words: &[&str], author: &Author, image: &str) {
+    assert_installed(author, &install("linux/amd64", &[words, &[image]].concat(), author));
+}
+
+#[track_caller]
+fn assert_installed(author: &Author, ended: &Ended) {
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(author.read("target")[..disk().len()] == disk(), "{}", ended.stderr);
 }
 
 fn xz(bytes: &[u8]) -> Vec<u8> {
@@ -87,7 +99,7 @@ fn a_signed_image_is_installed_where_its_key_is_trusted() {
         let reference = registry.reference(&format!("{rule}:1"));
         author.push(&[words, &["disk.raw", &reference]].concat());
         let image = format!("oci.tag={reference}");
-        let ended = install(&author, &[&image, &ours, "oci.platform=linux/amd64"]);
+        let ended = install("linux/amd64", &[&image, &ours, "oci.allow_no_tls"], &author);
         assert_eq!(ended.code, code, "{rule}: {}", ended.stderr);
         let wanted = if code == 0 { &disk()[..] } else { &OLD[..] };
         assert!(author.read("target")[..wanted.len()] == *wanted, "{rule}");

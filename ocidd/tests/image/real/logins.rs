@@ -46,7 +46,7 @@ fn a_login_by_password_opens_a_private_registry() {
 }
 
 /// Certificates in the author's folder: of an authority, of a server, and of another authority.
-fn add_certificates(author: &Author) {
+pub(super) fn add_certificates(author: &Author) {
     let authority = || {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

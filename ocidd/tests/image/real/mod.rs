@@ -9,6 +9,7 @@ mod pages;
 mod platforms;
 mod skopeo;
 mod story;
+mod ways;
 
 use crate::ours::Author;
 use crate::ours::Ended;

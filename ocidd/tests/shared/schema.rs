@@ -8,8 +8,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-const FILES: [&str; 5] =
-    ["config.json", "descriptor.json", "index.json", "layout.json", "manifest.json"];
+const FILES: [&str; 6] = [
+    include_str!("schema/bundle.json"),
+    include_str!("schema/descriptor.json"),
+    include_str!("schema/image.json"),
+    include_str!("schema/index.json"),
+    include_str!("schema/layout.json"),
+    include_str!("schema/manifest.json"),
+];
 
 /// What a document has to be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,7 +23,10 @@ pub(crate) enum Kind {
     Manifest,
     Index,
     Layout,
-    Config,
+    /// The config of a bundle, or of an artifact.
+    Bundle,
+    /// The config of a container image.
+    Image,
 }
 
 impl Kind {
@@ -25,6 +34,10 @@ impl Kind {
         match media_type {
             "application/vnd.oci.image.manifest.v1+json" => Self::Manifest,
             "application/vnd.oci.image.index.v1+json" => Self::Index,
+            "application/vnd.oci.image.config.v1+json" => Self::Image,
+            "application/vnd.oci.empty.v1+json"
+            | "application/vnd.ironcore.image.config.v1+json"
+            | "application/vnd.onmetal.image.config.v1alpha1+json" => Self::Bundle,
             other => panic!("'{other}' is nothing that we emit"),
         }
     }
@@ -34,22 +47,22 @@ impl Kind {
             Self::Manifest => "urn:ocidd:oci:manifest",
             Self::Index => "urn:ocidd:oci:index",
             Self::Layout => "urn:ocidd:oci:layout",
-            Self::Config => "urn:ocidd:oci:config",
+            Self::Bundle => "urn:ocidd:oci:bundle",
+            Self::Image => "urn:ocidd:oci:image",
         }
     }
 }
 
 /// Compiled once: that takes longer than everything that is judged by them.
-static SCHEMAS: LazyLock<(Schemas, [SchemaIndex; 4])> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/image/schema");
+static SCHEMAS: LazyLock<(Schemas, [SchemaIndex; 5])> = LazyLock::new(|| {
     let mut compiler = Compiler::new();
-    for file in FILES {
-        let schema: Value = serde_json::from_slice(&fs::read(folder.join(file)).unwrap()).unwrap();
+    for text in FILES {
+        let schema: Value = serde_json::from_str(text).unwrap();
         let id = schema["$id"].as_str().unwrap().to_owned();
         compiler.add_resource(&id, schema).unwrap();
     }
     let mut schemas = Schemas::new();
-    let kinds = [Kind::Manifest, Kind::Index, Kind::Layout, Kind::Config];
+    let kinds = [Kind::Manifest, Kind::Index, Kind::Layout, Kind::Bundle, Kind::Image];
     let compiled = kinds.map(|kind| compiler.compile(kind.id(), &mut schemas).unwrap());
     (schemas, compiled)
 });
@@ -90,7 +103,7 @@ pub(crate) fn assert_layout(folder: &Path) {
             left.push(text);
         }
         if let Some(config) = document.get("config") {
-            assert_valid(Kind::Config, &blob(config));
+            assert_valid(Kind::of(config["mediaType"].as_str().unwrap()), &blob(config));
         }
         document["layers"].as_array().into_iter().flatten().for_each(|layer| drop(blob(layer)));
     }
