@@ -39,6 +39,7 @@ mod parts;
 mod project;
 mod provenance;
 mod publish;
+mod pypi;
 mod qemu;
 mod registry;
 mod report;

@@ -9,6 +9,7 @@ use crate::config::Profile;
 use crate::kernel;
 use crate::lint;
 use crate::project;
+use crate::pypi;
 use crate::report;
 use crate::reproduce;
 use crate::setup;
@@ -55,7 +56,10 @@ pub fn run(args: &Args) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(project::root());
     let cargo = cmd::cargo();
+    // Lint has told where they could not be had.
+    let packages = pypi::packages(&shell).unwrap_or_default();
     cmd!(shell, "{cargo} test --workspace --locked --quiet")
+        .env("PYTHONPATH", packages)
         .quiet()
         .run()
         .context("running cargo test")?;

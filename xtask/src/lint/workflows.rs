@@ -1,20 +1,12 @@
-//! What runs elsewhere: the workflows, dependabot's settings and `compose.yaml`. Judged by other people's tools, which are fetched once by pip and
-//! kept. Nothing here asks a host while it judges.
+//! What runs elsewhere: the workflows, dependabot's settings and `compose.yaml`. Judged by other people's tools, none of which asks a host
+//! while it judges.
 
-use crate::cmd;
-use crate::output;
-use crate::project;
+use crate::pypi;
 use crate::report;
 use crate::setup;
-use anyhow::Context as _;
 use anyhow::Result;
-use std::path::Path;
-use std::path::PathBuf;
 use xshell::Cmd;
 use xshell::Shell;
-
-/// The tools and all that they need, each by version and digest.
-const REQUIREMENTS: &str = include_str!("requirements.txt");
 
 const WORKFLOWS: &str = ".github/workflows";
 
@@ -26,7 +18,7 @@ pub(super) fn check(shell: &Shell) -> Result<Vec<String>> {
         let config = shell.cmd(compose).args(["--env-file", ".env.example", "config", "--quiet"]);
         note(config, "docker-compose", &mut failed);
     }
-    let tools = match tools(shell) {
+    let tools = match pypi::packages(shell) {
         Ok(tools) => tools,
         Err(error) => {
             report::warn(format_args!(
@@ -58,40 +50,4 @@ fn note(cmd: Cmd<'_>, name: &str, failed: &mut Vec<String>) {
     if cmd.quiet().run().is_err() {
         failed.push(name.to_owned());
     }
-}
-
-/// The folder with the tools, filled where it is not there yet. Another list and another Python have another folder.
-fn tools(shell: &Shell) -> Result<PathBuf> {
-    let python = cmd::version("python3")?;
-    let digest = output::digest_of(format!("{python}\n{REQUIREMENTS}").as_bytes());
-    let folder = project::logs().join(format!("lint-{}", digest.get(..12).unwrap_or_default()));
-    if !folder.is_dir() {
-        report::step("fetching zizmor and check-jsonschema");
-        fetch(shell, &folder).context("fetching the tools that judge workflows")?;
-    }
-    Ok(folder)
-}
-
-/// Whole or not at all: pip fills another folder, which is renamed then.
-fn fetch(shell: &Shell, folder: &Path) -> Result<()> {
-    let parent = project::logs();
-    std::fs::create_dir_all(&parent).with_context(|| format!("making {}", parent.display()))?;
-    let new = tempfile::Builder::new().prefix(".lint-").tempdir_in(&parent)?;
-    let list = new.path().join("requirements.txt");
-    output::write(&list, REQUIREMENTS.as_bytes())?;
-    // The list is complete, so nothing but what it names is fetched, and no package's own code runs.
-    shell
-        .cmd("python3")
-        .args(["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"])
-        .args(["--require-hashes", "--only-binary", ":all:", "--requirement"])
-        .arg(&list)
-        .arg("--target")
-        .arg(new.path())
-        // What pip warns of where root runs it does not matter for a folder of our own.
-        .env("PIP_ROOT_USER_ACTION", "ignore")
-        .quiet()
-        .run()?;
-    let filled = new.keep();
-    std::fs::rename(&filled, folder)
-        .with_context(|| format!("renaming {} to {}", filled.display(), folder.display()))
 }

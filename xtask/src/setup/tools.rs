@@ -188,7 +188,7 @@ pub(super) const TOOLS: &[Tool] = &[
     ),
     program(
         &["pip3"],
-        "fetches the tools that look at workflows",
+        "fetches the tools that look at workflows, and a client of registries",
         &[Need::Lint],
         Packages::of(["python3-pip", "python3-pip", "py3-pip", "python-pip"]),
     ),
