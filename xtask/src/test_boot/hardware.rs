@@ -48,7 +48,13 @@ const SERVERS: [Server; 15] = [
     disk("installs_onto_megasas", Some("megasas"), "scsi-hd", "/dev/sda"),
     disk("installs_onto_megasas_gen2", Some("megasas-gen2"), "scsi-hd", "/dev/sda"),
     disk("installs_onto_lsi53c895a", Some("lsi53c895a"), "scsi-hd", "/dev/sda"),
-    disk("installs_onto_mptsas1068", Some("mptsas1068"), "scsi-hd", "/dev/sda"),
+    // Without an address of its own, as every SAS disk has, the driver does not see it.
+    disk(
+        "installs_onto_mptsas1068",
+        Some("mptsas1068"),
+        "scsi-hd,wwn=0x5000c50015ea71ac",
+        "/dev/sda",
+    ),
     disk("installs_onto_pvscsi", Some("pvscsi"), "scsi-hd", "/dev/sda"),
     disk("installs_onto_virtio_scsi", Some("virtio-scsi-pci"), "scsi-hd", "/dev/sda"),
     disk("installs_onto_mmc", Some("sdhci-pci"), "sd-card", "/dev/mmcblk0"),

@@ -6,6 +6,7 @@ use super::lab::Lab;
 use super::lab::Trial;
 use crate::arch::Arch;
 use crate::output;
+use crate::qemu;
 use crate::qemu::Boot;
 use crate::qemu::Drive;
 use crate::qemu::Firmware;
@@ -38,7 +39,8 @@ fn installs(lab: &Lab, case: &Case, firmware: Firmware) -> Result<()> {
     let words = format!("oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda", lab.plain.guest());
     // The word `initrd=` is for UEFI, where the kernel asks for the file.
     let script = format!(
-        "#!ipxe\nkernel vmlinuz ip=dhcp console=ttyS0 panic=-1 quiet initrd=initrd.img {words}\ninitrd initrd.img\nboot\n"
+        "#!ipxe\nkernel vmlinuz {} quiet initrd=initrd.img {words}\ninitrd initrd.img\nboot\n",
+        qemu::kernel_words(lab.arch)
     );
     output::write(&folder.join("boot.ipxe"), script.as_bytes())?;
     let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
