@@ -18,7 +18,7 @@ pub enum Kind {
     Kernel,
     /// The state of apt for one architecture.
     Lists,
-    /// What saves compiling: the object files of ccache, and which source a sample of the tests became.
+    /// What saves work: the object files of ccache, which source a sample of the tests became, the configurations that were checked last.
     Objects,
     /// Where a kernel is built.
     Scratch,
@@ -72,9 +72,12 @@ pub fn list(root: &Path) -> Vec<Entry> {
     for (arch, path) in below(&root.join("apt")).filter(|(name, _)| is_known_arch(name)) {
         entries.extend(entry(Kind::Lists, format!("apt-{arch}"), String::new(), path));
     }
-    for (kind, name) in
-        [(Kind::Objects, "ccache"), (Kind::Objects, "samples"), (Kind::Scratch, "build")]
-    {
+    for (kind, name) in [
+        (Kind::Objects, "ccache"),
+        (Kind::Objects, "configs"),
+        (Kind::Objects, "samples"),
+        (Kind::Scratch, "build"),
+    ] {
         entries.extend(entry(kind, name.to_owned(), String::new(), root.join(name)));
     }
     entries.extend(temporaries(root));

@@ -8,7 +8,9 @@ use crate::env::Settings;
 use crate::kernel;
 use crate::kernel::KernelRequest;
 use crate::kernel::configure;
+use crate::kernel::key::Key;
 use crate::kernel::workbench::Workbench;
+use crate::output;
 use crate::report;
 use crate::setup;
 use crate::setup::Need;
@@ -17,8 +19,9 @@ use crate::sources::Sources;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use std::path::Path;
 
-/// Configures all of them out of one unpacked source, and fails where the kernel dropped an option of any, naming every one.
+/// Configures all of them that were not yet, out of one unpacked source, and fails where the kernel dropped an option of any, naming every one.
 pub fn check_configurations(options: &SourceOptions) -> Result<()> {
     let config = config::read_kernel_config()?;
     let settings = Settings::read()?;
@@ -55,15 +58,52 @@ pub fn check_configurations(options: &SourceOptions) -> Result<()> {
     Ok(())
 }
 
-/// Configures one kernel as its build would. How many options were asked for, all of which it has.
+/// Configures one kernel as its build would, or takes what the last check made of the same inputs. How many options were asked for, all of which it has.
 fn check(request: &KernelRequest<'_>, bench: &mut Option<Workbench>) -> Result<usize> {
     let KernelRequest { arch, profile, .. } = request;
     let configuring = || format!("configuring the kernel for {arch}, profile {profile}");
     let plan = kernel::plan(request).with_context(configuring)?;
+    let cache = request.sources.cache();
+    let memory = cache.folder("configs")?.join(format!("{arch}-{profile}"));
+    let key = Key::of(&plan).digest;
+    if let Some(config) = remembered(&memory, &key)
+        && let Ok(count) = configure::check(&plan, &config)
+    {
+        return Ok(count);
+    }
     // All of them have the same source.
     let bench = match bench {
         Some(bench) => bench,
-        None => bench.insert(Workbench::unpack(&plan.source, request.sources.cache())?),
+        None => bench.insert(Workbench::unpack(&plan.source, cache)?),
     };
-    configure::configure(&plan, &bench.place(&plan)?).with_context(configuring)
+    let place = bench.place(&plan)?;
+    let count = configure::configure(&plan, &place).with_context(configuring)?;
+    let config = place.build.join(".config");
+    let config = std::fs::read_to_string(&config)
+        .with_context(|| format!("reading {}", config.display()))?;
+    output::write(&memory, format!("{key}\n{config}").as_bytes())?;
+    Ok(count)
+}
+
+/// The configuration that the kernel made of the inputs with this key, where the last check was of them.
+fn remembered(memory: &Path, key: &str) -> Option<String> {
+    let text = std::fs::read_to_string(memory).ok()?;
+    Some(text.strip_prefix(key)?.strip_prefix('\n')?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_the_configuration_of_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = folder.path().join("arm64-hw");
+        assert_eq!(remembered(&memory, "ab"), None);
+        std::fs::write(&memory, "ab\nCONFIG_A=y\n").unwrap();
+        assert_eq!(remembered(&memory, "ab").as_deref(), Some("CONFIG_A=y\n"));
+        for other in ["a", "abc", "cd"] {
+            assert_eq!(remembered(&memory, other), None, "{other}");
+        }
+    }
 }

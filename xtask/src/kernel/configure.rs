@@ -29,10 +29,8 @@ pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
         std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
     };
 
-    let mut wanted = options::parse_fragment("xtask", ALWAYS)?;
-    wanted.extend_from_slice(&plan.fragments);
     make.make(plan.base, &[], "configuring")?;
-    let merged = options::merge(&read()?, &wanted);
+    let merged = options::merge(&read()?, &before_words(plan)?);
     if EMPTY.contains(&plan.base) {
         let given = make.build.join("given.config");
         write(&given, merged)?;
@@ -50,14 +48,23 @@ pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
         arguments.extend_from_slice(plan.words);
         make.script("scripts/config", &arguments)?;
         make.make("olddefconfig", &[], "configuring")?;
-        wanted.extend_from_slice(&plan.word_options);
     }
-    check(&wanted, &read()?)
+    check(plan, &read()?)
 }
 
-/// The kernel drops, without a word, an option that it does not know or whose dependencies are off.
-fn check(wanted: &[Wanted], config: &str) -> Result<usize> {
-    let lost = options::lost(wanted, config);
+/// What is asked for before `KERNEL_CONFIG` is.
+fn before_words(plan: &Plan<'_>) -> Result<Vec<Wanted>> {
+    let mut wanted = options::parse_fragment("xtask", ALWAYS)?;
+    wanted.extend_from_slice(&plan.fragments);
+    Ok(wanted)
+}
+
+/// How many options `plan` asks for, all of which this configuration has. The kernel drops, without a word, an option that it does not know or
+/// whose dependencies are off.
+pub(super) fn check(plan: &Plan<'_>, config: &str) -> Result<usize> {
+    let mut wanted = before_words(plan)?;
+    wanted.extend_from_slice(&plan.word_options);
+    let lost = options::lost(&wanted, config);
     if !lost.is_empty() {
         bail!(
             "the kernel's configuration is not as asked:\n{}\nhint: look up in the kernel's Kconfig files what each depends on, and ask for that too",
