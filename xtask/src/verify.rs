@@ -53,7 +53,7 @@ pub struct Args {
     /// Take no kernel from the cache
     #[arg(long)]
     anew: bool,
-    /// Let Debian's reprotest build the initramfs twice, with its variations
+    /// Let Debian's reprotest make the second build, with its variations
     #[arg(long, conflicts_with_all = ["kernel", "against"])]
     reprotest: bool,
     /// Compare with a published set: a folder as out/, its URL, or `oci://REGISTRY/REPOSITORY:TAG`

@@ -134,7 +134,8 @@ pub(super) fn write_cargo(program: &Path, cargo: &OsStr, day: &Path) -> Result<(
     write().with_context(|| format!("writing {}", program.display()))
 }
 
-fn first_processor() -> Result<String> {
+/// The first processor this process may run on, as `taskset` takes it.
+pub(super) fn first_processor() -> Result<String> {
     let status =
         std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
     Ok(first_allowed(&status))

@@ -1,4 +1,4 @@
-//! Debian's `reprotest` over the initramfs: it builds twice with its own variations, among them two that ours lack, an order of directory entries that
+//! Debian's `reprotest` over the initramfs: it builds again with its own variations, among them two that ours lack, an order of directory entries that
 //! changes with every look, and another kernel version. Goes in: an architecture. Comes out: which variations were on, and why any was not.
 
 use crate::arch::Arch;
@@ -6,7 +6,6 @@ use crate::build_initramfs;
 use crate::cmd;
 use crate::config;
 use crate::env::Settings;
-use crate::parts;
 use crate::reproduce::conditions;
 use crate::reproduce::elsewhere;
 use crate::setup;
@@ -38,14 +37,13 @@ const VARIATIONS: [&str; 14] = [
     "umask",
 ];
 
-/// Builds the initramfs twice under `reprotest`; fails where the two differ.
+/// Builds the initramfs here, and again under `reprotest`; fails where the two differ.
 pub fn reprotest(arch: Arch, options: &SourceOptions) -> Result<String> {
     setup::require(&[Need::Binaries, Need::Compiler(arch), Need::Test])?;
     let settings = Settings::read()?;
-    // Both builds shall take the same set, and find it in the cache.
     let config = config::read_image_config(arch)?;
-    let parts = parts::obtain(&config, arch, &Sources::open(options)?)?;
-    let options = SourceOptions { sources: Some(parts.set), ..options.clone() };
+    let image = build_initramfs::build(arch, &config, &settings, &Sources::open(options)?)?;
+    let options = SourceOptions { sources: Some(image.parts.set), ..options.clone() };
 
     let folder = tempfile::tempdir().context("making a folder for reprotest")?;
     let project = folder.path().join("project");
@@ -54,11 +52,14 @@ pub fn reprotest(arch: Arch, options: &SourceOptions) -> Result<String> {
     let command = build_command(folder.path(), arch, &settings, &options)?;
     let off = off(&Lack::look()?);
     let shell = Shell::new()?;
-    let output = build_initramfs::output_path(arch);
-    let artifact = Path::new("out").join(output.file_name().unwrap_or_default());
+    let artifact = Path::new("out").join(image.path.file_name().unwrap_or_default());
+    let ours = folder.path().join("ours");
+    shelve(&image.path, &ours, &artifact)?;
     shell
         .cmd("reprotest")
         .args(["--no-diffoscope", "--min-cpus", "1", "--variations", &chosen(&off)])
+        .arg("--control-build")
+        .arg(ours)
         .arg("-s")
         .arg(&project)
         .arg(command)
@@ -66,8 +67,17 @@ pub fn reprotest(arch: Arch, options: &SourceOptions) -> Result<String> {
         .quiet()
         .ignore_stdout()
         .run()
-        .context("building the initramfs twice under reprotest")?;
+        .context("building the initramfs again under reprotest")?;
     Ok(told(&off))
+}
+
+/// Copies our own build to where `reprotest` would have left one without variations, for it to compare with.
+fn shelve(built: &Path, folder: &Path, artifact: &Path) -> Result<()> {
+    let copy = folder.join("source-root").join(artifact);
+    let shelving = || format!("copying {} to {}", built.display(), copy.display());
+    std::fs::create_dir_all(copy.parent().unwrap_or(folder)).with_context(shelving)?;
+    std::fs::copy(built, &copy).with_context(shelving)?;
+    Ok(())
 }
 
 /// What a machine may lack.
@@ -127,7 +137,7 @@ fn told(off: &[(&str, &str)]) -> String {
     format!("reprotest varied {}; off: {}", on.join(", "), reasons.join(", "))
 }
 
-/// The script that each of the two builds runs in its copy of the project.
+/// The script that builds in reprotest's copy of the project.
 fn build_command(
     folder: &Path,
     arch: Arch,
@@ -144,6 +154,8 @@ fn build_command(
     {
         build.push(format!("{variable}={}", elsewhere::home_of(variable, name)?.display()));
     }
+    // Ours had every processor, and reprotest would give it no fewer.
+    build.extend(["taskset".to_owned(), "-c".to_owned(), elsewhere::first_processor()?]);
     build.push(elsewhere::copy_this_program(folder)?.display().to_string());
     build.extend(["build-initramfs", "--arch", arch.kernel()].map(str::to_owned));
     build.extend(elsewhere::words_of(options)?);
