@@ -3,8 +3,10 @@
 use crate::arch::Arch;
 use crate::arch::ArchOption;
 use crate::arch::Archs;
+use crate::build;
 use crate::build::Wanted;
 use crate::cmd;
+use crate::config;
 use crate::config::Profile;
 use crate::kernel;
 use crate::lint;
@@ -16,6 +18,7 @@ use crate::setup;
 use crate::setup::Need;
 use crate::sources::SourceOptions;
 use crate::test_boot;
+use crate::test_boot::Tally;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -52,7 +55,36 @@ pub fn run(args: &Args) -> Result<()> {
     let needs = [Need::Binaries, Need::Kernel, Need::Boot, Need::Lint, Need::Test];
     setup::require_for(&Arch::ALL, &needs.into_iter().chain(emulators).collect::<Vec<_>>())?;
     lint::run(&lint::Args {})?;
-    report::step("unit and integration tests");
+    report::step("unit and integration tests, and beside them the boot files");
+    both(
+        || check_sources(&args.sources),
+        || build::build(&wanted).context("building what is to be booted").map(drop),
+    )?;
+    report::step("boot tests, and beside them the initramfs again under other conditions");
+    let mut tally = Tally::default();
+    both(
+        || test_boot::run_cases(&test_boot::Args::built(&wanted)).map(|told| tally = told),
+        || archs.iter().try_for_each(|arch| reproduce_initramfs(*arch, &args.sources)),
+    )?;
+    test_boot::conclude(tally)
+}
+
+/// Runs two that take their time by turns to wait and to compute, so that together they cost hardly more than the longer. Both come to their
+/// end, and what failed of either is told.
+fn both(one: impl FnOnce() -> Result<()>, other: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    let (one, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        (one(), other.join())
+    });
+    let other = other.unwrap_or_else(|_panic| Err(anyhow!("a part of the tests panicked")));
+    match (one, other) {
+        (Ok(()), Ok(())) => Ok(()),
+        (one, other) => Err(config::join_errors([one.err(), other.err()])),
+    }
+}
+
+/// What needs no boot files.
+fn check_sources(options: &SourceOptions) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(project::root());
     let cargo = cmd::cargo();
@@ -64,26 +96,17 @@ pub fn run(args: &Args) -> Result<()> {
         .run()
         .context("running cargo test")?;
     report::step("configuring every kernel");
-    kernel::check_configurations(&args.sources)?;
-    report::step("boot tests, and beside them the initramfs again under other conditions");
-    // Guests wait more than they compute, so the builds cost hardly any time here.
-    let (booted, reproduced) = std::thread::scope(|scope| {
-        let again = || archs.iter().try_for_each(|arch| reproduce_initramfs(*arch, &args.sources));
-        let reproduced = scope.spawn(again);
-        (test_boot::run_cases(&test_boot::Args::all(&wanted)), reproduced.join())
-    });
-    reproduced.unwrap_or_else(|_panic| Err(anyhow!("building the initramfs again panicked")))?;
-    test_boot::conclude(booted?)
+    kernel::check_configurations(options)
 }
 
 /// Our own variations for a foreign architecture, Debian's for this machine's: each build costs minutes, and both tools try nearly the same.
 fn reproduce_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
     let name = arch.oci();
     if Arch::host() == Some(arch) {
-        report::step("building the initramfs twice under reprotest");
+        report::step("building the initramfs again under reprotest");
         report::result(reproduce::reprotest(arch, options)?);
     } else {
-        report::step(format_args!("building the initramfs for {name} twice"));
+        report::step(format_args!("building the initramfs for {name} again"));
         reproduce::check(arch, options)?;
     }
     report::result(format_args!("test reproduce::{name}::initramfs_is_the_same_bytes ... ok"));

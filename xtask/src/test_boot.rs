@@ -42,9 +42,9 @@ pub struct Args {
 }
 
 impl Args {
-    /// Every case.
-    pub fn all(wanted: &Wanted) -> Self {
-        Self { filter: None, built: false, wanted: wanted.clone() }
+    /// Every case, with the files that were built before.
+    pub fn built(wanted: &Wanted) -> Self {
+        Self { filter: None, built: true, wanted: wanted.clone() }
     }
 }
 
