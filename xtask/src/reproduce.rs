@@ -17,6 +17,7 @@ pub use kernel::First;
 pub use kernel::check_kernel;
 pub use kernel::rebuilt as rebuilt_kernel;
 pub use reprotest::reprotest;
+pub use reprotest::reprotest_kernel;
 
 use crate::arch::Arch;
 use crate::build_initramfs;

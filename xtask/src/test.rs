@@ -112,3 +112,20 @@ fn reproduce_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
     report::result(format_args!("test reproduce::{name}::initramfs_is_the_same_bytes ... ok"));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_of_both_is_told() {
+        both(|| Ok(()), || Ok(())).unwrap();
+        for (one, other, told) in [
+            (Err(anyhow!("a")), Ok(()), "a"),
+            (Ok(()), Err(anyhow!("b")), "b"),
+            (Err(anyhow!("a")), Err(anyhow!("b")), "a\nb"),
+        ] {
+            assert_eq!(both(|| one, || other).unwrap_err().to_string(), told);
+        }
+    }
+}

@@ -59,7 +59,7 @@ impl Elsewhere {
         options: &SourceOptions,
         conditions: &Conditions,
     ) -> Result<Vec<u8>> {
-        write_cargo(&self.cargo, &cmd::cargo(), &conditions.day)?;
+        write_on_another_day(&self.cargo, &cmd::cargo(), &conditions.day)?;
         let shell = Shell::new()?;
         shell.change_dir("/");
         let xtask = copy_this_program(&self.home)?;
@@ -122,11 +122,11 @@ pub(super) fn words_of(options: &SourceOptions) -> Result<Vec<String>> {
     Ok(words)
 }
 
-/// Writes a program that runs `cargo` on another day. xtask itself stays on this one: it reads no clock for what it makes, and on another day
+/// Writes a program that runs `original` on another day. xtask itself stays on this one: it reads no clock for what it makes, and on another day
 /// apt's lists would be out of date and the cache's temporary files abandoned.
-pub(super) fn write_cargo(program: &Path, cargo: &OsStr, day: &Path) -> Result<()> {
+pub(super) fn write_on_another_day(program: &Path, original: &OsStr, day: &Path) -> Result<()> {
     let text =
-        format!("#!/bin/sh\nLD_PRELOAD='{}' exec '{}' \"$@\"\n", day.display(), cargo.display());
+        format!("#!/bin/sh\nLD_PRELOAD='{}' exec '{}' \"$@\"\n", day.display(), original.display());
     let write = || -> std::io::Result<()> {
         std::fs::write(program, text)?;
         std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755))

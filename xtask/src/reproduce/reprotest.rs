@@ -1,11 +1,16 @@
-//! Debian's `reprotest` over the initramfs: it builds again with its own variations, among them two that ours lack, an order of directory entries that
-//! changes with every look, and another kernel version. Goes in: an architecture. Comes out: which variations were on, and why any was not.
+//! Debian's `reprotest` over a boot file: it builds again with its own variations, among them two that ours lack, an order of directory entries that
+//! changes with every look, and another kernel version. Goes in: what to build. Comes out: which variations were on, and why any was not.
 
 use crate::arch::Arch;
 use crate::build_initramfs;
+use crate::build_kernel;
+use crate::cache::Cache;
 use crate::cmd;
 use crate::config;
+use crate::env;
 use crate::env::Settings;
+use crate::kernel;
+use crate::kernel::KernelRequest;
 use crate::reproduce::conditions;
 use crate::reproduce::elsewhere;
 use crate::setup;
@@ -17,6 +22,7 @@ use anyhow::Result;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::path::Path;
+use std::path::PathBuf;
 use xshell::Shell;
 
 /// Everything it knows, in its order, which `+all` would stand for.
@@ -37,6 +43,17 @@ const VARIATIONS: [&str; 14] = [
     "umask",
 ];
 
+/// What is built again.
+struct Subject<'a> {
+    /// Our own build of it.
+    ours: &'a Path,
+    /// Where a build puts it.
+    output: PathBuf,
+    /// The subcommand that builds it.
+    words: Vec<String>,
+    has_one_processor: bool,
+}
+
 /// Builds the initramfs here, and again under `reprotest`; fails where the two differ.
 pub fn reprotest(arch: Arch, options: &SourceOptions) -> Result<String> {
     setup::require(&[Need::Binaries, Need::Compiler(arch), Need::Test])?;
@@ -44,30 +61,51 @@ pub fn reprotest(arch: Arch, options: &SourceOptions) -> Result<String> {
     let config = config::read_image_config(arch)?;
     let image = build_initramfs::build(arch, &config, &settings, &Sources::open(options)?)?;
     let options = SourceOptions { sources: Some(image.parts.set), ..options.clone() };
+    let mut words = ["build-initramfs", "--arch", arch.kernel()].map(str::to_owned).to_vec();
+    words.extend(elsewhere::words_of(&options)?);
+    let output = build_initramfs::output_path(arch);
+    // Ours had every processor, and reprotest would give it no fewer.
+    let subject = Subject { ours: &image.path, output, words, has_one_processor: true };
+    build_again(&subject, &settings)
+}
 
+/// Takes the kernel asked for from the cache or builds it, and builds it again under `reprotest`; fails where the two differ.
+pub fn reprotest_kernel(request: &KernelRequest<'_>, options: &SourceOptions) -> Result<String> {
+    let (arch, profile) = (request.arch, request.profile);
+    let ours = kernel::build(request)?.image;
+    let name = profile.to_string();
+    let words = ["build-kernel", "--arch", arch.kernel(), "--profile", &name];
+    let mut words = words.map(str::to_owned).to_vec();
+    words.extend(elsewhere::words_of(options)?);
+    let output = build_kernel::output_path(arch, profile);
+    let subject = Subject { ours: &ours, output, words, has_one_processor: false };
+    build_again(&subject, request.settings)
+}
+
+fn build_again(subject: &Subject<'_>, settings: &Settings) -> Result<String> {
     let folder = tempfile::tempdir().context("making a folder for reprotest")?;
     let project = folder.path().join("project");
     std::fs::create_dir(&project).context("making a folder for reprotest")?;
     elsewhere::copy_project(&project)?;
-    let command = build_command(folder.path(), arch, &settings, &options)?;
-    let off = off(&Lack::look()?);
+    let script = script(folder.path(), subject, settings)?;
+    let artifact = Path::new("out").join(subject.output.file_name().unwrap_or_default());
+    let control = folder.path().join("control");
+    shelve(subject.ours, &control, &artifact)?;
+    let off = off(subject, &Lack::look()?);
     let shell = Shell::new()?;
-    let artifact = Path::new("out").join(image.path.file_name().unwrap_or_default());
-    let ours = folder.path().join("ours");
-    shelve(&image.path, &ours, &artifact)?;
     shell
         .cmd("reprotest")
         .args(["--no-diffoscope", "--min-cpus", "1", "--variations", &chosen(&off)])
         .arg("--control-build")
-        .arg(ours)
+        .arg(control)
         .arg("-s")
         .arg(&project)
-        .arg(command)
+        .arg(script)
         .arg(artifact)
         .quiet()
         .ignore_stdout()
         .run()
-        .context("building the initramfs again under reprotest")?;
+        .context("building again under reprotest")?;
     Ok(told(&off))
 }
 
@@ -117,9 +155,16 @@ impl Lack {
 }
 
 /// The variations that are off, and why.
-fn off(lacks: &[Lack]) -> Vec<(&'static str, &'static str)> {
+fn off(subject: &Subject<'_>, lacks: &[Lack]) -> Vec<(&'static str, &'static str)> {
     let user = "it needs sudo and a second user who may read Rust's folders; `cargo xtask verify` varies the user";
-    [("user_group", user)].into_iter().chain(lacks.iter().map(|lack| lack.told())).collect()
+    let processors =
+        "one would take twice as long; `cargo xtask verify --kernel` varies the number of jobs";
+    let mut off = vec![("user_group", user)];
+    if !subject.has_one_processor {
+        off.push(("num_cpus", processors));
+    }
+    off.extend(lacks.iter().map(|lack| lack.told()));
+    off
 }
 
 fn chosen(off: &[(&str, &str)]) -> String {
@@ -137,36 +182,43 @@ fn told(off: &[(&str, &str)]) -> String {
     format!("reprotest varied {}; off: {}", on.join(", "), reasons.join(", "))
 }
 
-/// The script that builds in reprotest's copy of the project.
-fn build_command(
-    folder: &Path,
-    arch: Arch,
-    settings: &Settings,
-    options: &SourceOptions,
-) -> Result<String> {
-    let cargo = folder.join("cargo-on-another-day");
-    elsewhere::write_cargo(&cargo, &cmd::cargo(), &conditions::make_day(folder)?)?;
-    let mut build =
-        vec![format!("FS_MTIME=@{}", settings.fs_mtime), "KERNEL_BUILD_TIMESTAMP=@0".to_owned()];
-    // Its home folder does not exist.
-    for (variable, name) in
-        [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup"), ("XDG_CACHE_HOME", ".cache")]
-    {
-        build.push(format!("{variable}={}", elsewhere::home_of(variable, name)?.display()));
+/// What `reprotest` runs in its copy of the project.
+fn script(folder: &Path, subject: &Subject<'_>, settings: &Settings) -> Result<String> {
+    let programs = folder.join("bin");
+    std::fs::create_dir(&programs).context("making a folder for programs")?;
+    let day = conditions::make_day(folder)?;
+    let make = cmd::find("make").context("finding make")?;
+    for (name, program) in [("cargo", cmd::cargo()), ("make", make.into())] {
+        elsewhere::write_on_another_day(&programs.join(name), &program, &day)?;
     }
-    // Ours had every processor, and reprotest would give it no fewer.
-    build.extend(["taskset".to_owned(), "-c".to_owned(), elsewhere::first_processor()?]);
-    build.push(elsewhere::copy_this_program(folder)?.display().to_string());
-    build.extend(["build-initramfs", "--arch", arch.kernel()].map(str::to_owned));
-    build.extend(elsewhere::words_of(options)?);
-    let words: Vec<String> = build.iter().map(|word| quoted(word)).collect();
-    // reprotest shows another day through libfaketime, under which rustc never starts; see day.c.
+    let mut words = vec![
+        format!("CARGO={}", programs.join("cargo").display()),
+        format!("FS_MTIME=@{}", settings.fs_mtime),
+        format!("KERNEL_BUILD_TIMESTAMP=@{}", settings.kernel_timestamp.as_second()),
+    ];
+    if let Some((value, _)) = env::variables()?.get(env::KERNEL_CONFIG) {
+        words.push(format!("{}={value}", env::KERNEL_CONFIG));
+    }
+    // Its home folder does not exist.
+    for (variable, name) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+        words.push(format!("{variable}={}", elsewhere::home_of(variable, name)?.display()));
+    }
+    if subject.has_one_processor {
+        words.extend(["taskset".to_owned(), "-c".to_owned(), elsewhere::first_processor()?]);
+    }
+    words.push(elsewhere::copy_this_program(folder)?.display().to_string());
+    words.extend_from_slice(&subject.words);
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    // The cache's sources serve again, its kernels and object files do not; and ccache would read every header twice through disorderfs, which
+    // takes its time. reprotest shows another day through libfaketime, under which rustc never starts; see day.c.
     Ok(format!(
         "unset LD_PRELOAD\n\
-         if [ -n \"$FAKETIME\" ]; then CARGO={}; else CARGO={}; fi\n\
-         exec env CARGO=\"$CARGO\" CARGO_MANIFEST_DIR=\"$PWD/xtask\" {}",
-        quoted(&cargo.display().to_string()),
-        quoted(&cmd::cargo().display().to_string()),
+         mkdir -p cache/ocidd/ccache\n\
+         echo disable=true > cache/ocidd/ccache/ccache.conf\n\
+         for name in sources apt locks; do ln -s {}/$name cache/ocidd/; done\n\
+         exec env XDG_CACHE_HOME=\"$PWD/cache\" CARGO_MANIFEST_DIR=\"$PWD/xtask\" PATH={}:\"$PATH\" {}",
+        quoted(&Cache::place()?.display().to_string()),
+        quoted(&programs.display().to_string()),
         words.join(" ")
     ))
 }
@@ -182,7 +234,14 @@ mod tests {
 
     #[test]
     fn says_what_is_off_and_why() {
-        let off = off(&[Lack::Fuse]);
+        let subject = |has_one_processor| Subject {
+            ours: Path::new("ours"),
+            output: PathBuf::from("out/ours"),
+            words: Vec::new(),
+            has_one_processor,
+        };
+        assert_eq!(chosen(&off(&subject(false), &[])), "+all,-user_group,-num_cpus");
+        let off = off(&subject(true), &[Lack::Fuse]);
         assert_eq!(chosen(&off), "+all,-user_group,-fileordering");
         let told = told(&off);
         assert!(told.contains("varied environment, build_path,"), "{told}");
