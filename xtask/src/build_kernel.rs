@@ -23,7 +23,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask build-kernel
-      The default kernel for this machine. Takes half an hour on two processors, a second from then on
+      The default kernel for this machine. Takes twenty minutes on two processors, a second from then on
   cargo xtask build-kernel --profile hw --arch all
       out/vmlinuz-amd64-hw and out/vmlinuz-arm64-hw: with the disks and network cards of real servers built in
   cargo xtask build-kernel --profile test

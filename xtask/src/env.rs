@@ -30,7 +30,7 @@ const OF_COMPOSE: [&str; 3] = ["INITRAMFS_ARGS", "REGISTRY_LISTEN", "VMLINUZ_ARG
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Commit {
     Head,
-    /// The last one that changed anything below `kernel/` but its documents. With HEAD's time every commit would need a kernel of its own, and a quarter of an hour for it.
+    /// The last one that changed anything below `kernel/` but its documents. With HEAD's time every commit would need a kernel of its own, and half an hour for it.
     OfKernel,
 }
 
