@@ -22,6 +22,7 @@ use crate::test_boot::Tally;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
+use std::sync::mpsc;
 use xshell::Shell;
 use xshell::cmd;
 
@@ -55,22 +56,30 @@ pub fn run(args: &Args) -> Result<()> {
     let needs = [Need::Binaries, Need::Kernel, Need::Boot, Need::Lint, Need::Test];
     setup::require_for(&Arch::ALL, &needs.into_iter().chain(emulators).collect::<Vec<_>>())?;
     lint::run(&lint::Args {})?;
-    report::step("unit and integration tests, and beside them the boot files");
-    both(
-        || check_sources(&args.sources),
-        || build::build(&wanted).context("building what is to be booted").map(drop),
-    )?;
-    report::step("boot tests, and beside them the initramfs again under other conditions");
     let mut tally = Tally::default();
+    // Tests and boots wait more than they compute; a build has one core to itself for most of its time.
+    let (tell, built) = mpsc::channel();
     both(
-        || test_boot::run_cases(&test_boot::Args::built(&wanted)).map(|told| tally = told),
-        || archs.iter().try_for_each(|arch| reproduce_initramfs(*arch, &args.sources)),
+        || {
+            check_sources(&args.sources)?;
+            // Where the build failed `tell` is dropped, and its error is the other's.
+            if built.recv().is_ok() {
+                report::step("boot tests");
+                tally = test_boot::run_cases(&test_boot::Args::built(&wanted))?;
+            }
+            Ok(())
+        },
+        || {
+            let tell = tell;
+            build::build(&wanted).context("building what is to be booted")?;
+            tell.send(()).ok();
+            archs.iter().try_for_each(|arch| reproduce_initramfs(*arch, &args.sources))
+        },
     )?;
     test_boot::conclude(tally)
 }
 
-/// Runs two that take their time by turns to wait and to compute, so that together they cost hardly more than the longer. Both come to their
-/// end, and what failed of either is told.
+/// Runs both at once. Both come to their end, and what failed of either is told.
 fn both(one: impl FnOnce() -> Result<()>, other: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     let (one, other) = std::thread::scope(|scope| {
         let other = scope.spawn(other);
@@ -85,6 +94,7 @@ fn both(one: impl FnOnce() -> Result<()>, other: impl FnOnce() -> Result<()> + S
 
 /// What needs no boot files.
 fn check_sources(options: &SourceOptions) -> Result<()> {
+    report::step("unit and integration tests, and beside them the boot files, twice");
     let shell = Shell::new()?;
     shell.change_dir(project::root());
     let cargo = cmd::cargo();
