@@ -184,8 +184,10 @@ fn told(off: &[(&str, &str)]) -> String {
 
 /// What `reprotest` runs in its copy of the project.
 fn script(folder: &Path, subject: &Subject<'_>, settings: &Settings) -> Result<String> {
-    let programs = folder.join("bin");
-    std::fs::create_dir(&programs).context("making a folder for programs")?;
+    let (programs, target) = (folder.join("bin"), folder.join("target"));
+    for folder in [&programs, &target] {
+        std::fs::create_dir(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
     let day = conditions::make_day(folder)?;
     let make = cmd::find("make").context("finding make")?;
     for (name, program) in [("cargo", cmd::cargo()), ("make", make.into())] {
@@ -209,14 +211,17 @@ fn script(folder: &Path, subject: &Subject<'_>, settings: &Settings) -> Result<S
     words.push(elsewhere::copy_this_program(folder)?.display().to_string());
     words.extend_from_slice(&subject.words);
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    // The cache's sources serve again, its kernels and object files do not; and ccache would read every header twice through disorderfs, which
-    // takes its time. reprotest shows another day through libfaketime, under which rustc never starts; see day.c.
+    // Disorder is for sources: what cargo writes stays out of disorderfs, which takes its time. The cache's sources serve again, its kernels and
+    // object files do not, nor does ccache, which would read every header twice. reprotest shows another day through libfaketime, under which
+    // rustc never starts; see day.c.
     Ok(format!(
         "unset LD_PRELOAD\n\
          mkdir -p cache/ocidd/ccache\n\
+         ln -s {} target\n\
          echo disable=true > cache/ocidd/ccache/ccache.conf\n\
          for name in sources apt locks; do ln -s {}/$name cache/ocidd/; done\n\
          exec env XDG_CACHE_HOME=\"$PWD/cache\" CARGO_MANIFEST_DIR=\"$PWD/xtask\" PATH={}:\"$PATH\" {}",
+        quoted(&target.display().to_string()),
         quoted(&Cache::place()?.display().to_string()),
         quoted(&programs.display().to_string()),
         words.join(" ")
