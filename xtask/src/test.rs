@@ -57,38 +57,43 @@ pub fn run(args: &Args) -> Result<()> {
     setup::require_for(&Arch::ALL, &needs.into_iter().chain(emulators).collect::<Vec<_>>())?;
     lint::run(&lint::Args {})?;
     let mut tally = Tally::default();
-    // Tests and boots wait more than they compute; a build has one core to itself for most of its time.
-    let (tell, built) = mpsc::channel();
-    both(
+    run_beside(
+        || build::build(&wanted).context("building what is to be booted").map(drop),
+        || archs.iter().try_for_each(|arch| reproduce_initramfs(*arch, &args.sources)),
+        || check_sources(&args.sources),
         || {
-            check_sources(&args.sources)?;
-            // Where the build failed `tell` is dropped, and its error is the other's.
-            if built.recv().is_ok() {
-                report::step("boot tests");
-                tally = test_boot::run_cases(&test_boot::Args::built(&wanted))?;
-            }
+            report::step("boot tests");
+            tally = test_boot::run_cases(&test_boot::Args::built(&wanted))?;
             Ok(())
-        },
-        || {
-            let tell = tell;
-            build::build(&wanted).context("building what is to be booted")?;
-            tell.send(()).ok();
-            archs.iter().try_for_each(|arch| reproduce_initramfs(*arch, &args.sources))
         },
     )?;
     test_boot::conclude(tally)
 }
 
-/// Runs both at once. Both come to their end, and what failed of either is told.
-fn both(one: impl FnOnce() -> Result<()>, other: impl FnOnce() -> Result<()> + Send) -> Result<()> {
-    let (one, other) = std::thread::scope(|scope| {
-        let other = scope.spawn(other);
-        (one(), other.join())
+/// Runs `tests` beside `build`, then `boots` beside `again`: the former wait more than they compute, the latter have one core for most of their time.
+/// Boots wait for the build, and are left out where it or a test failed. Both sides come to their end, and what failed of either is told.
+fn run_beside(
+    build: impl FnOnce() -> Result<()> + Send,
+    again: impl FnOnce() -> Result<()> + Send,
+    tests: impl FnOnce() -> Result<()>,
+    boots: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let (tell, told) = mpsc::channel();
+    let builder = move || {
+        build()?;
+        tell.send(()).ok();
+        again()
+    };
+    let (tested, rebuilt) = std::thread::scope(|scope| {
+        let builder = scope.spawn(builder);
+        // Where the build failed, nobody is left to tell.
+        let tested = tests().and_then(|()| told.recv().map_or(Ok(()), |()| boots()));
+        (tested, builder.join())
     });
-    let other = other.unwrap_or_else(|_panic| Err(anyhow!("a part of the tests panicked")));
-    match (one, other) {
+    let rebuilt = rebuilt.unwrap_or_else(|_panic| Err(anyhow!("building the boot files panicked")));
+    match (tested, rebuilt) {
         (Ok(()), Ok(())) => Ok(()),
-        (one, other) => Err(config::join_errors([one.err(), other.err()])),
+        (tested, rebuilt) => Err(config::join_errors([tested.err(), rebuilt.err()])),
     }
 }
 
@@ -128,14 +133,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_failed_of_both_is_told() {
-        both(|| Ok(()), || Ok(())).unwrap();
-        for (one, other, told) in [
-            (Err(anyhow!("a")), Ok(()), "a"),
-            (Ok(()), Err(anyhow!("b")), "b"),
-            (Err(anyhow!("a")), Err(anyhow!("b")), "a\nb"),
+    fn boots_what_was_built_and_tells_what_failed_of_either_side() {
+        let outcome = |fault: &str, name: &str| {
+            if fault.contains(name) { Err(anyhow!("{name}")) } else { Ok(()) }
+        };
+        for (fault, booted, told) in [
+            ("", true, ""),
+            ("build", false, "build"),
+            ("tests", false, "tests"),
+            ("again", true, "again"),
+            ("boots", true, "boots"),
+            ("tests build", false, "tests\nbuild"),
+            ("boots again", true, "boots\nagain"),
         ] {
-            assert_eq!(both(|| one, || other).unwrap_err().to_string(), told);
+            let mut has_booted = false;
+            let boots = || {
+                has_booted = true;
+                outcome(fault, "boots")
+            };
+            let (build, again) = (|| outcome(fault, "build"), || outcome(fault, "again"));
+            let ended = run_beside(build, again, || outcome(fault, "tests"), boots);
+            assert_eq!(ended.map_or_else(|error| error.to_string(), |()| String::new()), told);
+            assert_eq!(has_booted, booted, "{fault}");
         }
     }
 }
