@@ -50,7 +50,7 @@ struct Subject<'a> {
     /// Where a build puts it.
     output: PathBuf,
     /// The subcommand that builds it.
-    words: Vec<String>,
+    words: Vec<&'a str>,
     has_one_processor: bool,
 }
 
@@ -61,12 +61,11 @@ pub fn reprotest(arch: Arch, options: &SourceOptions) -> Result<String> {
     let config = config::read_image_config(arch)?;
     let image = build_initramfs::build(arch, &config, &settings, &Sources::open(options)?)?;
     let options = SourceOptions { sources: Some(image.parts.set), ..options.clone() };
-    let mut words = ["build-initramfs", "--arch", arch.kernel()].map(str::to_owned).to_vec();
-    words.extend(elsewhere::words_of(&options)?);
+    let words = vec!["build-initramfs", "--arch", arch.kernel()];
     let output = build_initramfs::output_path(arch);
     // Ours had every processor, and reprotest would give it no fewer.
     let subject = Subject { ours: &image.path, output, words, has_one_processor: true };
-    build_again(&subject, &settings)
+    build_again(&subject, &settings, &options)
 }
 
 /// Takes the kernel asked for from the cache or builds it, and builds it again under `reprotest`; fails where the two differ.
@@ -74,20 +73,22 @@ pub fn reprotest_kernel(request: &KernelRequest<'_>, options: &SourceOptions) ->
     let (arch, profile) = (request.arch, request.profile);
     let ours = kernel::build(request)?.image;
     let name = profile.to_string();
-    let words = ["build-kernel", "--arch", arch.kernel(), "--profile", &name];
-    let mut words = words.map(str::to_owned).to_vec();
-    words.extend(elsewhere::words_of(options)?);
+    let words = vec!["build-kernel", "--arch", arch.kernel(), "--profile", &name];
     let output = build_kernel::output_path(arch, profile);
     let subject = Subject { ours: &ours, output, words, has_one_processor: false };
-    build_again(&subject, request.settings)
+    build_again(&subject, request.settings, options)
 }
 
-fn build_again(subject: &Subject<'_>, settings: &Settings) -> Result<String> {
+fn build_again(
+    subject: &Subject<'_>,
+    settings: &Settings,
+    options: &SourceOptions,
+) -> Result<String> {
     let folder = tempfile::tempdir().context("making a folder for reprotest")?;
     let project = folder.path().join("project");
     std::fs::create_dir(&project).context("making a folder for reprotest")?;
     elsewhere::copy_project(&project)?;
-    let script = script(folder.path(), subject, settings)?;
+    let script = script(folder.path(), subject, settings, options)?;
     let artifact = Path::new("out").join(subject.output.file_name().unwrap_or_default());
     let control = folder.path().join("control");
     shelve(subject.ours, &control, &artifact)?;
@@ -183,14 +184,20 @@ fn told(off: &[(&str, &str)]) -> String {
 }
 
 /// What `reprotest` runs in its copy of the project.
-fn script(folder: &Path, subject: &Subject<'_>, settings: &Settings) -> Result<String> {
+fn script(
+    folder: &Path,
+    subject: &Subject<'_>,
+    settings: &Settings,
+    options: &SourceOptions,
+) -> Result<String> {
     let (programs, target) = (folder.join("bin"), folder.join("target"));
     for folder in [&programs, &target] {
         std::fs::create_dir(folder).with_context(|| format!("making {}", folder.display()))?;
     }
     let day = conditions::make_day(folder)?;
-    let make = cmd::find("make").context("finding make")?;
-    for (name, program) in [("cargo", cmd::cargo()), ("make", make.into())] {
+    // Only a kernel needs make.
+    let make = cmd::find("make").map(|make| ("make", make.into()));
+    for (name, program) in [("cargo", cmd::cargo())].into_iter().chain(make) {
         elsewhere::write_on_another_day(&programs.join(name), &program, &day)?;
     }
     let mut words = vec![
@@ -209,7 +216,8 @@ fn script(folder: &Path, subject: &Subject<'_>, settings: &Settings) -> Result<S
         words.extend(["taskset".to_owned(), "-c".to_owned(), elsewhere::first_processor()?]);
     }
     words.push(elsewhere::copy_this_program(folder)?.display().to_string());
-    words.extend_from_slice(&subject.words);
+    words.extend(subject.words.iter().map(|word| (*word).to_owned()));
+    words.extend(elsewhere::words_of(options)?);
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     // Disorder is for sources: what cargo writes stays out of disorderfs, which takes its time. The cache's sources serve again, its kernels and
     // object files do not, nor does ccache, which would read every header twice. reprotest shows another day through libfaketime, under which
