@@ -195,6 +195,7 @@ mod tests {
             ("apt/arm64/state/lists".to_owned(), "12"),
             ("apt/notes/x".to_owned(), "foreign"),
             ("ccache/0/1".to_owned(), "1"),
+            ("configs/arm64-hw".to_owned(), "12"),
             ("build/source/Makefile".to_owned(), "1234"),
             ("tmp/.tmpAbCdEf".to_owned(), "1234"),
             ("tmp/notes".to_owned(), "foreign"),
@@ -214,6 +215,7 @@ mod tests {
                 (Kind::Kernel, "arm64", 16),
                 (Kind::Lists, "apt-arm64", 2),
                 (Kind::Objects, "ccache", 1),
+                (Kind::Objects, "configs", 2),
                 (Kind::Scratch, "build", 4),
                 (Kind::Temporary, ".tmpAbCdEf", 4),
             ]
