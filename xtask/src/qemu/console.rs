@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_mins(4);
 /// After this a guest says nothing more that anyone waits for.
 const PANIC: &str = "Kernel panic";
 
+/// How much of a console an error shows. The log may be gone with the machine that ran the test.
+const LINES_SHOWN: usize = 20;
+
 #[derive(Debug)]
 pub struct Console {
     incoming: Receiver<Vec<u8>>,
@@ -29,6 +32,7 @@ pub struct Console {
     said: String,
     /// How much of `said` earlier expectations have used up.
     seen: usize,
+    has_ended: bool,
 }
 
 impl Console {
@@ -57,7 +61,8 @@ impl Console {
             .with_context(|| format!("opening {}", log.display()))?;
         let (sender, incoming) = channel();
         std::thread::spawn(move || read(&mut file, &sender));
-        Ok(Self { incoming, log_path: log.to_owned(), said: String::new(), seen: 0 })
+        let log_path = log.to_owned();
+        Ok(Self { incoming, log_path, said: String::new(), seen: 0, has_ended: false })
     }
 
     /// Waits until the console says `text` after what was expected before; returns the whole line up to there.
@@ -68,7 +73,6 @@ impl Console {
     /// The same, but gives up as soon as the console says `alarm` without it.
     pub fn expect_unless(&mut self, text: &str, alarm: &str) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
-        let console = self.log_path.display().to_string();
         loop {
             let new = self.said.get(self.seen..).unwrap_or_default();
             if let Some(at) = new.find(text) {
@@ -77,11 +81,15 @@ impl Console {
                 self.seen += at + text.len();
                 return Ok(self.said.get(line_start..self.seen).unwrap_or_default().to_owned());
             }
-            if new.contains(alarm) {
-                bail!("the guest said '{alarm}' and not '{text}'; its console is in {console}");
+            if let Some(alarm) = [alarm, PANIC].into_iter().find(|alarm| new.contains(alarm)) {
+                if alarm == PANIC {
+                    // Its reason follows, and then nothing.
+                    self.hear_out()?;
+                }
+                bail!("the guest said '{alarm}' and not '{text}'; {}", self.shown());
             }
             if !self.listen(deadline).with_context(|| format!("waiting for '{text}'"))? {
-                bail!("the guest ended before it said '{text}'; its console is in {console}");
+                bail!("the guest ended before it said '{text}'; {}", self.shown());
             }
         }
     }
@@ -98,8 +106,17 @@ impl Console {
         &self.said
     }
 
-    pub(super) fn log_path(&self) -> &Path {
-        &self.log_path
+    /// True once it will say nothing more: the guest's program has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Where all of it is, and its last lines, for an error.
+    pub(super) fn shown(&self) -> String {
+        let lines: Vec<&str> = self.said.lines().collect();
+        let last = lines.get(lines.len().saturating_sub(LINES_SHOWN)..).unwrap_or_default();
+        let (log, last) = (self.log_path.display(), last.join("\n    "));
+        format!("its console is in {log}, and its last lines are\n    {last}")
     }
 
     /// Takes in what the console says next. False when it will say nothing more.
@@ -109,13 +126,12 @@ impl Console {
                 self.said.push_str(&String::from_utf8_lossy(&bytes).replace('\r', ""));
                 Ok(true)
             }
-            Err(RecvTimeoutError::Disconnected) => Ok(false),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.has_ended = true;
+                Ok(false)
+            }
             Err(RecvTimeoutError::Timeout) => {
-                bail!(
-                    "nothing for {} s; the guest's console is in {}",
-                    PATIENCE.as_secs(),
-                    self.log_path.display()
-                )
+                bail!("the guest has not come so far in {} s; {}", PATIENCE.as_secs(), self.shown())
             }
         }
     }
@@ -138,9 +154,9 @@ fn pass_on(mut output: impl Read, log: &mut File, sender: &Sender<Vec<u8>>) {
 mod tests {
     use super::*;
 
-    fn console(said: &'static str) -> (tempfile::NamedTempFile, Console) {
+    fn console(said: &str) -> (tempfile::NamedTempFile, Console) {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let console = Console::on(said.as_bytes(), log.path()).unwrap();
+        let console = Console::on(std::io::Cursor::new(said.to_owned()), log.path()).unwrap();
         (log, console)
     }
 
@@ -151,13 +167,24 @@ mod tests {
         assert_eq!(console.expect("one").unwrap(), "two one");
         let error = console.expect("one").unwrap_err().to_string();
         assert!(error.contains("ended before it said 'one'"), "{error}");
+        assert!(error.ends_with("its last lines are\n    one\n    two one"), "{error}");
+        assert!(console.has_ended());
         assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "one\r\ntwo one\r\n");
     }
 
     #[test]
     fn an_alarm_ends_the_wait() {
-        let (_log, mut console) = console("Kernel panic - not syncing\nmore\n");
-        let error = console.expect("hello").unwrap_err().to_string();
-        assert!(error.contains("said 'Kernel panic' and not 'hello'"), "{error}");
+        for (said, alarm) in [("oh no\nmore\n", "oh no"), ("Kernel panic: \nwhy\n", PANIC)] {
+            let (_log, mut console) = console(said);
+            let error = console.expect_unless("hello", "oh no").unwrap_err().to_string();
+            assert!(error.contains(&format!("said '{alarm}' and not 'hello'")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_the_last_lines() {
+        let (_log, mut console) = console(&"a line\n".repeat(LINES_SHOWN + 5));
+        console.hear_out().unwrap();
+        assert_eq!(console.shown().matches("\n    a line").count(), LINES_SHOWN);
     }
 }

@@ -54,12 +54,12 @@ impl Guest {
 
     /// [`Console::expect`] on the first console.
     pub fn expect(&mut self, text: &str) -> Result<String> {
-        self.console.expect(text)
+        self.console.expect(text).map_err(|fault| self.with_end(fault))
     }
 
     /// [`Console::expect_unless`] on the first console.
     pub fn expect_unless(&mut self, text: &str, alarm: &str) -> Result<String> {
-        self.console.expect_unless(text, alarm)
+        self.console.expect_unless(text, alarm).map_err(|fault| self.with_end(fault))
     }
 
     /// The second console.
@@ -78,12 +78,21 @@ impl Guest {
         self.console.hear_out()?;
         let status = self.qemu.child.wait().context("waiting for QEMU's end")?;
         if !status.success() {
-            bail!(
-                "QEMU ended with {status}; the guest's console is in {}",
-                self.console.log_path().display()
-            );
+            bail!("QEMU ended with {status}; {}", self.console.shown());
         }
         Ok(self.console.said().to_owned())
+    }
+
+    /// A fault of an expectation; where QEMU has ended by something else than the guest, that is the fault's cause and told first.
+    fn with_end(&mut self, fault: anyhow::Error) -> anyhow::Error {
+        if !self.console.has_ended() {
+            return fault;
+        }
+        match self.qemu.child.wait() {
+            Ok(status) if !status.success() => fault.context(format!("QEMU ended with {status}")),
+            // The guest has rebooted or powered off.
+            Ok(_) | Err(_) => fault,
+        }
     }
 
     /// Takes the power away without a warning, and returns everything the machine had said on the first console.
