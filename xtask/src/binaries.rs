@@ -150,7 +150,7 @@ fn with_flags<'a>(cargo: Cmd<'a>, toolchain: &Toolchain, maps: &[PathMap]) -> Cm
         .env(format!("CC_{target}"), &toolchain.cc)
         .env(format!("AR_{target}"), &toolchain.ar)
         .env(format!("CFLAGS_{target}"), c_flags(maps))
-        // Lets flags hold spaces, in quotes.
+        // Lets flags hold spaces and quotes.
         .env("CC_SHELL_ESCAPED_FLAGS", "1")
 }
 
@@ -178,7 +178,7 @@ fn rust_flags(toolchain: &Toolchain, maps: &[PathMap]) -> String {
 fn c_flags(maps: &[PathMap]) -> String {
     let mut flags: Vec<String> = maps
         .iter()
-        .map(|(from, to)| format!("'-ffile-prefix-map={}={to}'", from.display()))
+        .map(|(from, to)| cmd::quoted(&format!("-ffile-prefix-map={}={to}", from.display())))
         .collect();
     // Distributions that fortify by default make C code call functions that only glibc has.
     flags.push("-U_FORTIFY_SOURCE".to_owned());

@@ -36,6 +36,11 @@ pub fn behind<'a>(shell: &'a Shell, wrapper: &[String], program: impl AsRef<Path
     }
 }
 
+/// A word as a shell reads it back.
+pub fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// The first line that a program tells of its version, in English.
 pub fn version(program: &str) -> Result<String> {
     let shell = Shell::new()?;
@@ -72,5 +77,18 @@ impl Drop for Background {
         // Both fail only where the child has ended and was waited for, which is what is wanted.
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_for_the_shell() {
+        let shell = Shell::new().unwrap();
+        let word = "it's $HOME \"so\"";
+        let said = shell.cmd("sh").arg("-c").arg(format!("printf %s {}", quoted(word)));
+        assert_eq!(said.quiet().read().unwrap(), word);
     }
 }

@@ -23,6 +23,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
 use std::sync::mpsc;
+use std::thread::ScopedJoinHandle;
 use xshell::Shell;
 use xshell::cmd;
 
@@ -55,12 +56,15 @@ pub fn run(args: &Args) -> Result<()> {
     let emulators = archs.iter().map(|arch| Need::Emulator(*arch));
     let needs = [Need::Binaries, Need::Kernel, Need::Boot, Need::Lint, Need::Test];
     setup::require_for(&Arch::ALL, &needs.into_iter().chain(emulators).collect::<Vec<_>>())?;
-    lint::run(&lint::Args {})?;
     let mut tally = Tally::default();
+    report::step("building the boot files, twice, beside all that follows");
     run_beside(
         || build::build(&wanted).context("building what is to be booted").map(drop),
-        || archs.iter().try_for_each(|arch| reproduce_initramfs(*arch, &args.sources)),
-        || check_sources(&args.sources),
+        || at_once(&archs, |arch| reproduce_initramfs(arch, &args.sources)),
+        || {
+            lint::run(&lint::Args {})?;
+            check_sources(&args.sources)
+        },
         || {
             report::step("boot tests");
             tally = test_boot::run_cases(&test_boot::Args::built(&wanted))?;
@@ -70,7 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
     test_boot::conclude(tally)
 }
 
-/// Runs `tests` beside `build`, then `boots` beside `again`: the former wait more than they compute, the latter have one core for most of their time.
+/// Runs `tests` beside `build`, then `boots` beside `again`: the former wait more than they compute, the latter have one core each for most of their time.
 /// Boots wait for the build, and are left out where it or a test failed. Both sides come to their end, and what failed of either is told.
 fn run_beside(
     build: impl FnOnce() -> Result<()> + Send,
@@ -88,18 +92,33 @@ fn run_beside(
         let builder = scope.spawn(builder);
         // Where the build failed, nobody is left to tell.
         let tested = tests().and_then(|()| told.recv().map_or(Ok(()), |()| boots()));
-        (tested, builder.join())
+        (tested, outcome(builder))
     });
-    let rebuilt = rebuilt.unwrap_or_else(|_panic| Err(anyhow!("building the boot files panicked")));
-    match (tested, rebuilt) {
-        (Ok(()), Ok(())) => Ok(()),
-        (tested, rebuilt) => Err(config::join_errors([tested.err(), rebuilt.err()])),
-    }
+    all([tested, rebuilt])
+}
+
+/// Runs `act` for every architecture, all at the same time.
+fn at_once(archs: &[Arch], act: impl Fn(Arch) -> Result<()> + Sync) -> Result<()> {
+    let act = &act;
+    all(std::thread::scope(|scope| {
+        let running: Vec<_> = archs.iter().map(|arch| scope.spawn(move || act(*arch))).collect();
+        running.into_iter().map(outcome).collect::<Vec<_>>()
+    }))
+}
+
+fn outcome(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|_panic| Err(anyhow!("a part of the tests panicked")))
+}
+
+/// Nothing failed, or all that did.
+fn all(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
+    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(Some).collect();
+    if errors.is_empty() { Ok(()) } else { Err(config::join_errors(errors)) }
 }
 
 /// What needs no boot files.
 fn check_sources(options: &SourceOptions) -> Result<()> {
-    report::step("unit and integration tests, and beside them the boot files, twice");
+    report::step("unit and integration tests");
     let shell = Shell::new()?;
     shell.change_dir(project::root());
     let cargo = cmd::cargo();
@@ -156,5 +175,12 @@ mod tests {
             assert_eq!(ended.map_or_else(|error| error.to_string(), |()| String::new()), told);
             assert_eq!(has_booted, booted, "{fault}");
         }
+    }
+
+    #[test]
+    fn every_architecture_is_tried_and_what_failed_of_each_is_told() {
+        at_once(&Arch::ALL, |_| Ok(())).unwrap();
+        let fault = at_once(&Arch::ALL, |arch| Err(anyhow!("{}", arch.oci()))).unwrap_err();
+        assert_eq!(fault.to_string(), Arch::ALL.map(Arch::oci).join("\n"));
     }
 }

@@ -65,7 +65,7 @@ impl Elsewhere {
         let xtask = copy_this_program(&self.home)?;
         // One processor: other jobs at once, and in another order.
         let build = cmd::behind(&shell, &conditions.wrapper, "taskset")
-            .args(["-c", &first_processor()?])
+            .args(["-c", &Processor::Last.find()?])
             .arg(xtask)
             .args(["build-initramfs", "--arch", arch.kernel()])
             .args(words_of(options)?);
@@ -125,8 +125,11 @@ pub(super) fn words_of(options: &SourceOptions) -> Result<Vec<String>> {
 /// Writes a program that runs `original` on another day. xtask itself stays on this one: it reads no clock for what it makes, and on another day
 /// apt's lists would be out of date and the cache's temporary files abandoned.
 pub(super) fn write_on_another_day(program: &Path, original: &OsStr, day: &Path) -> Result<()> {
-    let text =
-        format!("#!/bin/sh\nLD_PRELOAD='{}' exec '{}' \"$@\"\n", day.display(), original.display());
+    let text = format!(
+        "#!/bin/sh\nLD_PRELOAD={} exec {} \"$@\"\n",
+        cmd::quoted(&day.display().to_string()),
+        cmd::quoted(&original.display().to_string())
+    );
     let write = || -> std::io::Result<()> {
         std::fs::write(program, text)?;
         std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755))
@@ -134,19 +137,30 @@ pub(super) fn write_on_another_day(program: &Path, original: &OsStr, day: &Path)
     write().with_context(|| format!("writing {}", program.display()))
 }
 
-/// The first processor this process may run on, as `taskset` takes it.
-pub(super) fn first_processor() -> Result<String> {
-    let status =
-        std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
-    Ok(first_allowed(&status))
+/// One of the processors this process may run on, as `taskset` takes it. Two builds at once take different ones.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Processor {
+    First,
+    Last,
 }
 
-/// The first processor this process may run on, out of the text of `/proc/self/status`.
-fn first_allowed(status: &str) -> String {
-    let list =
-        status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
-    let digits: String = list.trim().chars().take_while(char::is_ascii_digit).collect();
-    if digits.is_empty() { "0".to_owned() } else { digits }
+impl Processor {
+    pub(super) fn find(self) -> Result<String> {
+        let status =
+            std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
+        Ok(self.among_allowed(&status))
+    }
+
+    /// Out of the text of `/proc/self/status`.
+    fn among_allowed(self, status: &str) -> String {
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        let mut bounds = list.unwrap_or_default().trim().split([',', '-']);
+        let bound = match self {
+            Self::First => bounds.next(),
+            Self::Last => bounds.next_back(),
+        };
+        bound.filter(|bound| !bound.is_empty()).unwrap_or("0").to_owned()
+    }
 }
 
 /// A folder that `variable` names, else the one of this name in the home folder.
@@ -187,14 +201,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_a_processor_it_may_use() {
-        for (status, processor) in [
-            ("Name:\tx\nCpus_allowed_list:\t0-1\n", "0"),
-            ("Cpus_allowed_list:\t12,14-15\n", "12"),
-            ("Cpus_allowed:\tff\n", "0"),
-            ("", "0"),
+    fn finds_processors_it_may_use() {
+        for (status, first, last) in [
+            ("Name:\tx\nCpus_allowed_list:\t0-1\nMems_allowed_list:\t0\n", "0", "1"),
+            ("Cpus_allowed_list:\t12,14-15\n", "12", "15"),
+            ("Cpus_allowed_list:\t3\n", "3", "3"),
+            ("Cpus_allowed:\tff\n", "0", "0"),
+            ("", "0", "0"),
         ] {
-            assert_eq!(first_allowed(status), processor);
+            assert_eq!(Processor::First.among_allowed(status), first, "{status}");
+            assert_eq!(Processor::Last.among_allowed(status), last, "{status}");
         }
     }
 }

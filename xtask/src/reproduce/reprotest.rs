@@ -13,6 +13,7 @@ use crate::kernel;
 use crate::kernel::KernelRequest;
 use crate::reproduce::conditions;
 use crate::reproduce::elsewhere;
+use crate::reproduce::elsewhere::Processor;
 use crate::setup;
 use crate::setup::Need;
 use crate::sources::SourceOptions;
@@ -213,12 +214,12 @@ fn script(
         words.push(format!("{variable}={}", elsewhere::home_of(variable, name)?.display()));
     }
     if subject.has_one_processor {
-        words.extend(["taskset".to_owned(), "-c".to_owned(), elsewhere::first_processor()?]);
+        words.extend(["taskset".to_owned(), "-c".to_owned(), Processor::First.find()?]);
     }
     words.push(elsewhere::copy_this_program(folder)?.display().to_string());
     words.extend(subject.words.iter().map(|word| (*word).to_owned()));
     words.extend(elsewhere::words_of(options)?);
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let words: Vec<String> = words.iter().map(|word| cmd::quoted(word)).collect();
     // Disorder is for sources: what cargo writes stays out of disorderfs, which takes its time. The cache's sources serve again, its kernels and
     // object files do not, nor does ccache, which would read every header twice. reprotest shows another day through libfaketime, under which
     // rustc never starts; see day.c.
@@ -229,16 +230,11 @@ fn script(
          echo disable=true > cache/ocidd/ccache/ccache.conf\n\
          for name in sources apt locks; do ln -s {}/$name cache/ocidd/; done\n\
          exec env XDG_CACHE_HOME=\"$PWD/cache\" CARGO_MANIFEST_DIR=\"$PWD/xtask\" PATH={}:\"$PATH\" {}",
-        quoted(&target.display().to_string()),
-        quoted(&Cache::place()?.display().to_string()),
-        quoted(&programs.display().to_string()),
+        cmd::quoted(&target.display().to_string()),
+        cmd::quoted(&Cache::place()?.display().to_string()),
+        cmd::quoted(&programs.display().to_string()),
         words.join(" ")
     ))
-}
-
-/// A word as the shell reads it back.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -260,13 +256,5 @@ mod tests {
         assert!(told.contains("varied environment, build_path,"), "{told}");
         assert!(told.ends_with("fileordering (/dev/fuse cannot be opened)"), "{told}");
         assert!(!told.contains("domain_host ("), "{told}");
-    }
-
-    #[test]
-    fn quotes_for_the_shell() {
-        let shell = Shell::new().unwrap();
-        let word = "it's $HOME \"so\"";
-        let said = shell.cmd("sh").arg("-c").arg(format!("printf %s {}", quoted(word)));
-        assert_eq!(said.quiet().read().unwrap(), word);
     }
 }
