@@ -1,4 +1,5 @@
-//! The consoles: standard input and output of init, and the terminal devices the kernel prints on. Reads sysfs, changes no terminal.
+//! The consoles: standard input and output of init, and the terminal devices the kernel prints on. Reads sysfs, and changes there only whether
+//! serial ports may sleep; changes no terminal.
 
 use anyhow::Context as _;
 use anyhow::anyhow;
@@ -16,6 +17,8 @@ use std::process::Stdio;
 
 pub(crate) const DEVICE: &str = "/dev/console";
 const ACTIVE: &str = "/sys/class/tty/console/active";
+/// The ports of serial lines, in kernels since 6.5.
+const PORTS: &str = "sys/bus/serial-base/devices";
 
 /// A terminal people may look at.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -77,6 +80,25 @@ pub(crate) fn open_input(console: &Console) -> Stdio {
     open_terminal(&console.device)
         .or_else(|_| open_terminal(Path::new(DEVICE)))
         .map_or_else(|_| Stdio::null(), Stdio::from)
+}
+
+/// Keeps the serial ports of the system at `root`, which is `/` but in tests, from sleeping.
+///
+/// The kernel lets a port sleep after half a second, and leaves what is written meanwhile to its waking up. A line that is written at the very end
+/// of that may wait for the next one to be sent, which for a last line never comes (`__uart_start` in `drivers/tty/serial/serial_core.c`; seen with
+/// 6.12 on a PL011).
+pub(crate) fn keep_awake(root: &Path) -> anyhow::Result<()> {
+    let ports = root.join(PORTS);
+    let reading = || format!("reading {}", ports.display());
+    let entries = match std::fs::read_dir(&ports) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(reading)?,
+    };
+    for port in entries {
+        let control = port.with_context(reading)?.path().join("power/control");
+        std::fs::write(&control, "on").with_context(|| format!("writing {}", control.display()))?;
+    }
+    Ok(())
 }
 
 /// Every console of the kernel, each once. The last is the active one, which `/dev/console` stands for; there is always one.
@@ -143,6 +165,28 @@ mod tests {
         ] {
             assert_eq!(find_kind(name), kind, "{name}");
         }
+    }
+
+    #[test]
+    fn every_serial_port_is_kept_awake() {
+        let root = tempfile::tempdir().unwrap();
+        keep_awake(root.path()).unwrap();
+        let ports = root.path().join(PORTS);
+        let controls = ["9000000.pl011:0", "9000000.pl011:0.0"].map(|port| {
+            let control = ports.join(port).join("power/control");
+            std::fs::create_dir_all(control.parent().unwrap()).unwrap();
+            std::fs::write(&control, "auto\n").unwrap();
+            control
+        });
+        keep_awake(root.path()).unwrap();
+        assert_eq!(controls.map(|control| std::fs::read_to_string(control).unwrap()), ["on", "on"]);
+
+        std::fs::create_dir(ports.join("odd")).unwrap();
+        let fault = format!("{:#}", keep_awake(root.path()).unwrap_err());
+        assert!(
+            fault.ends_with("odd/power/control: No such file or directory (os error 2)"),
+            "{fault}"
+        );
     }
 
     #[test]

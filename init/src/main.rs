@@ -32,6 +32,7 @@ use crate::words::After;
 use crate::words::OnError;
 use crate::words::Wishes;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -60,6 +61,7 @@ fn boot() -> ! {
 fn open_consoles() -> Console {
     // Devices come with the mounts, so what went wrong there can be told only once there is a console.
     let mut faults = mounts::mount_all();
+    faults.extend(console::keep_awake(Path::new("/")).err());
     faults.extend(console::attach().err());
     let (mut consoles, fault) = console::find_all();
     faults.extend(fault);
