@@ -61,6 +61,12 @@ pub fn parse_kernel_config(text: &str) -> Result<KernelConfig> {
     with_project(|project| KernelConfig::parse(text, project))
 }
 
+/// Nothing failed, or all that did as one error.
+pub fn join_outcomes(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
+    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(Some).collect();
+    if errors.is_empty() { Ok(()) } else { Err(join_errors(errors)) }
+}
+
 /// The errors of several files as one, so that none hides another.
 pub fn join_errors(errors: impl IntoIterator<Item = Option<anyhow::Error>>) -> anyhow::Error {
     let errors: Vec<String> =

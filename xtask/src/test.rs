@@ -94,13 +94,13 @@ fn run_beside(
         let tested = tests().and_then(|()| told.recv().map_or(Ok(()), |()| boots()));
         (tested, outcome(builder))
     });
-    all([tested, rebuilt])
+    config::join_outcomes([tested, rebuilt])
 }
 
 /// Runs `act` for every architecture, all at the same time.
 fn at_once(archs: &[Arch], act: impl Fn(Arch) -> Result<()> + Sync) -> Result<()> {
     let act = &act;
-    all(std::thread::scope(|scope| {
+    config::join_outcomes(std::thread::scope(|scope| {
         let running: Vec<_> = archs.iter().map(|arch| scope.spawn(move || act(*arch))).collect();
         running.into_iter().map(outcome).collect::<Vec<_>>()
     }))
@@ -108,12 +108,6 @@ fn at_once(archs: &[Arch], act: impl Fn(Arch) -> Result<()> + Sync) -> Result<()
 
 fn outcome(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
     thread.join().unwrap_or_else(|_panic| Err(anyhow!("a part of the tests panicked")))
-}
-
-/// Nothing failed, or all that did.
-fn all(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
-    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(Some).collect();
-    if errors.is_empty() { Ok(()) } else { Err(config::join_errors(errors)) }
 }
 
 /// What needs no boot files.

@@ -77,20 +77,20 @@ pub fn run(args: &Args) -> Result<()> {
     let trust = Trust::open(&args.keyring)?;
     let cache = Cache::open()?;
     let mode = if args.dry_run { Mode::Tell } else { Mode::Write };
-    let mut errors = Vec::new();
+    let mut outcomes = Vec::new();
     for publisher in Publisher::ALL {
         if args.which.is_some_and(|which| which != publisher) {
             continue;
         }
         let file = project::root().join(publisher.file());
         let site = Site::new(publisher, Client::default(), trust.clone());
-        match update(&file, &site, &cache, mode) {
-            Ok(outcome) => tell(&outcome, publisher.file(), mode),
-            Err(error) => errors
-                .push(Some(error.context(format!("updating the pins of {}", publisher.file())))),
-        }
+        outcomes.push(
+            update(&file, &site, &cache, mode)
+                .map(|outcome| tell(&outcome, publisher.file(), mode))
+                .with_context(|| format!("updating the pins of {}", publisher.file())),
+        );
     }
-    if errors.is_empty() { Ok(()) } else { Err(config::join_errors(errors)) }
+    config::join_outcomes(outcomes)
 }
 
 fn tell(outcome: &Outcome, file: &str, mode: Mode) {
