@@ -5,10 +5,10 @@ use crate::disk::refusal::Refusal;
 use crate::disk::sink::SinkError;
 use crate::disk::wait::NoTarget;
 use crate::failure::Cause;
-use crate::http::HttpError;
-use crate::http::Trouble;
 use crate::pipeline::TransferError;
-use crate::registry::NotSigned;
+use registry::error::HttpError;
+use registry::error::Trouble;
+use registry::signatures::NotSigned;
 use std::error::Error;
 
 /// Why nothing could be fetched.

@@ -1,8 +1,12 @@
 //! What happens in an install, as values: whoever wants to tell it, a console or a receiver of events, listens. Nothing here prints or sends.
 
-use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::progress::Progress;
+use oci::digest::Digest;
+use oci::progress::Counter;
+use oci::progress::Transfer;
+use registry::observer::Observer;
+use registry::observer::Retry;
 use std::sync::Mutex;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::sync_channel;
@@ -22,12 +26,7 @@ pub enum Event {
     Note(String),
     Warning(String),
     /// A request failed and is sent again after `delay`.
-    Retry {
-        number: u32,
-        of: Option<u32>,
-        delay: Duration,
-        reason: String,
-    },
+    Retry(Retry),
     Progress(Snapshot),
     Failed {
         id: &'static str,
@@ -101,6 +100,25 @@ pub trait Listener: Sync {
 
     fn warn(&self, text: String) {
         self.hear(&Event::Warning(text));
+    }
+}
+
+/// The registry client reports to the same listeners. An install shows its progress by itself.
+impl Observer for &dyn Listener {
+    fn retry(&self, retry: Retry) {
+        self.hear(&Event::Retry(retry));
+    }
+
+    fn warn(&self, text: String) {
+        self.hear(&Event::Warning(text));
+    }
+
+    fn note(&self, text: String) {
+        self.hear(&Event::Note(text));
+    }
+
+    fn transfer(&self, _label: &str, _total_bytes: u64) -> Box<dyn Transfer + '_> {
+        Box::new(Counter::default())
     }
 }
 

@@ -11,7 +11,7 @@ pub use decoder::Decoder;
 pub use recognise::check_unpacked;
 pub use recognise::recognise;
 
-use crate::size::Bytes;
+use oci::size::Bytes;
 use std::fmt;
 use thiserror::Error;
 

@@ -2,6 +2,7 @@
 
 mod signed;
 
+use crate::args::Retries;
 use crate::classify;
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
@@ -26,24 +27,25 @@ use crate::failure::Failure;
 use crate::failure::OrFail as _;
 use crate::format;
 use crate::format::Format;
-use crate::http::Client;
 use crate::machine::Machine;
 use crate::pipeline;
 use crate::pipeline::Compressed;
 use crate::plan::Confirm;
 use crate::plan::Depth;
-use crate::plan::Identity;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::registry::Blob;
-use crate::registry::Credentials;
-use crate::registry::Layer;
-use crate::registry::Patience;
-use crate::registry::Registry;
-use crate::registry::Signed;
 use crate::report::Rate;
-use crate::size::Bytes;
 use anyhow::anyhow;
+use oci::manifest::Layer;
+use oci::size::Bytes;
+use registry::blob::Blob;
+use registry::credentials::Credentials;
+use registry::http::CertificateCheck;
+use registry::http::Client;
+use registry::mirrors::Registry;
+use registry::observer::Observer;
+use registry::retry::RetryPolicy;
+use registry::signatures::Signed;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -63,7 +65,7 @@ pub fn install(
     let (path, device) = open_disk(plan, machine, listener)?;
     let mut registry = open_registry(plan, machine)?;
     let resolved =
-        registry.resolve(&plan.image, &plan.platform, listener).or_fail_by(classify::fetching)?;
+        registry.resolve(&plan.image, &plan.platform, &listener).or_fail_by(classify::fetching)?;
     let signed = signed::verify(&mut registry, plan, &resolved, &keys, listener)?;
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
@@ -76,7 +78,7 @@ pub fn install(
     if asks && !confirm(&job.path).or_fail(Cause::Declined)? {
         return Err(anyhow!("not confirmed")).or_fail(Cause::Declined);
     }
-    let blob = job.open_blob(registry)?;
+    let blob = job.open_blob(registry, &listener)?;
     if is_dry_run {
         return Ok(job.done(Outcome::DryRun, 0));
     }
@@ -87,7 +89,7 @@ pub fn install(
 }
 
 fn warn_of_dangers(plan: &Plan, listener: &dyn Listener) {
-    if plan.network.identity == Identity::Unchecked {
+    if plan.network.certificates == CertificateCheck::Skip {
         listener.warn(
             "CERTIFICATES ARE NOT CHECKED (oci.insecure_skip_verify): anyone on the way can change what a tag names and read the login"
                 .to_owned(),
@@ -111,10 +113,14 @@ fn open_disk(
 fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
     let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::Untrusted)?;
     let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::Login)?;
-    let patience =
-        Patience { retries: plan.network.retries, first_delay: machine.first_retry_delay };
-    let (repository, mirrors) = (plan.image.repository(), &plan.network.mirrors);
-    Ok(Registry::new(repository, mirrors, &client, credentials, patience))
+    let policy = RetryPolicy {
+        max_retries: match plan.retries {
+            Retries::Infinite => None,
+            Retries::Times(times) => Some(times),
+        },
+        first_delay: machine.first_retry_delay,
+    };
+    Ok(Registry::new(plan.image.repository(), &plan.mirrors, &client, credentials, policy))
 }
 
 /// An image of `size_bytes` or more has to fit.
@@ -137,7 +143,7 @@ struct Job<'a> {
     start: Instant,
 }
 
-impl<'a> Job<'a> {
+impl Job<'_> {
     fn disk(&self) -> String {
         self.path.display().to_string()
     }
@@ -153,8 +159,12 @@ impl<'a> Job<'a> {
     }
 
     /// Begins to fetch the layer, and refuses an image that is known to be too large by now.
-    fn open_blob(&mut self, registry: Registry) -> Result<Blob<'a>, Failure> {
-        let mut blob = registry.open(&self.layer, self.listener).or_fail_by(classify::fetching)?;
+    fn open_blob<'o>(
+        &mut self,
+        registry: Registry,
+        observer: &'o dyn Observer,
+    ) -> Result<Blob<'o>, Failure> {
+        let mut blob = registry.open(&self.layer, observer).or_fail_by(classify::fetching)?;
         if self.layer.raw_size_bytes.is_none() {
             check_size(self.read_size(&mut blob), &self.device).map_err(|failure| Failure {
                 error: failure.error.context("reading the size at the end of the gzip stream"),
@@ -175,7 +185,7 @@ impl<'a> Job<'a> {
         Some(size).filter(|size| *size <= most)
     }
 
-    fn write(&mut self, blob: Blob<'a>) -> Result<Committed, Failure> {
+    fn write(&mut self, blob: Blob<'_>) -> Result<Committed, Failure> {
         let disk = self.disk();
         self.start = Instant::now();
         let size_bytes = blob.size_bytes();

@@ -2,7 +2,6 @@
 
 pub mod args;
 mod classify;
-pub mod digest;
 pub mod disk;
 pub mod event;
 pub mod failure;
@@ -10,7 +9,6 @@ pub mod format;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod http;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod install;
@@ -20,11 +18,7 @@ pub mod plan;
 pub mod post;
 pub mod progress;
 pub mod prompt;
-pub mod reference;
-pub mod registry;
 pub mod report;
-pub mod signature;
-pub mod size;
 pub mod source;
 mod sysfs;
 pub mod trust;

@@ -1,8 +1,8 @@
 //! The machine that an install runs on: where its kernel and its site tell about it, and by what it is known elsewhere. A test has its own.
 
-use crate::http::CertificateFiles;
 use crate::sysfs::read_names;
 use crate::sysfs::read_text;
+use registry::http::roots::CertificateFiles;
 use serde_json::Value;
 use serde_json::json;
 use std::path::PathBuf;

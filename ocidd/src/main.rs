@@ -10,20 +10,21 @@ use ocidd::event::Listener;
 use ocidd::failure::Cause;
 use ocidd::failure::Failure;
 use ocidd::failure::OrFail as _;
-use ocidd::http::CertificateFiles;
-use ocidd::http::Client;
 use ocidd::install::install;
 use ocidd::machine::Machine;
-use ocidd::plan::Network;
+use ocidd::plan;
 use ocidd::plan::Plan;
 use ocidd::post;
 use ocidd::post::Post;
 use ocidd::prompt::Console;
-use ocidd::registry::AUTH_FILE;
 use ocidd::report::Marks;
 use ocidd::report::Report;
 use ocidd::report::Style;
 use ocidd::trust::KEYS_FOLDER;
+use registry::credentials::AUTH_FILE;
+use registry::http::CertificateFiles;
+use registry::http::Client;
+use registry::http::Network;
 use std::env;
 use std::fs;
 use std::io;
@@ -81,7 +82,7 @@ fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
     let Some(url) = options.report.clone() else {
         return complete_and_install(options, &machine, report);
     };
-    let network = Network { timeout: post::TIMEOUT, ..Network::from(&options) };
+    let network = Network { timeout: post::TIMEOUT, ..plan::network_of(&options) };
     let client = match Client::for_events(&network, &machine.certificates) {
         Ok(client) => client,
         Err(error) => {

@@ -1,11 +1,7 @@
 //! Moves an image from a compressed stream to a sink: fetch and hash, unpack, write, each in a thread of its own, with a bounded number of
 //! buffers between them. Nothing is committed here; what comes out is the proof that every byte was right, or the reason why not.
 
-use crate::digest::Digest;
-use crate::digest::Hasher;
 use crate::disk::buffer::AlignedBuffer;
-use crate::disk::buffer::length_of;
-use crate::disk::buffer::prefix;
 use crate::disk::device::Medium;
 use crate::disk::sink::Sink;
 use crate::disk::sink::SinkError;
@@ -15,10 +11,16 @@ use crate::format::FIRST_BYTES;
 use crate::format::Format;
 use crate::format::FormatError;
 use crate::progress::Progress;
-use crate::size::Bytes;
 use crate::source::Chunk;
 use crate::source::Source;
 use crate::source::SourceError;
+use oci::digest::Digest;
+use oci::digest::Digested;
+use oci::digest::Hasher;
+use oci::progress::Transfer as _;
+use oci::size::Bytes;
+use oci::size::length_of;
+use oci::size::prefix;
 use std::io;
 use std::io::BufRead as _;
 use std::io::Read;
@@ -86,12 +88,6 @@ pub enum TransferError {
     /// The writer gave up first; its error is the one that is told.
     #[error("writing has stopped")]
     Stopped,
-}
-
-/// A stream that hashes what is read from it.
-pub trait Digested: Read {
-    /// Of everything read so far.
-    fn digest(&self) -> Digest;
 }
 
 /// Fetches, verifies and unpacks `compressed` into `sink`. The sink may have been written to whatever comes back.

@@ -6,74 +6,18 @@ use crate::disk::selector::BadTarget;
 use crate::disk::selector::Target;
 use crate::disk::sink::Gpt;
 use crate::disk::sink::Verify;
-use crate::http::DEFAULT_TIMEOUT;
-use crate::reference::BadReference;
-use crate::reference::BlobReference;
-use crate::reference::ManifestReference;
-use crate::reference::Repository;
-use crate::registry::BadPlatform;
-use crate::registry::Platform;
 use crate::trust::BadName;
 use crate::trust::Trust;
-use std::fmt;
+use oci::platform::BadPlatform;
+use oci::platform::Platform;
+use oci::reference::BadReference;
+use oci::reference::Image;
+use registry::http::CertificateCheck;
+use registry::http::DEFAULT_TIMEOUT;
+use registry::http::Network;
+use registry::http::Tls;
 use std::time::Duration;
 use thiserror::Error;
-
-/// What holds the disk image.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Image {
-    Manifest(ManifestReference),
-    Blob(BlobReference),
-}
-
-impl Image {
-    pub fn repository(&self) -> &Repository {
-        match self {
-            Self::Manifest(reference) => &reference.repository,
-            Self::Blob(reference) => &reference.repository,
-        }
-    }
-}
-
-impl fmt::Display for Image {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Manifest(reference) => reference.fmt(f),
-            Self::Blob(reference) => reference.fmt(f),
-        }
-    }
-}
-
-/// Whether a registry is spoken to by TLS.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Tls {
-    Required,
-    /// Plain HTTP: `oci.allow_no_tls`.
-    Plain,
-}
-
-/// Whether a certificate is checked.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Identity {
-    Checked,
-    /// Any is believed: `oci.insecure_skip_verify`.
-    Unchecked,
-}
-
-/// How the network is used.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Network {
-    pub tls: Tls,
-    pub identity: Identity,
-    /// The longest silence.
-    pub timeout: Duration,
-    pub retries: Retries,
-    /// Registries that are asked before the image's own, as `host[:port]`.
-    pub mirrors: Vec<String>,
-    pub http_proxy: Option<String>,
-    pub https_proxy: Option<String>,
-    pub no_proxy: Option<String>,
-}
 
 /// Whether a person has to say yes first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,6 +44,9 @@ pub struct Plan {
     /// Who has to have signed the image.
     pub trust: Trust,
     pub network: Network,
+    pub retries: Retries,
+    /// Registries that are asked before the image's own, as `host[:port]`.
+    pub mirrors: Vec<String>,
     pub disk: Target,
     /// How long to wait for the disk.
     pub disk_timeout: Duration,
@@ -171,7 +118,9 @@ impl TryFrom<&Options> for Plan {
                 Some(keys) => Trust::parse(keys).map_err(BadPlan::Key)?,
                 None => Trust::Site,
             },
-            network: options.into(),
+            network: network_of(options),
+            retries: options.retries.unwrap_or(DEFAULT_RETRIES),
+            mirrors: options.mirrors.clone(),
             disk: disk.parse().map_err(BadPlan::Disk)?,
             disk_timeout: options.disk_timeout.unwrap_or(DEFAULT_DISK_TIMEOUT),
             transfer_size: options.transfer_size,
@@ -188,22 +137,19 @@ impl TryFrom<&Options> for Plan {
     }
 }
 
-impl From<&Options> for Network {
-    fn from(options: &Options) -> Self {
-        Self {
-            tls: if options.allow_no_tls { Tls::Plain } else { Tls::Required },
-            identity: if options.insecure_skip_verify {
-                Identity::Unchecked
-            } else {
-                Identity::Checked
-            },
-            timeout: options.timeout.unwrap_or(DEFAULT_TIMEOUT),
-            retries: options.retries.unwrap_or(DEFAULT_RETRIES),
-            mirrors: options.mirrors.clone(),
-            http_proxy: options.http_proxy.clone(),
-            https_proxy: options.https_proxy.clone(),
-            no_proxy: options.no_proxy.clone(),
-        }
+/// How the options use the network.
+pub fn network_of(options: &Options) -> Network {
+    Network {
+        tls: if options.allow_no_tls { Tls::Plain } else { Tls::Required },
+        certificates: if options.insecure_skip_verify {
+            CertificateCheck::Skip
+        } else {
+            CertificateCheck::Verify
+        },
+        timeout: options.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        http_proxy: options.http_proxy.clone(),
+        https_proxy: options.https_proxy.clone(),
+        no_proxy: options.no_proxy.clone(),
     }
 }
 
@@ -223,8 +169,8 @@ mod tests {
     fn tls_is_required_and_nobody_asked_unless_said() {
         let plan = Plan::try_from(&options()).unwrap();
         assert_eq!(
-            (plan.network.tls, plan.network.identity, plan.confirm, plan.depth),
-            (Tls::Required, Identity::Checked, Confirm::No, Depth::Always)
+            (plan.network.tls, plan.network.certificates, plan.confirm, plan.depth),
+            (Tls::Required, CertificateCheck::Verify, Confirm::No, Depth::Always)
         );
         let plan = Plan::try_from(&Options {
             allow_no_tls: true,
@@ -235,8 +181,8 @@ mod tests {
         })
         .unwrap();
         assert_eq!(
-            (plan.network.tls, plan.network.identity, plan.confirm, plan.depth),
-            (Tls::Plain, Identity::Unchecked, Confirm::Ask, Depth::DryRun)
+            (plan.network.tls, plan.network.certificates, plan.confirm, plan.depth),
+            (Tls::Plain, CertificateCheck::Skip, Confirm::Ask, Depth::DryRun)
         );
     }
 

@@ -6,8 +6,9 @@ use crate::event::Event;
 use crate::event::Listener;
 use crate::event::Pace;
 use crate::event::Snapshot;
-use crate::http::Client;
 use crate::machine::Machine;
+use registry::http::Client;
+use registry::observer::Retry;
 use serde_json::Value;
 use serde_json::json;
 use std::sync::Mutex;
@@ -137,7 +138,7 @@ fn document(event: &Event) -> Option<Value> {
             "event": "progress", "fetched_bytes": fetched_bytes, "layer_bytes": total_bytes,
             "written_bytes": written_bytes, "seconds": seconds(*elapsed),
         }),
-        Event::Retry { number, of, delay, reason } => json!({
+        Event::Retry(Retry { number, of, delay, reason }) => json!({
             "event": "retry", "number": number, "of": of, "delay_seconds": seconds(*delay), "reason": reason,
         }),
         Event::Warning(message) => json!({ "event": "warning", "message": message }),
@@ -165,8 +166,8 @@ fn unix_seconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
     use crate::event::Outcome;
+    use oci::digest::Digest;
 
     /// One event of each kind that is sent.
     fn events() -> Vec<Event> {
@@ -181,7 +182,7 @@ mod tests {
         vec![
             Event::Started { image: text(), disk: text(), layer, size_bytes: Some(5) },
             Event::Progress(snapshot),
-            Event::Retry { number: 1, of: None, delay: Duration::ZERO, reason: text() },
+            Event::Retry(Retry { number: 1, of: None, delay: Duration::ZERO, reason: text() }),
             Event::Warning(text()),
             Event::Failed {
                 id: "internal",

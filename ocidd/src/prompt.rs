@@ -3,12 +3,12 @@
 use crate::args::Options;
 use crate::disk::holders::list;
 use crate::disk::probe::FoundDisk;
-use crate::plan::Image;
 use crate::plan::parse_image;
-use crate::size::Rounded;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use oci::reference::Image;
+use oci::size::Rounded;
 use std::io::BufRead;
 use std::io::Write;
 

@@ -5,7 +5,8 @@ use crate::event::Event;
 use crate::event::Listener;
 use crate::event::Pace;
 use crate::event::Snapshot;
-use crate::size::Rounded;
+use oci::size::Rounded;
+use registry::observer::Retry;
 use std::io;
 use std::io::Write as _;
 use std::time::Duration;
@@ -72,13 +73,7 @@ impl Report {
         }
     }
 
-    #[cfg(feature = "image")]
-    pub(crate) fn tell(&self, text: &str) {
-        self.say(Level::Info, text);
-    }
-
-    #[cfg(feature = "image")]
-    pub(crate) fn fail(&self, text: &str) {
+    pub fn fail(&self, text: &str) {
         self.say(Level::Error, text);
     }
 
@@ -106,7 +101,7 @@ impl Listener for Report {
             }
             Event::Note(text) => self.say(Level::Info, text),
             Event::Warning(text) => self.say(Level::Warning, &format!("warning: {text}")),
-            Event::Retry { number, of, delay, reason } => {
+            Event::Retry(Retry { number, of, delay, reason }) => {
                 let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
                 let delay = format!("{}.{} s", delay.as_secs(), delay.subsec_millis() / 100);
                 self.say(Level::Warning, &format!("retry {number}{of} in {delay}: {reason}"));

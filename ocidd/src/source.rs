@@ -1,9 +1,9 @@
 //! The compressed bytes on their way into the decoder, from the thread that fetches and hashes them: one stream, and at its end the digest of
 //! every byte of it, of those the decoder saw and of those it left.
 
-use crate::digest::Digest;
-use crate::disk::buffer::length_of;
-use crate::size::Bytes;
+use oci::digest::Digest;
+use oci::size::Bytes;
+use oci::size::length_of;
 use std::io;
 use std::io::BufRead;
 use std::io::Read;

@@ -1,12 +1,12 @@
 //! Whom this machine believes that an image is good: the keys that `oci.verify_key` names, or else those of the site. A word and files in, keys out.
 
-use crate::registry::credentials::BASE64;
-use crate::signature::BadKey;
-use crate::signature::Key;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use base64::Engine as _;
+use oci::BASE64;
+use oci::signature::BadKey;
+use oci::signature::Key;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -109,11 +109,15 @@ fn read_folder(folder: &Path) -> Result<Vec<Key>> {
 }
 
 #[cfg(test)]
+#[path = "../../crates/oci/src/signature/sample_keys.rs"]
+mod sample_keys;
+
+#[cfg(test)]
 mod tests {
+    use super::sample_keys::ED25519_PEM;
+    use super::sample_keys::P256_BASE64;
+    use super::sample_keys::P256_PEM;
     use super::*;
-    use crate::signature::samples::ED25519_PEM;
-    use crate::signature::samples::P256_BASE64;
-    use crate::signature::samples::P256_PEM;
 
     fn read(value: &str) -> Result<Vec<String>> {
         let keys = Trust::parse(value)?.read(Path::new("/nowhere"))?;

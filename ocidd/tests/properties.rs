@@ -1,14 +1,14 @@
 //! What has to hold of the parsers whatever they are given. A new parser gets a function here; one that is not public gets a door in `fuzzing.rs`,
 //! where any bytes are tried too.
 
+use oci::digest::Digest;
+use oci::reference::BlobReference;
+use oci::reference::ManifestReference;
+use oci::size::Bytes;
+use oci::size::parse_size;
 use ocidd::args::Request;
 use ocidd::args::WORDS;
 use ocidd::args::parse_words;
-use ocidd::digest::Digest;
-use ocidd::reference::BlobReference;
-use ocidd::reference::ManifestReference;
-use ocidd::size::Bytes;
-use ocidd::size::parse_size;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeSet;

@@ -16,13 +16,13 @@ use anyhow::Result;
 use anyhow::ensure;
 use arrange::Kit;
 use layout::Published;
-use ocidd::image::Session;
-use ocidd::image::Settings;
-use ocidd::image::copy;
-use ocidd::image::copy::Extent;
-use ocidd::image::sign::SigningKey;
-use ocidd::image::store::Store;
-use ocidd::plan::Tls;
+use oci::layout::Store;
+use oci::signature::signing_key::SigningKey;
+use registry::copy;
+use registry::copy::Extent;
+use registry::http::Tls;
+use registry::session::Session;
+use registry::session::Settings;
 pub use release::BUILD_MANIFEST;
 use release::Release;
 use std::path::PathBuf;
@@ -89,12 +89,13 @@ pub fn run(args: &Args) -> Result<()> {
         releases.push(Release::read(&project::out(), *profile, &archs)?);
     }
     release::check_commits(&releases)?;
-    let session = Session::new(Settings {
+    let settings = Settings {
         tls: if args.plain_http { Tls::Plain } else { Tls::Required },
         auth_file: args.authfile.clone(),
         ca_file: args.ca_file.clone(),
         ..Settings::default()
-    });
+    };
+    let session = Session::new(settings, Box::new(report::Console));
     let scratch = tempfile::tempdir().context("making a folder for a layout")?;
     let folder = args.layout.as_deref().unwrap_or(scratch.path());
     let kit = Kit { version, source: args.source.as_deref() };
@@ -105,7 +106,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(key) = key {
         for (published, tag) in tagged(&all) {
             let mut place = layout::place(&session, folder, tag)?;
-            ocidd::image::sign::sign(&mut place, &published.descriptor, repository, &key)?;
+            registry::sign::sign(&mut place, &published.descriptor, repository, &key)?;
         }
     }
     if args.dry_run {
@@ -130,7 +131,7 @@ fn tagged(all: &[Published]) -> impl Iterator<Item = (&Published, &str)> {
 
 /// The repository and the tag.
 fn split(reference: &str) -> Result<(&str, &str)> {
-    reference.parse::<ocidd::reference::ManifestReference>()?;
+    reference.parse::<oci::reference::ManifestReference>()?;
     let (repository, version) = reference.rsplit_once(':').context("reading the reference")?;
     ensure!(
         !reference.contains('@'),

@@ -1,6 +1,11 @@
 //! What xtask tells its user: steps and notes on standard error, results on standard output. Nothing else in xtask prints.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
 
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use oci::progress::Transfer;
+use registry::observer::Observer;
+use registry::observer::Retry;
 use std::io::IsTerminal;
 use std::io::Write;
 
@@ -47,4 +52,50 @@ pub fn ask(question: impl std::fmt::Display) -> bool {
 pub fn failure(error: &anyhow::Error) {
     live_end();
     eprintln!("xtask: {error:#}");
+}
+
+/// Shows what the registry client reports.
+#[derive(Debug)]
+pub struct Console;
+
+impl Observer for Console {
+    fn retry(&self, retry: Retry) {
+        let Retry { number, delay, reason, .. } = retry;
+        warn(format_args!("retry {number} in {} s: {reason}", delay.as_secs()));
+    }
+
+    fn warn(&self, text: String) {
+        warn(text);
+    }
+
+    fn note(&self, text: String) {
+        step(text);
+    }
+
+    fn transfer(&self, label: &str, total_bytes: u64) -> Box<dyn Transfer + '_> {
+        Box::new(progress_bar(label, total_bytes))
+    }
+}
+
+/// A transfer on the terminal; prints nothing elsewhere, and disappears when it is dropped.
+#[derive(Debug)]
+pub struct Bar(ProgressBar);
+
+pub fn progress_bar(label: &str, total_bytes: u64) -> Bar {
+    let template = "xtask: {msg}: {percent}% of {total_bytes}, {bytes_per_sec}, {eta} left";
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    Bar(ProgressBar::new(total_bytes).with_style(style).with_message(label.to_owned()))
+}
+
+impl Transfer for Bar {
+    fn add(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }

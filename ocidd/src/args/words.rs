@@ -1,7 +1,7 @@
 //! The table of words: how each is typed, what it means, how it changes the options.
 
 use crate::args::Options;
-use crate::size::parse_size;
+use oci::size::parse_size;
 use std::time::Duration;
 
 /// One word: how it is typed, what it means, how it changes the options.
@@ -271,7 +271,7 @@ fn proxy(option: &mut Option<String>, value: &str) -> Result<(), String> {
         return Ok(());
     }
     // The value may hold a password.
-    ureq::Proxy::new(value)
+    registry::http::Proxy::new(value)
         .map_err(|_unreadable| "the value is no proxy's URL; hint: http://host:port".to_owned())?;
     *option = Some(value.to_owned());
     Ok(())

@@ -55,17 +55,6 @@ impl fmt::Debug for AlignedBuffer {
     }
 }
 
-/// The length as offsets on a disk are counted.
-pub fn length_of(bytes: &[u8]) -> u64 {
-    // Lossless: no supported machine has addresses of more than 64 bits.
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-/// The first `length` bytes, or all where there are fewer.
-pub fn prefix(bytes: &[u8], length: u64) -> &[u8] {
-    usize::try_from(length).ok().and_then(|length| bytes.get(..length)).unwrap_or(bytes)
-}
-
 /// Whether every byte is zero, looked at 64 at a time: the compiler makes vector instructions of it, which it does not of `all`.
 pub fn is_zero(bytes: &[u8]) -> bool {
     let (blocks, rest) = bytes.as_chunks::<64>();

@@ -6,8 +6,8 @@ use crate::disk::property::Property;
 use crate::disk::selector::Extreme;
 use crate::disk::selector::Part;
 use crate::disk::selector::Selector;
-use crate::size::Bytes;
-use crate::size::Rounded;
+use oci::size::Bytes;
+use oci::size::Rounded;
 use thiserror::Error;
 
 /// Why no disk was chosen. Prints in several lines, the last of them a hint.

@@ -2,13 +2,13 @@
 
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
-use crate::disk::buffer::length_of;
-use crate::disk::buffer::prefix;
 use crate::disk::holders::read_holders;
 use crate::disk::probe::is_read_only;
 use crate::disk::probe::read_parent;
 use crate::disk::refusal::Refusal;
 use crate::sysfs::node;
+use oci::size::length_of;
+use oci::size::prefix;
 use rustix::fs::Advice;
 use rustix::fs::FallocateFlags;
 use rustix::fs::OFlags;

@@ -6,13 +6,13 @@ mod mbr;
 #[cfg(test)]
 pub(crate) mod sample;
 
-use crate::disk::buffer::length_of;
 use crate::disk::gpt::header::Header;
 use crate::disk::gpt::header::Partition;
 use crate::disk::gpt::header::Places;
 use crate::disk::gpt::header::put;
 use crate::disk::gpt::mbr::Mbr;
-use crate::size::Bytes;
+use oci::size::Bytes;
+use oci::size::length_of;
 use thiserror::Error;
 
 /// Sector sizes that GPTs are made for.

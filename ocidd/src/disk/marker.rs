@@ -3,9 +3,9 @@
 //! It lies outside of the image and of every partition, so that installing changes no byte of the image. It holds lines of text, zeroes, and the
 //! SHA-256 of both in its last 32 bytes.
 
-use crate::digest::Digest;
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::sink::HELD_BACK_BYTES;
+use oci::digest::Digest;
 
 /// One block, which every disk takes in a direct write.
 pub const MARKER_BYTES: u64 = 4096;

@@ -14,12 +14,12 @@ pub use crate::disk::sink::commit::Gpt;
 
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::is_zero;
-use crate::disk::buffer::length_of;
-use crate::disk::buffer::prefix;
 use crate::disk::device::Medium;
 use crate::disk::gpt;
 use crate::disk::sink::readback::Witness;
-use crate::size::Bytes;
+use oci::size::Bytes;
+use oci::size::length_of;
+use oci::size::prefix;
 use std::io;
 use std::ops::Range;
 use thiserror::Error;

@@ -1,6 +1,6 @@
 //! Reads what stands at the start of a zstd frame (RFC 8878, 3.1.1.1 and 3.1.2). Bytes in, numbers out; it never reads on.
 
-use crate::disk::buffer::length_of;
+use oci::size::length_of;
 
 pub(super) const MAGIC: [u8; 4] = *b"\x28\xb5\x2f\xfd";
 /// The last half byte may be anything.

@@ -5,7 +5,7 @@ use super::Format;
 use super::FormatError;
 use super::WINDOW_BYTES;
 use super::frame;
-use crate::disk::buffer::length_of;
+use oci::size::length_of;
 use ruzstd::decoding::BlockDecodingStrategy;
 use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::FrameDecoderError;

@@ -1,17 +1,18 @@
 //! The command line of `ocidd image`.
 
-use crate::image::bundle::Flavour;
 use crate::image::commands;
 use crate::image::disk::Packing;
-use crate::image::document::parse_media_type;
+use crate::image::meter::Console;
 use crate::image::options::Options;
 use crate::image::options::in_our_words;
-use crate::image::session::Session;
-use crate::registry::Platform;
 use anyhow::Result;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
+use oci::bundle::Flavour;
+use oci::document::parse_media_type;
+use oci::platform::Platform;
+use registry::session::Session;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,10 +88,28 @@ pub(super) struct Build {
     pub(super) command_line: String,
     /// Whose media types it has
     #[arg(long, value_enum, default_value = "ironcore")]
-    pub(super) format: Flavour,
+    pub(super) format: BundleFormat,
     /// The image's name; left out, it is only kept
     #[arg(value_name = "REF")]
     pub(super) name: Option<String>,
+}
+
+/// The media types of a bundle
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum BundleFormat {
+    /// `application/vnd.ironcore.image.…`, which boot-operator and ironcore-image read
+    Ironcore,
+    /// `application/vnd.onmetal.image.…v1alpha1…`, which onmetal-image reads; it needs all three files
+    Onmetal,
+}
+
+impl From<BundleFormat> for Flavour {
+    fn from(format: BundleFormat) -> Self {
+        match format {
+            BundleFormat::Ironcore => Self::Ironcore,
+            BundleFormat::Onmetal => Self::Onmetal,
+        }
+    }
 }
 
 /// List the images of the store, or the tags of a repository
@@ -227,11 +246,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let session = Session::new(cli.options.into());
+    let session = Session::new(cli.options.into(), Box::new(Console::new()));
     match carry_out(&cli.command, &session) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            session.report().fail(&in_our_words(&format!("{error:#}")));
+            Console::new().fail(&in_our_words(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

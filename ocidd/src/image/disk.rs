@@ -1,25 +1,24 @@
 //! A disk image made into an artifact: one layer, compressed, that says how large the disk image is and which digest it has.
 
-use crate::digest::Digest;
 use crate::format;
 use crate::format::Decoder;
 use crate::format::Format;
-use crate::image::document;
-use crate::image::document::Annotations;
-use crate::image::document::Artifact;
-use crate::image::meter::Meter;
-use crate::image::names;
-use crate::image::store::Store;
-use crate::image::tally::Tally;
-use crate::progress::Counter;
-use crate::report::Report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use clap::ValueEnum;
 use flate2::Compression;
 use flate2::GzBuilder;
+use oci::digest::Digest;
+use oci::document;
+use oci::document::Annotations;
+use oci::document::Artifact;
+use oci::layout::Store;
+use oci::names;
+use oci::progress::Transfer;
+use oci::tally::Tally;
 use oci_spec::image::Descriptor;
+use registry::observer::Observer;
 use std::fs::File;
 use std::io;
 use std::io::BufReader;
@@ -49,7 +48,7 @@ pub(super) fn add_layer(
     path: &Path,
     packing: Packing,
     store: &Store,
-    report: &Report,
+    observer: &dyn Observer,
 ) -> Result<Descriptor> {
     let doing = || format!("reading the disk image {}", path.display());
     let mut file = File::open(path).with_context(doing)?;
@@ -67,11 +66,11 @@ pub(super) fn add_layer(
     let name = file_name(path)?;
     let is_raw = found == Format::Raw;
     let label = if is_raw { format!("packing {name}") } else { format!("checking {name}") };
-    let meter = Meter { report, label, total_bytes: metadata.len() };
+    let transfer = observer.transfer(&label, metadata.len());
     let layer = if is_raw {
-        meter.during(|counter| pack(&file, packing, store, counter))
+        pack(&file, packing, store, transfer.as_ref())
     } else {
-        meter.during(|counter| take(&file, found, store, counter))
+        take(&file, found, store, transfer.as_ref())
     };
     let layer = layer.with_context(doing)?;
     let title = match packing {
@@ -110,8 +109,8 @@ struct Packed {
     raw_bytes: u64,
 }
 
-fn pack(file: &File, packing: Packing, store: &Store, counter: &Counter) -> Result<Packed> {
-    let mut raw = Tally::shown(file, counter);
+fn pack(file: &File, packing: Packing, store: &Store, transfer: &dyn Transfer) -> Result<Packed> {
+    let mut raw = Tally::shown(file, transfer);
     let mut unfinished = store.unfinished()?;
     let to = BufWriter::with_capacity(BUFFER_BYTES, unfinished.as_file_mut());
     let format = match packing {
@@ -140,8 +139,8 @@ fn pack(file: &File, packing: Packing, store: &Store, counter: &Counter) -> Resu
 }
 
 /// Takes in what is packed already, and what it unpacks to. A broken stream is refused: nobody could install it.
-fn take(file: &File, format: Format, store: &Store, counter: &Counter) -> Result<Packed> {
-    let (digest, bytes) = store.add(Tally::shown(file, counter))?;
+fn take(file: &File, format: Format, store: &Store, transfer: &dyn Transfer) -> Result<Packed> {
+    let (digest, bytes) = store.add(Tally::shown(file, transfer))?;
     let blob = BufReader::with_capacity(BUFFER_BYTES, store.open_blob(&digest)?);
     let mut raw = Tally::new(Decoder::new(format, blob));
     let mut first = Vec::new();

@@ -1,51 +1,108 @@
-//! Shows how far a transfer has come.
+//! What `ocidd image` shows on its console.
 
-use crate::event;
-use crate::progress::Counter;
+use crate::event::Event;
+use crate::event::Listener as _;
+use crate::event::Pace;
+use crate::report::Marks;
 use crate::report::Rate;
 use crate::report::Report;
+use crate::report::Style;
 use crate::report::clock;
-use crate::size::Rounded;
+use oci::progress::Counter;
+use oci::progress::Transfer;
+use oci::size::Rounded;
+use registry::observer::Observer;
+use registry::observer::Retry;
+use std::env;
+use std::io;
+use std::io::IsTerminal as _;
 use std::time::Duration;
+use std::time::Instant;
 
-/// Something that takes a while, and the number of bytes it is about.
+/// The console of an author.
 #[derive(Debug)]
-pub(super) struct Meter<'a> {
-    pub(super) report: &'a Report,
-    /// As `pushing disk.raw.gz`.
-    pub(super) label: String,
-    pub(super) total_bytes: u64,
+pub(super) struct Console(Report);
+
+impl Console {
+    pub(super) fn new() -> Self {
+        let term = env::var("TERM").ok();
+        let style = Style::for_terminal(io::stderr().is_terminal(), term.as_deref());
+        Self(Report::new(style, Marks::None))
+    }
+
+    pub(super) fn fail(&self, text: &str) {
+        self.0.fail(text);
+    }
 }
 
-impl Meter<'_> {
-    /// Does `work`, which counts what it has done, and shows it meanwhile.
-    pub(super) fn during<T>(&self, work: impl FnOnce(&Counter) -> T) -> T {
-        let counter = Counter::default();
-        let tell = |elapsed| self.report.show(elapsed, &self.line(elapsed, counter.get()));
-        event::while_telling(tell, || work(&counter))
+impl Observer for Console {
+    fn retry(&self, retry: Retry) {
+        self.0.hear(&Event::Retry(retry));
     }
 
-    /// `pushing disk.raw.gz: 45%, 96.5 MiB of 214.4 MiB, 12.1 MB/s, 5 s left`
-    fn line(&self, elapsed: Duration, bytes: u64) -> String {
-        let (label, total, rate) = (&self.label, self.total_bytes, Rate { bytes, elapsed });
-        let percent = u128::from(bytes) * 100 / u128::from(total.max(1));
-        let left = total.saturating_sub(bytes);
-        let seconds =
-            (elapsed.as_millis() * u128::from(left)).checked_div(u128::from(bytes) * 1000);
-        let left = seconds.map(|seconds| format!(", {} left", clock(seconds))).unwrap_or_default();
-        format!("{label}: {percent}%, {} of {}, {rate}{left}", Rounded(bytes), Rounded(total))
+    fn warn(&self, text: String) {
+        self.0.hear(&Event::Warning(text));
     }
+
+    fn note(&self, text: String) {
+        self.0.hear(&Event::Note(text));
+    }
+
+    fn transfer(&self, label: &str, total_bytes: u64) -> Box<dyn Transfer + '_> {
+        let label = label.to_owned();
+        let (counter, pace) = (Counter::default(), Pace::new(INTERVAL));
+        Box::new(Meter {
+            report: &self.0,
+            label,
+            total_bytes,
+            counter,
+            start: Instant::now(),
+            pace,
+        })
+    }
+}
+
+/// How often progress is shown.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Something that takes a while, and the number of bytes it is about.
+struct Meter<'a> {
+    report: &'a Report,
+    /// As `pushing disk.raw.gz`.
+    label: String,
+    total_bytes: u64,
+    counter: Counter,
+    start: Instant,
+    pace: Pace,
+}
+
+impl Transfer for Meter<'_> {
+    fn add(&self, bytes: u64) {
+        self.counter.add(bytes);
+        if self.pace.is_due() {
+            let elapsed = self.start.elapsed();
+            self.report
+                .show(elapsed, &line(&self.label, self.total_bytes, elapsed, self.counter.get()));
+        }
+    }
+}
+
+/// `pushing disk.raw.gz: 45%, 96.5 MiB of 214.4 MiB, 12.1 MB/s, 5 s left`
+fn line(label: &str, total: u64, elapsed: Duration, bytes: u64) -> String {
+    let rate = Rate { bytes, elapsed };
+    let percent = u128::from(bytes) * 100 / u128::from(total.max(1));
+    let left = total.saturating_sub(bytes);
+    let seconds = (elapsed.as_millis() * u128::from(left)).checked_div(u128::from(bytes) * 1000);
+    let left = seconds.map(|seconds| format!(", {} left", clock(seconds))).unwrap_or_default();
+    format!("{label}: {percent}%, {} of {}, {rate}{left}", Rounded(bytes), Rounded(total))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Marks;
-    use crate::report::Style;
 
     #[test]
     fn a_line_tells_percent_bytes_rate_and_time_left() {
-        let report = Report::new(Style::Plain, Marks::None);
         let second = Duration::from_secs(1);
         for (total_bytes, elapsed, bytes, wanted) in [
             (100, second, 0, "pushing x: 0%, 0 B of 100 B, 0.0 MB/s"),
@@ -58,8 +115,7 @@ mod tests {
             (1 << 20, second, 1 << 20, "pushing x: 100%, 1 MiB of 1 MiB, 1.0 MB/s, 0 s left"),
             (0, Duration::ZERO, 0, "pushing x: 0%, 0 B of 0 B, 0.0 MB/s"),
         ] {
-            let meter = Meter { report: &report, label: "pushing x".to_owned(), total_bytes };
-            assert_eq!(meter.line(elapsed, bytes), wanted);
+            assert_eq!(line("pushing x", total_bytes, elapsed, bytes), wanted);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The options that every subcommand of `ocidd image` takes.
 
 use crate::args::Retries;
-use crate::image::session::Settings;
-use crate::plan::Identity;
-use crate::plan::Tls;
 use clap::Args;
+use registry::http::CertificateCheck;
+use registry::http::Tls;
+use registry::session::Settings;
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
@@ -37,14 +37,17 @@ impl From<Options> for Settings {
         Self {
             store: options.store,
             tls: if options.plain_http { Tls::Plain } else { Tls::Required },
-            identity: if options.insecure_skip_verify {
-                Identity::Unchecked
+            certificates: if options.insecure_skip_verify {
+                CertificateCheck::Skip
             } else {
-                Identity::Checked
+                CertificateCheck::Verify
             },
             ca_file: options.ca_file,
             auth_file: options.authfile,
-            retries: options.retries,
+            max_retries: match options.retries {
+                Retries::Infinite => None,
+                Retries::Times(times) => Some(times),
+            },
             chunk_bytes: options.chunk_size << 20,
             ..Self::default()
         }
@@ -58,7 +61,7 @@ const WORDS: [(&str, &str); 8] = [
     ("oci.platform=", "--platform "),
     ("oci.retries=", "--retries "),
     ("oci.tag=", ""),
-    (crate::registry::AUTH_FILE, "the file that --authfile names"),
+    (registry::credentials::AUTH_FILE, "the file that --authfile names"),
     (
         "put the PEM file of the site's certificate authority into /etc/ocidd/ca.d",
         "name the PEM file of the site's certificate authority by --ca-file",

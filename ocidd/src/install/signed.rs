@@ -7,14 +7,14 @@ use crate::failure::Failure;
 use crate::failure::OrFail as _;
 use crate::machine::Machine;
 use crate::plan::BadPlan;
-use crate::plan::Image;
 use crate::plan::Plan;
-use crate::registry::Registry;
-use crate::registry::Resolved;
-use crate::registry::Signed;
-use crate::signature::Key;
 use crate::trust::Trust;
 use anyhow::Context as _;
+use oci::reference::Image;
+use oci::signature::Key;
+use registry::mirrors::Registry;
+use registry::mirrors::Resolved;
+use registry::signatures::Signed;
 
 /// The keys of which one has to have signed the image; none where nobody asks for signatures.
 pub(super) fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
@@ -41,7 +41,7 @@ pub(super) fn verify(
         return Ok(None);
     }
     let signed = registry
-        .verify(&resolved.manifests, keys, listener)
+        .verify(&resolved.manifests, keys, &listener)
         .with_context(|| format!("verifying the signature of {}", plan.image))
         .or_fail_by(classify::signature)?;
     listener.note(signed.to_string());

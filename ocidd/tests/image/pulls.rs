@@ -70,7 +70,7 @@ fn files(author: &Author, folder: &str) -> Vec<String> {
 
 /// The name of what is on its way to `out/a`.
 fn partial() -> String {
-    let digest = ocidd::digest::Digest::of(&content()).to_string();
+    let digest = oci::digest::Digest::of(&content()).to_string();
     format!("out/.a.{}.part", &digest["sha256:".len()..][..12])
 }
 
@@ -217,7 +217,7 @@ fn a_damaged_blob_of_a_layout_is_no_file() {
     let fake = registry(&["a"]);
     let author = Author::new();
     author.ok(&["copy", &fake.reference("1"), "oci:layout:1"]);
-    let digest = ocidd::digest::Digest::of(&content()).to_string();
+    let digest = oci::digest::Digest::of(&content()).to_string();
     author.write(&format!("layout/blobs/{}", digest.replace(':', "/")), "damaged");
     author.fails(&["pull", "oci:layout:1", "-o", "out"], "blob digest is sha256:");
     assert_eq!(files(&author, "out"), [] as [&str; 0]);

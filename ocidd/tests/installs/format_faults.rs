@@ -16,7 +16,7 @@ use crate::run::install_from;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 
 const ANY: &str = "application/octet-stream";
 const ZSTD: &str = "application/octet-stream+zstd";

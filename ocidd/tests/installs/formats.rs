@@ -12,7 +12,7 @@ use crate::run::install_from;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 use ocidd::failure::Cause;
 
 #[test]

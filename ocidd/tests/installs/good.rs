@@ -18,7 +18,7 @@ use crate::run::install_from;
 use crate::run::no_certificates;
 use crate::target::DISK;
 use crate::target::Target;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 use ocidd::event::Outcome;
 
 /// Installs from a registry that holds `layer`; it has to leave `image` on a disk of `disk` bytes.

@@ -13,8 +13,8 @@ use crate::run::install_from;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::digest::Digest;
-use ocidd::size::Bytes;
+use oci::digest::Digest;
+use oci::size::Bytes;
 
 /// Where a stream breaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,7 +94,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// Tries every row with an image that never leaves what is held back, and with one that does.
+/// Backoff every row with an image that never leaves what is held back, and with one that does.
 fn assert_rows(
     digest_of: fn(good: &[u8], broken: &[u8]) -> Digest,
     says: fn(&Row, u64) -> Vec<String>,

@@ -6,7 +6,7 @@ use flate2::GzBuilder;
 use flate2::write::GzEncoder;
 use lzma_rust2::XzOptions;
 use lzma_rust2::XzWriter;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 use std::io::Write;
 use std::ops::Range;
 

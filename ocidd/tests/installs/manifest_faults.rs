@@ -18,7 +18,7 @@ use crate::run::no_certificates;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 
 /// Every fault of this file ends in the same way.
 fn row(rule: &'static str, fault: fn(&mut Fake), says: &'static [&'static str]) -> Row {

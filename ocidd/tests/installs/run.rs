@@ -13,9 +13,9 @@ use ocidd::event::Event;
 use ocidd::event::Listener;
 use ocidd::failure::DiskState;
 use ocidd::failure::Failure;
-use ocidd::http::CertificateFiles;
 use ocidd::machine::Machine;
 use ocidd::plan::Plan;
+use registry::http::roots::CertificateFiles;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -112,7 +112,7 @@ impl Heard {
     pub(crate) fn retries(&self) -> Vec<String> {
         let events = self.0.lock().unwrap();
         let reason = |event: &Event| match event {
-            Event::Retry { reason, .. } => Some(reason.clone()),
+            Event::Retry(retry) => Some(retry.reason.clone()),
             _ => None,
         };
         events.iter().filter_map(reason).collect()

@@ -24,7 +24,7 @@ use crate::run::trust;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::http::CertificateFiles;
+use registry::http::roots::CertificateFiles;
 use std::fs;
 use std::path::Path;
 

@@ -2,14 +2,14 @@
 
 use crate::arch::Arch;
 use anyhow::Result;
-use ocidd::image::Bundle;
-use ocidd::image::Flavour;
-use ocidd::image::document;
-use ocidd::image::document::Annotations;
-use ocidd::image::document::Artifact;
-use ocidd::image::document::Descriptor;
-use ocidd::image::document::Platform;
-use ocidd::image::names;
+use oci::bundle::Bundle;
+use oci::bundle::Flavour;
+use oci::document;
+use oci::document::Annotations;
+use oci::document::Artifact;
+use oci::document::Descriptor;
+use oci::document::Platform;
+use oci::names;
 
 /// Pulp's "netboot OCI artifact", which Fedora and Foreman read.
 const NETBOOT: &str = "application/vnd.org.pulpproject.netboot.artifact.v1";
@@ -31,7 +31,7 @@ pub(super) struct Kit<'a> {
 /// A blob that lies in the layout.
 #[derive(Clone, Debug)]
 pub(super) struct Blob {
-    pub(super) digest: ocidd::digest::Digest,
+    pub(super) digest: oci::digest::Digest,
     pub(super) size_bytes: u64,
 }
 
@@ -108,8 +108,8 @@ impl Kit<'_> {
             flavour,
             command_line: command_line(files.arch).to_owned(),
             layers: vec![
-                files.initramfs.describe(ocidd::image::Part::Initramfs.media_type(flavour))?,
-                files.kernel.describe(ocidd::image::Part::Kernel.media_type(flavour))?,
+                files.initramfs.describe(oci::bundle::Part::Initramfs.media_type(flavour))?,
+                files.kernel.describe(oci::bundle::Part::Kernel.media_type(flavour))?,
             ],
             annotations: self.annotations(files),
         };

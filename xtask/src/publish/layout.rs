@@ -10,14 +10,14 @@ use super::release::Release;
 use crate::output;
 use anyhow::Context as _;
 use anyhow::Result;
-use ocidd::image::Place;
-use ocidd::image::Session;
-use ocidd::image::document;
-use ocidd::image::document::Annotations;
-use ocidd::image::document::Artifact;
-use ocidd::image::document::Descriptor;
-use ocidd::image::names;
-use ocidd::image::store::Store;
+use oci::document;
+use oci::document::Annotations;
+use oci::document::Artifact;
+use oci::document::Descriptor;
+use oci::layout::Store;
+use oci::names;
+use registry::location::Location;
+use registry::session::Session;
 use std::fs::File;
 use std::path::Path;
 
@@ -31,8 +31,8 @@ pub(super) struct Published {
 }
 
 /// What was found under a tag of the layout.
-pub(super) fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Place<'a>> {
-    Ok(Place::in_store(session, Store::open_existing(folder)?, tag))
+pub(super) fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
+    Ok(Location::in_store(session, Store::open_existing(folder)?, tag))
 }
 
 /// Writes every form of a release. Manifests come before the indexes that lead to them.

@@ -210,7 +210,10 @@ fn what_is_published_can_be_verified() {
     }
     let registry = Registry::start(Serve::Plain).unwrap();
     let (folder, all) = publication();
-    let session = Session::new(Settings { tls: Tls::Plain, ..Settings::default() });
+    let session = Session::new(
+        Settings { tls: Tls::Plain, ..Settings::default() },
+        Box::new(report::Console),
+    );
     let reference = format!("{}/ocidd", registry.local());
     for _again in 0..2 {
         for (_, tag) in tagged(&all) {

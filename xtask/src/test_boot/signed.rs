@@ -10,12 +10,12 @@ use crate::qemu::Drive;
 use crate::qemu::Hardware;
 use crate::sample::Expected;
 use anyhow::Result;
-use ocidd::image::Session;
-use ocidd::image::Settings;
-use ocidd::image::sign::SigningKey;
-use ocidd::image::sign::sign;
-use ocidd::plan::Tls;
+use oci::signature::signing_key::SigningKey;
 use rcgen::KeyPair;
+use registry::http::Tls;
+use registry::session::Session;
+use registry::session::Settings;
+use registry::sign::sign;
 
 pub(super) const CASES: [Case; 3] = [
     Case { name: "signed_by_the_sites_key_installs", run: signed_by_the_sites_key_installs },
@@ -56,7 +56,10 @@ fn push(lab: &Lab, case: &Case, signer: Option<&KeyPair>) -> Result<()> {
     let Some(signer) = signer else { return Ok(()) };
     let key = lab.path(case, "key.pem");
     output::write(&key, signer.serialize_pem().as_bytes())?;
-    let session = Session::new(Settings { tls: Tls::Plain, ..Settings::default() });
+    let session = Session::new(
+        Settings { tls: Tls::Plain, ..Settings::default() },
+        Box::new(crate::report::Console),
+    );
     let mut place = session.target(&format!("{}/{repository}:1", lab.plain.local()))?;
     let image = place.resolve()?.descriptor;
     // Whatever it is known by: nobody compares it.

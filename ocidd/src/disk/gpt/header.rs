@@ -1,8 +1,8 @@
 //! The header of a GPT, its array of entries, and their checksums. Bytes of a disk's start in, checked values out. Trusts no field.
 
-use crate::disk::buffer::length_of;
 use crate::disk::gpt::Fault;
 use flate2::Crc;
+use oci::size::length_of;
 
 const SIGNATURE: &[u8] = b"EFI PART";
 /// What every header has (UEFI 2.10, table 5-5). It may be longer, up to a whole sector.

@@ -1,6 +1,5 @@
 //! The last step of an install: a verified image becomes bootable, and only when everything else of it is on the disk.
 
-use crate::digest::Digest;
 use crate::disk::device::Medium;
 use crate::disk::gpt::Table;
 use crate::disk::sink::Sink;
@@ -10,6 +9,7 @@ use crate::disk::sink::readback::compare;
 use crate::disk::sink::split;
 use crate::disk::sink::write_at;
 use crate::pipeline::Verified;
+use oci::digest::Digest;
 
 /// What becomes of the image's GPT.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -1,12 +1,12 @@
 //! Finds out whether a disk holds what it was given: remembers hashes of what was written, reads it back and compares. Never writes.
 
-use crate::digest::Digest;
-use crate::digest::Hasher;
 use crate::disk::buffer::AlignedBuffer;
-use crate::disk::buffer::length_of;
 use crate::disk::device::Medium;
 use crate::disk::sink::SinkError;
 use crate::disk::sink::split;
+use oci::digest::Digest;
+use oci::digest::Hasher;
+use oci::size::length_of;
 use std::ops::Range;
 
 /// What is hashed together. An error can name no smaller range, and each takes 32 bytes of memory: 512 KiB for a TiB.

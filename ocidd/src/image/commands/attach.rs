@@ -5,16 +5,16 @@ use super::print;
 use super::push::add_file;
 use super::split_last;
 use crate::image::command::Attach;
-use crate::image::copy;
-use crate::image::copy::Extent;
-use crate::image::document;
-use crate::image::document::Artifact;
-use crate::image::place::Place;
-use crate::image::session::Session;
-use crate::registry::auth::Access;
 use anyhow::Context as _;
 use anyhow::Result;
+use oci::document;
+use oci::document::Artifact;
 use oci_spec::image::Descriptor;
+use registry::auth::Access;
+use registry::copy;
+use registry::copy::Extent;
+use registry::location::Location;
+use registry::session::Session;
 use std::path::Path;
 
 pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
@@ -38,7 +38,7 @@ pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
     let made = store.add_artifact(&artifact)?;
     // By its digest: what is about an image has no name of its own, and is not kept here.
     store.keep(&made, None)?;
-    let mut from = Place::in_store(session, store, made.digest().as_ref());
+    let mut from = Location::in_store(session, store, made.digest().as_ref());
     copy::copy_unnamed(&mut from, &mut to, Extent::Image)?;
     session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
     // Last: the store may be where it belongs.

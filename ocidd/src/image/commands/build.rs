@@ -3,17 +3,17 @@
 use super::created;
 use super::print;
 use super::short;
-use crate::image::bundle::Bundle;
-use crate::image::bundle::Flavour;
-use crate::image::bundle::Part;
 use crate::image::command::Build;
-use crate::image::document;
-use crate::image::names;
-use crate::image::session::Session;
-use crate::reference::ManifestReference;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use oci::bundle::Bundle;
+use oci::bundle::Flavour;
+use oci::bundle::Part;
+use oci::document;
+use oci::names;
+use oci::reference::ManifestReference;
+use registry::session::Session;
 use std::fs::File;
 
 pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
@@ -26,7 +26,8 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
         (Part::Kernel, &args.kernel_file),
     ];
     let given = files.iter().filter(|(_, file)| file.is_some()).count();
-    match (args.format, given) {
+    let flavour = Flavour::from(args.format);
+    match (flavour, given) {
         (_, 0) => bail!("no file is named; hint: --kernel-file, --initramfs-file, --rootfs-file"),
         (Flavour::Onmetal, 1 | 2) => bail!(
             "onmetal-image wants kernel, initramfs and rootfs, {given} of them are named; hint: --format ironcore takes fewer"
@@ -39,10 +40,10 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
         let doing = || format!("reading {}", path.display());
         let (digest, size) =
             store.add(File::open(path).with_context(doing)?).with_context(doing)?;
-        layers.push(document::descriptor(part.media_type(args.format), digest, size)?);
+        layers.push(document::descriptor(part.media_type(flavour), digest, size)?);
     }
     let bundle = Bundle {
-        flavour: args.format,
+        flavour,
         command_line: args.command_line.clone(),
         layers,
         annotations: created()?,
@@ -53,6 +54,6 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
     store.add(bytes.as_slice())?;
     let image = document::describe(names::MANIFEST, &bytes)?;
     store.keep(&image, args.name.as_deref())?;
-    session.report().tell(&format!("built {}", short(image.digest())));
+    session.observer().note(format!("built {}", short(image.digest())));
     print(&format!("{}\n", image.digest()))
 }

@@ -4,16 +4,16 @@ use super::print;
 use super::print_json;
 use super::resolve_manifest;
 use crate::image::command::Inspect;
-use crate::image::document;
-use crate::image::document::Document;
-use crate::image::place::Place;
-use crate::image::session::Session;
-use crate::registry::auth::Access;
-use crate::size::Bytes;
 use anyhow::Context as _;
 use anyhow::Result;
+use oci::document;
+use oci::document::Document;
+use oci::size::Bytes;
 use oci_spec::image::Descriptor;
 use oci_spec::image::ImageManifest;
+use registry::auth::Access;
+use registry::location::Location;
+use registry::session::Session;
 use serde_json::Value;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -45,18 +45,18 @@ pub(in crate::image) fn run(args: &Inspect, session: &Session) -> Result<()> {
 }
 
 /// A name of the store is looked up there, everything else where it says.
-fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Place<'a>> {
+fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Location<'a>> {
     if !args.remote
         && let Some(store) = session.existing_store()?
         && store.resolve(&args.image)?.is_some()
     {
-        return Ok(Place::in_store(session, store, &args.image));
+        return Ok(Location::in_store(session, store, &args.image));
     }
     session.place(&args.image, Access::Pull)
 }
 
 /// The config as JSON; what is none is null.
-fn read_config(place: &mut Place<'_>, manifest: &ImageManifest) -> Result<Value> {
+fn read_config(place: &mut Location<'_>, manifest: &ImageManifest) -> Result<Value> {
     let config = manifest.config();
     let is_json = config.media_type().as_ref().ends_with("json");
     if !is_json || config.size() > CONFIG_LIMIT_BYTES {
@@ -93,7 +93,7 @@ fn manifest_table(image: &Descriptor, manifest: &ImageManifest, config: &Value) 
         let name = super::layer_name(layer).unwrap_or("-");
         writeln!(text, "layer {at}  {name}, {}, {}", Bytes(layer.size()), layer.media_type()).ok();
         writeln!(text, "         {}", layer.digest()).ok();
-        for key in [crate::image::names::RAW_SIZE, crate::image::names::RAW_DIGEST] {
+        for key in [oci::names::RAW_SIZE, oci::names::RAW_DIGEST] {
             if let Some(value) = document::annotation(layer, key) {
                 writeln!(text, "         {key} = {value}").ok();
             }

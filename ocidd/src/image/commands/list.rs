@@ -4,11 +4,11 @@ use super::print;
 use super::print_json;
 use super::short;
 use crate::image::command::List;
-use crate::image::session::Session;
-use crate::image::store;
-use crate::reference::ManifestReference;
-use crate::registry::auth::Access;
 use anyhow::Result;
+use oci::layout;
+use oci::reference::ManifestReference;
+use registry::auth::Access;
+use registry::session::Session;
 use serde_json::json;
 
 pub(in crate::image) fn run(args: &List, session: &Session) -> Result<()> {
@@ -33,13 +33,13 @@ fn list_store(as_json: bool, session: &Session) -> Result<()> {
     if as_json {
         let rows: Vec<_> = entries
             .iter()
-            .map(|entry| json!({ "name": store::name_of(entry), "digest": entry.digest().to_string() }))
+            .map(|entry| json!({ "name": layout::name_of(entry), "digest": entry.digest().to_string() }))
             .collect();
         return print_json(&rows);
     }
     let mut rows = vec![["REPOSITORY", "TAG", "IMAGE ID"].map(str::to_owned)];
     for entry in &entries {
-        let (repository, tag) = split(store::name_of(entry));
+        let (repository, tag) = split(layout::name_of(entry));
         rows.push([repository.to_owned(), tag.to_owned(), short(entry.digest()).to_owned()]);
     }
     print(&table(&rows))

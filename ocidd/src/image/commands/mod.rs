@@ -11,17 +11,17 @@ pub(super) mod push;
 pub(super) mod referrers;
 pub(super) mod url;
 
-use crate::image::document;
-use crate::image::document::Annotations;
-use crate::image::document::Document;
-use crate::image::place::Place;
-use crate::image::remote::Fetched;
-use crate::registry::Platform;
-use crate::registry::index;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use oci::document;
+use oci::document::Annotations;
+use oci::document::Document;
+use oci::index;
+use oci::platform::Platform;
 use oci_spec::image::ImageManifest;
+use registry::location::Location;
+use registry::repository::Fetched;
 use std::env;
 use std::io;
 use std::io::Write as _;
@@ -55,12 +55,12 @@ fn created() -> Result<Annotations> {
     let doing = || format!("reading SOURCE_DATE_EPOCH, '{text}', as a number of seconds");
     let seconds = text.parse().with_context(doing)?;
     let time = jiff::Timestamp::from_second(seconds).with_context(doing)?;
-    Ok(Annotations::from([(crate::image::names::CREATED.to_owned(), time.to_string())]))
+    Ok(Annotations::from([(oci::names::CREATED.to_owned(), time.to_string())]))
 }
 
 /// The manifest that a place is named for, or that for `platform` where it is named for an index.
 fn resolve_manifest(
-    place: &mut Place<'_>,
+    place: &mut Location<'_>,
     platform: Option<&Platform>,
 ) -> Result<(Fetched, ImageManifest)> {
     let fetched = place.resolve()?;
@@ -83,5 +83,5 @@ fn resolve_manifest(
 
 /// The name under which a layer is pulled, and asked for: its title, or what its media type says.
 fn layer_name(layer: &oci_spec::image::Descriptor) -> Option<&str> {
-    document::title_of(layer).or_else(|| crate::image::bundle::name_of(layer))
+    document::title_of(layer).or_else(|| oci::bundle::name_of(layer))
 }

@@ -4,16 +4,16 @@ use super::print;
 use crate::image::command::Rm;
 use crate::image::command::Tag;
 use crate::image::command::Untag;
-use crate::image::document;
-use crate::image::session::Session;
-use crate::image::store::Store;
-use crate::reference::ManifestReference;
-use crate::registry::auth::Access;
-use crate::size::Bytes;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use oci::document;
+use oci::layout::Store;
+use oci::reference::ManifestReference;
+use oci::size::Bytes;
 use oci_spec::image::Descriptor;
+use registry::auth::Access;
+use registry::session::Session;
 
 pub(in crate::image) fn tag(args: &Tag, session: &Session) -> Result<()> {
     args.name.parse::<ManifestReference>()?;
@@ -42,7 +42,7 @@ pub(in crate::image) fn remove(args: &Rm, session: &Session) -> Result<()> {
     let store = session.store()?;
     let image = find(&store, &args.image)?;
     store.forget(&document::digest_of(&image)?)?;
-    session.report().tell("its space is freed by `ocidd image gc`");
+    session.observer().note("its space is freed by `ocidd image gc`".to_owned());
     Ok(())
 }
 

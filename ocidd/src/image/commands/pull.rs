@@ -4,17 +4,17 @@ use super::layer_name;
 use super::print;
 use super::resolve_manifest;
 use super::short;
-use crate::digest::Digest;
 use crate::image::command::Pull;
-use crate::image::document;
-use crate::image::place::Place;
-use crate::image::session::Session;
-use crate::image::tally::Tally;
-use crate::registry::auth::Access;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use oci::digest::Digest;
+use oci::document;
+use oci::tally::Tally;
 use oci_spec::image::Descriptor;
+use registry::auth::Access;
+use registry::location::Location;
+use registry::session::Session;
 use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
@@ -62,7 +62,7 @@ fn harmless(title: &str) -> Result<PathBuf> {
 }
 
 fn pull_file(
-    place: &mut Place<'_>,
+    place: &mut Location<'_>,
     layer: &Descriptor,
     folder: &Path,
     path: &Path,

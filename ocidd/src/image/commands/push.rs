@@ -4,29 +4,29 @@ use super::created;
 use super::print;
 use super::split_last;
 use crate::image::command::Push;
-use crate::image::copy;
-use crate::image::copy::Extent;
 use crate::image::disk;
-use crate::image::document;
-use crate::image::document::Annotations;
-use crate::image::document::Artifact;
-use crate::image::document::Document;
-use crate::image::names;
-use crate::image::place::Place;
-use crate::image::platforms;
-use crate::image::remote::Fetched;
-use crate::image::session::Session;
-use crate::image::sign;
-use crate::image::sign::SigningKey;
-use crate::image::store::Store;
-use crate::reference::Version;
-use crate::registry::Platform;
-use crate::registry::auth::Access;
-use crate::size::Bytes;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use oci::document;
+use oci::document::Annotations;
+use oci::document::Artifact;
+use oci::document::Document;
+use oci::layout::Store;
+use oci::names;
+use oci::platform::Platform;
+use oci::platforms;
+use oci::reference::Version;
+use oci::signature::signing_key::SigningKey;
+use oci::size::Bytes;
 use oci_spec::image::Descriptor;
+use registry::auth::Access;
+use registry::copy;
+use registry::copy::Extent;
+use registry::location::Location;
+use registry::repository::Fetched;
+use registry::session::Session;
+use registry::sign;
 use std::fs::File;
 use std::path::Path;
 
@@ -44,7 +44,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
         let artifact = match (files, &args.artifact_type) {
             ([file], None) => {
                 let layer =
-                    disk::add_layer(Path::new(file), args.format, &store, session.report())?;
+                    disk::add_layer(Path::new(file), args.format, &store, session.observer())?;
                 disk::artifact(layer, created()?)?
             }
             (files, known) => {
@@ -57,7 +57,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
         store.keep(&image, args.platform.is_none().then_some(target))?;
         name = image.digest().to_string();
     }
-    let mut from = Place::in_store(session, store, &name);
+    let mut from = Location::in_store(session, store, &name);
     let part = from.resolve()?;
     let named = match &args.platform {
         Some(platform) => extended(platform, &part, &mut to)?,
@@ -71,13 +71,13 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
         if part.descriptor != named.descriptor {
             sign::sign(&mut to, &named.descriptor, &repository, &key)?;
         }
-        session.report().tell(&format!("signed {}", named.descriptor.digest()));
+        session.observer().note(format!("signed {}", named.descriptor.digest()));
     }
     // After its signatures, so that it never leads to what machines refuse.
     to.add_named(&named.descriptor, &named.bytes)?;
     let present =
         if copied.present > 0 { format!(", {} were there", copied.present) } else { String::new() };
-    session.report().tell(&format!(
+    session.observer().note(format!(
         "sent {} blobs of {}{present}",
         copied.blobs,
         Bytes(copied.bytes)
@@ -113,7 +113,7 @@ pub(super) fn add_file(path: &Path, store: &Store) -> Result<Descriptor> {
 }
 
 /// The index that leads to `part` for `platform`, and to what the tag led to for others.
-fn extended(platform: &Platform, part: &Fetched, tag: &mut Place<'_>) -> Result<Fetched> {
+fn extended(platform: &Platform, part: &Fetched, tag: &mut Location<'_>) -> Result<Fetched> {
     let index = match tag.find()? {
         Some(found) => {
             match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {

@@ -5,13 +5,13 @@ use super::print;
 use super::print_json;
 use super::short;
 use crate::image::command::Referrers;
-use crate::image::document;
-use crate::image::document::Document;
-use crate::image::place::Place;
-use crate::image::session::Session;
-use crate::registry::auth::Access;
 use anyhow::Result;
+use oci::document;
+use oci::document::Document;
 use oci_spec::image::Descriptor;
+use registry::auth::Access;
+use registry::location::Location;
+use registry::session::Session;
 
 pub(in crate::image) fn run(args: &Referrers, session: &Session) -> Result<()> {
     let mut place = session.place(&args.image, Access::Pull)?;
@@ -35,7 +35,7 @@ pub(in crate::image) fn run(args: &Referrers, session: &Session) -> Result<()> {
 }
 
 /// What the list says, or else the manifest itself.
-fn type_of(place: &mut Place<'_>, referrer: &Descriptor) -> Result<String> {
+fn type_of(place: &mut Location<'_>, referrer: &Descriptor) -> Result<String> {
     if let Some(artifact_type) = referrer.artifact_type() {
         return Ok(artifact_type.to_string());
     }

@@ -4,12 +4,12 @@ use super::layer_name;
 use super::print_json;
 use super::resolve_manifest;
 use crate::image::command::Url;
-use crate::image::session::Session;
-use crate::registry::auth::Access;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
 use oci_spec::image::Descriptor;
+use registry::auth::Access;
+use registry::session::Session;
 use serde_json::json;
 
 pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
@@ -31,7 +31,7 @@ pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
 /// By name, title or number.
 fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> Result<&'a Descriptor> {
     let by_name = layers.iter().find(|layer| {
-        layer_name(layer) == Some(wanted) || crate::image::bundle::name_of(layer) == Some(wanted)
+        layer_name(layer) == Some(wanted) || oci::bundle::name_of(layer) == Some(wanted)
     });
     let by_number = || wanted.parse().ok().and_then(|at: usize| layers.get(at));
     by_name.or_else(by_number).ok_or_else(|| {
@@ -50,9 +50,9 @@ fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> Result<&'a Descriptor> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::document;
-    use crate::image::document::Annotations;
-    use crate::image::names;
+    use oci::document;
+    use oci::document::Annotations;
+    use oci::names;
 
     #[test]
     fn a_layer_is_chosen_by_name_title_or_number() {

@@ -4,7 +4,7 @@ use super::Answer;
 use super::Request;
 use crate::schema;
 use crate::schema::Kind;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

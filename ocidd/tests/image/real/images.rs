@@ -4,7 +4,7 @@ use super::scene;
 use crate::noise::noise;
 use crate::ours::Author;
 use crate::schema;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 use std::io::Write as _;
 
 /// Half noise and half zeroes.

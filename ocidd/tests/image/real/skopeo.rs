@@ -34,7 +34,7 @@ fn skopeo_copies_what_we_push() {
         let name = layer.as_str().unwrap().trim_start_matches("sha256:");
         assert!(author.read(&format!("{folder}/{name}")) == gzip(&disk()));
         let manifest = author.read(&format!("{folder}/manifest.json"));
-        assert_eq!(ocidd::digest::Digest::of(&manifest).to_string(), digest);
+        assert_eq!(oci::digest::Digest::of(&manifest).to_string(), digest);
     }
 }
 

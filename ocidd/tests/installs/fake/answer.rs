@@ -4,7 +4,7 @@
 use crate::fake::http::Request;
 use crate::fake::ranges::Ranges;
 use crate::fake::script::Script;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 use std::time::Duration;
 
 /// How the end of a body is told (RFC 9112, 6).

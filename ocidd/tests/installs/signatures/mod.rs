@@ -21,7 +21,7 @@ use crate::signatures::signer::sign;
 use crate::signatures::signer::signature_path;
 use crate::target::DISK;
 use crate::target::Target;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 use ocidd::event::Done;
 use ocidd::failure::Failure;
 

@@ -81,7 +81,7 @@ fn a_broken_transfer_of_a_signature_is_tried_again() {
             let (mut fake, _) = new_fake();
             sign(&mut fake, &signer, Place::Tag);
             let image = fake.manifest().digest();
-            let blob = ocidd::digest::Digest::of(payload(&image).as_bytes());
+            let blob = oci::digest::Digest::of(payload(&image).as_bytes());
             let path =
                 if is_payload { format!("/v2/os/blobs/{blob}") } else { signature_path(&image) };
             let right = fake.answers.last(&path).clone();

@@ -19,7 +19,7 @@ use crate::signatures::signer::signature_path;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::digest::Digest;
+use oci::digest::Digest;
 
 /// How an image is signed that has to be refused by a machine that trusts one key, and what is said of that.
 struct Row {
@@ -137,7 +137,7 @@ const REFUSED: [Row; 12] = [
     },
 ];
 
-/// Tries `row` on a machine that trusts one key, with one more word.
+/// Backoff `row` on a machine that trusts one key, with one more word.
 #[track_caller]
 fn assert_refused(Row { rule, signs, says }: &Row, word: &str) {
     let (mut fake, image) = new_fake();

@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use anyhow::ensure;
-use ocidd::image::Place;
-use ocidd::image::Session;
-use ocidd::image::Settings;
-use ocidd::image::document;
-use ocidd::image::document::Descriptor;
-use ocidd::image::document::Document;
-use ocidd::plan::Tls;
+use oci::document;
+use oci::document::Descriptor;
+use oci::document::Document;
+use registry::http::Tls;
+use registry::location::Location;
+use registry::session::Session;
+use registry::session::Settings;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -23,7 +23,8 @@ pub(super) fn fetch(reference: &str, archs: &[Arch]) -> Result<TempDir> {
     let host = reference.split(['/', ':']).next().unwrap_or_default();
     let is_here = matches!(host, "localhost" | "127.0.0.1");
     let tls = if is_here { Tls::Plain } else { Tls::Required };
-    let session = Session::new(Settings { tls, ..Settings::default() });
+    let session =
+        Session::new(Settings { tls, ..Settings::default() }, Box::new(crate::report::Console));
     let mut place = session.source(reference)?;
     let folder = tempfile::tempdir().context("making a folder for an artifact")?;
     let found = place.resolve()?;
@@ -44,7 +45,7 @@ pub(super) fn fetch(reference: &str, archs: &[Arch]) -> Result<TempDir> {
 }
 
 /// The files of one manifest: under the names that the build manifest gives them, which refers to it; or else under their titles.
-fn save(place: &mut Place<'_>, manifest: &Descriptor, folder: &Path) -> Result<()> {
+fn save(place: &mut Location<'_>, manifest: &Descriptor, folder: &Path) -> Result<()> {
     let bytes = place.read_manifest(manifest)?;
     let Document::Manifest(parsed) = Document::parse(&bytes, manifest.media_type().as_ref())?
     else {
@@ -68,7 +69,10 @@ fn save(place: &mut Place<'_>, manifest: &Descriptor, folder: &Path) -> Result<(
 }
 
 /// The name and the text of the build manifest that refers to a published manifest.
-fn build_manifest(place: &mut Place<'_>, about: &Descriptor) -> Result<Option<(String, String)>> {
+fn build_manifest(
+    place: &mut Location<'_>,
+    about: &Descriptor,
+) -> Result<Option<(String, String)>> {
     for referrer in place.referrers(&document::digest_of(about)?)? {
         let bytes = place.read_manifest(&referrer)?;
         let Document::Manifest(parsed) = Document::parse(&bytes, referrer.media_type().as_ref())?
@@ -89,7 +93,7 @@ fn build_manifest(place: &mut Place<'_>, about: &Descriptor) -> Result<Option<(S
     Ok(None)
 }
 
-fn save_titled(place: &mut Place<'_>, layers: &[Descriptor], folder: &Path) -> Result<()> {
+fn save_titled(place: &mut Location<'_>, layers: &[Descriptor], folder: &Path) -> Result<()> {
     for layer in layers {
         let Some(title) = document::title_of(layer) else { continue };
         ensure!(is_plain(title), "the title '{title}' of a layer is no name of a file");

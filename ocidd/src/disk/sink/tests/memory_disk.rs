@@ -1,7 +1,7 @@
 //! A disk in memory that logs what is done to it, and fails, tears, hesitates or lies on demand.
 
-use crate::disk::buffer::length_of;
 use crate::disk::device::Medium;
+use oci::size::length_of;
 use rustix::io::Errno;
 use std::cell::RefCell;
 use std::io;

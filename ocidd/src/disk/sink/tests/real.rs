@@ -1,7 +1,6 @@
 //! The sink over real devices: direct I/O, the page cache and the kernel's zeroing, in sectors of either size, and a foreign tool's word for the outcome.
 
 use super::*;
-use crate::digest::Digest;
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::device::Device;
 use crate::disk::gpt::sample::Sample;
@@ -9,6 +8,7 @@ use crate::disk::loop_device::LoopDevice;
 use crate::disk::loop_device::run;
 use crate::disk::marker;
 use crate::disk::reread::reread;
+use oci::digest::Digest;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use tempfile::NamedTempFile;

@@ -1,13 +1,13 @@
 //! Images with partition tables: what commit makes of a GPT, where the marker goes, and what is refused or told.
 
 use super::*;
-use crate::digest::Digest;
 use crate::disk::gpt::Layout;
 use crate::disk::gpt::Table;
 use crate::disk::gpt::relocate;
 use crate::disk::gpt::sample::Sample;
 use crate::disk::marker;
 use crate::disk::marker::Marker;
+use oci::digest::Digest;
 
 const MOVE: Finish = Finish { gpt: Gpt::Move, marker: None };
 const KEEP: Finish = Finish { gpt: Gpt::Keep, marker: None };

@@ -1,0 +1,271 @@
+//! Stores in folders of their own: names, digests cut short, garbage, and several users at once.
+
+use super::*;
+use crate::document::Artifact;
+use tempfile::TempDir;
+
+fn store() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    (folder, store)
+}
+
+/// Adds an artifact with one layer, about `subject`. Nothing keeps it yet.
+fn add(store: &Store, content: &str, subject: Option<Descriptor>) -> Descriptor {
+    let (digest, size) = store.add(content.as_bytes()).unwrap();
+    store.add(names::EMPTY_JSON).unwrap();
+    let artifact = Artifact {
+        artifact_type: Some(names::UNKNOWN_ARTIFACT.to_owned()),
+        config: document::empty_config().unwrap(),
+        layers: vec![document::descriptor(names::BYTES, digest, size).unwrap()],
+        annotations: Annotations::new(),
+        subject,
+    };
+    let bytes = artifact.to_bytes().unwrap();
+    store.add(bytes.as_slice()).unwrap();
+    document::describe(names::MANIFEST, &bytes).unwrap()
+}
+
+fn keep(store: &Store, content: &str, name: Option<&str>) -> Descriptor {
+    let image = add(store, content, None);
+    store.keep(&image, name).unwrap();
+    image
+}
+
+fn names_of(store: &Store) -> Vec<Option<String>> {
+    store.entries().unwrap().iter().map(|entry| name_of(entry).map(str::to_owned)).collect()
+}
+
+/// Every file among the blobs.
+fn blobs(store: &Store) -> Vec<String> {
+    let files = fs::read_dir(store.folder.join(BLOBS)).unwrap();
+    let mut names: Vec<_> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn digest_of(image: &Descriptor) -> Digest {
+    document::digest_of(image).unwrap()
+}
+
+#[test]
+fn an_image_is_found_by_name_digest_and_a_part_of_it() {
+    let (_folder, store) = store();
+    let one = keep(&store, "1", Some("registry.example/os:1"));
+    let two = keep(&store, "2", None);
+    let found = |name: &str| store.resolve(name).unwrap().map(|entry| digest_of(&entry));
+    let hex = two.digest().digest().to_owned();
+    for name in
+        [&*hex, &hex[..12], &hex[..6], &format!("sha256:{hex}"), &format!("sha256:{hex}")[..13]]
+    {
+        assert_eq!(found(name), Some(digest_of(&two)), "{name}");
+    }
+    assert_eq!(found("registry.example/os:1"), Some(digest_of(&one)));
+    for name in
+        [&hex[..5], "sha256:", "", "registry.example/os", &hex.to_uppercase()[..], "0123456789ab"]
+    {
+        assert_eq!(found(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_digest_that_fits_several_images_is_no_name() {
+    let (_folder, store) = store();
+    // Two descriptors are enough: what they lead to is not looked at.
+    for last in ["0", "1"] {
+        let digest = format!("sha256:{}{last}", "a".repeat(63)).parse().unwrap();
+        store.keep(&document::descriptor(names::MANIFEST, digest, 1).unwrap(), None).unwrap();
+    }
+    let error = store.resolve("aaaaaa").unwrap_err().to_string();
+    assert!(error.starts_with("2 images have a digest that begins with 'aaaaaa'; hint"), "{error}");
+    assert!(store.resolve(&format!("{}1", "a".repeat(63))).unwrap().is_some());
+}
+
+#[test]
+fn an_image_of_several_names_is_one() {
+    let (_folder, store) = store();
+    let image = keep(&store, "1", None);
+    for name in ["a", "b"] {
+        store.keep(&image, Some(name)).unwrap();
+    }
+    assert_eq!(
+        digest_of(&store.resolve(&image.digest().digest()[..8]).unwrap().unwrap()),
+        digest_of(&image)
+    );
+    assert_eq!(names_of(&store), [None, Some("a".to_owned()), Some("b".to_owned())]);
+}
+
+#[test]
+fn a_name_belongs_to_the_image_that_got_it_last() {
+    let (_folder, store) = store();
+    keep(&store, "1", Some("a"));
+    let two = keep(&store, "2", Some("a"));
+    assert_eq!(digest_of(&store.resolve("a").unwrap().unwrap()), digest_of(&two));
+    assert_eq!(names_of(&store), [Some("a".to_owned())]);
+}
+
+#[test]
+fn an_image_that_is_kept_twice_has_one_entry() {
+    let (_folder, store) = store();
+    let image = keep(&store, "1", Some("a"));
+    store.keep(&image, None).unwrap();
+    store.keep(&image, Some("a")).unwrap();
+    assert_eq!(names_of(&store), [Some("a".to_owned())]);
+}
+
+#[test]
+fn an_image_stays_when_its_last_name_goes() {
+    let (_folder, store) = store();
+    let image = keep(&store, "1", Some("a"));
+    store.keep(&image, Some("b")).unwrap();
+    assert!(store.untag("a").unwrap());
+    assert_eq!(names_of(&store), [Some("b".to_owned())]);
+    assert!(store.untag("b").unwrap());
+    assert_eq!(names_of(&store), [None]);
+    assert!(!store.untag("b").unwrap());
+    assert!(store.has(&digest_of(&image)));
+}
+
+#[test]
+fn a_forgotten_image_has_no_name_any_more() {
+    let (_folder, store) = store();
+    let image = keep(&store, "1", Some("a"));
+    store.keep(&image, Some("b")).unwrap();
+    keep(&store, "2", Some("c"));
+    store.forget(&digest_of(&image)).unwrap();
+    assert_eq!(names_of(&store), [Some("c".to_owned())]);
+}
+
+#[test]
+fn what_is_about_an_image_is_found_whatever_else_a_layout_holds() {
+    let (_folder, store) = store();
+    let image = keep(&store, "1", Some("a"));
+    let about = add(&store, "2", Some(image.clone()));
+    store.keep(&about, None).unwrap();
+    keep(&store, "3", Some("b"));
+    // Others put such entries into layouts: no manifest, and one that is not here.
+    store.keep(&document::describe("text/plain", b"x").unwrap(), Some("c")).unwrap();
+    store.keep(&document::describe(names::MANIFEST, b"gone").unwrap(), Some("d")).unwrap();
+    let found = store.referrers(&digest_of(&image)).unwrap();
+    assert_eq!(found.iter().map(digest_of).collect::<Vec<_>>(), [digest_of(&about)]);
+    assert!(store.referrers(&digest_of(&about)).unwrap().is_empty());
+}
+
+#[test]
+fn garbage_is_what_no_entry_leads_to() {
+    let (folder, store) = store();
+    let image = keep(&store, "1", Some("a"));
+    let (bare, _) = store.add(b"an entry of its own".as_slice()).unwrap();
+    store.keep(&document::descriptor("text/plain", bare, 19).unwrap(), Some("b")).unwrap();
+    let nested = add(&store, "2", None);
+    let index = document::index_of(vec![nested.clone()], Annotations::new());
+    let bytes = document::to_bytes(&index).unwrap();
+    store.add(bytes.as_slice()).unwrap();
+    store.keep(&document::describe(names::INDEX, &bytes).unwrap(), None).unwrap();
+    let kept = blobs(&store);
+    add(&store, "3", None);
+    fs::write(store.partial(&digest_of(&image)), b"half").unwrap();
+    drop(store.unfinished().unwrap().keep().unwrap());
+    fs::write(folder.path().join(BLOBS).join("readme"), b"not ours").unwrap();
+
+    let freed = store.collect().unwrap();
+
+    let store = Store::open(folder.path()).unwrap();
+    // A layer, its manifest, and two files that were never finished.
+    assert_eq!(freed.blobs, 4);
+    assert_eq!(blobs(&store), [kept, vec!["readme".to_owned()]].concat());
+    assert_eq!(store.collect().unwrap(), Freed::default());
+}
+
+#[test]
+fn a_forgotten_image_is_garbage_but_for_what_others_share_with_it() {
+    let (folder, store) = store();
+    let one = keep(&store, "1", Some("a"));
+    let other = keep(&store, "2", Some("b"));
+    store.forget(&digest_of(&one)).unwrap();
+    assert_eq!(store.collect().unwrap().blobs, 2);
+    let store = Store::open(folder.path()).unwrap();
+    assert!(store.has(&digest_of(&other)) && store.has(&Digest::of(names::EMPTY_JSON)));
+    assert!(!store.has(&digest_of(&one)));
+}
+
+#[test]
+fn nothing_is_freed_while_somebody_else_works_in_the_store() {
+    let (folder, store) = store();
+    let image = add(&store, "1", None);
+    let error = format!("{:#}", Store::open(folder.path()).unwrap().collect().unwrap_err());
+    assert!(error.contains("is in use by another ocidd; hint: wait"), "{error}");
+    assert!(store.has(&digest_of(&image)));
+}
+
+#[test]
+fn nothing_is_freed_where_a_manifest_cannot_be_read() {
+    let (folder, store) = store();
+    let image = keep(&store, "1", Some("a"));
+    fs::write(store.path(&digest_of(&image)), b"{}").unwrap();
+    let before = blobs(&store);
+    let error = format!("{:#}", store.collect().unwrap_err());
+    assert!(error.contains("is damaged: its digest is sha256:44136f"), "{error}");
+    assert_eq!(blobs(&Store::open(folder.path()).unwrap()), before);
+}
+
+#[test]
+fn many_may_open_and_write_a_new_store_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/store");
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let path = &path;
+            scope.spawn(move || {
+                let store = Store::open(path).unwrap();
+                for number in 0..4 {
+                    let text = format!("{writer}-{number}");
+                    keep(&store, &text, Some(&text));
+                }
+            });
+        }
+    });
+    let store = Store::open_existing(&path).unwrap();
+    assert_eq!(names_of(&store).len(), 32);
+    assert!(names_of(&store).contains(&Some("7-3".to_owned())));
+    assert_eq!(store.collect().unwrap(), Freed::default());
+}
+
+#[test]
+fn a_folder_of_something_else_is_no_store_and_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(INDEX), "{}").unwrap();
+    let error = format!("{:#}", Store::open(folder.path()).unwrap_err());
+    assert!(error.contains("it is no OCI image layout"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    Store::open_existing(folder.path()).unwrap_err();
+}
+
+#[test]
+fn a_blob_is_taken_in_whole_and_an_interrupted_one_leaves_nothing_under_its_digest() {
+    struct Breaks(usize);
+    impl Read for Breaks {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(1).ok_or_else(|| io::Error::other("cut"))?;
+            into.fill(1);
+            Ok(into.len())
+        }
+    }
+    let (_folder, store) = store();
+    let error = format!("{:#}", store.add(Breaks(3)).unwrap_err());
+    assert_eq!(error, "copying into the store: cut");
+    assert!(blobs(&store).is_empty());
+    let (digest, size) = store.add(b"abc".as_slice()).unwrap();
+    assert_eq!((digest, size), (Digest::of(b"abc"), 3));
+    assert_eq!(fs::read(store.path(&digest)).unwrap(), b"abc");
+}
+
+#[test]
+fn a_finished_transfer_becomes_a_blob() {
+    let (_folder, store) = store();
+    let digest = Digest::of(b"abc");
+    fs::write(store.partial(&digest), b"abc").unwrap();
+    store.adopt(&store.partial(&digest), &digest).unwrap();
+    assert!(store.has(&digest) && !store.partial(&digest).exists());
+}

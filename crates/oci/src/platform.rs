@@ -1,0 +1,181 @@
+//! Platforms as image indexes name them, `os/architecture[/variant]`: parsed, brought to one spelling, compared. Pure, but for asking the compiler
+//! which machine it built for.
+
+use std::fmt;
+use std::str::FromStr;
+use thiserror::Error;
+
+/// What a disk image boots on. The installer's one place where `amd64` and `x86_64`, `arm64` and `aarch64` meet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Platform {
+    os: String,
+    architecture: String,
+    /// `None` for the variant that every machine of the architecture is at least.
+    variant: Option<String>,
+}
+
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error(
+    "'{0}' is no platform; hint: write os/architecture, as in linux/amd64, with a variant where it matters, as in linux/arm/v7"
+)]
+pub struct BadPlatform(String);
+
+/// How closely an index entry is what was asked for. A higher one is taken first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Match {
+    /// Right but for a variant that nobody asked for.
+    AnyVariant,
+    Exact,
+}
+
+impl Platform {
+    /// The names are taken in any spelling and case.
+    pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
+        let architecture = match architecture.to_ascii_lowercase().as_str() {
+            "x86_64" | "x86-64" | "x64" => "amd64".to_owned(),
+            "aarch64" => "arm64".to_owned(),
+            "x86" | "i386" => "386".to_owned(),
+            other => other.to_owned(),
+        };
+        let variant = variant.map(str::to_ascii_lowercase).filter(|variant| {
+            let least = matches!(
+                (architecture.as_str(), variant.as_str()),
+                ("amd64", "v1") | ("arm64", "v8")
+            );
+            !least && !variant.is_empty()
+        });
+        Self { os: os.to_ascii_lowercase(), architecture, variant }
+    }
+
+    /// The machine this program runs on.
+    pub fn of_host() -> Self {
+        Self::new(std::env::consts::OS, std::env::consts::ARCH, None)
+    }
+
+    /// What an image index calls it.
+    pub fn from_spec(spec: &oci_spec::image::Platform) -> Self {
+        let (os, architecture) = (spec.os().to_string(), spec.architecture().to_string());
+        Self::new(&os, &architecture, spec.variant().as_deref())
+    }
+
+    /// As an image index has it.
+    pub fn to_spec(&self) -> oci_spec::image::Platform {
+        let mut spec = oci_spec::image::Platform::default();
+        spec.set_os(self.os.as_str().into());
+        spec.set_architecture(self.architecture.as_str().into());
+        spec.set_variant(self.variant.clone());
+        spec
+    }
+
+    /// Whether an entry for `offered` serves who asked for this platform, and how well.
+    pub fn serves(&self, offered: &Self) -> Option<Match> {
+        // What builders file attestations under. It is no platform, not even for who asks for it.
+        if offered.is_unknown()
+            || (&self.os, &self.architecture) != (&offered.os, &offered.architecture)
+        {
+            return None;
+        }
+        match (&self.variant, &offered.variant) {
+            (asked, offered) if asked == offered => Some(Match::Exact),
+            (None, Some(_)) => Some(Match::AnyVariant),
+            _ => None,
+        }
+    }
+
+    /// `unknown/unknown`.
+    pub fn is_unknown(&self) -> bool {
+        self.os == "unknown" || self.architecture == "unknown"
+    }
+}
+
+impl FromStr for Platform {
+    type Err = BadPlatform;
+
+    /// An architecture alone is one of Linux.
+    fn from_str(text: &str) -> Result<Self, BadPlatform> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let is_name = |part: &&str| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        let platform = match parts.as_slice() {
+            _ if !parts.iter().all(is_name) => None,
+            [architecture] => Some(Self::new("linux", architecture, None)),
+            [os, architecture] => Some(Self::new(os, architecture, None)),
+            [os, architecture, variant] => Some(Self::new(os, architecture, Some(variant))),
+            _ => None,
+        };
+        platform.ok_or_else(|| BadPlatform(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_platform_has_one_spelling() {
+        for (text, spelling) in [
+            ("linux/amd64", "linux/amd64"),
+            ("amd64", "linux/amd64"),
+            ("x86_64", "linux/amd64"),
+            ("x64", "linux/amd64"),
+            ("Linux/AMD64", "linux/amd64"),
+            ("linux/amd64/v1", "linux/amd64"),
+            ("linux/amd64/v3", "linux/amd64/v3"),
+            ("aarch64", "linux/arm64"),
+            ("linux/aarch64/v8", "linux/arm64"),
+            ("linux/arm64/v9", "linux/arm64/v9"),
+            ("linux/arm/v7", "linux/arm/v7"),
+            ("linux/i386", "linux/386"),
+            ("freebsd/riscv64", "freebsd/riscv64"),
+        ] {
+            assert_eq!(platform(text).to_string(), spelling, "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_platform() {
+        for text in ["", "/", "linux/", "/arm64", "linux/arm64/", "a/b/c/d", "linux amd64", "a,b"] {
+            let error = text.parse::<Platform>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("'{text}' is no platform; hint: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_entry_serves_its_own_platform_and_a_variant_counts_when_asked_for() {
+        for (asked, offered, wanted) in [
+            ("linux/amd64", "linux/x86_64", Some(Match::Exact)),
+            ("linux/arm64", "linux/arm64/v8", Some(Match::Exact)),
+            ("linux/arm64/v8", "linux/arm64", Some(Match::Exact)),
+            ("linux/amd64", "linux/amd64/v3", Some(Match::AnyVariant)),
+            ("linux/amd64/v3", "linux/amd64/v3", Some(Match::Exact)),
+            ("linux/amd64/v3", "linux/amd64", None),
+            ("linux/amd64/v3", "linux/amd64/v2", None),
+            ("linux/amd64", "linux/arm64", None),
+            ("linux/amd64", "windows/amd64", None),
+            ("linux/amd64", "unknown/unknown", None),
+            ("unknown/unknown", "unknown/unknown", None),
+        ] {
+            let found = platform(asked).serves(&platform(offered));
+            assert_eq!(found, wanted, "{asked} from {offered}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_one_of_those_we_build_for() {
+        let host = Platform::of_host().to_string();
+        assert!(["linux/amd64", "linux/arm64"].contains(&host.as_str()), "{host}");
+    }
+}

@@ -1,0 +1,27 @@
+//! A client for OCI registries: resolves references, resumes broken downloads, verifies signatures; with the feature `push` it also writes.
+//! Nothing outside [`http`] opens a socket.
+
+pub mod auth;
+pub mod blob;
+#[cfg(feature = "push")]
+pub mod copy;
+pub mod credentials;
+pub mod endpoint;
+pub mod error;
+pub mod http;
+#[cfg(feature = "push")]
+pub mod location;
+pub mod mirrors;
+pub mod observer;
+#[cfg(feature = "push")]
+pub mod referrers;
+#[cfg(feature = "push")]
+pub mod repository;
+pub mod retry;
+#[cfg(feature = "push")]
+pub mod session;
+#[cfg(feature = "push")]
+pub mod sign;
+pub mod signatures;
+#[cfg(feature = "push")]
+pub mod upload;

@@ -1,0 +1,27 @@
+//! What a transfer reports while it runs.
+
+use oci::progress::Transfer;
+use std::time::Duration;
+
+/// A request that failed and is sent again after `delay`.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// Counts from 1.
+    pub number: u32,
+    /// The most retries; `None` without a limit.
+    pub of: Option<u32>,
+    pub delay: Duration,
+    pub reason: String,
+}
+
+/// Receives what happens during a transfer. Implementations must not block.
+pub trait Observer: Sync {
+    fn retry(&self, retry: Retry);
+
+    fn warn(&self, text: String);
+
+    fn note(&self, text: String);
+
+    /// Begins to show the progress of something that takes a while; it ends when the returned value is dropped.
+    fn transfer(&self, label: &str, total_bytes: u64) -> Box<dyn Transfer + '_>;
+}
