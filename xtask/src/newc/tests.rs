@@ -36,6 +36,16 @@ fn matches_the_golden_listing_and_digest() {
     golden::check("sample.txt", &found);
 }
 
+/// The bytes of an image depend on the tree and the time only, and never change.
+#[test]
+fn compressed_archive_has_its_golden_digest() {
+    let image = gzip::compress(&write(&sample(), MTIME).unwrap()).unwrap();
+    assert_eq!(
+        output::digest_of(&image),
+        "4ae029b9ae085f7ab3e370697ed3e029f78c9af8262941a673c364d445ed6c15"
+    );
+}
+
 #[test]
 fn normalises_everything_but_what_the_tree_says() {
     let records = read(&write(&sample(), MTIME).unwrap()).unwrap();
