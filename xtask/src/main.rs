@@ -6,7 +6,6 @@
 
 mod alpine_sample;
 mod arch;
-mod archives;
 mod authority;
 mod bench;
 mod binaries;
@@ -27,12 +26,10 @@ mod env;
 mod fuzz;
 #[cfg(test)]
 mod golden;
-mod gzip;
 mod kernel;
 mod lint;
 mod manifest;
 mod menuconfig;
-mod newc;
 mod output;
 mod overlay;
 mod parts;
@@ -52,7 +49,6 @@ mod sources_cmd;
 mod test;
 mod test_boot;
 mod toolchain;
-mod tree;
 mod tree_cmd;
 mod verify;
 

@@ -4,19 +4,19 @@
 mod check;
 mod keys;
 
-use crate::gzip;
-use crate::newc;
 use crate::output;
 use crate::output::Readers;
 use crate::project;
 use crate::report;
-use crate::tree::Entry;
-use crate::tree::Kind;
-use crate::tree::Tree;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
 use anyhow::bail;
+use archive::gzip;
+use archive::newc;
+use archive::tree::Entry;
+use archive::tree::Kind;
+use archive::tree::Tree;
 use std::path::Path;
 use std::path::PathBuf;
 

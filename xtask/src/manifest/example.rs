@@ -187,7 +187,7 @@ fn alpine() -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.set_size(u64::try_from(text.len()).unwrap());
     archive.append_data(&mut header, "./lib/apk/db/installed", &text[..]).unwrap();
-    crate::gzip::compress(&archive.into_inner().unwrap()).unwrap()
+    archive::gzip::compress(&archive.into_inner().unwrap()).unwrap()
 }
 
 fn source(name: &str, version: &str, origin: &str, path: &Path) -> Source {

@@ -75,7 +75,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.tar.gz");
         let archive = tar::Builder::new(Vec::new()).into_inner().unwrap();
-        std::fs::write(&path, crate::gzip::compress(&archive).unwrap()).unwrap();
+        std::fs::write(&path, archive::gzip::compress(&archive).unwrap()).unwrap();
         assert_eq!(Database::read(&path).unwrap().owner("./bin/busybox"), None);
     }
 }

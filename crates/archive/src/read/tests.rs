@@ -1,4 +1,4 @@
-//! Archives one behind another, in each way the kernel takes them, and each way they may be broken.
+//! Concatenated archives in every form that the kernel reads, and broken ones.
 
 use super::*;
 use crate::gzip;
@@ -6,8 +6,8 @@ use crate::newc;
 use crate::tree::Entry;
 use crate::tree::Tree;
 
-/// An archive of these files, whole blocks long.
-pub fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+/// An archive of these files, padded to whole blocks.
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     let entry = |(path, text): &(&str, &str)| {
         ((*path).to_owned(), Entry::file(0o644, text.as_bytes().to_vec()))
     };
@@ -19,37 +19,40 @@ fn zipped(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn error(bytes: &[u8]) -> String {
-    format!("{:#}", read(bytes).unwrap_err())
+    format!("{:#}", anyhow::Error::new(read(bytes).unwrap_err()))
 }
 
 #[test]
-fn reads_archives_one_behind_another() {
+fn reads_concatenated_archives() {
     let (one, two) = (archive(&[("a", "1"), ("b", "2")]), archive(&[("c", "3")]));
     let zeroes = [0; 516];
     let short = zipped(&one);
     for (file, wanted) in [
-        (one.clone(), vec![(0, Packing::Plain, vec!["a", "b"])]),
-        (short.clone(), vec![(0, Packing::Gzip, vec!["a", "b"])]),
+        (one.clone(), vec![(0, Compression::None, vec!["a", "b"])]),
+        (short.clone(), vec![(0, Compression::Gzip, vec!["a", "b"])]),
         (
             [short.clone(), zipped(&two)].concat(),
-            vec![(0, Packing::Gzip, vec!["a", "b"]), (short.len(), Packing::Gzip, vec!["c"])],
+            vec![
+                (0, Compression::Gzip, vec!["a", "b"]),
+                (short.len(), Compression::Gzip, vec!["c"]),
+            ],
         ),
-        // Microcode, as distributions put it before the rest.
+        // Distributions put microcode first.
         (
             [one.clone(), zipped(&two), zeroes.to_vec()].concat(),
-            vec![(0, Packing::Plain, vec!["a", "b"]), (one.len(), Packing::Gzip, vec!["c"])],
+            vec![(0, Compression::None, vec!["a", "b"]), (one.len(), Compression::Gzip, vec!["c"])],
         ),
         (
             [&zeroes[..], &one, &zeroes, &two].concat(),
             vec![
-                (516, Packing::Plain, vec!["a", "b"]),
-                (516 + one.len() + 516, Packing::Plain, vec!["c"]),
+                (516, Compression::None, vec!["a", "b"]),
+                (516 + one.len() + 516, Compression::None, vec!["c"]),
             ],
         ),
-        // Several in a single stream.
+        // Several archives in one gzip member.
         (
             zipped(&[one.clone(), two.clone()].concat()),
-            vec![(0, Packing::Gzip, vec!["a", "b", "c"])],
+            vec![(0, Compression::Gzip, vec!["a", "b", "c"])],
         ),
     ] {
         let parts = read(&file).unwrap();
@@ -57,26 +60,26 @@ fn reads_archives_one_behind_another() {
             .iter()
             .map(|part| {
                 let paths = part.members.iter().map(|member| member.path.as_str());
-                (part.start, part.packing, paths.collect::<Vec<_>>())
+                (part.start, part.compression, paths.collect::<Vec<_>>())
             })
             .collect();
         assert_eq!(found, wanted);
     }
 }
 
-/// The zeroes behind an archive belong to nobody.
+/// Zeroes after an archive do not count.
 #[test]
-fn tells_how_many_bytes_each_part_takes() {
+fn reports_the_size_of_each_part() {
     let plain = archive(&[("a", "text")]);
     let packed = zipped(&plain);
     let parts = read(&[&plain[..], &packed].concat()).unwrap();
-    let sizes: Vec<_> = parts.iter().map(|part| (part.size, part.unpacked_size)).collect();
+    let sizes: Vec<_> = parts.iter().map(|part| (part.size, part.decompressed_size)).collect();
     // Two headers of 110 bytes, names of 2 and 11 bytes, a text of 4, each filled up to a multiple of four.
     assert_eq!(sizes, [(240, 240), (packed.len(), plain.len())]);
 }
 
 #[test]
-fn tells_kinds_permissions_and_numbers_of_devices() {
+fn reports_types_permissions_and_device_numbers() {
     let tree = Tree::new([
         ("d".to_owned(), Entry::device(0o620, 5, 1)),
         ("f".to_owned(), Entry::file(0o4755, vec![])),
@@ -99,7 +102,6 @@ fn tells_kinds_permissions_and_numbers_of_devices() {
     );
 }
 
-/// The same entries as the reader of our own archives finds.
 #[test]
 fn agrees_with_the_reader_of_single_archives() {
     let bytes = archive(&[("a/b", "1"), ("c", "2")]);
@@ -108,7 +110,7 @@ fn agrees_with_the_reader_of_single_archives() {
 }
 
 #[test]
-fn tells_where_an_archive_is_broken() {
+fn reports_where_an_archive_is_broken() {
     let bytes = archive(&[("a", "text"), ("b", "more")]);
     // A header of 110 bytes, a name of 2, and 4 bytes of text: the second entry begins at 116.
     let mut spoiled = bytes.clone();
@@ -119,44 +121,41 @@ fn tells_where_an_archive_is_broken() {
     crooked[middle] ^= 0xff;
     let shifted = [&bytes[..], &[0, 0], &bytes].concat();
     for (file, wanted) in [
-        (&b""[..], "no archive is in it"),
-        (&[0; 8], "no archive is in it"),
-        (&bytes[..50], "reading entry 1 at byte 0: the file ends in the midst of it"),
-        (&bytes[..114], "reading entry 1 at byte 0: 'a' has 4 bytes, and 2 are there"),
-        (&bytes[..116], "reading entry 2 at byte 116: the archive ends here, without the trailer"),
+        (&b""[..], "no archive found"),
+        (&[0; 8], "no archive found"),
+        (&bytes[..50], "reading entry 1 at byte 0: unexpected end of file"),
+        (&bytes[..114], "reading entry 1 at byte 0: 'a' is truncated: 4 bytes expected, 2 found"),
+        (&bytes[..116], "reading entry 2 at byte 116: archive ends without a trailer"),
         (
             &spoiled,
-            "reading entry 2 at byte 116: no header is there, which begins with 070701: it begins with '07070x'",
+            "reading entry 2 at byte 116: expected a header starting with 070701, found '07070x'",
         ),
-        (
-            &packed,
-            "reading entry 2 at byte 116 of what the gzip stream at byte 0 unpacks to: no header is there",
-        ),
-        (&crooked, "inflating what begins at byte 0: at byte "),
-        (&zipped(&bytes)[..30], "the file ends in the midst of it"),
+        (&packed, "reading entry 2 at byte 116 of the gzip content at byte 0: expected a header"),
+        (&crooked, "decompressing data at byte 0: at byte "),
+        (&zipped(&bytes)[..30], "unexpected end of file"),
         (
             &shifted,
-            "an archive begins at byte 514, and the kernel looks for one at multiples of 4 only",
+            "archive at byte 514 is ignored by the kernel: its offset is not a multiple of 4",
         ),
-        (&[&bytes[..], b"\x28\xb5\x2f\xfdx"].concat(), "what begins at byte 512 is packed by zstd"),
-        (b"\x7fELF\x02", "what begins at byte 0 is no archive: it begins with '\\x7fELF\\x02'"),
+        (&[&bytes[..], b"\x28\xb5\x2f\xfdx"].concat(), "data at byte 512 is compressed with zstd"),
+        (b"\x7fELF\x02", "data at byte 0 is not an archive: it starts with '\\x7fELF\\x02'"),
     ] {
         let found = error(file);
-        assert!(found.contains(wanted), "{found}\nwanted: {wanted}");
+        assert!(found.contains(wanted), "{found}\nexpected: {wanted}");
     }
 }
 
 #[test]
-fn compares_checksums_where_an_archive_has_them() {
+fn verifies_checksums() {
     let mut bytes = archive(&[("a", "text")]);
     bytes[5] = b'2';
-    assert!(error(&bytes).contains("the checksum of 'a' is not that of its bytes"));
+    assert!(error(&bytes).contains("checksum mismatch in 'a'"));
     let sum: u32 = b"text".iter().copied().map(u32::from).sum();
     bytes[102..110].copy_from_slice(format!("{sum:08X}").as_bytes());
     assert_eq!(read(&bytes).unwrap()[0].members.len(), 1);
 }
 
 #[test]
-fn names_cannot_steer_a_terminal() {
+fn escapes_control_characters() {
     assert_eq!(printable("a\x1b[2J\nä \u{9b}"), "a\\u{1b}[2J\\nä \\u{9b}");
 }
