@@ -3,7 +3,7 @@
 use super::*;
 use crate::arch::Arch;
 use crate::config::Profile;
-use crate::manifest::file_names;
+use crate::describe::file_names;
 use crate::verify::fetch;
 use crate::verify::inputs::Inputs;
 use crate::verify::published::tests::manifest;

@@ -1,39 +1,37 @@
-//! Lists what the outputs of a build hold, with versions, licences and origins. Goes in: the facts of a build, its manifest, its crates. Comes out: an SPDX
-//! document, the same for the same build. It judges no licence: it repeats what the authors declare.
+//! The SBOM of a build: an SPDX document with the content of the outputs, their versions, origins
+//! and declared licences.
 
-mod alpine;
-mod components;
-mod crates;
-pub mod purl;
-mod spdx;
-
-pub use crates::Crates;
-
+use super::alpine;
+use super::components;
+use super::crates::Crate;
+use super::crates::Crates;
+use super::crates::Id;
+use super::facts;
+use super::facts::Facts;
+use super::manifest::Manifest;
+use super::manifest::SourceEntry;
+use super::purl;
+use super::purl::purl;
+use super::spdx;
+use super::spdx::CreationInfo;
+use super::spdx::DOCUMENT;
+use super::spdx::Document;
+use super::spdx::Package;
+use super::spdx::Purpose;
+use super::spdx::Relation;
+use super::spdx::Relationship;
 use crate::arch::Arch;
 use crate::config::Members;
 use crate::config::Part;
 use crate::config::Piece;
-use crate::manifest::Facts;
-use crate::manifest::Manifest;
-use crate::manifest::SourceEntry;
 use crate::output;
 use crate::sources::Source;
 use crate::sources::SourceSet;
-use alpine::Database;
 use anyhow::Context as _;
 use anyhow::Result;
-use crates::Crate;
-use crates::Id;
-use spdx::CreationInfo;
-use spdx::DOCUMENT;
-use spdx::Document;
-use spdx::Package;
-use spdx::Purpose;
-use spdx::Relation;
-use spdx::Relationship;
 use std::collections::BTreeMap;
 
-/// A document in the making.
+/// The packages and relationships found so far.
 #[derive(Debug, Default)]
 struct List {
     packages: Vec<Package>,
@@ -41,10 +39,6 @@ struct List {
 }
 
 impl List {
-    fn add(&mut self, package: Package) {
-        self.packages.push(package);
-    }
-
     fn relate(&mut self, element: &str, relation: Relation, related: &str) {
         self.relationships.push(Relationship {
             element: element.to_owned(),
@@ -54,12 +48,12 @@ impl List {
     }
 }
 
-/// What the kernel and the initramfs of a build hold.
+/// The content of the kernel and the initramfs of a build.
 pub fn document(facts: &Facts<'_>, manifest: &Manifest, crates: &Crates) -> Result<Document> {
     let mut list = List::default();
     let image = add_outputs(&mut list, facts, manifest);
     for source in &manifest.inputs.sources {
-        list.add(source_package(source));
+        list.packages.push(source_package(source));
     }
     add_programs(&mut list, &image, manifest, crates);
     add_parts(&mut list, &image, facts)?;
@@ -68,24 +62,24 @@ pub fn document(facts: &Facts<'_>, manifest: &Manifest, crates: &Crates) -> Resu
     let mut document = Document {
         id: DOCUMENT,
         creation_info: CreationInfo {
-            // Nothing of a build tells the time of the day.
+            // The time of day is never part of an output.
             created: manifest.times.fs_mtime.clone(),
             creators: vec![format!("Tool: ocidd-xtask-{}", env!("CARGO_PKG_VERSION"))],
         },
         data_license: "CC0-1.0",
         namespace: String::new(),
-        name: format!("ocidd-{}", facts.label()),
+        name: format!("ocidd-{}", facts::label(facts.arch, facts.profile)),
         packages: list.packages,
         relationships: list.relationships,
         spdx_version: "SPDX-2.3",
     };
-    // Has to be unique to the document, and must not be random.
+    // Unique to the document, and not random.
     let text = serde_json::to_vec(&document).context("writing the document")?;
     document.namespace = format!("urn:ocidd:sbom:{}", output::digest_of(&text));
     Ok(document)
 }
 
-/// Adds what lies in `out/`; gives the initramfs's identifier.
+/// Adds the files in `out/`. Returns the identifier of the initramfs.
 fn add_outputs(list: &mut List, facts: &Facts<'_>, manifest: &Manifest) -> String {
     let image = facts.image.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let source = &facts.kernel.source;
@@ -101,7 +95,7 @@ fn add_outputs(list: &mut List, facts: &Facts<'_>, manifest: &Manifest) -> Strin
                 .with_licence(components::KERNEL_LICENCE)
         };
         let file_name = Some(name.clone());
-        list.add(Package { file_name, ..package.with_sha256(&output.sha256) });
+        list.packages.push(Package { file_name, ..package.with_sha256(&output.sha256) });
     }
     spdx::id(&[image])
 }
@@ -110,7 +104,7 @@ fn source_id(name: &str) -> String {
     spdx::id(&["source", name])
 }
 
-/// An archive or package that parts of the outputs were made from.
+/// An archive or package that is a source of the outputs.
 fn source_package(source: &SourceEntry) -> Package {
     let package = Package::new(source_id(&source.name), &source.name, Purpose::Source)
         .with_version(&source.version)
@@ -119,16 +113,16 @@ fn source_package(source: &SourceEntry) -> Package {
     if purl::is_url(&source.origin) {
         Package { download_location: source.origin.clone(), ..package }
     } else {
-        // Without the host: it was a mirror like any other.
+        // Without the host, which may be any mirror.
         let source_info = Some(format!("{} of Debian's archive", source.origin));
         Package { source_info, ..package }
     }
 }
 
-/// Adds our programs and all that is linked into them.
+/// Adds the programs of the workspace and everything linked into them.
 fn add_programs(list: &mut List, image: &str, manifest: &Manifest, crates: &Crates) {
     for (id, found) in &crates.all {
-        list.add(crate_package(id, found));
+        list.packages.push(crate_package(id, found));
     }
     let libraries = libraries(manifest);
     for (name, digest) in &manifest.inputs.programs {
@@ -144,7 +138,7 @@ fn add_programs(list: &mut List, image: &str, manifest: &Manifest, crates: &Crat
             list.relate(&id, Relation::StaticLink, &library.id);
         }
         list.relate(image, Relation::Contains, &id);
-        list.add(package);
+        list.packages.push(package);
     }
     list.packages.extend(libraries);
 }
@@ -158,7 +152,7 @@ fn crate_package(id: &Id, found: &Crate) -> Package {
     let mut package = Package::new(crate_id(id), name, Purpose::Library)
         .with_version(version)
         .with_licence(&found.licence)
-        .with_purl(purl::of_crate(name, version));
+        .with_purl(purl("cargo", name, version, &[]));
     if let Some(digest) = &found.sha256 {
         package = package.with_sha256(digest);
     }
@@ -169,7 +163,7 @@ fn crate_package(id: &Id, found: &Crate) -> Package {
     Package { comment: components::comment_on_crate(name).map(str::to_owned), ..package }
 }
 
-/// What a compiler links into every program.
+/// The libraries that compilers link into every program.
 fn libraries(manifest: &Manifest) -> Vec<Package> {
     let tools = &manifest.tools;
     let library = |name: &str, licence: &str| {
@@ -182,7 +176,8 @@ fn libraries(manifest: &Manifest) -> Vec<Package> {
     if !tools.rustc_commit.is_empty() {
         let commit = &tools.rustc_commit;
         rust.download_location = format!("git+https://github.com/rust-lang/rust@{commit}#library");
-        rust = rust.with_purl(purl::of_rust_library(rustc, commit));
+        let url = format!("git+https://github.com/rust-lang/rust@{commit}");
+        rust = rust.with_purl(purl("generic", "rust-std", rustc, &[("vcs_url", &url)]));
     }
     let [(libc, libc_licence), (unwinder, unwinder_licence)] = components::runtime(&tools.libc);
     let (mut libc, mut unwinder) =
@@ -201,13 +196,13 @@ fn libraries(manifest: &Manifest) -> Vec<Package> {
     vec![rust, libc, unwinder]
 }
 
-/// Adds the files of the image that came out of sources.
+/// Adds the files of the image that are from sources.
 fn add_parts(list: &mut List, image: &str, facts: &Facts<'_>) -> Result<()> {
     let parts = &facts.image.parts;
     let mut databases = BTreeMap::new();
     if parts.set == SourceSet::Upstream {
         for source in &parts.sources {
-            databases.insert(&source.name, Database::read(&source.path)?);
+            databases.insert(&source.name, alpine::read_database(&source.path)?);
         }
     }
     for (part, bytes) in &parts.files {
@@ -226,7 +221,7 @@ fn add_parts(list: &mut List, image: &str, facts: &Facts<'_>) -> Result<()> {
                 None => package.with_version(&source.version),
             };
         }
-        list.add(package);
+        list.packages.push(package);
     }
     Ok(())
 }
@@ -243,20 +238,15 @@ fn part_package(part: &Part, bytes: &[u8]) -> Package {
     Package { file_name, ..package.with_sha256(&output::digest_of(bytes)) }
 }
 
-/// With what Alpine's own database says of the file.
-fn with_alpine(
-    package: Package,
-    piece: Option<&Piece>,
-    database: &Database,
-    arch: Arch,
-) -> Package {
+/// Adds the version in Alpine's package database.
+fn with_alpine(package: Package, piece: Option<&Piece>, database: &str, arch: Arch) -> Package {
     let owner = match piece.map(|piece| &piece.members) {
-        Some(Members::One(member)) => database.owner(member),
+        Some(Members::One(member)) => alpine::owner(database, member),
         _ => None,
     };
-    let Some(owner) = owner else { return package };
-    let purl = purl::of_alpine(owner.name, owner.version, arch.cpu());
-    package.with_version(owner.version).with_purl(purl)
+    let Some((name, version)) = owner else { return package };
+    let purl = purl("apk/alpine", name, version, &[("arch", arch.cpu())]);
+    package.with_version(version).with_purl(purl)
 }
 
 #[cfg(test)]

@@ -1,20 +1,19 @@
-//! Says how the outputs came about, in the words of SLSA: an in-toto statement with a provenance predicate. Goes in: the manifest, and the names and texts of
-//! the other files that describe the build. Comes out: a statement that nobody has signed; whoever publishes the outputs signs it. Pure.
+//! The provenance of a build: an unsigned in-toto statement with a SLSA predicate.
 //! <https://slsa.dev/spec/v1.0/provenance>
 
-use crate::manifest::Manifest;
-use crate::manifest::SourceEntry;
-use crate::manifest::Tools;
+use super::manifest::Manifest;
+use super::manifest::SourceEntry;
+use super::manifest::Tools;
+use super::purl;
 use crate::output;
-use crate::sbom::purl;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://slsa.dev/provenance/v1";
-/// What `externalParameters` and `internalParameters` mean. Another number follows when they mean something else.
+/// Defines `externalParameters` and `internalParameters`. Raise the number if they change.
 const BUILD_TYPE: &str = "urn:ocidd:xtask:build:1";
-/// Who vouches for the build as far as anybody does: this program, on whatever machine it ran.
+/// The builder: this program, on any machine.
 const BUILDER: &str = "urn:ocidd:xtask";
 
 #[derive(Clone, Debug, Serialize)]
@@ -43,7 +42,7 @@ struct Definition<'a> {
     resolved_dependencies: Vec<Resource<'a>>,
 }
 
-/// What the user of a build decides.
+/// Parameters that the user sets.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct External<'a> {
@@ -55,11 +54,11 @@ struct External<'a> {
     sources: &'a str,
 }
 
-/// What the machine decides, and what follows.
+/// Parameters that the machine determines.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Internal<'a> {
-    /// Told by themselves since the project's files may differ from the commit.
+    /// Listed because the project's files may differ from the commit.
     files: &'a BTreeMap<String, String>,
     kernel_key: &'a str,
     tools: &'a Tools,
@@ -77,7 +76,7 @@ struct Builder<'a> {
     version: BTreeMap<&'static str, &'a str>,
 }
 
-/// What in-toto calls a resource descriptor.
+/// A resource descriptor of in-toto.
 #[derive(Clone, Debug, Serialize)]
 struct Resource<'a> {
     name: &'a str,
@@ -99,7 +98,7 @@ impl<'a> Resource<'a> {
     }
 }
 
-/// The provenance of the outputs that `manifest` names, and of the other files, given as names and texts.
+/// The provenance of the outputs in `manifest`. `others` are names and contents of byproducts.
 pub fn statement<'a>(manifest: &'a Manifest, others: &'a [(String, String)]) -> Statement<'a> {
     let subject = manifest.outputs.iter();
     let byproducts = others
@@ -147,7 +146,7 @@ fn definition(manifest: &Manifest) -> Definition<'_> {
     }
 }
 
-/// The project itself. Without a URI: which of its copies this clone was made from says nothing of its content.
+/// The project itself. Without a URI: the remote of a clone does not determine its content.
 fn project(manifest: &Manifest) -> Option<Resource<'_>> {
     let commit = manifest.commit.as_ref()?;
     let annotations = BTreeMap::from([("clean", commit.clean)]);

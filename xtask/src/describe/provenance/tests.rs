@@ -1,6 +1,6 @@
-//! The provenance of an example build, against what in-toto and SLSA require.
+//! The provenance of an example build, compared with in-toto and SLSA.
 
-use crate::manifest::example::Example;
+use crate::describe::example::Example;
 use crate::output;
 use crate::sources::SourceSet;
 use serde_json::Value;
@@ -16,7 +16,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn has_every_field_that_the_specifications_require_and_no_unknown_one() {
+fn has_exactly_the_specified_fields() {
     let statement = statement(&Example::of(SourceSet::Upstream));
     assert_eq!(
         keys(&statement),
@@ -87,9 +87,9 @@ fn names_outputs_inputs_and_choices() {
 }
 
 #[test]
-fn a_project_without_a_commit_claims_none() {
+fn omits_the_commit_outside_a_repository() {
     let mut example = Example::of(SourceSet::Upstream);
-    example.asked.commit = None;
+    example.host.commit = None;
     let statement = statement(&example);
     let dependencies = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
     assert_eq!(dependencies[0]["uri"], "https://example.org/alpine-minirootfs-3.1-x86_64.tar.gz");

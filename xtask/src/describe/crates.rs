@@ -1,6 +1,5 @@
-//! Which crates end in the programs of the image. Goes in: programs and a Rust target. Comes out: the crates whose code the linker is given, with the
-//! features in force, each with its licence and digest. Left out: crates that only tests or build scripts need, and procedural macros,
-//! which write code and are not contained in it.
+//! Finds the crates that are linked into the programs of the image, with licences and digests.
+//! Crates of tests and build scripts and procedural macros are not linked.
 
 use crate::binaries;
 use crate::project;
@@ -18,23 +17,23 @@ pub type Id = (String, String);
 /// The crates of several programs.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Crates {
-    /// Every crate that one of the programs holds, but not the programs themselves.
+    /// All crates in the programs, without the programs themselves.
     pub all: BTreeMap<Id, Crate>,
-    /// The programs, each with the crates it holds.
+    /// The programs with their crates.
     pub programs: BTreeMap<String, Program>,
 }
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Crate {
-    /// An SPDX expression; empty where the crate names none.
+    /// An SPDX expression, or empty if the crate declares none.
     pub licence: String,
-    /// The digest of its file in the registry; `None` of a crate that is from no registry.
+    /// The digest of its file in the registry, if it is from one.
     pub sha256: Option<String>,
     /// Whether the registry is crates.io.
     pub is_public: bool,
 }
 
-/// A package of this workspace with a program of the same name.
+/// A package of this workspace with a program of its name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Program {
     pub version: String,
@@ -42,7 +41,7 @@ pub struct Program {
     pub crates: BTreeSet<Id>,
 }
 
-/// What cargo says depends on what.
+/// The dependency graph that cargo prints.
 #[derive(Debug, Default)]
 struct Graph {
     roots: Vec<Id>,
@@ -51,10 +50,10 @@ struct Graph {
 }
 
 impl Crates {
-    /// What is linked into `programs`, built together for `target`.
+    /// The crates that are linked into `programs`, built together for `target`.
     pub fn linked_into(programs: &[&str], target: &str) -> Result<Self> {
         let shell = Shell::new()?;
-        // `cargo metadata` would not do: it counts the features that tests and xtask ask for.
+        // `cargo metadata` also includes the features that tests and xtask enable.
         let mut cargo = binaries::cargo(&shell)
             .args(["tree", "--locked", "--target", target, "--edges", "normal,no-proc-macro"])
             .args(["--prefix", "depth", "--format", "\t{p}\t{l}", "--no-default-features"])
@@ -62,13 +61,13 @@ impl Crates {
         for program in programs {
             cargo = cargo.args(["--package", program]);
         }
-        let tree = cargo.read().context("asking cargo what the programs are linked with")?;
+        let tree = cargo.read().context("listing the crates of the programs")?;
         let lock = std::fs::read_to_string(project::root().join("Cargo.lock"))
             .context("reading Cargo.lock")?;
         Self::parse(&tree, &lock)
     }
 
-    /// Joins `cargo tree`'s answer with `Cargo.lock`.
+    /// Joins the output of `cargo tree` with `Cargo.lock`.
     fn parse(tree: &str, lock: &str) -> Result<Self> {
         let graph = Graph::parse(tree)?;
         let locked = parse_lock(lock)?;
@@ -89,13 +88,13 @@ impl Crates {
 }
 
 impl Graph {
-    /// Reads lines of `DEPTH\tNAME vVERSION …\tLICENCE`. A crate's own dependencies follow it where it is named first, one deeper.
+    /// Parses lines of `DEPTH\tNAME vVERSION …\tLICENCE`. Dependencies follow a crate's first line.
     fn parse(tree: &str) -> Result<Self> {
         let mut graph = Self::default();
         let mut above: Vec<Id> = Vec::new();
         for line in tree.lines().filter(|line| !line.is_empty()) {
-            let (depth, id, licence) = parse_line(line)
-                .ok_or_else(|| anyhow!("cargo's line \"{line}\" is not DEPTH, crate, licence"))?;
+            let (depth, id, licence) =
+                parse_line(line).ok_or_else(|| anyhow!("invalid line of cargo tree '{line}'"))?;
             above.truncate(depth);
             match above.last() {
                 Some(parent) => {
@@ -132,9 +131,9 @@ fn parse_line(line: &str) -> Option<(usize, Id, String)> {
     let (depth, package, licence) = (fields.next()?, fields.next()?, fields.next()?);
     let mut words = package.split(' ');
     let id = (words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned());
-    // The mark of a crate whose dependencies were told before.
+    // The mark of a crate whose dependencies are listed above.
     let licence = licence.strip_suffix(" (*)").unwrap_or(licence);
-    // Crates of old wrote a choice with a slash, which SPDX does not know.
+    // Old crates separate alternatives by a slash, which SPDX does not allow.
     Some((depth.parse().ok()?, id, licence.replace('/', " OR ")))
 }
 
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_crates_that_are_told_once_only() {
+    fn follows_crates_that_are_listed_once() {
         let tree = "0\tone v1.0.0 (/machine/one)\tMIT\n1\ta v1.0.0\tMIT/Apache-2.0\n2\tb v1.0.0\tISC\n3\tc v1.0.0\t\n\n\
                     0\ttwo v1.0.0 (/machine/two)\tMIT\n1\tb v1.0.0\tISC (*)\n1\td v1.0.0\tMIT\n";
         let lock = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nchecksum = \"ab\"\n\
@@ -189,7 +188,7 @@ mod tests {
         assert!(Crates::parse("0 one v1.0.0", lock).is_err());
     }
 
-    /// The names below a table of dependencies of `package`, and whether they are optional: those no image has.
+    /// The names in a table of dependencies, and whether they are optional: no image has those.
     fn named(package: &str, table: &str) -> Vec<(String, bool)> {
         let path = project::root().join(package).join("Cargo.toml");
         let manifest: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_what_the_programs_link_and_nothing_else() {
+    fn finds_exactly_the_linked_crates() {
         let target = format!("{}-unknown-linux-gnu", Arch::host().unwrap_or(Arch::X86_64).cpu());
         let crates = Crates::linked_into(&["init", "ocidd"], &target).unwrap();
         let has = |name: &str| crates.all.keys().any(|(found, _)| found == name);

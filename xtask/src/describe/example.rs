@@ -1,9 +1,10 @@
-//! A build that never was, for tests of what describes builds.
+//! An example build for tests of its description.
 
-use super::Asked;
-use super::Commit;
 use super::Facts;
-use super::Libc;
+use super::crates::Crates;
+use super::facts::HostFacts;
+use super::manifest::Commit;
+use super::manifest::Libc;
 use crate::arch::Arch;
 use crate::build_initramfs::Image;
 use crate::config;
@@ -12,7 +13,6 @@ use crate::config::Profile;
 use crate::env::Settings;
 use crate::kernel::KernelBuild;
 use crate::parts::Parts;
-use crate::sbom::Crates;
 use crate::sources::Source;
 use crate::sources::SourceSet;
 use crate::toolchain::Toolchain;
@@ -25,13 +25,13 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-/// The project's own crates. Cargo is asked once for all tests, for a target whose crates are there where the tests have been compiled.
+/// The project's crates, read once, for a target whose crates are available in tests.
 static CRATES: LazyLock<Crates> = LazyLock::new(|| {
     let target = format!("{}-unknown-linux-gnu", Arch::host().unwrap_or(Arch::X86_64).cpu());
     Crates::linked_into(&["init", "ocidd"], &target).unwrap()
 });
 
-/// A manifest as it was read from elsewhere.
+/// A manifest of another build.
 pub fn value() -> Value {
     let digest = "ab".repeat(32);
     let output = json!({ "bytes": 5, "sha256": digest });
@@ -56,7 +56,7 @@ pub fn value() -> Value {
     })
 }
 
-/// Everything that [`Facts`] borrow, in a folder of its own.
+/// Everything that [`Facts`] borrow, in its own directory.
 #[derive(Debug)]
 pub struct Example {
     pub folder: TempDir,
@@ -64,7 +64,7 @@ pub struct Example {
     pub kernel: KernelBuild,
     pub image: Image,
     pub outputs: [PathBuf; 2],
-    pub asked: Asked,
+    pub host: HostFacts,
     pub crates: Crates,
 }
 
@@ -113,9 +113,9 @@ impl Example {
         };
         let commit = Some(Commit { clean: true, id: "0a".repeat(20) });
         let libc = Libc { name: "musl".to_owned(), sha256: None, version: None };
-        let asked = Asked { commit, kernel_ld: "ld 1".to_owned(), libc };
+        let host = HostFacts { commit, kernel_ld: "ld 1".to_owned(), libc };
         let crates = CRATES.clone();
-        Self { folder, settings, kernel, image, outputs, asked, crates }
+        Self { folder, settings, kernel, image, outputs, host, crates }
     }
 
     pub fn facts(&self) -> Facts<'_> {
@@ -129,9 +129,9 @@ impl Example {
         }
     }
 
-    /// The three files, by the beginnings of their names: `manifest`, `sbom`, `provenance`.
+    /// The three files by kind: `manifest`, `sbom`, `provenance`.
     pub fn described(&self) -> BTreeMap<String, String> {
-        let files = super::describe(&self.facts(), &self.asked, &self.crates).unwrap();
+        let files = super::describe(&self.facts(), &self.host, &self.crates).unwrap();
         let kind = |name: String| name.split('-').next().unwrap_or_default().to_owned();
         files.into_iter().map(|(name, text)| (kind(name), text)).collect()
     }
@@ -150,7 +150,7 @@ fn toolchain(folder: &Path) -> Toolchain {
     }
 }
 
-/// The parts of the project's own `initramfs.toml`, where each file holds its path.
+/// The parts in the project's `initramfs.toml`, each with its path as content.
 fn parts(set: SourceSet, folder: &Path) -> Parts {
     let config = config::read_image_config(Arch::X86_64).unwrap();
     let is_in_set = |part: &Part| match set {
@@ -180,7 +180,7 @@ fn parts(set: SourceSet, folder: &Path) -> Parts {
     Parts { files, set, sources }
 }
 
-/// A root file system of Alpine, with nothing in it but apk's database.
+/// An Alpine root file system that contains only apk's database.
 fn alpine() -> Vec<u8> {
     let text = b"P:busybox\nV:1.37.0-r30\nF:bin\nR:busybox\n\nP:musl\nV:1.2.5-r21\nF:lib\nR:ld-musl-x86_64.so.1\n";
     let mut archive = tar::Builder::new(Vec::new());

@@ -1,8 +1,8 @@
-//! The part of SPDX 2.3 that the SBOM uses, as values that serde writes. Pure. <https://spdx.github.io/spdx-spec/v2.3/>
+//! The types of SPDX 2.3 that the SBOM uses. <https://spdx.github.io/spdx-spec/v2.3/>
 
 use serde::Serialize;
 
-/// What SPDX writes where nothing is claimed.
+/// The SPDX value for "unknown".
 pub const NO_ASSERTION: &str = "NOASSERTION";
 /// The document's own identifier.
 pub const DOCUMENT: &str = "SPDXRef-DOCUMENT";
@@ -42,7 +42,7 @@ pub struct Package {
     pub download_location: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub external_refs: Vec<ExternalRef>,
-    /// Always false: listing files would want their SHA-1, which proves nothing any more.
+    /// Always false: a file list would require SHA-1, which is broken.
     pub files_analyzed: bool,
     pub license_concluded: &'static str,
     pub license_declared: String,
@@ -84,7 +84,7 @@ pub struct ExternalRef {
     pub kind: &'static str,
 }
 
-/// Reads as a sentence: element, relation, related element.
+/// To be read as a sentence: element, relation, related element.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Relationship {
     #[serde(rename = "spdxElementId")]
@@ -105,7 +105,7 @@ pub enum Relation {
 }
 
 impl Package {
-    /// A package of which nothing more is known.
+    /// A package without optional fields.
     pub fn new(id: String, name: &str, purpose: Purpose) -> Self {
         Self {
             id,
@@ -129,7 +129,7 @@ impl Package {
         Self { version_info: Some(version.to_owned()), ..self }
     }
 
-    /// With the licence its authors declare; empty for none.
+    /// Sets the licence that its authors declare; empty for none.
     pub fn with_licence(self, licence: &str) -> Self {
         let declared = if licence.is_empty() { NO_ASSERTION } else { licence };
         Self { license_declared: declared.to_owned(), ..self }
@@ -150,7 +150,7 @@ impl Package {
     }
 }
 
-/// An identifier made of words, which may hold letters, digits, '.' and '-' only.
+/// An identifier from words; other characters than letters, digits and '.' become '-'.
 pub fn id(words: &[&str]) -> String {
     let plain = |letter: char| {
         if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }

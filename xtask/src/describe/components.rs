@@ -1,22 +1,22 @@
-//! What is in the outputs and is no crate: under which licence, which no file of the build tells. Pure.
+//! Names and licences of contents that are not crates. No file of a build contains them.
 
-use crate::manifest::Libc;
+use super::manifest::Libc;
 use crate::sources::SourceSet;
 
-/// A file of the image that comes out of a source.
+/// A file of the image that is from a source.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Component {
-    /// How its path in the image begins.
+    /// The prefix of its path in the image.
     path: &'static str,
     pub name: &'static str,
-    /// As its authors declare it, in SPDX's words.
+    /// The licence that its authors declare, as an SPDX expression.
     pub licence: &'static str,
 }
 
-/// The files that `initramfs.toml` takes from sources.
+/// The files in `initramfs.toml` that are from sources.
 const COMPONENTS: [Component; 3] = [
     Component { path: "bin/busybox", name: "busybox", licence: "GPL-2.0-only" },
-    // Mozilla's list; what bundles it adds nothing.
+    // Mozilla's list; bundling it adds nothing.
     Component {
         path: "etc/ssl/certs/ca-certificates.crt",
         name: "ca-certificates",
@@ -25,17 +25,17 @@ const COMPONENTS: [Component; 3] = [
     Component { path: "lib/ld-musl-", name: "musl", licence: "MIT" },
 ];
 
-/// The kernel's own `COPYING`.
+/// From the kernel's `COPYING`.
 pub const KERNEL_LICENCE: &str = "GPL-2.0-only WITH Linux-syscall-note";
 pub const RUST_LIBRARY_LICENCE: &str = "MIT OR Apache-2.0";
 
-/// What lies at `path` of the image. `None` of a file that somebody added to `initramfs.toml` and not to the table.
+/// The component at `path` of the image, if it is in the table.
 pub fn at(path: &str) -> Option<Component> {
     COMPONENTS.into_iter().find(|component| path.starts_with(component.path))
 }
 
-/// What a C library and the code that unwinds stacks are called, and their licences. Every program is linked with both: Rust's
-/// standard library is compiled to unwind, even where a program aborts.
+/// Names and licences of the C library and the stack unwinder. Both are linked into every program,
+/// because Rust's standard library is compiled to unwind.
 pub fn runtime(libc: &Libc) -> [(&str, &'static str); 2] {
     match libc.name.as_str() {
         "musl" => [("musl", "MIT"), ("libunwind", "Apache-2.0 WITH LLVM-exception")],
@@ -45,17 +45,17 @@ pub fn runtime(libc: &Libc) -> [(&str, &'static str); 2] {
     }
 }
 
-/// Rust's standard library is made of crates, which no file of the build names.
+/// Rust's standard library consists of crates that no file of the build lists.
 pub const RUST_LIBRARY_COMMENT: &str =
     "Holds the crates that library/Cargo.lock of its commit lists, each under its own licence.";
 
-/// What is worth knowing of a file beyond its name.
+/// A comment on a file.
 pub fn comment_on_file(name: &str, set: SourceSet) -> Option<&'static str> {
     (name == "busybox" && set == SourceSet::Debian)
         .then_some("Linked statically with the glibc that Debian had when it built the package.")
 }
 
-/// What is worth knowing of a crate beyond its name.
+/// A comment on a crate.
 pub fn comment_on_crate(name: &str) -> Option<&'static str> {
     (name == "ring").then_some(
         "Holds C and assembler code, in part from BoringSSL, which is compiled and linked too.",

@@ -1,7 +1,6 @@
-//! The manifest as a value, which `xtask/schema/manifest.schema.json` describes to others. Text in, a checked manifest out, and back. Pure.
-//! The fields stand in the order of their names, which is the order in the file.
+//! The manifest of a build; `xtask/schema/manifest.schema.json` is its schema. Fields are sorted by
+//! name, like in the file.
 
-use crate::manifest::asked::Libc;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -11,20 +10,21 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The form of the manifest. Raise it, here and in the schema, when a reader of the old form would misunderstand the new one.
+/// Version of the schema. Raise it, here and there, if readers of the old one would misread it.
 pub const SCHEMA: u32 = 1;
+const HINT: &str = "check out the commit of the manifest";
 
-/// What a build was made of, and what it made. Digests are SHA-256, in 64 lower-case hexadecimal digits.
+/// Inputs and outputs of a build. Digests are SHA-256 in 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// As OCI names it: `amd64`, `arm64`.
+    /// The OCI name: `amd64`, `arm64`.
     pub arch: String,
-    /// `None` where the project was no clone of a repository.
+    /// `None` if the project was not in a repository.
     pub commit: Option<Commit>,
     pub inputs: Inputs,
     pub kernel: Kernel,
-    /// By the names of the files.
+    /// By file name.
     pub outputs: BTreeMap<String, Output>,
     pub schema: u32,
     pub times: Times,
@@ -35,7 +35,7 @@ pub struct Manifest {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commit {
-    /// Whether no file differed from the commit, and none but ignored ones was there besides.
+    /// Whether there were no changed and no untracked files.
     pub clean: bool,
     pub id: String,
 }
@@ -43,22 +43,22 @@ pub struct Commit {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
-    /// The digests of the project's files that decide what is built, by their paths.
+    /// Digests of the project's files that determine the build, by path.
     pub files: BTreeMap<String, String>,
-    /// The digests of the workspace's programs in the image, by package.
+    /// Digests of the workspace's programs in the image, by package.
     pub programs: BTreeMap<String, String>,
-    /// The set that the image's sources are from, as `--sources` takes it.
+    /// The source set of the image, as for `--sources`.
     pub set: String,
-    /// In the order of their names.
+    /// Sorted by name.
     pub sources: Vec<SourceEntry>,
 }
 
-/// A file from elsewhere.
+/// A file that is not part of the project.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceEntry {
     pub name: String,
-    /// A URL; of Debian's packages the path within the archive.
+    /// A URL, or the path of a package in Debian's archive.
     pub origin: String,
     pub sha256: String,
     pub version: String,
@@ -69,9 +69,9 @@ pub struct SourceEntry {
 pub struct Kernel {
     /// The digest of the final configuration.
     pub config_sha256: String,
-    /// The digest of everything that decided the kernel's bytes.
+    /// The digest of everything that determined the kernel's bytes.
     pub key: String,
-    /// `KERNEL_CONFIG`, word by word.
+    /// The arguments in `KERNEL_CONFIG`.
     pub options: Vec<String>,
     pub profile: String,
 }
@@ -83,7 +83,7 @@ pub struct Output {
     pub sha256: String,
 }
 
-/// Times in RFC 3339 and UTC, as the variables of the same names take them.
+/// Times in RFC 3339 and UTC, as for the variables with these names.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Times {
@@ -91,7 +91,7 @@ pub struct Times {
     pub kernel_build_timestamp: String,
 }
 
-/// What the tools say of their versions.
+/// Tools and their versions.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tools {
@@ -101,26 +101,36 @@ pub struct Tools {
     pub kernel_ld: String,
     /// The C library in the programs.
     pub libc: Libc,
-    /// What linked the programs: `rust-lld` or `cc`.
+    /// The linker of the programs: `rust-lld` or `cc`.
     pub linker: String,
     pub rust_target: String,
     pub rustc: String,
-    /// The commit that the Rust compiler and its standard library were built from.
+    /// The commit of the Rust compiler and its standard library.
     pub rustc_commit: String,
 }
 
+/// The C library that is linked into the programs.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Libc {
+    /// `musl` or `glibc`.
+    pub name: String,
+    /// The digest of `libc.a`: distributions fix it without a new version. `None` for musl, like
+    /// the version: both are determined by the version of the Rust compiler.
+    pub sha256: Option<String>,
+    pub version: Option<String>,
+}
+
 impl Manifest {
-    /// Reads a manifest of this form.
+    /// Parses a manifest of this schema version.
     pub fn parse(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text).context("parsing the manifest")?;
-        // Before the fields are looked at: of a newer form, a message about one of them would lead astray.
-        let schema = value
-            .get("schema")
-            .ok_or_else(|| anyhow!("the manifest has no 'schema', and {SCHEMA} is wanted  hint: an older xtask wrote it; check out the commit that it was made from"))?;
+        // First, because an error about a field of another schema version would be misleading.
+        let schema = value.get("schema").ok_or_else(|| {
+            anyhow!("missing 'schema' in the manifest, expected {SCHEMA}  hint: {HINT}")
+        })?;
         if *schema != SCHEMA {
-            bail!(
-                "the manifest has schema {schema}, and this xtask reads {SCHEMA}  hint: check out the commit that the manifest was made from"
-            );
+            bail!("the manifest has schema {schema}, supported: {SCHEMA}  hint: {HINT}");
         }
         serde_json::from_value(value).context("reading the manifest")
     }

@@ -1,6 +1,8 @@
-//! The manifest against the schema that describes it, and what all three files have to be.
+//! The manifest compared with its schema, and properties of all three files.
 
 use super::example::Example;
+use super::manifest::Libc;
+use super::manifest::SCHEMA;
 use super::*;
 use crate::sources::SourceSet;
 use serde_json::Value;
@@ -12,8 +14,8 @@ fn schema() -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Whether the schema takes `manifest`; else, why not.
-fn judge(manifest: &Value) -> Result<(), String> {
+/// Validates `manifest` by the schema.
+fn validate(manifest: &Value) -> Result<(), String> {
     let mut schemas = boon::Schemas::new();
     let mut compiler = boon::Compiler::new();
     compiler.add_resource(SCHEMA_FILE, schema()).unwrap();
@@ -26,22 +28,22 @@ fn manifest_of(example: &Example) -> Value {
 }
 
 #[test]
-fn the_schema_takes_every_manifest() {
+fn the_schema_accepts_every_manifest() {
     for set in [SourceSet::Upstream, SourceSet::Debian] {
         let mut example = Example::of(set);
-        judge(&manifest_of(&example)).unwrap();
-        example.asked.commit = None;
-        example.asked.libc = Libc {
+        validate(&manifest_of(&example)).unwrap();
+        example.host.commit = None;
+        example.host.libc = Libc {
             name: "glibc".to_owned(),
             sha256: Some("ab".repeat(32)),
             version: Some("2.36".to_owned()),
         };
-        judge(&manifest_of(&example)).unwrap();
+        validate(&manifest_of(&example)).unwrap();
     }
 }
 
 #[test]
-fn the_schema_refuses_what_is_no_manifest() {
+fn the_schema_rejects_other_documents() {
     let good = manifest_of(&Example::of(SourceSet::Debian));
     let remove = |at: &str, key: &str| {
         let mut value = good.clone();
@@ -66,9 +68,9 @@ fn the_schema_refuses_what_is_no_manifest() {
     ];
     for at in objects {
         for key in good.pointer(at).unwrap().as_object().unwrap().keys() {
-            assert!(judge(&remove(at, key)).is_err(), "{at} without {key}");
+            assert!(validate(&remove(at, key)).is_err(), "{at} without {key}");
         }
-        assert!(judge(&set(at, "unknown", Value::from("x"))).is_err(), "{at} with another key");
+        assert!(validate(&set(at, "unknown", Value::from("x"))).is_err(), "{at} with another key");
     }
     for (at, key, to) in [
         ("", "schema", Value::from(2)),
@@ -80,12 +82,12 @@ fn the_schema_refuses_what_is_no_manifest() {
         ("/outputs/vmlinuz-amd64", "bytes", Value::from(-1)),
         ("/times", "fs_mtime", Value::from("yesterday")),
     ] {
-        assert!(judge(&set(at, key, to.clone())).is_err(), "{at}/{key} {to}");
+        assert!(validate(&set(at, key, to.clone())).is_err(), "{at}/{key} {to}");
     }
 }
 
-/// Fails unless `schema`, and every schema in it, says what it means and closes its objects.
-fn look_at(at: &str, schema: &Value) {
+/// Fails unless all objects in `schema` have descriptions and reject unknown keys.
+fn assert_complete(at: &str, schema: &Value) {
     if !at.is_empty() {
         let is_described = schema.get("description").is_some() || schema.get("$ref").is_some();
         assert!(is_described, "{at} has no description");
@@ -93,7 +95,7 @@ fn look_at(at: &str, schema: &Value) {
     for key in ["properties", "$defs"] {
         for (name, inner) in schema.get(key).and_then(Value::as_object).into_iter().flatten() {
             assert!(inner.get("description").is_some(), "{at}/{name} has no description");
-            look_at(&format!("{at}/{name}"), inner);
+            assert_complete(&format!("{at}/{name}"), inner);
         }
     }
     if schema.get("type").is_some_and(|kind| kind.to_string().contains("object")) {
@@ -103,13 +105,13 @@ fn look_at(at: &str, schema: &Value) {
 }
 
 #[test]
-fn the_schema_describes_every_property_and_takes_no_other() {
-    look_at("", &schema());
+fn the_schema_describes_every_property_and_rejects_others() {
+    assert_complete("", &schema());
     assert_eq!(schema()["properties"]["schema"]["const"], SCHEMA);
 }
 
 #[test]
-fn a_manifest_is_read_as_it_was_written() {
+fn parses_the_manifest_it_writes() {
     let example = Example::of(SourceSet::Debian);
     let text = &example.described()["manifest"];
     let manifest = Manifest::parse(text).unwrap();
@@ -123,16 +125,19 @@ fn a_manifest_is_read_as_it_was_written() {
         assert!(manifest.inputs.files.contains_key(file), "{file}");
     }
     let facts = Facts { profile: Profile::Hw, ..example.facts() };
-    assert!(files(&facts).unwrap().contains_key("kernel/hw-amd64.config"));
+    assert!(facts.project_files().unwrap().contains_key("kernel/hw-amd64.config"));
 }
 
 #[test]
-fn refuses_a_manifest_of_another_form() {
+fn rejects_other_schema_versions() {
     let good = manifest_of(&Example::of(SourceSet::Debian));
     for (schema, facts) in [
-        (Some(Value::from(SCHEMA + 1)), &["schema 2", "reads 1", "hint: check out the commit"][..]),
+        (
+            Some(Value::from(SCHEMA + 1)),
+            &["schema 2", "supported: 1", "hint: check out the commit"][..],
+        ),
         (Some(Value::from("1")), &["schema \"1\""]),
-        (None, &["no 'schema'", "hint:"]),
+        (None, &["missing 'schema'", "hint:"]),
     ] {
         let mut value = good.clone();
         value["unknown"] = Value::from("x");
@@ -152,7 +157,7 @@ fn refuses_a_manifest_of_another_form() {
 }
 
 #[test]
-fn the_same_build_gives_the_same_files_wherever_it_ran() {
+fn the_same_build_gives_the_same_files_in_any_directory() {
     for set in [SourceSet::Upstream, SourceSet::Debian] {
         let (here, there) = (Example::of(set), Example::of(set));
         assert_ne!(here.folder.path(), there.folder.path());

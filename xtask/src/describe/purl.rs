@@ -1,43 +1,35 @@
-//! Package URLs: the names under which scanners know what an SBOM lists. Pure. <https://github.com/package-url/purl-spec>
+//! Package URLs, which identify packages for scanners. <https://github.com/package-url/purl-spec>
 
-use crate::manifest::SourceEntry;
+use super::manifest::SourceEntry;
 use std::fmt::Write as _;
 
-/// A crate of crates.io.
-pub fn of_crate(name: &str, version: &str) -> String {
-    format!("pkg:cargo/{}@{}", escaped(name), escaped(version))
+/// A package URL. `kind` is the type, with the namespace if there is one.
+pub fn purl(kind: &str, name: &str, version: &str, qualifiers: &[(&str, &str)]) -> String {
+    let pair = |(key, value): &(&str, &str)| format!("{key}={}", escaped(value));
+    let query = qualifiers.iter().map(pair).collect::<Vec<_>>().join("&");
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("pkg:{kind}/{}@{}{separator}{query}", escaped(name), escaped(version))
 }
 
-/// A package of Alpine Linux.
-pub fn of_alpine(name: &str, version: &str, cpu: &str) -> String {
-    format!("pkg:apk/alpine/{}@{}?arch={cpu}", escaped(name), escaped(version))
-}
-
-/// Rust's standard library, as `commit` has it.
-pub fn of_rust_library(version: &str, commit: &str) -> String {
-    let repository = escaped(&format!("git+https://github.com/rust-lang/rust@{commit}"));
-    format!("pkg:generic/rust-std@{}?vcs_url={repository}", escaped(version))
-}
-
-/// A source: a package of Debian, or a file at a URL.
+/// The package URL of a source: a package of Debian, or a file at a URL.
 pub fn of_source(source: &SourceEntry) -> String {
-    let version = escaped(&source.version);
-    if is_url(&source.origin) {
-        let name = escaped(file_stem(source));
-        let (digest, url) = (&source.sha256, escaped(&source.origin));
-        return format!("pkg:generic/{name}@{version}?checksum=sha256:{digest}&download_url={url}");
+    let SourceEntry { name, origin, sha256, version } = source;
+    if is_url(origin) {
+        let checksum = format!("sha256:{sha256}");
+        let qualifiers = [("checksum", checksum.as_str()), ("download_url", origin)];
+        return purl("generic", file_stem(source), version, &qualifiers);
     }
-    let arch = source.origin.rsplit_once('_').and_then(|(_, end)| end.strip_suffix(".deb"));
-    let arch = arch.map(|arch| format!("?arch={arch}")).unwrap_or_default();
-    format!("pkg:deb/debian/{}@{version}{arch}", escaped(&source.name))
+    let arch = origin.rsplit_once('_').and_then(|(_, end)| end.strip_suffix(".deb"));
+    let qualifiers: Vec<_> = arch.map(|arch| ("arch", arch)).into_iter().collect();
+    purl("deb/debian", name, version, &qualifiers)
 }
 
-/// Whether a source's origin is a URL, and not a path within Debian's archive.
+/// Whether the origin of a source is a URL, and not a path in Debian's archive.
 pub fn is_url(origin: &str) -> bool {
     origin.contains("://")
 }
 
-/// What stands before the version in a URL's last segment: `alpine-minirootfs`, where the source is called `alpine`.
+/// The file name in a URL up to the version: `alpine-minirootfs` for the source `alpine`.
 fn file_stem(source: &SourceEntry) -> &str {
     let file = source.origin.rsplit('/').next().unwrap_or_default();
     match file.split_once(&format!("-{}", source.version)) {
@@ -46,7 +38,7 @@ fn file_stem(source: &SourceEntry) -> &str {
     }
 }
 
-/// Everything but what a package URL may hold as it is becomes `%XX`.
+/// Percent-encodes all bytes that a package URL cannot contain.
 fn escaped(text: &str) -> String {
     text.bytes().fold(String::new(), |mut escaped, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte) {
@@ -73,17 +65,22 @@ mod tests {
     }
 
     #[test]
-    fn names_each_kind_of_package() {
-        assert_eq!(of_crate("wasi", "1.0.0+wasi"), "pkg:cargo/wasi@1.0.0%2Bwasi");
+    fn identifies_each_kind_of_package() {
+        assert_eq!(purl("cargo", "wasi", "1.0.0+wasi", &[]), "pkg:cargo/wasi@1.0.0%2Bwasi");
         assert_eq!(
-            of_alpine("busybox", "1.37.0-r30", "x86_64"),
+            purl("apk/alpine", "busybox", "1.37.0-r30", &[("arch", "x86_64")]),
             "pkg:apk/alpine/busybox@1.37.0-r30?arch=x86_64"
         );
         assert_eq!(
-            of_rust_library("1.95.0", "abc"),
+            purl(
+                "generic",
+                "rust-std",
+                "1.95.0",
+                &[("vcs_url", "git+https://github.com/rust-lang/rust@abc")]
+            ),
             "pkg:generic/rust-std@1.95.0?vcs_url=git%2Bhttps://github.com/rust-lang/rust%40abc"
         );
-        for (source, wanted) in [
+        for (source, expected) in [
             (
                 source(
                     "busybox-static",
@@ -105,7 +102,7 @@ mod tests {
                 "pkg:generic/x@1?checksum=sha256:ab&download_url=https://example.org/latest.tar.gz",
             ),
         ] {
-            assert_eq!(of_source(&source), wanted);
+            assert_eq!(of_source(&source), expected);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The SBOM of an example build: what is in it, and whether it holds together.
+//! The SBOM of an example build.
 
 use super::*;
-use crate::manifest::example::Example;
+use crate::describe::example::Example;
 use crate::sources::SourceSet;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ fn purl(package: &Value) -> &str {
 }
 
 #[test]
-fn the_document_holds_together() {
+fn the_document_is_consistent() {
     for set in [SourceSet::Upstream, SourceSet::Debian] {
         let sbom = sbom(set);
         let packages = packages(&sbom);
@@ -61,7 +61,7 @@ fn the_document_holds_together() {
 }
 
 #[test]
-fn all_that_is_contained_has_a_licence() {
+fn all_contents_have_a_licence() {
     for set in [SourceSet::Upstream, SourceSet::Debian] {
         let sbom = sbom(set);
         for (id, package) in packages(&sbom) {
@@ -130,10 +130,10 @@ fn links_each_program_with_its_own_crates() {
 }
 
 #[test]
-fn names_the_c_library_of_the_machine_where_it_is_linked() {
+fn lists_the_linked_c_library_of_the_host() {
     let mut example = Example::of(SourceSet::Debian);
     example.image.toolchain.target = "x86_64-unknown-linux-gnu".to_owned();
-    example.asked.libc = crate::manifest::Libc {
+    example.host.libc = crate::describe::manifest::Libc {
         name: "glibc".to_owned(),
         sha256: Some("34".repeat(32)),
         version: Some("2.36".to_owned()),
@@ -151,10 +151,10 @@ fn names_the_c_library_of_the_machine_where_it_is_linked() {
 }
 
 #[test]
-fn another_content_gives_another_namespace() {
+fn different_content_has_a_different_namespace() {
     let (one, mut other) = (Example::of(SourceSet::Debian), Example::of(SourceSet::Debian));
     std::fs::write(&other.outputs[0], "another").unwrap();
-    other.asked.commit = None;
+    other.host.commit = None;
     let namespace = |example: &Example| {
         let sbom: Value = serde_json::from_str(&example.described()["sbom"]).unwrap();
         sbom["documentNamespace"].clone()
