@@ -2,7 +2,6 @@
 
 mod initramfs;
 mod kernel;
-mod pin;
 mod problems;
 mod values;
 
@@ -12,7 +11,6 @@ pub use initramfs::Part;
 pub use initramfs::Piece;
 pub use kernel::KernelConfig;
 pub use kernel::Profile;
-pub use pin::Pin;
 pub use problems::Problems;
 pub use problems::nearest;
 pub use problems::unknown_name;
@@ -26,6 +24,25 @@ use std::path::Path;
 
 pub const IMAGE_FILE: &str = "initramfs.toml";
 pub const KERNEL_FILE: &str = "kernel/kernel.toml";
+
+/// A file on the internet and its digest.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pin {
+    /// Its name in errors and in the manifest: `linux`, `alpine`.
+    pub name: String,
+    pub version: String,
+    pub url: String,
+    /// 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Pin {
+    /// The last segment of the URL: the file name in the cache and in a source directory.
+    pub fn file_name(&self) -> &str {
+        let path = self.url.split(['?', '#']).next().unwrap_or(&self.url);
+        path.rsplit('/').next().unwrap_or(path)
+    }
+}
 
 /// The content of the initramfs.
 pub fn read_image_config(arch: Arch) -> Result<ImageConfig> {

@@ -1,8 +1,8 @@
 //! Boot files as a container image without a base, for registries and clients that do not support
 //! artifacts, for `COPY --from` and image volumes.
 
-use super::arrange::INITRAMFS;
-use super::arrange::KERNEL;
+use super::forms::INITRAMFS;
+use super::forms::KERNEL;
 use super::release::Build;
 use anyhow::Context as _;
 use anyhow::Result;

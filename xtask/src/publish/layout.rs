@@ -1,10 +1,10 @@
-//! One release put into an OCI image layout, under the tags that it will have in a registry.
+//! Writes a release into an OCI image layout, with the tags that it will have in a registry.
 
-use super::arrange;
-use super::arrange::Blob;
-use super::arrange::Files;
-use super::arrange::Kit;
 use super::container;
+use super::forms;
+use super::forms::Blob;
+use super::forms::Files;
+use super::forms::ReleaseInfo;
 use super::release::Build;
 use super::release::Release;
 use crate::output;
@@ -24,20 +24,24 @@ use std::path::Path;
 /// A manifest or an index in the layout.
 #[derive(Clone, Debug)]
 pub(super) struct Published {
-    /// None of what refers to another.
+    /// `None` for a manifest that refers to another one.
     pub(super) tag: Option<String>,
     pub(super) descriptor: Descriptor,
     pub(super) bytes: Vec<u8>,
 }
 
-/// What was found under a tag of the layout.
+/// The location of a tag in the layout.
 pub(super) fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Place<'a>> {
     Ok(Place::in_store(session, Store::open_existing(folder)?, tag))
 }
 
-/// Writes every form of a release. Manifests come before the indexes that lead to them.
-pub(super) fn write(store: &Store, release: &Release, kit: &Kit<'_>) -> Result<Vec<Published>> {
-    let base = format!("{}{}", kit.version, release.profile.suffix());
+/// Writes every form of a release. Manifests precede the indexes that list them.
+pub(super) fn write(
+    store: &Store,
+    release: &Release,
+    info: &ReleaseInfo<'_>,
+) -> Result<Vec<Published>> {
+    let base = format!("{}{}", info.version, release.profile.suffix());
     let mut writer = Writer { store, all: Vec::new() };
     let (mut netboot, mut ironcore, mut image) = (Vec::new(), Vec::new(), Vec::new());
     for build in &release.builds {
@@ -50,28 +54,28 @@ pub(super) fn write(store: &Store, release: &Release, kit: &Kit<'_>) -> Result<V
             revision: build.manifest.commit.as_ref().map(|commit| commit.id.as_str()),
         };
         let arch = build.arch.oci();
-        let manifest = writer.add(&kit.netboot(&files)?, Some(format!("{base}-{arch}")))?;
+        let manifest = writer.add(&info.netboot(&files)?, Some(format!("{base}-{arch}")))?;
         writer.refer(&manifest, build)?;
-        netboot.push(kit.netboot_entry(&manifest, build.arch));
-        let (config, artifact) = kit.ironcore(&files)?;
+        netboot.push(info.netboot_entry(&manifest, build.arch));
+        let (config, artifact) = info.ironcore(&files)?;
         store.add(config.as_slice())?;
         let manifest = writer.add(&artifact, Some(format!("{base}-ironcore-{arch}")))?;
-        ironcore.push(arrange::entry(&manifest, build.arch));
+        ironcore.push(forms::entry(&manifest, build.arch));
         let artifact = container::add(store, build)?;
         let manifest = writer.add(&artifact, Some(format!("{base}-image-{arch}")))?;
-        image.push(arrange::entry(&manifest, build.arch));
+        image.push(forms::entry(&manifest, build.arch));
     }
     writer.add_index(ironcore, Annotations::new(), format!("{base}-ironcore"))?;
     writer.add_index(image, Annotations::new(), format!("{base}-image"))?;
-    let index = writer.add_index(netboot, kit.netboot_annotations(), base)?;
+    let index = writer.add_index(netboot, info.netboot_annotations(), base)?;
     writer.refer_sums(&index, release)?;
     Ok(writer.all)
 }
 
 fn add(store: &Store, path: &Path) -> Result<Blob> {
-    let doing = || format!("reading {}", path.display());
+    let reading = || format!("reading {}", path.display());
     let (digest, size_bytes) =
-        store.add(File::open(path).with_context(doing)?).with_context(doing)?;
+        store.add(File::open(path).with_context(reading)?).with_context(reading)?;
     Ok(Blob { digest, size_bytes })
 }
 
@@ -109,15 +113,21 @@ impl Writer<'_> {
         Ok(descriptor)
     }
 
-    /// The papers of a build, each as an artifact that refers to the build's manifest.
+    /// Adds the attestations of a build as artifacts that refer to its manifest.
     fn refer(&mut self, subject: &Descriptor, build: &Build) -> Result<()> {
-        for paper in &build.papers {
-            self.refer_one(subject, &paper.name, paper.media_type, &paper.bytes, build.created())?;
+        for attestation in &build.attestations {
+            self.refer_one(
+                subject,
+                &attestation.name,
+                attestation.media_type,
+                &attestation.bytes,
+                build.created(),
+            )?;
         }
         Ok(())
     }
 
-    /// The digests of the boot files, as `sha256sum --check` reads them.
+    /// Adds the digests of the boot files in the format of `sha256sum --check`.
     fn refer_sums(&mut self, subject: &Descriptor, release: &Release) -> Result<()> {
         let mut lines: Vec<String> = Vec::new();
         for build in &release.builds {

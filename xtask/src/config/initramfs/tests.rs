@@ -163,15 +163,15 @@ fn reports_problems_with_their_key() {
                 "upstream.alpine.sha256.x86_64: missing",
             ],
         ),
-        ("{version}", "{verison}", &["upstream.alpine.url", "did you mean 'version'"]),
     ] {
         assert_rejected(good, bad, facts);
     }
 }
 
 #[test]
-fn rejects_empty_names_and_ambiguous_files() {
+fn rejects_unknown_placeholders_empty_names_and_ambiguous_files() {
     for (good, bad, facts) in [
+        ("{version}", "{verison}", &["upstream.alpine.url", "did you mean 'version'"][..]),
         ("target = \"busybox\"", "target = \"\"", &["line 15", "empty string"][..]),
         ("\"certs\"", "\"\"", &["line 36", "empty string"]),
         (

@@ -1,4 +1,4 @@
-//! The forms in which boot files are published, to the letter of those who read them. Descriptors in, manifests out. Pure.
+//! The forms in which boot files are published, each as its clients specify it.
 
 use crate::arch::Arch;
 use anyhow::Result;
@@ -11,7 +11,7 @@ use ocidd::image::document::Descriptor;
 use ocidd::image::document::Platform;
 use ocidd::image::names;
 
-/// Pulp's "netboot OCI artifact", which Fedora and Foreman read.
+/// Pulp's "netboot OCI artifact", for Fedora and Foreman.
 const NETBOOT: &str = "application/vnd.org.pulpproject.netboot.artifact.v1";
 const NETBOOT_FILE: &str = "application/x-netboot-file";
 const NETBOOT_VERSION: (&str, &str) = ("org.pulpproject.netboot.version", "1");
@@ -19,16 +19,16 @@ const NETBOOT_VERSION: (&str, &str) = ("org.pulpproject.netboot.version", "1");
 pub const KERNEL: &str = "vmlinuz";
 pub const INITRAMFS: &str = "initrd.img";
 
-/// What all manifests of a publication share.
+/// What all manifests of a publication have in common.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kit<'a> {
+pub(super) struct ReleaseInfo<'a> {
     /// The tag.
     pub(super) version: &'a str,
-    /// Where the sources are.
+    /// URL of the source code.
     pub(super) source: Option<&'a str>,
 }
 
-/// A blob that lies in the layout.
+/// A blob in the layout.
 #[derive(Clone, Debug)]
 pub(super) struct Blob {
     pub(super) digest: ocidd::digest::Digest,
@@ -46,7 +46,7 @@ impl Blob {
     }
 }
 
-/// The boot files for one architecture, and when they were made.
+/// The boot files for one architecture, and their creation time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Files<'a> {
     pub(super) arch: Arch,
@@ -56,7 +56,7 @@ pub(super) struct Files<'a> {
     pub(super) revision: Option<&'a str>,
 }
 
-impl Kit<'_> {
+impl ReleaseInfo<'_> {
     fn annotations(&self, files: &Files<'_>) -> Annotations {
         let mut annotations = Annotations::from([
             (names::CREATED.to_owned(), files.created.to_owned()),
@@ -68,7 +68,7 @@ impl Kit<'_> {
         annotations
     }
 
-    /// Pulp's and Foreman's annotations, which manifest, index and index entry carry.
+    /// The annotations of Pulp and Foreman for manifest, index and index entry.
     pub(super) fn netboot_annotations(&self) -> Annotations {
         let (key, value) = NETBOOT_VERSION;
         let mut annotations = Annotations::from([(key.to_owned(), value.to_owned())]);
@@ -91,7 +91,7 @@ impl Kit<'_> {
         })
     }
 
-    /// An entry of the netboot index. Foreman raises an error for one without any of these.
+    /// An entry of the netboot index. Foreman requires all of these fields.
     pub(super) fn netboot_entry(&self, manifest: &Descriptor, arch: Arch) -> Descriptor {
         let mut entry = document::with_annotations(manifest.clone(), self.netboot_annotations());
         entry.set_artifact_type(Some(NETBOOT.into()));
@@ -117,7 +117,7 @@ impl Kit<'_> {
     }
 }
 
-/// The network, and consoles that servers have. The image and the disk are the machine's owner's to name.
+/// Network and consoles of servers. Image and disk depend on the machine.
 fn command_line(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "ip=dhcp console=ttyS0,115200 console=tty0",
