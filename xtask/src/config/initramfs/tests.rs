@@ -113,7 +113,6 @@ fn reports_problems_with_their_key() {
             "\"0999\"",
             &["line 11, column 8", "invalid mode '0999': expected octal digits"],
         ),
-        ("mode = \"0555\"", "", &["line 9", "missing field `mode`"]),
         ("\"1:3\"", "\"13\"", &["line 20", "invalid device number '13': expected MAJOR"]),
         ("number = \"1:3\"", "", &["line 17", "missing field `number`"]),
         (
@@ -169,9 +168,10 @@ fn reports_problems_with_their_key() {
 }
 
 #[test]
-fn rejects_unknown_placeholders_empty_names_and_ambiguous_files() {
+fn rejects_missing_empty_and_ambiguous_values() {
     for (good, bad, facts) in [
-        ("{version}", "{verison}", &["upstream.alpine.url", "did you mean 'version'"][..]),
+        ("mode = \"0555\"", "", &["line 9", "missing field `mode`"][..]),
+        ("{version}", "{verison}", &["upstream.alpine.url", "did you mean 'version'"]),
         ("target = \"busybox\"", "target = \"\"", &["line 15", "empty string"][..]),
         ("\"certs\"", "\"\"", &["line 36", "empty string"]),
         (
