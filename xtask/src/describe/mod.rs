@@ -5,6 +5,7 @@ mod alpine;
 mod components;
 mod crates;
 #[cfg(test)]
+#[path = "tests/example.rs"]
 pub mod example;
 mod facts;
 pub mod manifest;

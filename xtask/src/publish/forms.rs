@@ -1,5 +1,6 @@
 //! The forms in which boot files are published, each as its clients specify it.
 
+use super::release::Build;
 use crate::arch::Arch;
 use anyhow::Result;
 use ocidd::image::Bundle;
@@ -46,23 +47,22 @@ impl Blob {
     }
 }
 
-/// The boot files for one architecture, and their creation time.
+/// The boot files of one build in the layout.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Files<'a> {
-    pub(super) arch: Arch,
+    pub(super) build: &'a Build,
     pub(super) kernel: &'a Blob,
     pub(super) initramfs: &'a Blob,
-    pub(super) created: &'a str,
-    pub(super) revision: Option<&'a str>,
 }
 
 impl ReleaseInfo<'_> {
     fn annotations(&self, files: &Files<'_>) -> Annotations {
         let mut annotations = Annotations::from([
-            (names::CREATED.to_owned(), files.created.to_owned()),
+            (names::CREATED.to_owned(), files.build.created().to_owned()),
             (names::VERSION.to_owned(), self.version.to_owned()),
         ]);
-        for (key, value) in [(names::SOURCE, self.source), (names::REVISION, files.revision)] {
+        let revision = files.build.manifest.commit.as_ref().map(|commit| commit.id.as_str());
+        for (key, value) in [(names::SOURCE, self.source), (names::REVISION, revision)] {
             annotations.extend(value.map(|value| (key.to_owned(), value.to_owned())));
         }
         annotations
@@ -106,7 +106,7 @@ impl ReleaseInfo<'_> {
         let flavour = Flavour::Ironcore;
         let bundle = Bundle {
             flavour,
-            command_line: command_line(files.arch).to_owned(),
+            command_line: command_line(files.build.arch).to_owned(),
             layers: vec![
                 files.initramfs.describe(ocidd::image::Part::Initramfs.media_type(flavour))?,
                 files.kernel.describe(ocidd::image::Part::Kernel.media_type(flavour))?,

@@ -5,6 +5,7 @@ use super::forms;
 use super::forms::Blob;
 use super::forms::Files;
 use super::forms::ReleaseInfo;
+use super::release::Attestation;
 use super::release::Build;
 use super::release::Release;
 use crate::output;
@@ -46,16 +47,12 @@ pub(super) fn write(
     let (mut netboot, mut ironcore, mut image) = (Vec::new(), Vec::new(), Vec::new());
     for build in &release.builds {
         let (kernel, initramfs) = (add(store, &build.kernel)?, add(store, &build.initramfs)?);
-        let files = Files {
-            arch: build.arch,
-            kernel: &kernel,
-            initramfs: &initramfs,
-            created: build.created(),
-            revision: build.manifest.commit.as_ref().map(|commit| commit.id.as_str()),
-        };
+        let files = Files { build, kernel: &kernel, initramfs: &initramfs };
         let arch = build.arch.oci();
         let manifest = writer.add(&info.netboot(&files)?, Some(format!("{base}-{arch}")))?;
-        writer.refer(&manifest, build)?;
+        for attestation in &build.attestations {
+            writer.refer(&manifest, attestation, build.created())?;
+        }
         netboot.push(info.netboot_entry(&manifest, build.arch));
         let (config, artifact) = info.ironcore(&files)?;
         store.add(config.as_slice())?;
@@ -68,7 +65,8 @@ pub(super) fn write(
     writer.add_index(ironcore, Annotations::new(), format!("{base}-ironcore"))?;
     writer.add_index(image, Annotations::new(), format!("{base}-image"))?;
     let index = writer.add_index(netboot, info.netboot_annotations(), base)?;
-    writer.refer_sums(&index, release)?;
+    let created = release.builds.first().map(Build::created).unwrap_or_default();
+    writer.refer(&index, &sums(release), created)?;
     Ok(writer.all)
 }
 
@@ -113,45 +111,18 @@ impl Writer<'_> {
         Ok(descriptor)
     }
 
-    /// Adds the attestations of a build as artifacts that refer to its manifest.
-    fn refer(&mut self, subject: &Descriptor, build: &Build) -> Result<()> {
-        for attestation in &build.attestations {
-            self.refer_one(
-                subject,
-                &attestation.name,
-                attestation.media_type,
-                &attestation.bytes,
-                build.created(),
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Adds the digests of the boot files in the format of `sha256sum --check`.
-    fn refer_sums(&mut self, subject: &Descriptor, release: &Release) -> Result<()> {
-        let mut lines: Vec<String> = Vec::new();
-        for build in &release.builds {
-            let own = build.manifest.outputs.iter();
-            lines.extend(own.map(|(name, output)| format!("{}  {name}\n", output.sha256)));
-        }
-        lines.sort();
-        let created = release.builds.first().map(Build::created).unwrap_or_default();
-        let bytes = lines.concat().into_bytes();
-        self.refer_one(subject, output::SUMS, "text/plain", &bytes, created)
-    }
-
-    fn refer_one(
+    /// Adds an artifact that refers to `subject`.
+    fn refer(
         &mut self,
         subject: &Descriptor,
-        name: &str,
-        media_type: &str,
-        bytes: &[u8],
+        attestation: &Attestation,
         created: &str,
     ) -> Result<()> {
-        self.store.add(bytes)?;
+        let Attestation { name, media_type, bytes } = attestation;
+        self.store.add(bytes.as_slice())?;
         let title = Annotations::from([(names::TITLE.to_owned(), name.to_owned())]);
         let artifact = Artifact {
-            artifact_type: Some(media_type.to_owned()),
+            artifact_type: Some((*media_type).to_owned()),
             config: document::empty_config()?,
             layers: vec![document::with_annotations(document::describe(media_type, bytes)?, title)],
             annotations: Annotations::from([(names::CREATED.to_owned(), created.to_owned())]),
@@ -159,4 +130,14 @@ impl Writer<'_> {
         };
         self.add(&artifact, None).map(drop)
     }
+}
+
+/// The digests of the boot files in the format of `sha256sum --check`.
+fn sums(release: &Release) -> Attestation {
+    let outputs = release.builds.iter().flat_map(|build| &build.manifest.outputs);
+    let mut lines: Vec<_> =
+        outputs.map(|(name, output)| format!("{}  {name}\n", output.sha256)).collect();
+    lines.sort();
+    let (name, bytes) = (output::SUMS.to_owned(), lines.concat().into_bytes());
+    Attestation { name, media_type: "text/plain", bytes }
 }
