@@ -8,11 +8,11 @@ use crate::config;
 use crate::config::ImageConfig;
 use crate::config::KernelConfig;
 use crate::config::Profile;
+use crate::describe;
+use crate::describe::Facts;
 use crate::env::Settings;
 use crate::kernel;
 use crate::kernel::KernelRequest;
-use crate::manifest;
-use crate::manifest::Facts;
 use crate::output;
 use crate::report;
 use crate::setup;
@@ -103,7 +103,7 @@ pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
         };
         output::publish(&kernel.image, &built.kernel)?;
         let outputs = [built.kernel.clone(), built.initramfs.clone()];
-        manifest::write(&Facts {
+        describe::write(&Facts {
             arch,
             profile: wanted.profile,
             settings: &settings,

@@ -6,8 +6,6 @@ use crate::binaries;
 use crate::config;
 use crate::config::ImageConfig;
 use crate::env::Settings;
-use crate::gzip;
-use crate::newc;
 use crate::output;
 use crate::parts;
 use crate::parts::Parts;
@@ -19,11 +17,13 @@ use crate::sources::SourceOptions;
 use crate::sources::Sources;
 use crate::toolchain;
 use crate::toolchain::Toolchain;
-use crate::tree::Entry;
-use crate::tree::Tree;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
+use archive::gzip;
+use archive::newc;
+use archive::tree::Entry;
+use archive::tree::Tree;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -142,11 +142,12 @@ fn plant(
 ) -> Result<Tree> {
     let mut entries: Vec<(String, Entry)> = Vec::new();
     entries.extend(
-        config.folders.iter().map(|folder| (folder.path.clone(), Entry::folder(folder.mode))),
+        config.folders.iter().map(|folder| (folder.path.clone(), Entry::directory(folder.mode))),
     );
     entries.extend(config.links.iter().map(|link| (link.path.clone(), Entry::link(&link.target))));
     entries.extend(config.devices.iter().map(|device| {
-        (device.path.clone(), Entry::device(device.mode, device.major, device.minor))
+        let (major, minor) = device.number;
+        (device.path.clone(), Entry::device(device.mode, major, minor))
     }));
     entries.extend(
         parts
@@ -166,7 +167,7 @@ fn plant(
             .ok_or_else(|| anyhow!("{} was not read", local.file.display()))?;
         entries.push((local.path.clone(), Entry::file(local.mode, bytes.clone())));
     }
-    Tree::new(entries)
+    Ok(Tree::new(entries)?)
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 mod entries;
 mod lines;
 
-use crate::archives::Part;
-use crate::newc::Record;
 use crate::report;
 use crate::tree_cmd;
 use anyhow::Result;
+use archive::newc::Record;
+use archive::read::Part;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,8 +61,8 @@ fn members(parts: Vec<Part>) -> Vec<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archives::tests::archive;
-    use crate::gzip;
+    use crate::tree_cmd::tests::archive;
+    use archive::gzip;
 
     #[test]
     fn the_exit_code_tells_equal_different_and_unreadable() {

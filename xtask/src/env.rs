@@ -1,11 +1,11 @@
-//! The settings a build takes from variables: the times that go into its outputs, and options of the kernel. Each comes from the environment, else from
-//! `.env`, else (the times) from `SOURCE_DATE_EPOCH`, else from git. The time of day is never asked for.
+//! Build settings from the environment or `.env`: the times in the outputs, and kernel options.
+//! Times default to `SOURCE_DATE_EPOCH`, then to commits; never to the time of day.
 
 mod dotenv;
 mod kernel_words;
 
 use crate::config;
-use crate::config::Faults;
+use crate::config::Problems;
 use crate::project;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -20,21 +20,22 @@ pub const KERNEL_BUILD_TIMESTAMP: &str = "KERNEL_BUILD_TIMESTAMP";
 pub const KERNEL_CONFIG: &str = "KERNEL_CONFIG";
 pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// Every variable that a build reads.
+/// All variables of a build.
 pub const VARIABLES: [&str; 4] =
     [FS_MTIME, KERNEL_BUILD_TIMESTAMP, KERNEL_CONFIG, SOURCE_DATE_EPOCH];
-/// Those that only `compose.yaml` reads. They may stand in `.env` as well.
-const OF_COMPOSE: [&str; 3] = ["INITRAMFS_ARGS", "REGISTRY_LISTEN", "VMLINUZ_ARGS"];
+/// Variables of `compose.yaml` alone, which `.env` may contain as well.
+const COMPOSE_VARIABLES: [&str; 3] = ["INITRAMFS_ARGS", "REGISTRY_LISTEN", "VMLINUZ_ARGS"];
 
-/// A commit whose time stands in for a variable that is not set.
+/// A commit whose time is the default of a variable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Commit {
     Head,
-    /// The last one that changed anything below `kernel/` but its documents. With HEAD's time every commit would need a kernel of its own, and half an hour for it.
-    OfKernel,
+    /// The last one that changed `kernel/`, documents excepted. With the time of HEAD, every commit
+    /// would need its own kernel, which takes half an hour.
+    LastOfKernel,
 }
 
-/// Where the value of a variable stands.
+/// The origin of a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Origin {
     Environment,
@@ -42,70 +43,67 @@ pub enum Origin {
     File,
 }
 
-/// What a build takes from variables.
+/// The settings of a build.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
-    /// The modification time of everything in the initramfs, in seconds since 1970. The archive's format has 32 bits for it.
+    /// Modification time of all files in the initramfs, in seconds since 1970. newc has 32 bits.
     pub fs_mtime: u32,
-    /// When the kernel says it was built.
+    /// The build time that the kernel reports.
     pub kernel_timestamp: Timestamp,
-    /// Arguments for the kernel's `scripts/config`, already checked.
+    /// Checked arguments for the kernel's `scripts/config`.
     pub kernel_config: Vec<String>,
 }
 
 impl Settings {
-    /// Reads the environment, `.env`, and git where neither says enough.
+    /// Reads the environment, `.env`, and git for missing times.
     pub fn read() -> Result<Self> {
-        let mut faults = Faults::new(".env");
-        let variables = gather(&mut faults)?;
+        let mut problems = Problems::new(".env");
+        let variables = gather(&mut problems)?;
         let values = variables.into_iter().map(|(name, (value, _))| (name, value)).collect();
-        match (faults.finish(), Self::resolve(&values, commit_time)) {
+        match (problems.finish(), Self::resolve(&values, commit_time)) {
             (Ok(()), settings) => settings,
             (file, settings) => Err(config::join_errors([file.err(), settings.err()])),
         }
     }
 
-    /// The settings that `values` give by the names of [`VARIABLES`]. An empty value counts as none.
+    /// The settings for these values of [`VARIABLES`]. An empty value counts as not set.
     fn resolve(
         values: &BTreeMap<String, String>,
         commit_time: impl Fn(Commit) -> Result<Timestamp>,
     ) -> Result<Self> {
-        let mut faults = Faults::new("environment or .env");
+        let mut problems = Problems::new("environment or .env");
         let value = |name: &str| {
             values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
         };
         let mut time = |name: &str, parse: fn(&str) -> Result<Timestamp, String>| {
-            value(name).map(|text| faults.keep(name, parse(text)))
+            value(name).map(|text| problems.keep(name, parse(text)))
         };
         let epoch = time(SOURCE_DATE_EPOCH, parse_seconds);
         let fs_mtime = time(FS_MTIME, parse_time).or(epoch);
         let kernel_timestamp = time(KERNEL_BUILD_TIMESTAMP, parse_time).or(epoch);
-        let kernel_config = faults.keep_or_default(
-            KERNEL_CONFIG,
-            kernel_words::parse(value(KERNEL_CONFIG).unwrap_or_default()),
-        );
-        faults.finish()?;
-        // `flatten` loses nothing here: a time that was given and is wrong is a fault, and faults have ended this function.
+        let words = kernel_words::parse(value(KERNEL_CONFIG).unwrap_or_default());
+        let kernel_config = problems.keep(KERNEL_CONFIG, words).unwrap_or_default();
+        problems.finish()?;
+        // An invalid time is `Some(None)`, but then the line above has returned.
         let fs_mtime = fs_mtime.flatten().map_or_else(|| commit_time(Commit::Head), Ok)?;
         let kernel_timestamp =
-            kernel_timestamp.flatten().map_or_else(|| commit_time(Commit::OfKernel), Ok)?;
-        let fs_mtime = u32::try_from(fs_mtime.as_second()).with_context(|| {
-            format!("fitting {fs_mtime} into the 32 bits a cpio archive has for a time")
-        })?;
+            kernel_timestamp.flatten().map_or_else(|| commit_time(Commit::LastOfKernel), Ok)?;
+        let fs_mtime = u32::try_from(fs_mtime.as_second())
+            .with_context(|| format!("converting {fs_mtime} to the 32 bits of a newc time"))?;
         Ok(Self { fs_mtime, kernel_timestamp, kernel_config })
     }
 }
 
-/// The variables of [`VARIABLES`] that are set, each with its value and where that stands.
+/// Those of [`VARIABLES`] that are set, each with value and origin.
 pub fn variables() -> Result<BTreeMap<String, (String, Origin)>> {
-    let mut faults = Faults::new(".env");
-    let variables = gather(&mut faults)?;
-    faults.finish().map(|()| variables)
+    let mut problems = Problems::new(".env");
+    let variables = gather(&mut problems)?;
+    problems.finish().map(|()| variables)
 }
 
-fn gather(faults: &mut Faults) -> Result<BTreeMap<String, (String, Origin)>> {
+fn gather(problems: &mut Problems) -> Result<BTreeMap<String, (String, Origin)>> {
     let file = match std::fs::read_to_string(project::root().join(".env")) {
-        Ok(text) => dotenv::parse(&text, faults),
+        Ok(text) => dotenv::parse(&text, problems),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
         Err(error) => return Err(error).context("reading .env"),
     };
@@ -113,40 +111,46 @@ fn gather(faults: &mut Faults) -> Result<BTreeMap<String, (String, Origin)>> {
         file.into_iter().map(|(name, value)| (name, (value, Origin::File))).collect();
     for (name, value) in VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))) {
         match value.into_string() {
-            // Set to nothing is how compose files and CI systems say "not set".
+            // Compose files and CI systems set variables to an empty value for "not set".
             Ok(value) if value.trim().is_empty() => {}
             Ok(value) => {
                 drop(variables.insert((*name).to_owned(), (value, Origin::Environment)));
             }
-            Err(value) => bail!("{name} in the environment is no text: {}", value.display()),
+            Err(value) => bail!("{name} in the environment is not UTF-8: {}", value.display()),
         }
     }
     Ok(variables)
 }
 
-/// When a commit was made.
+/// The time of a commit.
 fn commit_time(commit: Commit) -> Result<Timestamp> {
     let sh = Shell::new()?;
     sh.change_dir(project::root());
     let paths: &[&str] = match commit {
         Commit::Head => &[],
-        Commit::OfKernel => &["--", "kernel", ":!kernel/*.md"],
+        Commit::LastOfKernel => &["--", "kernel", ":!kernel/*.md"],
     };
-    let text = cmd!(sh, "git log -1 --format=%ct {paths...}").quiet().read().with_context(|| {
-        format!("finding the time of the last commit, as neither {FS_MTIME} and {KERNEL_BUILD_TIMESTAMP} nor {SOURCE_DATE_EPOCH} are set (hint: set {SOURCE_DATE_EPOCH}, or all of them in .env, see .env.example)")
-    })?;
-    parse_seconds(&text).map_err(anyhow::Error::msg).context("reading the time of the last commit")
+    let text =
+        cmd!(sh, "git log -1 --format=%ct {paths...}").quiet().read().with_context(|| {
+            let missing = format!("{FS_MTIME} or {KERNEL_BUILD_TIMESTAMP}");
+            format!(
+                "reading the time of the last commit for {missing}  hint: set {SOURCE_DATE_EPOCH}"
+            )
+        })?;
+    parse_seconds(&text).map_err(anyhow::Error::msg).context("parsing the time of the last commit")
 }
 
-/// A time as people write it (RFC 3339) or as `date` takes it (`@seconds`). Whole seconds, not before 1970 and not after what the outputs can hold.
+/// Parses a time in RFC 3339 or as `@seconds`, in whole seconds from 1970 to the end of 32 bits.
 fn parse_time(text: &str) -> Result<Timestamp, String> {
     if let Some(seconds) = text.strip_prefix('@') {
         return parse_seconds(seconds);
     }
-    let time: Timestamp =
-        text.parse().map_err(|fact| format!("'{text}' is no time ({fact}); wanted: RFC 3339, as in 2026-01-31T12:00:00Z, or @seconds"))?;
+    let time: Timestamp = text.parse().map_err(|error| {
+        let expected = "expected RFC 3339, as in 2026-01-31T12:00:00Z, or @seconds";
+        format!("invalid time '{text}': {expected} ({error})")
+    })?;
     if time.subsec_nanosecond() != 0 {
-        return Err(format!("'{text}' has a fraction of a second; wanted: whole seconds"));
+        return Err(format!("invalid time '{text}': expected whole seconds"));
     }
     in_range(text, time)
 }
@@ -154,17 +158,17 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 fn parse_seconds(text: &str) -> Result<Timestamp, String> {
     let seconds: i64 = text
         .parse()
-        .map_err(|fact| format!("'{text}' is no number of seconds since 1970 ({fact})"))?;
+        .map_err(|error| format!("invalid number of seconds since 1970 '{text}': {error}"))?;
     let time = Timestamp::from_second(seconds)
-        .map_err(|fact| format!("'{text}' is out of range ({fact})"))?;
+        .map_err(|error| format!("time '{text}' is out of range: {error}"))?;
     in_range(text, time)
 }
 
 fn in_range(text: &str, time: Timestamp) -> Result<Timestamp, String> {
     let holds = u32::try_from(time.as_second()).is_ok();
-    holds.then_some(time).ok_or_else(|| {
-        format!("'{text}' is out of range; wanted: a time from 1970 to February 2106")
-    })
+    holds
+        .then_some(time)
+        .ok_or_else(|| format!("time '{text}' is out of range: expected 1970 to February 2106"))
 }
 
 #[cfg(test)]
@@ -225,16 +229,16 @@ mod tests {
     }
 
     #[test]
-    fn does_not_ask_git_where_variables_say_enough() {
+    fn does_not_call_git_if_variables_are_set() {
         let values = BTreeMap::from([("SOURCE_DATE_EPOCH".to_owned(), "5".to_owned())]);
         assert_eq!(
-            Settings::resolve(&values, |_| anyhow::bail!("git was asked")).unwrap().fs_mtime,
+            Settings::resolve(&values, |_| anyhow::bail!("git was called")).unwrap().fs_mtime,
             5
         );
     }
 
     #[test]
-    fn tells_every_fault_with_its_variable() {
+    fn reports_problems_with_their_variable() {
         let text = resolve(&[
             ("FS_MTIME", "yesterday"),
             ("KERNEL_BUILD_TIMESTAMP", "@-1"),
@@ -243,8 +247,8 @@ mod tests {
         .unwrap_err()
         .to_string();
         for fact in [
-            "FS_MTIME 'yesterday'",
-            "KERNEL_BUILD_TIMESTAMP '-1'",
+            "FS_MTIME: invalid time 'yesterday'",
+            "KERNEL_BUILD_TIMESTAMP: time '-1'",
             "KERNEL_CONFIG",
             "did you mean '--enable'",
         ] {
@@ -253,17 +257,17 @@ mod tests {
     }
 
     #[test]
-    fn compose_passes_every_variable_on_and_reads_no_unknown_ones() {
+    fn compose_passes_all_variables_and_reads_only_its_own() {
         let compose = std::fs::read_to_string(project::root().join("compose.yaml")).unwrap();
         let passed = VARIABLES.iter().filter(|name| compose.contains(&format!("\n    - {name}\n")));
         assert_eq!(passed.count(), VARIABLES.len());
         let read: BTreeSet<_> =
             compose.split("${").skip(1).filter_map(|rest| rest.split([':', '}']).next()).collect();
-        assert_eq!(read, BTreeSet::from(OF_COMPOSE));
+        assert_eq!(read, BTreeSet::from(COMPOSE_VARIABLES));
     }
 
     #[test]
-    fn the_example_names_every_variable_and_its_values_are_right() {
+    fn example_has_every_variable_with_a_valid_value() {
         let example = std::fs::read_to_string(project::root().join(".env.example")).unwrap();
         let is_assignment = |line: &&str| {
             line.strip_prefix('#')
@@ -275,13 +279,13 @@ mod tests {
             .map(|line| line.trim_start_matches('#'))
             .collect::<Vec<_>>()
             .join("\n");
-        let mut faults = Faults::new(".env.example");
-        let values = dotenv::parse(&text, &mut faults);
-        faults.finish().unwrap();
-        let known: BTreeSet<_> = VARIABLES.into_iter().chain(OF_COMPOSE).collect();
+        let mut problems = Problems::new(".env.example");
+        let values = dotenv::parse(&text, &mut problems);
+        problems.finish().unwrap();
+        let known: BTreeSet<_> = VARIABLES.into_iter().chain(COMPOSE_VARIABLES).collect();
         assert_eq!(values.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
         assert!(
-            !Settings::resolve(&values, |_| anyhow::bail!("git was asked"))
+            !Settings::resolve(&values, |_| anyhow::bail!("git was called"))
                 .unwrap()
                 .kernel_config
                 .is_empty()

@@ -1,8 +1,8 @@
 //! Compares what a test found with a file that a reviewer has read. `UPDATE_GOLDEN=1 cargo test` rewrites the files.
 
-use crate::newc::Record;
 use crate::output;
 use crate::project;
+use archive::newc::Record;
 
 /// `mode uid gid size path` of each record, as lines.
 pub fn listing(records: &[Record]) -> String {

@@ -6,7 +6,6 @@
 
 mod alpine_sample;
 mod arch;
-mod archives;
 mod authority;
 mod bench;
 mod binaries;
@@ -19,6 +18,7 @@ mod completions;
 mod config;
 mod debian;
 mod demo;
+mod describe;
 mod diff;
 mod doctor;
 mod download;
@@ -27,17 +27,13 @@ mod env;
 mod fuzz;
 #[cfg(test)]
 mod golden;
-mod gzip;
 mod kernel;
 mod lint;
-mod manifest;
 mod menuconfig;
-mod newc;
 mod output;
 mod overlay;
 mod parts;
 mod project;
-mod provenance;
 mod publish;
 mod pypi;
 mod qemu;
@@ -45,14 +41,12 @@ mod registry;
 mod report;
 mod reproduce;
 mod sample;
-mod sbom;
 mod setup;
 mod sources;
 mod sources_cmd;
 mod test;
 mod test_boot;
 mod toolchain;
-mod tree;
 mod tree_cmd;
 mod verify;
 

@@ -1,68 +1,70 @@
-//! `cargo xtask overlay`: packs a site's folder into an archive that goes behind the initramfs. The same folder gives the same bytes, whoever
-//! packs it and when. Nothing is packed that the installer would not read.
+//! `cargo xtask overlay`: archives a site's directory, to be appended to the initramfs. The same
+//! directory gives the same bytes. Files that the installer does not read are rejected.
 
 mod check;
 mod keys;
 
-use crate::gzip;
-use crate::newc;
 use crate::output;
 use crate::output::Readers;
 use crate::project;
 use crate::report;
-use crate::tree::Entry;
-use crate::tree::Kind;
-use crate::tree::Tree;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
 use anyhow::bail;
+use archive::gzip;
+use archive::newc;
+use archive::tree::Entry;
+use archive::tree::Kind;
+use archive::tree::Tree;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Pack a site's words, certificate authorities, keys, logins, hooks and firmware into an archive to boot with
+/// Archive a site's parameters, CAs, keys, credentials, hooks and firmware for the initramfs
 ///
-/// DIR may hold: words (words of the installer, one a line, '#' begins a comment), ca.d/*.pem (certificate authorities), keys.d/*.pub and
-/// keys.d/*.pem (public keys: only what one of them has signed is installed), auth.json (logins, as docker's config.json has them) and
-/// hooks/before, hooks/after, hooks/failed (scripts; the initramfs has /bin/sh): all of it goes to /etc/ocidd. What is below firmware/ goes to
-/// /lib/firmware, where the kernel looks for what network cards ask for. Hidden files are passed over, anything else is refused. The same DIR
-/// gives the same bytes.
+/// DIR can contain: words (installer parameters, one per line; '#' starts a comment line),
+/// ca.d/*.pem (certificate authorities), keys.d/*.pub and keys.d/*.pem (public keys; only images
+/// signed with one of them are installed), auth.json (credentials in the format of Docker's
+/// config.json), and the scripts hooks/before, hooks/after and hooks/failed (the initramfs has
+/// /bin/sh). They are placed in /etc/ocidd. Files in firmware/ are placed in /lib/firmware, where
+/// the kernel looks for the firmware of network cards. Hidden files are ignored, others rejected.
+/// The same DIR gives the same bytes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask overlay site
       Writes out/overlay.cpio.gz
   cat out/initramfs-amd64.gz out/overlay.cpio.gz > initramfs-site.gz
-      Put it behind the initramfs; boot loaders that load several files take it as a second one
+      Append it to the initramfs. Boot loaders with several initrd files can load it separately
   zcat out/overlay.cpio.gz | cpio -itv
-      Look inside
+      List its content
 
-Whoever can fetch the overlay can read the logins in it: give them no right but to pull.")]
+Everyone who can fetch the overlay can read its credentials: restrict them to pulling.")]
 pub struct Args {
-    /// The site's folder
+    /// The site's directory
     dir: PathBuf,
-    /// Where to write the archive [default: out/overlay.cpio.gz]
+    /// The archive to write [default: out/overlay.cpio.gz]
     #[arg(long, short)]
     output: Option<PathBuf>,
 }
 
-/// Where everything of a site but firmware lies in the initramfs.
+/// The directory of a site's files in the initramfs, firmware excepted.
 const HOME: &str = "etc/ocidd";
-/// Where the kernel looks for firmware (Documentation/driver-api/firmware/fw_search_path.rst).
+/// The firmware directory of the kernel (Documentation/driver-api/firmware/fw_search_path.rst).
 const FIRMWARE_HOME: &str = "lib/firmware";
 
-/// Anything fixed gives the same bytes for the same folder. An overlay has no commit whose time it could carry, and that of this project's
-/// would change it with every update of the installer. init takes the earliest time of its clock from its own file and not from these.
+/// A constant, so that the bytes depend on the directory only: with the commit time of this
+/// project, they would change with every update. init takes the minimum of its clock from its own file.
 const MTIME: u32 = 0;
 
 const WORDS: &str = "words";
-const LOGINS: &str = "auth.json";
+const CREDENTIALS: &str = "auth.json";
 const AUTHORITIES: &str = "ca.d";
 const KEYS: &str = "keys.d";
 const FIRMWARE: &str = "firmware";
 const HOOKS: &str = "hooks";
 const HOOK_NAMES: [&str; 3] = ["before", "after", "failed"];
 
-/// An overlay, finished.
+/// A finished overlay.
 #[derive(Debug)]
 pub struct Overlay {
     tree: Tree,
@@ -72,34 +74,30 @@ pub struct Overlay {
 pub fn run(args: &Args) -> Result<()> {
     let overlay = pack(&args.dir)?;
     let path = args.output.clone().unwrap_or_else(|| project::out().join("overlay.cpio.gz"));
-    let readers = if overlay.holds_logins() { Readers::Owner } else { Readers::All };
+    let readers = if overlay.has_credentials() { Readers::Owner } else { Readers::All };
     output::write_for(&path, &overlay.bytes, readers)?;
-    report::result(format_args!(
-        "{}: {} bytes, sha256 {}",
-        path.display(),
-        overlay.bytes.len(),
-        output::digest_of(&overlay.bytes)
-    ));
+    let (size, digest) = (overlay.bytes.len(), output::digest_of(&overlay.bytes));
+    report::result(format_args!("{}: {size} bytes, sha256 {digest}", path.display()));
     for line in overlay.listing() {
         report::result(format_args!("  {line}"));
     }
     if readers == Readers::Owner {
         report::warn(
-            "the overlay holds logins, so only you may read it; whoever can boot from it can read them too",
+            "the file contains credentials: only you and machines that boot it can read them",
         );
     }
     Ok(())
 }
 
-/// Packs `folder`; or tells everything that is wrong with it, one line each.
+/// Archives `folder`. The error has one line per problem.
 pub fn pack(folder: &Path) -> Result<Overlay> {
-    let mut site = Site { folder, entries: Vec::new(), faults: Vec::new() };
+    let mut site = Site { folder, entries: Vec::new(), problems: Vec::new() };
     site.add_folder().with_context(|| format!("reading {}", folder.display()))?;
-    if !site.faults.is_empty() {
-        bail!("packing {}: {}", folder.display(), site.faults.join("\n  "));
+    if !site.problems.is_empty() {
+        bail!("packing {}: {}", folder.display(), site.problems.join("\n  "));
     }
     if site.entries.is_empty() {
-        bail!("packing {}: nothing is in it; hint: it may hold {}", folder.display(), known());
+        bail!("packing {}: no files found; hint: it can contain {}", folder.display(), known());
     }
     let tree = Tree::new(site.entries)?;
     let bytes = gzip::compress(&newc::write(&tree, MTIME)?)?;
@@ -107,7 +105,7 @@ pub fn pack(folder: &Path) -> Result<Overlay> {
 }
 
 impl Overlay {
-    /// The files in it: mode, size, path.
+    /// Mode, size and path of each file.
     fn listing(&self) -> Vec<String> {
         let line = |(path, entry): (&str, &Entry)| match &entry.kind {
             Kind::File(bytes) => Some(format!("{:04o} {:>8} /{path}", entry.mode, bytes.len())),
@@ -116,20 +114,20 @@ impl Overlay {
         self.tree.entries().filter_map(line).collect()
     }
 
-    fn holds_logins(&self) -> bool {
-        let logins = format!("{HOME}/{LOGINS}");
-        self.tree.entries().any(|(path, _)| path == logins)
+    fn has_credentials(&self) -> bool {
+        let credentials = format!("{HOME}/{CREDENTIALS}");
+        self.tree.entries().any(|(path, _)| path == credentials)
     }
 }
 
-/// A folder that is being read, and what was wrong so far.
+/// A directory that is being read.
 struct Site<'a> {
     folder: &'a Path,
     entries: Vec<(String, Entry)>,
-    faults: Vec<String>,
+    problems: Vec<String>,
 }
 
-/// What becomes of a file: its mode in the initramfs, and what it must be.
+/// The mode of a file in the initramfs, and its check.
 type Rule = (u32, fn(&[u8]) -> Result<(), String>);
 
 impl Site<'_> {
@@ -137,7 +135,7 @@ impl Site<'_> {
         for name in names_in(self.folder)? {
             match name.as_str() {
                 WORDS => self.add_file(&name, (0o644, check::words))?,
-                LOGINS => self.add_file(&name, (0o600, check::logins))?,
+                CREDENTIALS => self.add_file(&name, (0o600, check::logins))?,
                 AUTHORITIES => self.add_below(&name, |name| {
                     let is_pem =
                         Path::new(name).extension().is_some_and(|extension| extension == "pem");
@@ -148,30 +146,31 @@ impl Site<'_> {
                     HOOK_NAMES.contains(&name).then_some((0o755, check::hook))
                 })?,
                 FIRMWARE => self.add_firmware()?,
-                _ => self.refuse(&name),
+                _ => self.reject(&name),
             }
         }
         Ok(())
     }
 
-    /// The installer refuses to start where a folder of keys has none.
+    /// The installer rejects an empty directory of keys.
     fn add_keys(&mut self) -> Result<()> {
-        let (entries, faults) = (self.entries.len(), self.faults.len());
+        let (entries, problems) = (self.entries.len(), self.problems.len());
         self.add_below(KEYS, |name| {
             let is_key = [".pub", ".pem"].iter().any(|end| name.ends_with(end));
             is_key.then_some((0o644, keys::check))
         })?;
-        if (self.entries.len(), self.faults.len()) == (entries, faults) {
-            self.faults.push(format!("'{KEYS}' holds no key; hint: put one in, or take it away"));
+        if (self.entries.len(), self.problems.len()) == (entries, problems) {
+            self.problems
+                .push(format!("no key found in '{KEYS}'; hint: add one, or remove the directory"));
         }
         Ok(())
     }
 
-    /// Every file below `firmware`, by whatever name the driver asks for it. Of a link the file behind it is taken.
+    /// Adds all files below `firmware`, with any name. Links are replaced by their files.
     fn add_firmware(&mut self) -> Result<()> {
         let folder = self.folder.join(FIRMWARE);
         if !folder.is_dir() {
-            self.refuse_file(FIRMWARE);
+            self.reject_non_directory(FIRMWARE);
             return Ok(());
         }
         let walk = walkdir::WalkDir::new(&folder).follow_links(true).sort_by_file_name();
@@ -183,7 +182,7 @@ impl Site<'_> {
             }
             let below = entry.path().strip_prefix(&folder).unwrap_or(entry.path());
             let below =
-                below.to_str().ok_or_else(|| anyhow!("'{}' is no UTF-8", below.display()))?;
+                below.to_str().ok_or_else(|| anyhow!("'{}' is not UTF-8", below.display()))?;
             let bytes = std::fs::read(entry.path())
                 .with_context(|| format!("reading {}", entry.path().display()))?;
             self.entries.push((format!("{FIRMWARE_HOME}/{below}"), Entry::file(0o644, bytes)));
@@ -193,14 +192,14 @@ impl Site<'_> {
 
     fn add_below(&mut self, folder: &str, rule: impl Fn(&str) -> Option<Rule>) -> Result<()> {
         if !self.folder.join(folder).is_dir() {
-            self.refuse_file(folder);
+            self.reject_non_directory(folder);
             return Ok(());
         }
         for name in names_in(&self.folder.join(folder))? {
             let path = format!("{folder}/{name}");
             match rule(&name) {
                 Some(rule) => self.add_file(&path, rule)?,
-                None => self.refuse(&path),
+                None => self.reject(&path),
             }
         }
         Ok(())
@@ -209,30 +208,31 @@ impl Site<'_> {
     fn add_file(&mut self, path: &str, (mode, check): Rule) -> Result<()> {
         let file = self.folder.join(path);
         if !file.is_file() {
-            self.faults.push(format!("'{path}' is no file"));
+            self.problems.push(format!("'{path}' is not a file"));
             return Ok(());
         }
         let bytes = std::fs::read(&file).with_context(|| format!("reading {path}"))?;
         match check(&bytes) {
             Ok(()) => self.entries.push((format!("{HOME}/{path}"), Entry::file(mode, bytes))),
-            Err(fault) => self.faults.push(format!("{path}: {fault}")),
+            Err(problem) => self.problems.push(format!("{path}: {problem}")),
         }
         Ok(())
     }
 
-    fn refuse_file(&mut self, folder: &str) {
-        self.faults.push(format!("'{folder}' is no folder; hint: DIR may hold {}", known()));
+    fn reject_non_directory(&mut self, folder: &str) {
+        self.problems.push(format!("'{folder}' is not a directory; hint: expected {}", known()));
     }
 
-    fn refuse(&mut self, path: &str) {
-        self.faults.push(format!("'{path}' is not known; hint: known are {}", known()));
+    fn reject(&mut self, path: &str) {
+        self.problems.push(format!("unknown file '{path}'; hint: expected {}", known()));
     }
 }
 
 fn known() -> String {
     let hooks = HOOK_NAMES.join(",");
     format!(
-        "{WORDS}, {AUTHORITIES}/*.pem, {KEYS}/*.pub, {KEYS}/*.pem, {LOGINS}, {HOOKS}/{{{hooks}}} and {FIRMWARE}/"
+        "{WORDS}, {AUTHORITIES}/*.pem, {KEYS}/*.pub, {KEYS}/*.pem, {CREDENTIALS}, \
+         {HOOKS}/{{{hooks}}} and {FIRMWARE}/"
     )
 }
 
@@ -240,14 +240,14 @@ fn is_hidden(entry: &walkdir::DirEntry) -> bool {
     entry.file_name().as_encoded_bytes().starts_with(b".")
 }
 
-/// The names in a folder, in order. Hidden ones are left to whoever keeps the folder, as git does.
+/// The sorted names in a directory without hidden ones, which belong to tools like git.
 fn names_in(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in
         std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?
     {
         let name = entry?.file_name();
-        let name = name.to_str().ok_or_else(|| anyhow!("'{}' is no UTF-8", name.display()))?;
+        let name = name.to_str().ok_or_else(|| anyhow!("'{}' is not UTF-8", name.display()))?;
         if !name.starts_with('.') {
             names.push(name.to_owned());
         }

@@ -1,8 +1,8 @@
-//! `cargo xtask publish`: what lies in `out/`, as OCI artifacts. Goes in: the outputs with their manifests, which are checked first, and a
-//! reference. Comes out: a layout with every tag, pushed to a registry unless only the layout was asked for.
+//! `cargo xtask publish`: checks the files in `out/`, writes them into an OCI image layout and
+//! pushes it to a registry.
 
-mod arrange;
 mod container;
+mod forms;
 mod layout;
 mod release;
 
@@ -14,7 +14,7 @@ use crate::report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
-use arrange::Kit;
+use forms::ReleaseInfo;
 use layout::Published;
 use oci::layout::Store;
 use oci::signature::signing_key::SigningKey;
@@ -29,24 +29,24 @@ use std::path::PathBuf;
 
 /// Publish the boot files in out/ as OCI artifacts
 ///
-/// The same blobs are published in several forms, since clients want different ones. VERSION is REF's tag; another profile than the default
-/// adds its name, as VERSION-hw:
-/// VERSION, VERSION-amd64, VERSION-arm64: for oras, podman and Foreman (pulp's netboot layout);
+/// The same blobs are published in several forms for different clients. VERSION is the tag of REF,
+/// followed by the profile unless it is the default, as in VERSION-hw:
+/// VERSION, VERSION-amd64, VERSION-arm64: for oras, podman and Foreman (Pulp's netboot layout);
 /// VERSION-ironcore and its -amd64, -arm64: for ironcore's boot-operator;
-/// VERSION-image and its -amd64, -arm64: a container image with the files in it, for who takes no artifacts.
+/// VERSION-image and its -amd64, -arm64: container images, for clients without artifact support.
 /// SBOM, provenance, build manifest and SHA256SUMS refer to them.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask publish registry.example/ocidd:1.0 --arch all --profile default,hw
-      All there is; logins are those of podman and docker
+      All files, with the credentials of podman and docker
   cargo xtask publish localhost:5000/ocidd:1.0 --plain-http
       To a registry without TLS
   cargo xtask publish registry.example/ocidd:1.0 --dry-run
-      Only show every manifest
+      Print every manifest
   cargo xtask publish registry.example/ocidd:1.0 --layout /tmp/ocidd
       Into an OCI image layout, for `skopeo copy oci:/tmp/ocidd:1.0 …` or a USB stick
   cargo xtask verify --against oci://registry.example/ocidd:1.0
-      Whether this checkout gives what is published there")]
+      Compare this checkout with the published files")]
 pub struct Args {
     /// registry/repository:VERSION
     #[arg(value_name = "REF")]
@@ -57,25 +57,25 @@ pub struct Args {
     /// The profiles to publish
     #[arg(long, value_enum, value_delimiter = ',', default_value = "default")]
     profile: Vec<Profile>,
-    /// Talk plain HTTP to the registry
+    /// Use plain HTTP
     #[arg(long)]
     plain_http: bool,
-    /// Logins, in the format of docker's config.json, in place of podman's and docker's
+    /// Credentials in the format of Docker's config.json [default: podman's and docker's]
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
-    /// Certificate authorities in PEM, in place of this machine's
+    /// Certificate authorities in PEM [default: this machine's]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Where the sources are, for org.opencontainers.image.source
+    /// URL of the source code, for org.opencontainers.image.source
     #[arg(long, value_name = "URL")]
     source: Option<String>,
-    /// Sign every manifest, with cosign's key file (its password in `COSIGN_PASSWORD`) or openssl's
+    /// Sign every manifest with a key of cosign (password in `COSIGN_PASSWORD`) or openssl
     #[arg(long, value_name = "KEY")]
     sign: Option<PathBuf>,
     /// Print every manifest and push nothing
     #[arg(long)]
     dry_run: bool,
-    /// Write an OCI image layout into this folder and push nothing
+    /// Write an OCI image layout to this directory and push nothing
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     layout: Option<PathBuf>,
 }
@@ -96,12 +96,12 @@ pub fn run(args: &Args) -> Result<()> {
         ..Settings::default()
     };
     let session = Session::new(settings, Box::new(report::Console));
-    let scratch = tempfile::tempdir().context("making a folder for a layout")?;
+    let scratch = tempfile::tempdir().context("creating a directory for a layout")?;
     let folder = args.layout.as_deref().unwrap_or(scratch.path());
-    let kit = Kit { version, source: args.source.as_deref() };
+    let info = ReleaseInfo { version, source: args.source.as_deref() };
     let mut all = Vec::new();
     for release in &releases {
-        all.extend(layout::write(&Store::open(folder)?, release, &kit)?);
+        all.extend(layout::write(&Store::open(folder)?, release, &info)?);
     }
     if let Some(key) = key {
         for (published, tag) in tagged(&all) {
@@ -124,18 +124,18 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Those with a tag; the others go along with them.
+/// Those with a tag. The others are copied with them.
 fn tagged(all: &[Published]) -> impl Iterator<Item = (&Published, &str)> {
     all.iter().filter_map(|published| Some((published, published.tag.as_deref()?)))
 }
 
-/// The repository and the tag.
+/// Splits a reference into repository and tag.
 fn split(reference: &str) -> Result<(&str, &str)> {
     reference.parse::<oci::reference::ManifestReference>()?;
     let (repository, version) = reference.rsplit_once(':').context("reading the reference")?;
     ensure!(
         !reference.contains('@'),
-        "'{reference}' has a digest, which is known only once it is published  hint: name a tag"
+        "'{reference}' has a digest, expected a tag  hint: use registry/repository:VERSION"
     );
     Ok((repository, version))
 }

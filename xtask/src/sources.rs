@@ -5,6 +5,7 @@ pub mod update;
 
 use crate::arch::Arch;
 use crate::cache::Cache;
+pub use crate::config::Pin;
 use crate::debian;
 use crate::download;
 use crate::download::Client;
@@ -53,25 +54,6 @@ static OFFLINE: AtomicBool = AtomicBool::new(false);
 /// Whether this run was told to use no network. For what is not a source of ours and has its own way there: cargo and rustup.
 pub fn is_offline() -> bool {
     OFFLINE.load(Ordering::Relaxed)
-}
-
-/// A file on the internet and the digest it must have.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Pin {
-    /// What errors and the manifest call it: `linux`, `alpine`.
-    pub name: String,
-    pub version: String,
-    pub url: String,
-    /// 64 lower-case hexadecimal digits.
-    pub sha256: String,
-}
-
-impl Pin {
-    /// The last segment of the URL: the file's name in the cache and in a source folder.
-    pub fn file_name(&self) -> &str {
-        let path = self.url.split(['?', '#']).next().unwrap_or(&self.url);
-        path.rsplit('/').next().unwrap_or(path)
-    }
 }
 
 /// A source that lies in the cache and was verified in this run.

@@ -1,16 +1,16 @@
 //! `cargo xtask tree`: what is in an initramfs, entry by entry, of every archive that lies in the file. Writes nothing.
 
 use crate::arch::Arch;
-use crate::archives;
-use crate::archives::Kind;
-use crate::archives::Packing;
-use crate::archives::Part;
 use crate::build_initramfs;
-use crate::newc::Record;
 use crate::report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use archive::newc::Record;
+use archive::read::Compression;
+use archive::read::Kind;
+use archive::read::Part;
+use archive::read::printable;
 use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -57,7 +57,7 @@ pub fn read(path: &Path) -> Result<Vec<Part>> {
         );
     }
     let bytes = std::fs::read(path).with_context(reading)?;
-    archives::read(&bytes).with_context(reading)
+    archive::read::read(&bytes).with_context(reading)
 }
 
 fn listing(parts: &[Part]) -> String {
@@ -84,11 +84,11 @@ fn listing(parts: &[Part]) -> String {
 }
 
 fn heading(part: &Part) -> String {
-    let Part { start, size, unpacked_size, .. } = part;
-    match part.packing {
-        Packing::Plain => format!("archive at byte {start}: {size} bytes"),
-        Packing::Gzip => {
-            format!("archive at byte {start}: {size} bytes by gzip, {unpacked_size} unpacked")
+    let Part { start, size, decompressed_size, .. } = part;
+    match part.compression {
+        Compression::None => format!("archive at byte {start}: {size} bytes"),
+        Compression::Gzip => {
+            format!("archive at byte {start}: {size} bytes by gzip, {decompressed_size} unpacked")
         }
     }
 }
@@ -97,7 +97,7 @@ fn heading(part: &Part) -> String {
 fn mode(member: &Record) -> String {
     let kind = match member.kind() {
         Kind::File => '-',
-        Kind::Folder => 'd',
+        Kind::Directory => 'd',
         Kind::Link => 'l',
         Kind::CharacterDevice => 'c',
         Kind::BlockDevice => 'b',
@@ -141,10 +141,10 @@ pub fn time(seconds: u32) -> String {
 }
 
 fn name(member: &Record) -> String {
-    let path = archives::printable(&member.path);
+    let path = printable(&member.path);
     if member.kind() == Kind::Link {
         let target = String::from_utf8_lossy(&member.content);
-        return format!("{path} -> {}", archives::printable(&target));
+        return format!("{path} -> {}", printable(&target));
     }
     path
 }
@@ -157,7 +157,7 @@ fn totals(members: &[Record]) -> String {
         "{} entries: {} files of {bytes} bytes, {} folders, {} links, {} devices",
         members.len(),
         count(Kind::File),
-        count(Kind::Folder),
+        count(Kind::Directory),
         count(Kind::Link),
         members.iter().filter(|member| member.is_device()).count(),
     );
@@ -169,27 +169,34 @@ fn totals(members: &[Record]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
-    use crate::archives::tests::archive;
-    use crate::gzip;
-    use crate::newc;
-    use crate::tree::Entry;
-    use crate::tree::Tree;
+    use archive::gzip;
+    use archive::newc;
+    use archive::tree::Entry;
+    use archive::tree::Tree;
+
+    /// An archive of these files, padded to whole blocks.
+    pub fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+        let entry = |(path, text): &(&str, &str)| {
+            ((*path).to_owned(), Entry::file(0o644, text.as_bytes().to_vec()))
+        };
+        newc::write(&Tree::new(files.iter().map(entry)).unwrap(), 7).unwrap()
+    }
 
     #[test]
     fn lists_every_kind_with_its_totals() {
         let tree = Tree::new([
-            ("bin".to_owned(), Entry::folder(0o755)),
+            ("bin".to_owned(), Entry::directory(0o755)),
             ("bin/sh".to_owned(), Entry::link("busybox")),
             ("bin/su".to_owned(), Entry::file(0o4754, vec![b'x'; 1234])),
             ("dev/console".to_owned(), Entry::device(0o600, 5, 1)),
-            ("tmp".to_owned(), Entry::folder(0o1777)),
+            ("tmp".to_owned(), Entry::directory(0o1777)),
             ("tmp/odd".to_owned(), Entry::file(0o7644, vec![])),
         ])
         .unwrap();
         let plain = newc::write(&tree, 1_700_000_000).unwrap();
-        let found = listing(&archives::read(&plain).unwrap());
+        let found = listing(&archive::read::read(&plain).unwrap());
         let wanted = "\
 archive at byte 0: 2200 bytes
 drwxr-xr-x 0:0    0 2023-11-14T22:13:20Z bin
@@ -208,7 +215,7 @@ drwxrwxrwt 0:0    0 2023-11-14T22:13:20Z tmp
     fn tells_archives_apart_and_adds_them_up() {
         let (one, two) =
             (archive(&[("a", "1")]), gzip::compress(&archive(&[("b", "22")])).unwrap());
-        let found = listing(&archives::read(&[&one[..], &two].concat()).unwrap());
+        let found = listing(&archive::read::read(&[&one[..], &two].concat()).unwrap());
         let lines: Vec<&str> = found.lines().collect();
         assert_eq!(lines[0], "archive at byte 0: 240 bytes");
         assert_eq!(

@@ -2,9 +2,9 @@
 //! the same values give the same bytes.
 
 use crate::arch::Arch;
-use crate::gzip;
 use anyhow::Context as _;
 use anyhow::Result;
+use archive::gzip;
 use tar::EntryType;
 use tar::Header;
 
@@ -42,7 +42,7 @@ pub(super) fn archive(arch: Arch, content: &Content) -> Result<Vec<u8>> {
     let second = format!("./lib/libc.musl-{cpu}.so.1");
     let target = format!("ld-musl-{cpu}.so.1");
     append(&mut archive, &second, EntryType::Symlink, 0o777, target.as_bytes())?;
-    gzip::compress(&archive.into_inner().context("ending an archive")?)
+    Ok(gzip::compress(&archive.into_inner().context("ending an archive")?)?)
 }
 
 /// Appends an entry; of a link, `bytes` is the target.

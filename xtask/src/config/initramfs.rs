@@ -1,25 +1,26 @@
-//! `initramfs.toml` as text in, a checked [`ImageConfig`] for one architecture out.
+//! `initramfs.toml` as a checked [`ImageConfig`] for one architecture.
 
-mod check;
-mod raw;
 #[cfg(test)]
 mod tests;
 
 use super::IMAGE_FILE;
-use super::Project;
+use super::Pin;
+use super::problems::Problems;
+use super::values;
+use super::values::Sha256;
 use crate::arch::Arch;
-use crate::sources::Pin;
 use anyhow::Context as _;
 use anyhow::Result;
-use check::Check;
-use raw::Raw;
+use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 
-/// What the initramfs of one architecture holds. Every `path` is relative to the image's root, and none is given twice.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+/// The content of the initramfs of one architecture. Every `path` is relative to the image's root
+/// and unique.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ImageConfig {
-    /// The pinned sources by the names that [`Piece::from`] uses.
+    /// The pinned sources, by the names in [`Piece::from`].
     pub upstream: BTreeMap<String, Pin>,
     pub folders: Vec<Folder>,
     pub links: Vec<Link>,
@@ -29,37 +30,47 @@ pub struct ImageConfig {
     pub parts: Vec<Part>,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A directory.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
 pub struct Folder {
     pub path: String,
+    #[serde(deserialize_with = "values::mode")]
     pub mode: u32,
 }
 
 /// A symbolic link.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
 pub struct Link {
     pub path: String,
+    #[serde(deserialize_with = "values::non_empty")]
     pub target: String,
 }
 
 /// A character device.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
 pub struct Device {
     pub path: String,
+    #[serde(deserialize_with = "values::mode")]
     pub mode: u32,
-    pub major: u32,
-    pub minor: u32,
+    /// Major and minor.
+    #[serde(deserialize_with = "values::device_number")]
+    pub number: (u32, u32),
 }
 
-/// A program of this workspace, which has the name of its package.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A program of this workspace. It has the name of its package.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
 pub struct Binary {
     pub path: String,
+    #[serde(deserialize_with = "values::mode")]
     pub mode: u32,
     pub package: String,
 }
 
-/// A file of the project, taken as it is.
+/// A file of the project.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Local {
     pub path: String,
@@ -68,7 +79,7 @@ pub struct Local {
     pub file: PathBuf,
 }
 
-/// A file out of a source. Where the set of sources in use has no piece for it, the image goes without.
+/// A file from a source. The image omits it if the source set in use has no piece for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Part {
     pub path: String,
@@ -77,7 +88,7 @@ pub struct Part {
     pub debian: Option<Piece>,
 }
 
-/// Where in a source the bytes of a file are.
+/// The location of a file's bytes in a source.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Piece {
     /// A key of [`ImageConfig::upstream`], or the name of a Debian package.
@@ -85,21 +96,224 @@ pub struct Piece {
     pub members: Members,
 }
 
-/// Members of an archive, by their names in it.
+/// Members of an archive, by name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Members {
     One(String),
-    /// All whose names begin and end so, in the order of their names, each ending in a newline.
+    /// All with this prefix and suffix, sorted by name, each ending in a newline.
     Joined {
         prefix: String,
         suffix: String,
     },
 }
 
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    upstream: BTreeMap<String, RawUpstream>,
+    #[serde(default)]
+    dir: Vec<Folder>,
+    #[serde(default)]
+    symlink: Vec<Link>,
+    #[serde(default)]
+    device: Vec<Device>,
+    #[serde(default)]
+    binary: Vec<Binary>,
+    #[serde(default)]
+    file: Vec<RawFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUpstream {
+    #[serde(deserialize_with = "values::non_empty")]
+    version: String,
+    #[serde(deserialize_with = "values::non_empty")]
+    url: String,
+    #[serde(default)]
+    sha256: BTreeMap<String, Sha256>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    path: String,
+    #[serde(deserialize_with = "values::mode")]
+    mode: u32,
+    local: Option<String>,
+    upstream: Option<RawUpstreamPiece>,
+    debian: Option<RawDebianPiece>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUpstreamPiece {
+    #[serde(deserialize_with = "values::non_empty")]
+    source: String,
+    member: Option<String>,
+    members: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDebianPiece {
+    #[serde(deserialize_with = "values::non_empty")]
+    package: String,
+    member: Option<String>,
+    members: Option<String>,
+}
+
 impl ImageConfig {
-    /// Checks `text`, whose packages and local files must be in `project`.
-    pub fn parse(text: &str, arch: Arch, project: Project<'_>) -> Result<Self> {
-        let raw: Raw = toml::from_str(text).with_context(|| format!("parsing {IMAGE_FILE}"))?;
-        Check::new(arch, project).all(raw)
+    /// Parses `text`. Its packages and local files must be in the project at `root`.
+    pub fn parse(text: &str, arch: Arch, root: &Path) -> Result<Self> {
+        let mut raw: Raw = toml::from_str(text).with_context(|| format!("parsing {IMAGE_FILE}"))?;
+        let packages = super::workspace_packages(root)?;
+        let mut check =
+            Check { arch, problems: Problems::new(IMAGE_FILE), owners: BTreeMap::new() };
+        let upstream = check.pins(raw.upstream);
+        check.paths("dir", raw.dir.iter_mut().map(|folder| &mut folder.path));
+        check.paths("symlink", raw.symlink.iter_mut().map(|link| &mut link.path));
+        check.paths("device", raw.device.iter_mut().map(|device| &mut device.path));
+        check.paths("binary", raw.binary.iter_mut().map(|binary| &mut binary.path));
+        check.paths("file", raw.file.iter_mut().map(|file| &mut file.path));
+        for (index, binary) in raw.binary.iter().enumerate() {
+            check.name(format!("binary[{index}].package"), &binary.package, packages.iter());
+        }
+        let (mut locals, mut parts) = (Vec::new(), Vec::new());
+        for (index, raw) in raw.file.into_iter().enumerate() {
+            let key = format!("file[{index}]");
+            let RawFile { path, mode, .. } = raw;
+            match (raw.local, raw.upstream, raw.debian) {
+                (Some(file), None, None) => {
+                    let file = check.local(&format!("{key}.local"), &file, root);
+                    locals.push(Local { path, mode, file });
+                }
+                (Some(_), ..) => check.problems.add(key, "expected local or a source, found both"),
+                (None, None, None) => {
+                    check.problems.add(key, "missing local, upstream or debian");
+                }
+                (None, raw_upstream, debian) => parts.push(Part {
+                    path,
+                    mode,
+                    upstream: raw_upstream.map(|raw| {
+                        let key = format!("{key}.upstream");
+                        check.name(format!("{key}.source"), &raw.source, upstream.keys());
+                        Piece {
+                            from: raw.source,
+                            members: check.members(&key, raw.member, raw.members),
+                        }
+                    }),
+                    debian: debian.map(|raw| {
+                        let key = format!("{key}.debian");
+                        Piece {
+                            from: raw.package,
+                            members: check.members(&key, raw.member, raw.members),
+                        }
+                    }),
+                }),
+            }
+        }
+        check.problems.finish()?;
+        let Raw { dir, symlink, device, binary, .. } = raw;
+        Ok(Self {
+            upstream,
+            folders: dir,
+            links: symlink,
+            devices: device,
+            binaries: binary,
+            locals,
+            parts,
+        })
+    }
+}
+
+/// The checks that need more than one value. They continue after a problem, to report all.
+struct Check {
+    arch: Arch,
+    problems: Problems,
+    /// The key that each path comes from.
+    owners: BTreeMap<String, String>,
+}
+
+impl Check {
+    fn pins(&mut self, raw: BTreeMap<String, RawUpstream>) -> BTreeMap<String, Pin> {
+        raw.into_iter().map(|(name, raw)| (name.clone(), self.pin(name, raw))).collect()
+    }
+
+    fn pin(&mut self, name: String, mut raw: RawUpstream) -> Pin {
+        let key = format!("upstream.{name}");
+        let RawUpstream { version, url, .. } = raw;
+        let known = [("version", &*version), ("cpu", self.arch.cpu()), ("oci", self.arch.oci())];
+        let url = self.problems.keep(format!("{key}.url"), values::expand(&url, &known));
+        for arch in raw.sha256.keys() {
+            let known = Arch::ALL.map(Arch::kernel);
+            if !known.contains(&arch.as_str()) {
+                self.problems.unknown(format!("{key}.sha256"), arch, &known);
+            }
+        }
+        let sha256 = raw.sha256.remove(self.arch.kernel()).map(|digest| digest.0);
+        if sha256.is_none() {
+            self.problems.add(format!("{key}.sha256.{}", self.arch), "missing");
+        }
+        Pin { name, version, url: url.unwrap_or_default(), sha256: sha256.unwrap_or_default() }
+    }
+
+    /// Makes paths of one table relative to the root. Each must be unique in the file.
+    fn paths<'a>(&mut self, table: &str, paths: impl Iterator<Item = &'a mut String>) {
+        for (index, path) in paths.enumerate() {
+            let key = format!("{table}[{index}].path");
+            let expanded = self.expand(path).and_then(|path| values::image_path(&path));
+            let Some(expanded) = self.problems.keep(&key, expanded) else { continue };
+            if let Some(owner) = self.owners.get(&expanded) {
+                let fact = format!("duplicate path '/{expanded}', already used by {owner}");
+                self.problems.add(key, fact);
+                continue;
+            }
+            path.clone_from(&expanded);
+            self.owners.insert(expanded, key);
+        }
+    }
+
+    fn name<'a>(&mut self, key: String, name: &str, known: impl Iterator<Item = &'a String>) {
+        let known: Vec<&str> = known.map(String::as_str).collect();
+        if !known.contains(&name) {
+            self.problems.unknown(key, name, &known);
+        }
+    }
+
+    /// A file of the project.
+    fn local(&mut self, key: &str, file: &str, root: &Path) -> PathBuf {
+        let file = self.problems.keep(key, values::project_path(file)).unwrap_or_default();
+        if !file.is_empty() && !root.join(&file).is_file() {
+            self.problems.add(key, format_args!("file '{file}' not found in the project"));
+        }
+        file.into()
+    }
+
+    fn members(&mut self, key: &str, one: Option<String>, many: Option<String>) -> Members {
+        let members = match (one, many) {
+            (Some(name), None) => self.expand(&name).map(Members::One),
+            (None, Some(pattern)) => self.expand(&pattern).and_then(|pattern| {
+                pattern
+                    .split_once('*')
+                    .filter(|(_, suffix)| !suffix.contains(['*', '/']))
+                    .map(|(prefix, suffix)| Members::Joined {
+                        prefix: prefix.to_owned(),
+                        suffix: suffix.to_owned(),
+                    })
+                    .ok_or_else(|| {
+                        format!("invalid pattern '{pattern}': expected one '*', in the file name")
+                    })
+            }),
+            (None, None) => Err("missing member or members".to_owned()),
+            (Some(_), Some(_)) => Err("expected member or members, found both".to_owned()),
+        };
+        self.problems.keep(key, members).unwrap_or_else(|| Members::One(String::new()))
+    }
+
+    fn expand(&self, text: &str) -> Result<String, String> {
+        values::expand(text, &[("cpu", self.arch.cpu()), ("oci", self.arch.oci())])
     }
 }

@@ -1,152 +1,165 @@
-//! `kernel/kernel.toml` as text in, a checked [`KernelConfig`] out.
+//! `kernel/kernel.toml` as a checked [`KernelConfig`].
 
 use super::KERNEL_FILE;
-use super::Project;
-use super::checks;
-use super::faults::Faults;
-use super::profile::Profile;
+use super::Pin;
+use super::problems::Problems;
+use super::values;
+use super::values::Sha256;
 use crate::arch::Arch;
-use crate::sources::Pin;
 use anyhow::Context as _;
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 
-/// Where the kernel comes from and how each profile configures it.
+/// Which kernel to build.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// The kernel's own default configuration
+    #[default]
+    Default,
+    /// The default with built-in drivers for the disks and network cards of servers
+    Hw,
+    /// A small kernel for boot tests, built in minutes
+    Test,
+}
+
+impl Profile {
+    pub const ALL: [Self; 3] = [Self::Default, Self::Hw, Self::Test];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Hw => "hw",
+            Self::Test => "test",
+        }
+    }
+
+    /// The suffix of output names: empty for the default profile.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::Hw => "-hw",
+            Self::Test => "-test",
+        }
+    }
+}
+
+impl std::fmt::Display for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The source of the kernel, and the configuration of each profile.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KernelConfig {
     pub upstream: Pin,
-    /// The Debian package that holds the source instead.
+    /// The Debian package that contains the source as well.
     pub debian_package: String,
-    /// Holds every [`Profile`].
+    /// Contains every [`Profile`].
     pub profiles: BTreeMap<Profile, KernelProfile>,
 }
 
 /// One configuration of the kernel.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KernelProfile {
-    /// The kernel's make target that gives the configuration to start from: `defconfig`.
+    /// The kernel's make target for the base configuration: `defconfig`.
     pub base: String,
-    /// Files laid over it, in order; relative to the project; for each architecture its own.
+    /// Files merged into it, in order, relative to the project.
     fragments: BTreeMap<Arch, Vec<PathBuf>>,
 }
 
 impl KernelProfile {
-    /// The files laid over the base, in order; relative to the project.
+    /// The files merged into the base, in order, relative to the project.
     pub fn fragments(&self, arch: Arch) -> &[PathBuf] {
         self.fragments.get(&arch).map_or(&[], Vec::as_slice)
     }
 }
 
+/// The file as it is written.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Raw {
-    upstream: Option<RawUpstream>,
-    debian: Option<RawDebian>,
+    upstream: RawUpstream,
+    debian: RawDebian,
     #[serde(default)]
-    profile: BTreeMap<String, RawProfile>,
-    #[serde(flatten)]
-    unknown: BTreeMap<String, toml::Value>,
-}
-
-#[derive(Default, Deserialize)]
-struct RawUpstream {
-    version: Option<String>,
-    url: Option<String>,
-    sha256: Option<String>,
-    #[serde(flatten)]
-    unknown: BTreeMap<String, toml::Value>,
-}
-
-#[derive(Default, Deserialize)]
-struct RawDebian {
-    package: Option<String>,
-    #[serde(flatten)]
-    unknown: BTreeMap<String, toml::Value>,
+    profile: BTreeMap<Profile, RawProfile>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUpstream {
+    #[serde(deserialize_with = "values::non_empty")]
+    version: String,
+    #[serde(deserialize_with = "values::non_empty")]
+    url: String,
+    sha256: Sha256,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDebian {
+    #[serde(deserialize_with = "values::non_empty")]
+    package: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawProfile {
-    base: Option<String>,
+    base: String,
     #[serde(default)]
     fragments: Vec<String>,
-    #[serde(flatten)]
-    unknown: BTreeMap<String, toml::Value>,
 }
 
 impl KernelConfig {
-    /// Checks `text`, whose fragments must be files of `project`.
-    pub fn parse(text: &str, project: Project<'_>) -> Result<Self> {
+    /// Parses `text`. Its fragments must be files of the project at `root`.
+    pub fn parse(text: &str, root: &Path) -> Result<Self> {
         let raw: Raw = toml::from_str(text).with_context(|| format!("parsing {KERNEL_FILE}"))?;
-        let mut faults = Faults::new(KERNEL_FILE);
-        faults.unknown_keys("", &raw.unknown, &["upstream", "debian", "profile"]);
-        let upstream = check_upstream(raw.upstream.unwrap_or_default(), &mut faults);
-        let debian_package = check_debian(raw.debian.unwrap_or_default(), &mut faults);
+        let mut problems = Problems::new(KERNEL_FILE);
+        let RawUpstream { version, url, sha256 } = raw.upstream;
+        let url = problems.keep("upstream.url", values::expand(&url, &[("version", &version)]));
         let mut profiles = BTreeMap::new();
-        for (name, raw) in raw.profile {
-            match Profile::ALL.into_iter().find(|profile| profile.name() == name) {
-                Some(profile) => drop(
-                    profiles.insert(profile, check_profile(profile, raw, project, &mut faults)),
-                ),
-                None => faults.unknown("profile", &name, &Profile::ALL.map(Profile::name)),
-            }
+        for (profile, raw) in raw.profile {
+            profiles.insert(profile, check_profile(profile, raw, root, &mut problems));
         }
         for profile in Profile::ALL.iter().filter(|profile| !profiles.contains_key(profile)) {
-            faults.add(format_args!("profile.{profile}"), "is missing");
+            problems.add(format_args!("profile.{profile}"), "missing");
         }
-        faults.finish()?;
-        Ok(Self { upstream, debian_package, profiles })
+        problems.finish()?;
+        let (name, url) = ("linux".to_owned(), url.unwrap_or_default());
+        let upstream = Pin { name, version, url, sha256: sha256.0 };
+        Ok(Self { upstream, debian_package: raw.debian.package, profiles })
     }
-}
-
-fn check_upstream(raw: RawUpstream, faults: &mut Faults) -> Pin {
-    faults.unknown_keys("upstream.", &raw.unknown, &["version", "url", "sha256"]);
-    let version = faults.required("upstream.version", raw.version);
-    let url = faults.required("upstream.url", raw.url);
-    let sha256 = faults.required("upstream.sha256", raw.sha256);
-    Pin {
-        name: "linux".to_owned(),
-        url: faults.keep_or_default("upstream.url", checks::expand(&url, &[("version", &version)])),
-        sha256: if sha256.is_empty() {
-            sha256
-        } else {
-            faults.keep_or_default("upstream.sha256", checks::digest(&sha256))
-        },
-        version,
-    }
-}
-
-fn check_debian(raw: RawDebian, faults: &mut Faults) -> String {
-    faults.unknown_keys("debian.", &raw.unknown, &["package"]);
-    faults.required("debian.package", raw.package)
 }
 
 fn check_profile(
     profile: Profile,
     raw: RawProfile,
-    project: Project<'_>,
-    faults: &mut Faults,
+    root: &Path,
+    problems: &mut Problems,
 ) -> KernelProfile {
-    faults.unknown_keys(&format!("profile.{profile}."), &raw.unknown, &["base", "fragments"]);
-    let key = format!("profile.{profile}.base");
-    let base = faults.required(&key, raw.base);
+    let base = raw.base;
     let is_target = base.ends_with("config")
         && base.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if !base.is_empty() && !is_target {
-        faults.add(
-            &key,
-            format_args!("'{base}' is no configuration target of the kernel, as 'defconfig' is"),
+    if !is_target {
+        problems.add(
+            format_args!("profile.{profile}.base"),
+            format_args!("invalid configuration target '{base}': expected one like 'defconfig'"),
         );
     }
     let mut fragments = BTreeMap::<Arch, Vec<PathBuf>>::new();
     for (index, fragment) in raw.fragments.iter().enumerate() {
         let key = format!("profile.{profile}.fragments[{index}]");
         for arch in Arch::ALL {
-            let file = checks::expand(fragment, &[("oci", arch.oci())])
-                .and_then(|file| checks::project_path(&file));
-            let Some(file) = faults.keep(&key, file) else { continue };
-            if !(project.is_file)(&file) {
-                faults.add(&key, format_args!("'{file}' is no file of the project"));
+            let file = values::expand(fragment, &[("oci", arch.oci())])
+                .and_then(|file| values::project_path(&file));
+            let Some(file) = problems.keep(&key, file) else { continue };
+            if !root.join(&file).is_file() {
+                problems.add(&key, format_args!("file '{file}' not found in the project"));
             }
             fragments.entry(arch).or_default().push(PathBuf::from(file));
         }
@@ -175,20 +188,16 @@ mod tests {
     "#;
 
     fn parse(text: &str) -> Result<KernelConfig> {
-        KernelConfig::parse(
-            text,
-            Project {
-                packages: &[],
-                is_file: &|path| {
-                    ["kernel/test.config", "kernel/test-amd64.config", "kernel/test-arm64.config"]
-                        .contains(&path)
-                },
-            },
-        )
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("kernel")).unwrap();
+        for name in ["test", "test-amd64", "test-arm64"] {
+            std::fs::write(root.path().join(format!("kernel/{name}.config")), "").unwrap();
+        }
+        KernelConfig::parse(text, root.path())
     }
 
     #[test]
-    fn reads_the_projects_own_file() {
+    fn reads_the_project_file() {
         let config = super::super::read_kernel_config().unwrap();
         for arch in Arch::ALL {
             assert!(config.profiles[&Profile::Default].fragments(arch).is_empty());
@@ -198,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn fills_in_version_and_architecture() {
+    fn expands_version_and_architecture() {
         let config = parse(GOOD).unwrap();
         assert_eq!(config.upstream.url, "https://example.org/linux-6.12.1.tar.xz");
         for arch in Arch::ALL {
@@ -211,53 +220,48 @@ mod tests {
     }
 
     #[test]
-    fn tells_every_fault_with_its_key() {
+    fn reports_problems_with_their_key() {
         for (good, bad, facts) in [
             (
                 "sha256 =",
                 "sha265 =",
-                &[
-                    "sha265 is an unknown key (did you mean 'sha256'?)",
-                    "upstream.sha256 is missing",
-                ][..],
+                &["line 5", "unknown field `sha265`, expected one of `version`, `url`, `sha256`"][..],
             ),
-            ("0123456789abcdef0123", "12", &["upstream.sha256 '12456789"]),
+            ("0123456789abcdef0123", "12", &["line 5", "invalid SHA-256 '12456789"]),
             ("{version}", "{verson}", &["upstream.url", "did you mean 'version'"]),
             (
                 "\"defconfig\"",
                 "\"rm -rf\"",
-                &["profile.default.base 'rm -rf' is no configuration target"],
+                &["profile.default.base: invalid configuration target 'rm -rf'"],
             ),
             (
                 "[profile.test]",
                 "[profile.tset]",
-                &["profile 'tset' is unknown (did you mean 'test'?)", "profile.test is missing"],
+                &["line 12", "unknown variant `tset`, expected one of `default`, `hw`, `test`"],
             ),
             (
                 "kernel/test.config",
                 "kernel/tets.config",
-                &["profile.test.fragments[0] 'kernel/tets.config' is no file"],
+                &["profile.test.fragments[0]: file 'kernel/tets.config' not found"],
             ),
             (
                 "{oci}",
                 "{cpu}",
-                &["profile.test.fragments[1] 'kernel/test-{cpu}.config': placeholder 'cpu'"],
+                &[
+                    "profile.test.fragments[1]: placeholder in 'kernel/test-{cpu}.config': unknown 'cpu'",
+                ],
             ),
             (
                 "test-{oci}",
                 "text-{oci}",
-                &["'kernel/text-amd64.config' is no file", "'kernel/text-arm64.config' is no file"],
+                &["'kernel/text-amd64.config' not found", "'kernel/text-arm64.config' not found"],
             ),
             (
                 "kernel/test.config",
                 "../test.config",
-                &["profile.test.fragments[0] '../test.config' escapes"],
+                &["profile.test.fragments[0]: '../test.config' contains '..'"],
             ),
-            (
-                "package",
-                "packages",
-                &["debian.packages is an unknown key", "debian.package is missing"],
-            ),
+            ("package", "packages", &["line 7", "unknown field `packages`, expected `package`"]),
         ] {
             let text = format!("{:#}", parse(&GOOD.replace(good, bad)).unwrap_err());
             for fact in facts {
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_line_of_a_syntax_error() {
+    fn reports_the_line_of_a_syntax_error() {
         let text = format!("{:#}", parse("[upstream]\nversion = = 1").unwrap_err());
         assert!(text.contains("kernel.toml") && text.contains("line 2"), "{text}");
     }

@@ -1,10 +1,10 @@
 //! All differences between the entries of two images. Entries in, one value for each path that differs out, in the order of the paths. Pure.
 
-use crate::archives::Kind;
-use crate::archives::printable;
 use crate::diff::lines;
-use crate::newc::Record;
 use crate::tree_cmd;
+use archive::newc::Record;
+use archive::read::Kind;
+use archive::read::printable;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -105,7 +105,7 @@ fn changed(one: &Record, other: &Record) -> Option<Change> {
     field("gid", record.gid.to_string(), second.gid.to_string());
     field("mtime", tree_cmd::time(record.mtime), tree_cmd::time(second.mtime));
     // Of a folder it tells how many others lie in it, which they tell themselves.
-    if kind != Kind::Folder && second_kind != Kind::Folder {
+    if kind != Kind::Directory && second_kind != Kind::Directory {
         field("number of links", record.links.to_string(), second.links.to_string());
     }
     if one.is_device() && other.is_device() {
@@ -138,16 +138,15 @@ fn content(one: &[u8], other: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archives;
-    use crate::newc;
-    use crate::newc::Record;
-    use crate::tree::Entry;
-    use crate::tree::Tree;
+    use archive::newc;
+    use archive::newc::Record;
+    use archive::tree::Entry;
+    use archive::tree::Tree;
 
     fn member(path: &str, entry: Entry) -> Record {
         let tree = Tree::new([(path.to_owned(), entry)]).unwrap();
         let archive = newc::write(&tree, 5).unwrap();
-        let members = archives::read(&archive).unwrap().remove(0).members;
+        let members = archive::read::read(&archive).unwrap().remove(0).members;
         members.into_iter().next_back().unwrap()
     }
 
@@ -204,9 +203,9 @@ mod tests {
                 "~ a: content of 5 bytes became 7, different from byte 5 on",
             ),
             (
-                member("a", Entry::folder(0o755)),
+                member("a", Entry::directory(0o755)),
                 member("a", Entry::link("b")),
-                "~ a: kind folder became link; mode 0755 became 0777; content of 0 bytes became 1, different from byte 0 on\n    + b\n      (no line end)",
+                "~ a: kind directory became link; mode 0755 became 0777; content of 0 bytes became 1, different from byte 0 on\n    + b\n      (no line end)",
             ),
         ] {
             assert_eq!(told(&[one], &[other]), [wanted]);
@@ -218,13 +217,13 @@ mod tests {
         let one = [file("c", "old"), file("b", "same"), member("l", Entry::link("c"))];
         let other = [
             file("b", "same"),
-            member("a", Entry::folder(0o755)),
+            member("a", Entry::directory(0o755)),
             member("n", Entry::device(0o666, 1, 3)),
         ];
         assert_eq!(
             told(&one, &other),
             [
-                "+ a: folder, mode 0755",
+                "+ a: directory, mode 0755",
                 "- c: file, mode 0644, 3 bytes",
                 "- l: link, mode 0777, to 'c'",
                 "+ n: character device, mode 0666, 1,3",
@@ -245,7 +244,7 @@ mod tests {
         ] {
             assert_eq!(told(std::slice::from_ref(&base), &other), Vec::<String>::new());
         }
-        let folder = member("f", Entry::folder(0o755));
+        let folder = member("f", Entry::directory(0o755));
         let crowded = with(&folder, |record| record.links = 9);
         assert_eq!(told(&[folder], &[crowded]), Vec::<String>::new());
     }

@@ -1,6 +1,6 @@
 //! The lines in which two short texts differ, a few of them. Bytes in, lines for people out; none where either is no text or a long one. Pure.
 
-use crate::archives::printable;
+use archive::read::printable;
 
 /// The longest text, in bytes, whose lines are worth looking at.
 const LONGEST: usize = 64 * 1024;

@@ -1,13 +1,14 @@
-//! The text of a `.env` file in, its variables out. One `KEY=VALUE` per line, quotes around a value optional; `#` begins a comment line. Nothing is expanded.
+//! Parses `.env` files: one `KEY=VALUE` per line, optional quotes around a value, comment lines
+//! start with `#`. Nothing is expanded. `docker compose` reads the same file.
 
-use super::OF_COMPOSE;
+use super::COMPOSE_VARIABLES;
 use super::VARIABLES;
-use crate::config::Faults;
+use crate::config::Problems;
 use std::collections::BTreeMap;
 
-/// The variables of `text`. A line that is no assignment, names an unknown variable or repeats one is noted in `faults`.
-pub fn parse(text: &str, faults: &mut Faults) -> BTreeMap<String, String> {
-    let known: Vec<&str> = VARIABLES.into_iter().chain(OF_COMPOSE).collect();
+/// The variables of `text`. Invalid lines, unknown and repeated variables become problems.
+pub fn parse(text: &str, problems: &mut Problems) -> BTreeMap<String, String> {
+    let known: Vec<&str> = VARIABLES.into_iter().chain(COMPOSE_VARIABLES).collect();
     let mut values = BTreeMap::new();
     for (index, line) in text
         .lines()
@@ -15,30 +16,30 @@ pub fn parse(text: &str, faults: &mut Faults) -> BTreeMap<String, String> {
         .enumerate()
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
     {
-        let place = format!("line {}:", index + 1);
+        let place = format!("line {}", index + 1);
         let assignment = line.strip_prefix("export ").unwrap_or(line);
         let Some((name, value)) = assignment.split_once('=') else {
-            faults.add(place, format_args!("'{line}' is no assignment; wanted: NAME=VALUE"));
+            problems.add(place, format_args!("invalid assignment '{line}': expected NAME=VALUE"));
             continue;
         };
         if !known.contains(&name) {
-            faults.unknown(place, name, &known);
+            problems.unknown(place, name, &known);
         } else if values.contains_key(name) {
-            faults.add(place, format_args!("'{name}' is set a second time"));
-        } else if let Some(value) = faults.keep(place, unquote(value.trim())) {
+            problems.add(place, format_args!("duplicate variable '{name}'"));
+        } else if let Some(value) = problems.keep(place, unquote(value.trim())) {
             values.insert(name.to_owned(), value.to_owned());
         }
     }
     values
 }
 
-/// A quote at the start must have its like at the end; other quotes belong to the value, as in `--set-str CMDLINE "a b"`.
+/// Removes quotes around `value`. Others are part of it, as in `--set-str CMDLINE "a b"`.
 fn unquote(value: &str) -> Result<&str, String> {
     for quote in ['"', '\''] {
         if let Some(rest) = value.strip_prefix(quote) {
-            return rest.strip_suffix(quote).ok_or_else(|| {
-                format!("the value {value} opens a quote that its end does not close")
-            });
+            return rest
+                .strip_suffix(quote)
+                .ok_or_else(|| format!("unclosed quote in the value {value}"));
         }
     }
     Ok(value)
@@ -49,9 +50,9 @@ mod tests {
     use super::*;
 
     fn parse_all(text: &str) -> Result<BTreeMap<String, String>, String> {
-        let mut faults = Faults::new(".env");
-        let values = parse(text, &mut faults);
-        faults.finish().map(|()| values).map_err(|error| error.to_string())
+        let mut problems = Problems::new(".env");
+        let values = parse(text, &mut problems);
+        problems.finish().map(|()| values).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -70,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn tells_every_fault_with_its_line() {
+    fn reports_problems_with_their_line() {
         let text = parse_all("FS_MTIM=1\nnonsense\nFS_MTIME=1\nFS_MTIME=2\nKERNEL_CONFIG=\"-e A\n")
             .unwrap_err();
         for fact in [
-            "line 1: 'FS_MTIM' is unknown (did you mean 'FS_MTIME'?)",
-            "line 2: 'nonsense' is no assignment",
-            "line 4: 'FS_MTIME' is set a second time",
-            "line 5: the value",
+            "line 1: unknown 'FS_MTIM' (did you mean 'FS_MTIME'?)",
+            "line 2: invalid assignment 'nonsense'",
+            "line 4: duplicate variable 'FS_MTIME'",
+            "line 5: unclosed quote",
         ] {
             assert!(text.contains(fact), "{text}");
         }

@@ -1,8 +1,8 @@
-//! The text of `KERNEL_CONFIG` in, arguments for the kernel's `scripts/config` out. Nothing is passed on that the script would misread.
+//! Parses `KERNEL_CONFIG` to arguments for the kernel's `scripts/config`.
 
-use crate::config::unknown_word;
+use crate::config::unknown_name;
 
-/// The options of `scripts/config` that change a configuration, and how many values follow each.
+/// Options of `scripts/config` that change a configuration: long, short, number of values.
 const OPTIONS: [(&str, &str, usize); 7] = [
     ("--enable", "-e", 1),
     ("--disable", "-d", 1),
@@ -13,7 +13,7 @@ const OPTIONS: [(&str, &str, usize); 7] = [
     ("--keep-case", "-k", 0),
 ];
 
-/// Splits `text` at white space outside quotes and checks the words.
+/// Splits `text` at white space outside quotes. Rejects what the script would misread.
 pub fn parse(text: &str) -> Result<Vec<String>, String> {
     let words = split(text)?;
     let mut rest = words.iter();
@@ -21,27 +21,27 @@ pub fn parse(text: &str) -> Result<Vec<String>, String> {
         let (_, _, values) = OPTIONS
             .iter()
             .find(|(long, short, _)| word == long || (!short.is_empty() && word == short))
-            .ok_or_else(|| unknown_word(word, &OPTIONS.map(|(long, ..)| long)))?;
+            .ok_or_else(|| unknown_name(word, &OPTIONS.map(|(long, ..)| long)))?;
         if *values == 0 {
             continue;
         }
         let option =
-            rest.next().ok_or_else(|| format!("'{word}' lacks the name of an option after it"))?;
+            rest.next().ok_or_else(|| format!("missing name of an option after '{word}'"))?;
         if option.is_empty()
             || !option.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         {
             return Err(format!(
-                "'{word} {option}' names no option of the kernel; wanted: as in '{word} CONFIG_NET'"
+                "invalid kernel option in '{word} {option}': expected one like '{word} CONFIG_NET'"
             ));
         }
         if *values == 2 {
-            rest.next().ok_or_else(|| format!("'{word} {option}' lacks a value after it"))?;
+            rest.next().ok_or_else(|| format!("missing value after '{word} {option}'"))?;
         }
     }
     Ok(words)
 }
 
-/// Splits as a shell would, with quotes and without any expansion.
+/// Splits like a shell, with quotes and without expansion.
 fn split(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -58,8 +58,7 @@ fn split(text: &str) -> Result<Vec<String>, String> {
         }
     }
     words.extend(word);
-    quote
-        .map_or(Ok(words), |open| Err(format!("'{text}' opens a quote {open} and never closes it")))
+    quote.map_or(Ok(words), |open| Err(format!("unclosed quote {open} in '{text}'")))
 }
 
 #[cfg(test)]
@@ -84,17 +83,17 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_the_script_would_misread() {
+    fn rejects_invalid_words() {
         for (text, fact) in [
             ("--enabel A", "did you mean '--enable'"),
-            ("A", "'A' is unknown"),
-            ("-e", "lacks the name"),
-            ("-e --disable A", "names no option"),
-            ("-e A;reboot", "names no option"),
-            ("--set-val A", "lacks a value"),
-            ("--file /etc/passwd", "'--file' is unknown"),
-            ("--set-str A \"x", "never closes"),
-            ("''", "'' is unknown"),
+            ("A", "unknown 'A'"),
+            ("-e", "missing name"),
+            ("-e --disable A", "invalid kernel option"),
+            ("-e A;reboot", "invalid kernel option"),
+            ("--set-val A", "missing value"),
+            ("--file /etc/passwd", "unknown '--file'"),
+            ("--set-str A \"x", "unclosed quote"),
+            ("''", "unknown ''"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(fact), "{text}: {error}");

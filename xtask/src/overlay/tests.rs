@@ -16,7 +16,7 @@ const KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
     -----END PUBLIC KEY-----\n";
 const LOGIN: &str = r#"{"auths":{"registry.example":{"auth":"dTpw"}}}"#;
 
-/// Every kind of file a site may have. The bytes of a certificate differ from run to run, so they come from outside.
+/// Every kind of file of a site. Certificates differ between runs, so they are a parameter.
 fn files(authority: &str) -> Vec<(&str, &str)> {
     vec![
         ("ca.d/site.pem", authority),
@@ -45,16 +45,16 @@ fn folder<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> TempDir {
     folder
 }
 
-fn refusal(folder: &TempDir) -> String {
+fn rejection(folder: &TempDir) -> String {
     let error = format!("{:#}", pack(folder.path()).unwrap_err());
     error.replace(&folder.path().display().to_string(), "DIR")
 }
 
 #[test]
-fn the_overlay_holds_what_a_reviewer_has_seen() {
+fn matches_the_golden_listing() {
     let authority = ServerFiles::make().unwrap().authority;
     let overlay = pack(folder(files(&authority)).path()).unwrap();
-    let mut records = newc::read(&gzip::inflate(&overlay.bytes).unwrap()).unwrap();
+    let mut records = newc::read(&gzip::decompress(&overlay.bytes).unwrap()).unwrap();
     for record in records.iter_mut().filter(|record| record.path.contains("/ca.d/")) {
         assert_eq!(record.content, authority.as_bytes());
         record.content.clear();
@@ -64,7 +64,7 @@ fn the_overlay_holds_what_a_reviewer_has_seen() {
 }
 
 #[test]
-fn the_same_folder_gives_the_same_bytes() {
+fn the_same_directory_gives_the_same_bytes() {
     let authority = ServerFiles::make().unwrap().authority;
     let (one, other) = (folder(files(&authority)), folder(files(&authority).into_iter().rev()));
     for (path, _) in files(&authority) {
@@ -77,16 +77,16 @@ fn the_same_folder_gives_the_same_bytes() {
     assert!(pack(one.path()).unwrap().bytes == pack(other.path()).unwrap().bytes);
 }
 
-/// It may stand behind another archive, and another one behind it.
+/// It can follow another archive, and another one can follow it.
 #[test]
 fn the_archive_is_one_gzip_member_of_whole_blocks() {
     let overlay = pack(folder([("words", "wait\n")]).path()).unwrap();
     assert_eq!(overlay.bytes[..4], [0x1f, 0x8b, 8, 0]);
-    assert_eq!(gzip::inflate(&overlay.bytes).unwrap().len() % 512, 0);
+    assert_eq!(gzip::decompress(&overlay.bytes).unwrap().len() % 512, 0);
 }
 
 #[test]
-fn only_an_overlay_with_logins_is_kept_from_others() {
+fn only_overlays_with_credentials_are_private() {
     for (name, text, mode) in [("words", "wait\n", 0o644), ("auth.json", LOGIN, 0o600)] {
         let (site, to) = (folder([(name, text)]), tempfile::tempdir().unwrap());
         let output = to.path().join("overlay");
@@ -96,7 +96,7 @@ fn only_an_overlay_with_logins_is_kept_from_others() {
 }
 
 #[test]
-fn a_link_is_followed() {
+fn follows_links() {
     let site = folder([("words", "wait\n")]);
     let linked = tempfile::tempdir().unwrap();
     symlink(site.path().join("words"), linked.path().join("words")).unwrap();
@@ -104,47 +104,47 @@ fn a_link_is_followed() {
 }
 
 #[test]
-fn what_is_in_it_is_told_without_the_folders() {
+fn lists_files_without_directories() {
     let overlay = pack(folder([("words", "wait\n"), ("hooks/after", "#!/bin/sh\n")]).path());
     let wanted = ["0755       10 /etc/ocidd/hooks/after", "0644        5 /etc/ocidd/words"];
     assert_eq!(overlay.unwrap().listing(), wanted);
 }
 
 #[test]
-fn whatever_the_installer_would_not_read_is_refused() {
-    let known = "hint: known are words, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, hooks/{before,after,failed} and firmware/";
+fn rejects_files_that_the_installer_does_not_read() {
+    let known = "hint: expected words, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, hooks/{before,after,failed} and firmware/";
     for (path, text, fact) in [
-        ("word", "wait", format!("'word' is not known; {known}")),
-        ("ca.d/site.crt", "", format!("'ca.d/site.crt' is not known; {known}")),
-        ("ca.d/more/site.pem", "", format!("'ca.d/more' is not known; {known}")),
-        ("hooks/During", "#!/bin/sh", format!("'hooks/During' is not known; {known}")),
-        ("etc/ocidd/words", "wait", format!("'etc' is not known; {known}")),
-        ("keys.d/site.key", KEY, format!("'keys.d/site.key' is not known; {known}")),
+        ("word", "wait", format!("unknown file 'word'; {known}")),
+        ("ca.d/site.crt", "", format!("unknown file 'ca.d/site.crt'; {known}")),
+        ("ca.d/more/site.pem", "", format!("unknown file 'ca.d/more'; {known}")),
+        ("hooks/During", "#!/bin/sh", format!("unknown file 'hooks/During'; {known}")),
+        ("etc/ocidd/words", "wait", format!("unknown file 'etc'; {known}")),
+        ("keys.d/site.key", KEY, format!("unknown file 'keys.d/site.key'; {known}")),
         ("keys.d/site.pub", "x", "keys.d/site.pub: no public key is in it".to_owned()),
-        ("keys.d/.keep", "", "'keys.d' holds no key; hint: ".to_owned()),
-        ("keys.d", KEY, "'keys.d' is no folder".to_owned()),
-        ("ca.d", "", "'ca.d' is no folder".to_owned()),
-        ("firmware", "", "'firmware' is no folder".to_owned()),
-        ("words/words", "", "'words' is no file".to_owned()),
+        ("keys.d/.keep", "", "no key found in 'keys.d'; hint: ".to_owned()),
+        ("keys.d", KEY, "'keys.d' is not a directory".to_owned()),
+        ("ca.d", "", "'ca.d' is not a directory".to_owned()),
+        ("firmware", "", "'firmware' is not a directory".to_owned()),
+        ("words/words", "", "'words' is not a file".to_owned()),
         ("words", "quiet", "words: line 1: 'quiet' is no word".to_owned()),
         ("auth.json", "{", "auth.json: no JSON: ".to_owned()),
         ("ca.d/site.pem", "x", "ca.d/site.pem: no certificate is in it".to_owned()),
         ("hooks/after", "echo", "hooks/after: it does not begin with '#!'".to_owned()),
-        (".gitignore", "", "nothing is in it; hint: it may hold words, ".to_owned()),
+        (".gitignore", "", "no files found; hint: it can contain words, ".to_owned()),
     ] {
-        let found = refusal(&folder([(path, text)]));
+        let found = rejection(&folder([(path, text)]));
         assert!(found.starts_with(&format!("packing DIR: {fact}")), "{path}: {found}");
     }
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
-    let found = refusal(&folder([("words", "quiet"), ("notes", ""), ("auth.json", "{")]));
+fn reports_all_problems_at_once() {
+    let found = rejection(&folder([("words", "quiet"), ("notes", ""), ("auth.json", "{")]));
     assert_eq!(found.lines().count(), 3, "{found}");
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
+fn names_a_missing_directory() {
     let error = format!("{:#}", pack(Path::new("/no/such/folder")).unwrap_err());
     assert!(error.starts_with("reading /no/such/folder: "), "{error}");
 }

@@ -1,10 +1,11 @@
-//! One release put into an OCI image layout, under the tags that it will have in a registry.
+//! Writes a release into an OCI image layout, with the tags that it will have in a registry.
 
-use super::arrange;
-use super::arrange::Blob;
-use super::arrange::Files;
-use super::arrange::Kit;
 use super::container;
+use super::forms;
+use super::forms::Blob;
+use super::forms::Files;
+use super::forms::ReleaseInfo;
+use super::release::Attestation;
 use super::release::Build;
 use super::release::Release;
 use crate::output;
@@ -24,54 +25,55 @@ use std::path::Path;
 /// A manifest or an index in the layout.
 #[derive(Clone, Debug)]
 pub(super) struct Published {
-    /// None of what refers to another.
+    /// `None` for a manifest that refers to another one.
     pub(super) tag: Option<String>,
     pub(super) descriptor: Descriptor,
     pub(super) bytes: Vec<u8>,
 }
 
-/// What was found under a tag of the layout.
+/// The location of a tag in the layout.
 pub(super) fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
     Ok(Location::in_store(session, Store::open_existing(folder)?, tag))
 }
 
-/// Writes every form of a release. Manifests come before the indexes that lead to them.
-pub(super) fn write(store: &Store, release: &Release, kit: &Kit<'_>) -> Result<Vec<Published>> {
-    let base = format!("{}{}", kit.version, release.profile.suffix());
+/// Writes every form of a release. Manifests precede the indexes that list them.
+pub(super) fn write(
+    store: &Store,
+    release: &Release,
+    info: &ReleaseInfo<'_>,
+) -> Result<Vec<Published>> {
+    let base = format!("{}{}", info.version, release.profile.suffix());
     let mut writer = Writer { store, all: Vec::new() };
     let (mut netboot, mut ironcore, mut image) = (Vec::new(), Vec::new(), Vec::new());
     for build in &release.builds {
         let (kernel, initramfs) = (add(store, &build.kernel)?, add(store, &build.initramfs)?);
-        let files = Files {
-            arch: build.arch,
-            kernel: &kernel,
-            initramfs: &initramfs,
-            created: build.created(),
-            revision: build.manifest.commit.as_ref().map(|commit| commit.id.as_str()),
-        };
+        let files = Files { build, kernel: &kernel, initramfs: &initramfs };
         let arch = build.arch.oci();
-        let manifest = writer.add(&kit.netboot(&files)?, Some(format!("{base}-{arch}")))?;
-        writer.refer(&manifest, build)?;
-        netboot.push(kit.netboot_entry(&manifest, build.arch));
-        let (config, artifact) = kit.ironcore(&files)?;
+        let manifest = writer.add(&info.netboot(&files)?, Some(format!("{base}-{arch}")))?;
+        for attestation in &build.attestations {
+            writer.refer(&manifest, attestation, build.created())?;
+        }
+        netboot.push(info.netboot_entry(&manifest, build.arch));
+        let (config, artifact) = info.ironcore(&files)?;
         store.add(config.as_slice())?;
         let manifest = writer.add(&artifact, Some(format!("{base}-ironcore-{arch}")))?;
-        ironcore.push(arrange::entry(&manifest, build.arch));
+        ironcore.push(forms::entry(&manifest, build.arch));
         let artifact = container::add(store, build)?;
         let manifest = writer.add(&artifact, Some(format!("{base}-image-{arch}")))?;
-        image.push(arrange::entry(&manifest, build.arch));
+        image.push(forms::entry(&manifest, build.arch));
     }
     writer.add_index(ironcore, Annotations::new(), format!("{base}-ironcore"))?;
     writer.add_index(image, Annotations::new(), format!("{base}-image"))?;
-    let index = writer.add_index(netboot, kit.netboot_annotations(), base)?;
-    writer.refer_sums(&index, release)?;
+    let index = writer.add_index(netboot, info.netboot_annotations(), base)?;
+    let created = release.builds.first().map(Build::created).unwrap_or_default();
+    writer.refer(&index, &sums(release), created)?;
     Ok(writer.all)
 }
 
 fn add(store: &Store, path: &Path) -> Result<Blob> {
-    let doing = || format!("reading {}", path.display());
+    let reading = || format!("reading {}", path.display());
     let (digest, size_bytes) =
-        store.add(File::open(path).with_context(doing)?).with_context(doing)?;
+        store.add(File::open(path).with_context(reading)?).with_context(reading)?;
     Ok(Blob { digest, size_bytes })
 }
 
@@ -109,39 +111,18 @@ impl Writer<'_> {
         Ok(descriptor)
     }
 
-    /// The papers of a build, each as an artifact that refers to the build's manifest.
-    fn refer(&mut self, subject: &Descriptor, build: &Build) -> Result<()> {
-        for paper in &build.papers {
-            self.refer_one(subject, &paper.name, paper.media_type, &paper.bytes, build.created())?;
-        }
-        Ok(())
-    }
-
-    /// The digests of the boot files, as `sha256sum --check` reads them.
-    fn refer_sums(&mut self, subject: &Descriptor, release: &Release) -> Result<()> {
-        let mut lines: Vec<String> = Vec::new();
-        for build in &release.builds {
-            let own = build.manifest.outputs.iter();
-            lines.extend(own.map(|(name, output)| format!("{}  {name}\n", output.sha256)));
-        }
-        lines.sort();
-        let created = release.builds.first().map(Build::created).unwrap_or_default();
-        let bytes = lines.concat().into_bytes();
-        self.refer_one(subject, output::SUMS, "text/plain", &bytes, created)
-    }
-
-    fn refer_one(
+    /// Adds an artifact that refers to `subject`.
+    fn refer(
         &mut self,
         subject: &Descriptor,
-        name: &str,
-        media_type: &str,
-        bytes: &[u8],
+        attestation: &Attestation,
         created: &str,
     ) -> Result<()> {
-        self.store.add(bytes)?;
+        let Attestation { name, media_type, bytes } = attestation;
+        self.store.add(bytes.as_slice())?;
         let title = Annotations::from([(names::TITLE.to_owned(), name.to_owned())]);
         let artifact = Artifact {
-            artifact_type: Some(media_type.to_owned()),
+            artifact_type: Some((*media_type).to_owned()),
             config: document::empty_config()?,
             layers: vec![document::with_annotations(document::describe(media_type, bytes)?, title)],
             annotations: Annotations::from([(names::CREATED.to_owned(), created.to_owned())]),
@@ -149,4 +130,14 @@ impl Writer<'_> {
         };
         self.add(&artifact, None).map(drop)
     }
+}
+
+/// The digests of the boot files in the format of `sha256sum --check`.
+fn sums(release: &Release) -> Attestation {
+    let outputs = release.builds.iter().flat_map(|build| &build.manifest.outputs);
+    let mut lines: Vec<_> =
+        outputs.map(|(name, output)| format!("{}  {name}\n", output.sha256)).collect();
+    lines.sort();
+    let (name, bytes) = (output::SUMS.to_owned(), lines.concat().into_bytes());
+    Attestation { name, media_type: "text/plain", bytes }
 }

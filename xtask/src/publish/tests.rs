@@ -1,4 +1,4 @@
-//! Boot files that never booted, published into layouts and into a real registry.
+//! Publishes example boot files to layouts and to a real registry.
 
 #[path = "../../../ocidd/tests/shared/schema.rs"]
 mod schema;
@@ -6,7 +6,7 @@ mod schema;
 use super::*;
 use crate::arch::Arch;
 use crate::cmd;
-use crate::manifest::example;
+use crate::describe::example;
 use crate::output;
 use crate::registry::Registry;
 use crate::registry::Serve;
@@ -18,9 +18,10 @@ use tempfile::TempDir;
 use xshell::Shell;
 use xshell::cmd;
 
-const KIT: Kit<'_> = Kit { version: "1.0", source: Some("https://git.example/ocidd") };
+const INFO: ReleaseInfo<'_> =
+    ReleaseInfo { version: "1.0", source: Some("https://git.example/ocidd") };
 
-/// A folder as `build --arch all` leaves it.
+/// A directory like `out/` after `build --arch all`.
 fn out() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for arch in Arch::ALL.map(Arch::oci) {
@@ -55,7 +56,7 @@ fn release(out: &TempDir) -> Release {
 /// Everything that is published, in a layout.
 fn publication() -> (TempDir, Vec<Published>) {
     let (out, folder) = (out(), tempfile::tempdir().unwrap());
-    let all = layout::write(&Store::open(folder.path()).unwrap(), &release(&out), &KIT).unwrap();
+    let all = layout::write(&Store::open(folder.path()).unwrap(), &release(&out), &INFO).unwrap();
     (folder, all)
 }
 
@@ -73,7 +74,7 @@ fn the_same_files_give_the_same_digests() {
 }
 
 #[test]
-fn every_document_is_as_the_image_spec_has_it() {
+fn every_document_matches_the_image_spec() {
     let (folder, _) = publication();
     schema::assert_layout(folder.path());
 }
@@ -95,13 +96,13 @@ fn every_form_has_its_tags() {
         "1.0-ironcore-arm64",
     ];
     assert_eq!(tags, wanted);
-    // Three papers for each architecture, and the sums.
+    // Three attestations for each architecture, and the sums.
     assert_eq!(all.len() - tags.len(), 7);
 }
 
-/// Its puller stops at an entry without one of these, and reads no manifest but an index's.
+/// Foreman's client requires these fields, and reads manifests of an index only.
 #[test]
-fn the_index_is_as_foreman_wants_it() {
+fn the_index_has_the_fields_that_foreman_requires() {
     let (_folder, all) = publication();
     let index = tagged_as(&all, "1.0");
     assert_eq!(index["annotations"]["org.pulpproject.netboot.version"], "1");
@@ -125,9 +126,9 @@ fn the_index_is_as_foreman_wants_it() {
     }
 }
 
-/// Their reader knows these types and stops at any other.
+/// The boot-operator rejects other media types.
 #[test]
-fn ironcore_finds_its_own_types_over_the_same_blobs() {
+fn ironcore_manifests_have_their_media_types() {
     let (_folder, all) = publication();
     let (theirs, netboot) = (tagged_as(&all, "1.0-ironcore-arm64"), tagged_as(&all, "1.0-arm64"));
     let types: Vec<&Value> =
@@ -147,23 +148,23 @@ fn ironcore_finds_its_own_types_over_the_same_blobs() {
 }
 
 #[test]
-fn files_that_are_not_those_of_their_manifest_are_not_published() {
+fn rejects_files_that_differ_from_their_manifest() {
     let folder = out();
     let read = || Release::read(folder.path(), Profile::Default, &Arch::ALL);
-    let refused = |fact: &str| {
+    let assert_rejected = |fact: &str| {
         let error = format!("{:#}", read().unwrap_err());
         assert!(error.contains(fact), "{error}");
     };
     fs::write(folder.path().join("vmlinuz-arm64"), "another kernel").unwrap();
-    refused("vmlinuz-arm64 is");
+    assert_rejected("vmlinuz-arm64 is");
     fs::remove_file(folder.path().join("vmlinuz-arm64")).unwrap();
-    refused("vmlinuz-arm64");
+    assert_rejected("vmlinuz-arm64");
     fs::remove_file(folder.path().join("manifest-amd64.json")).unwrap();
-    refused("cargo xtask build --arch x86_64 --profile default");
+    assert_rejected("cargo xtask build --arch x86_64 --profile default");
 }
 
 #[test]
-fn builds_of_two_commits_are_not_one_version() {
+fn rejects_builds_of_different_commits() {
     let folder = out();
     let check = || release::check_commits(&[release(&folder)]);
     check().unwrap();
@@ -172,13 +173,13 @@ fn builds_of_two_commits_are_not_one_version() {
     manifest["commit"]["id"] = json!("another");
     fs::write(&path, manifest.to_string()).unwrap();
     let error = check().unwrap_err().to_string();
-    assert!(error.contains("and manifest-arm64.json from another  hint: build all"), "{error}");
+    assert!(error.contains(", manifest-arm64.json from another  hint: build all"), "{error}");
     manifest["commit"] = Value::Null;
     fs::write(&path, manifest.to_string()).unwrap();
     check().unwrap_err();
 }
 
-/// What a client that knows nothing of boot files makes of the container image.
+/// Uses a client that does not know about boot files.
 #[test]
 fn the_container_image_unpacks_to_the_boot_files() {
     let Some(umoci) = cmd::find("umoci") else { return };
@@ -193,7 +194,7 @@ fn the_container_image_unpacks_to_the_boot_files() {
 }
 
 #[test]
-fn a_reference_has_a_tag_and_no_digest() {
+fn a_reference_requires_a_tag_without_a_digest() {
     assert_eq!(split("localhost:5000/ocidd:1.0").unwrap(), ("localhost:5000/ocidd", "1.0"));
     let digest = format!("sha256:{}", "ab".repeat(32));
     for reference in ["ocidd:1", "r.example/ocidd", &format!("r.example/ocidd:1@{digest}")] {

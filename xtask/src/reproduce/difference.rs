@@ -1,10 +1,10 @@
 //! Where two archives begin to differ, in words. Records in, a sentence out.
 
-use crate::gzip;
-use crate::newc;
-use crate::newc::Record;
 use crate::reproduce::content;
 use anyhow::Result;
+use archive::gzip;
+use archive::newc;
+use archive::newc::Record;
 
 /// The first difference of two compressed archives, or `None` where there is none.
 pub fn packed(one: &[u8], other: &[u8]) -> Result<Option<String>> {
@@ -12,7 +12,7 @@ pub fn packed(one: &[u8], other: &[u8]) -> Result<Option<String>> {
         return Ok(None);
     }
     let difference =
-        first(&newc::read(&gzip::inflate(one)?)?, &newc::read(&gzip::inflate(other)?)?);
+        first(&newc::read(&gzip::decompress(one)?)?, &newc::read(&gzip::decompress(other)?)?);
     Ok(Some(
         difference
             .unwrap_or_else(|| "all entries are equal, but their compression is not".to_owned()),
@@ -61,8 +61,8 @@ fn describe(one: &Record, other: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::Entry;
-    use crate::tree::Tree;
+    use archive::tree::Entry;
+    use archive::tree::Tree;
 
     fn record(path: &str, content: &[u8]) -> Record {
         Record {

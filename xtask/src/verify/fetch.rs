@@ -5,8 +5,8 @@ mod artifact;
 
 use crate::arch::Arch;
 use crate::config::Profile;
+use crate::describe;
 use crate::download::Client;
-use crate::manifest;
 use crate::output;
 use crate::verify::published::Published;
 use anyhow::Context as _;
@@ -63,7 +63,7 @@ impl Set {
 
     /// What the set's manifest for one build says.
     pub fn published(&self, arch: Arch, profile: Profile) -> Result<Published> {
-        let [name, ..] = manifest::file_names(arch, profile);
+        let [name, ..] = describe::file_names(arch, profile);
         let path = self.file(&name)?;
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("reading {name} of {}", self.name))?;

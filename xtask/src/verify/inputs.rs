@@ -3,10 +3,10 @@
 use crate::arch::Arch;
 use crate::config;
 use crate::config::Profile;
+use crate::describe;
 use crate::env::Settings;
 use crate::kernel;
 use crate::kernel::KernelRequest;
-use crate::manifest;
 use crate::output;
 use crate::parts;
 use crate::project;
@@ -141,7 +141,7 @@ impl Builder for Rebuild {
             }
         }
         Ok(Inputs {
-            commit: manifest::commit(&project::root()).map(|commit| (commit.id, commit.clean)),
+            commit: describe::commit(&project::root()).map(|commit| (commit.id, commit.clean)),
             sources: sources
                 .map(|source| {
                     (source.name.clone(), format!("{}, {}", source.version, source.sha256))

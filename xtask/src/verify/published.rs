@@ -2,8 +2,8 @@
 
 use crate::arch::Arch;
 use crate::config::Profile;
+use crate::describe::Manifest;
 use crate::env::Settings;
-use crate::manifest::Manifest;
 use crate::sources::SourceSet;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -100,7 +100,7 @@ fn harmless(words: &[String]) -> Result<Vec<String>> {
 }
 
 fn outputs(manifest: &Manifest) -> Result<BTreeMap<String, String>> {
-    let output = |(name, output): (&String, &crate::manifest::Output)| {
+    let output = |(name, output): (&String, &crate::describe::manifest::Output)| {
         let digest = &output.sha256;
         let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         ensure!(is_digest, "the manifest has '{digest}' for a SHA-256");
@@ -112,7 +112,7 @@ fn outputs(manifest: &Manifest) -> Result<BTreeMap<String, String>> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    pub(in crate::verify) use crate::manifest::example::value as manifest;
+    pub(in crate::verify) use crate::describe::example::value as manifest;
     use serde_json::json;
 
     #[test]

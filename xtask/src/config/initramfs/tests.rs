@@ -1,4 +1,4 @@
-//! `initramfs.toml`: the project's own, and every way one can be wrong.
+//! Valid and invalid `initramfs.toml` files.
 
 use super::*;
 use crate::config::read_image_config;
@@ -48,16 +48,16 @@ local = "site/words"
 "#;
 
 fn parse(text: &str, arch: Arch) -> Result<ImageConfig> {
-    let packages = ["init".to_owned(), "ocidd".to_owned()];
-    ImageConfig::parse(
-        text,
-        arch,
-        Project { packages: &packages, is_file: &|path| path == "site/words" },
-    )
+    let root = tempfile::tempdir().unwrap();
+    let workspace = "[workspace]\nmembers = [\"crates/*\", \"init\", \"ocidd\", \"xtask\"]\n";
+    std::fs::write(root.path().join("Cargo.toml"), workspace).unwrap();
+    std::fs::create_dir(root.path().join("site")).unwrap();
+    std::fs::write(root.path().join("site/words"), "").unwrap();
+    ImageConfig::parse(text, arch, root.path())
 }
 
 #[test]
-fn reads_the_projects_own_file_for_every_architecture() {
+fn reads_the_project_file_for_every_architecture() {
     for arch in Arch::value_variants() {
         let config = read_image_config(*arch).unwrap();
         let paths: Vec<&str> = config.binaries.iter().map(|binary| binary.path.as_str()).collect();
@@ -66,7 +66,7 @@ fn reads_the_projects_own_file_for_every_architecture() {
 }
 
 #[test]
-fn fills_in_what_depends_on_the_architecture() {
+fn expands_names_of_the_architecture() {
     let config = parse(GOOD, Arch::Arm64).unwrap();
     let pin = &config.upstream["alpine"];
     assert_eq!(pin.url, "https://example.org/3.1/root-aarch64-arm64.tar.gz");
@@ -79,100 +79,138 @@ fn fills_in_what_depends_on_the_architecture() {
         config.locals,
         [Local { path: "etc/words".to_owned(), mode: 0o644, file: "site/words".into() }]
     );
-    let null = Device { path: "dev/null".to_owned(), mode: 0o666, major: 1, minor: 3 };
+    let null = Device { path: "dev/null".to_owned(), mode: 0o666, number: (1, 3) };
     assert_eq!(config.devices, [null]);
     assert_eq!(config.folders, [Folder { path: "proc".to_owned(), mode: 0o555 }]);
 }
 
 #[test]
-fn tells_every_fault_with_its_key() {
+fn reports_problems_with_their_key() {
     for (good, bad, facts) in [
         (
             "[[dir]]",
             "[[dri]]",
-            &["initramfs.toml: dri is an unknown key (did you mean 'dir'?)"][..],
+            &[
+                "parsing initramfs.toml: ",
+                "line 9, column 3",
+                "unknown field `dri`, expected one of ",
+            ][..],
         ),
         (
             "path = \"/proc\"",
             "pth = \"/proc\"",
-            &["dir[0].pth is an unknown key (did you mean 'path'?)", "dir[0].path is missing"],
+            &["line 10, column 1", "unknown field `pth`, expected `path` or `mode`"],
         ),
-        ("\"/proc\"", "\"proc\"", &["dir[0].path 'proc' is relative"]),
-        ("\"/proc\"", "\"/a/../../b\"", &["dir[0].path '/a/../../b' escapes"]),
-        ("\"/proc\"", "\"/init\"", &["binary[0].path '/init' is already given by dir[0].path"]),
-        ("\"0555\"", "\"0999\"", &["dir[0].mode '0999' is no mode"]),
-        ("mode = \"0555\"", "", &["dir[0].mode is missing"]),
-        ("\"1:3\"", "\"13\"", &["device[0].number '13' is no device number; wanted: MAJOR"]),
-        ("number = \"1:3\"", "", &["device[0].number is missing"]),
+        ("\"/proc\"", "\"proc\"", &["initramfs.toml: dir[0].path: 'proc' is relative"]),
+        ("\"/proc\"", "\"/a/../../b\"", &["dir[0].path: '/a/../../b' contains '..'"]),
+        (
+            "\"/proc\"",
+            "\"/init\"",
+            &["binary[0].path: duplicate path '/init', already used by dir[0].path"],
+        ),
+        (
+            "\"0555\"",
+            "\"0999\"",
+            &["line 11, column 8", "invalid mode '0999': expected octal digits"],
+        ),
+        ("\"1:3\"", "\"13\"", &["line 20", "invalid device number '13': expected MAJOR"]),
+        ("number = \"1:3\"", "", &["line 17", "missing field `number`"]),
         (
             "target = \"busybox\"",
             "taget = \"busybox\"",
-            &["did you mean 'target'", "symlink[0].target is missing"],
+            &["line 15", "unknown field `taget`, expected `path` or `target`"],
         ),
         (
             "\"init\"",
             "\"innit\"",
-            &["binary[0].package 'innit' is unknown (did you mean 'init'?); known: init, ocidd"],
+            &["binary[0].package: unknown 'innit' (did you mean 'init'?); known: init, ocidd"],
         ),
         (
             "\"alpine\", member = \"./lib",
             "\"alpin\", member = \"./lib",
-            &["file[0].upstream.source 'alpin' is unknown (did you mean 'alpine'?)"],
+            &["file[0].upstream.source: unknown 'alpin' (did you mean 'alpine'?)"],
         ),
         (
             "./lib/ld-musl-{cpu}",
             "./lib/ld-musl-{cpy}",
-            &["file[0].upstream.member", "did you mean 'cpu'"],
+            &["file[0].upstream: placeholder in './lib", "did you mean 'cpu'"],
         ),
         (
             "member = \"./etc",
             "membre = \"./etc",
-            &[
-                "file[1].upstream.membre is an unknown key",
-                "file[1].upstream lacks member or members",
-            ],
+            &["line 35", "unknown field `membre`, expected one of `source`, `member`, `members`"],
         ),
         (
             "package = \"certs\"",
             "source = \"certs\"",
-            &["file[1].debian.source is a key of upstream", "file[1].debian.package is missing"],
+            &["line 36", "unknown field `source`, expected one of `package`, `member`, `members`"],
         ),
-        ("/*.crt", "/*/*.crt", &["file[1].debian.members './usr/share/*/*.crt' is no pattern"]),
-        ("local = \"site/words\"", "", &["file[2] has no bytes"]),
-        ("site/words", "site/wrods", &["file[2].local 'site/wrods' is no file of the project"]),
-        ("site/words", "/etc/shadow", &["file[2].local '/etc/shadow' is absolute"]),
-        ("x86_64 = \"0123", "x86_64 = \"12", &["upstream.alpine.sha256.x86_64 '12456789"]),
+        ("/*.crt", "/*/*.crt", &["file[1].debian: invalid pattern './usr/share/*/*.crt'"]),
+        ("local = \"site/words\"", "", &["file[2]: missing local, upstream or debian"]),
+        (
+            "site/words",
+            "site/wrods",
+            &["file[2].local: file 'site/wrods' not found in the project"],
+        ),
+        ("site/words", "/etc/shadow", &["file[2].local: '/etc/shadow' is absolute"]),
+        ("x86_64 = \"0123", "x86_64 = \"12", &["line 6, column 10", "invalid SHA-256 '12456789"]),
         (
             "x86_64 = ",
             "x86-64 = ",
             &[
-                "sha256 'x86-64' is unknown (did you mean 'x86_64'?)",
-                "upstream.alpine.sha256.x86_64 is missing",
+                "upstream.alpine.sha256: unknown 'x86-64' (did you mean 'x86_64'?)",
+                "upstream.alpine.sha256.x86_64: missing",
             ],
         ),
-        ("{version}", "{verison}", &["upstream.alpine.url", "did you mean 'version'"]),
     ] {
-        assert!(GOOD.contains(good), "{good}");
-        let text =
-            format!("{:#}", parse(&GOOD.replacen(good, bad, 1), Arch::X86_64).expect_err(bad));
-        for fact in facts {
-            assert!(text.contains(fact), "{bad}: {text}");
-        }
+        assert_rejected(good, bad, facts);
     }
 }
 
 #[test]
-fn tells_faults_of_different_tables_at_once() {
-    let text = GOOD
-        .replace("\"0555\"", "\"rwx\"")
-        .replace("\"init\"", "\"inti\"")
-        .replace("site/words", "nowhere");
-    let error = format!("{:#}", parse(&text, Arch::X86_64).unwrap_err());
-    assert!(error.starts_with("initramfs.toml has 3 faults:\n"), "{error}");
+fn rejects_missing_empty_and_ambiguous_values() {
+    for (good, bad, facts) in [
+        ("mode = \"0555\"", "", &["line 9", "missing field `mode`"][..]),
+        ("{version}", "{verison}", &["upstream.alpine.url", "did you mean 'version'"]),
+        ("target = \"busybox\"", "target = \"\"", &["line 15", "empty string"][..]),
+        ("\"certs\"", "\"\"", &["line 36", "empty string"]),
+        (
+            "member = \"./etc/certs\"",
+            "member = \"a\", members = \"b*\"",
+            &["file[1].upstream: expected member or members, found both"],
+        ),
+        (
+            "local = \"site/words\"",
+            "local = \"site/words\"\ndebian = { package = \"a\", member = \"b\" }",
+            &["file[2]: expected local or a source, found both"],
+        ),
+    ] {
+        assert_rejected(good, bad, facts);
+    }
+}
+
+/// Checks that the good file with `bad` in place of `good` is rejected for these reasons.
+fn assert_rejected(good: &str, bad: &str, facts: &[&str]) {
+    assert!(GOOD.contains(good), "{good}");
+    let error = parse(&GOOD.replacen(good, bad, 1), Arch::X86_64).expect_err(bad);
+    let text = format!("{error:#}");
+    for fact in facts {
+        assert!(text.contains(fact), "{bad}: {text}");
+    }
 }
 
 #[test]
-fn names_the_line_of_a_wrong_type() {
+fn reports_problems_of_different_tables_at_once() {
+    let text = GOOD
+        .replace("\"/proc\"", "\"proc\"")
+        .replace("\"init\"", "\"inti\"")
+        .replace("site/words", "nowhere");
+    let error = format!("{:#}", parse(&text, Arch::X86_64).unwrap_err());
+    assert!(error.starts_with("initramfs.toml has 3 problems:\n"), "{error}");
+}
+
+#[test]
+fn reports_the_line_of_a_wrong_type() {
     let error = format!("{:#}", parse(&GOOD.replace("\"0555\"", "555"), Arch::X86_64).unwrap_err());
     assert!(error.contains("initramfs.toml") && error.contains("line 11"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! Archives of our own making: names, links that lead somewhere and links that do not, joins.
 
 use super::*;
-use crate::gzip;
+use archive::gzip;
 use tar::EntryType;
 use tar::Header;
 

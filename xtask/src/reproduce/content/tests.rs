@@ -1,7 +1,7 @@
 //! Files with one byte changed, made as the formats ask for and as the compiler and the kernel make them.
 
 use super::*;
-use crate::gzip;
+use archive::gzip;
 
 /// An ELF file with the sections `.text` and `.data`.
 fn elf(text: &[u8], data: &[u8]) -> Vec<u8> {

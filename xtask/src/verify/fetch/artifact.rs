@@ -2,7 +2,7 @@
 
 use super::is_plain;
 use crate::arch::Arch;
-use crate::manifest::Manifest;
+use crate::describe::Manifest;
 use crate::publish::BUILD_MANIFEST;
 use anyhow::Context as _;
 use anyhow::Result;
