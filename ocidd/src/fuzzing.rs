@@ -3,7 +3,6 @@
 //!
 //! A new door is a function, a line in `DOORS`, a target in `fuzz/fuzz_targets`, and a folder of seeds; the test names what is missing.
 
-use crate::args::parse_words;
 use crate::digest::Digest;
 use crate::disk::buffer::length_of;
 use crate::disk::gpt;
@@ -21,11 +20,12 @@ use crate::registry::content_range;
 use crate::registry::index;
 use crate::registry::manifest;
 use crate::registry::manifest::Document;
+use crate::request::parse_request;
 use crate::signature;
 use crate::signature::Key;
 use crate::size::Bytes;
-use crate::size::parse_size;
 use crate::trust::Trust;
+use params::parse_size;
 use std::fmt::Debug;
 use std::fmt::Display;
 use std::io;
@@ -33,10 +33,11 @@ use std::io::Read as _;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Words, one a line.
-pub fn words(bytes: &[u8]) {
-    if let Err(faults) = parse_words(text(bytes).lines()) {
-        assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.is_empty()), "{faults:?}");
+/// Parameters, one per line.
+pub fn parameters(bytes: &[u8]) {
+    if let Err(errors) = parse_request(text(bytes).lines()) {
+        assert!(!errors.is_empty());
+        assert!(errors.iter().all(|error| !error.to_string().is_empty()), "{errors:?}");
     }
 }
 
@@ -185,11 +186,11 @@ mod tests {
         ("logins", logins),
         ("manifest", manifest),
         ("marker", marker),
+        ("parameters", parameters),
         ("reference", reference),
         ("selector", selector),
         ("signature", signature),
         ("size", size),
-        ("words", words),
     ];
 
     /// The seeds that a door's target starts from.

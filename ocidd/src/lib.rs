@@ -1,6 +1,5 @@
-//! Installs a disk image from an OCI registry: words → options → plan → layer → pipeline → sink → done; events tell of it.
+//! Installs a disk image from an OCI registry: parameters → options → plan → layer → pipeline → sink → done; events tell of it.
 
-pub mod args;
 mod classify;
 pub mod digest;
 pub mod disk;
@@ -10,6 +9,7 @@ pub mod format;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod help;
 pub mod http;
 #[cfg(feature = "image")]
 pub mod image;
@@ -23,6 +23,7 @@ pub mod prompt;
 pub mod reference;
 pub mod registry;
 pub mod report;
+pub mod request;
 pub mod signature;
 pub mod size;
 pub mod source;

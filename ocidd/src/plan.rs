@@ -1,7 +1,5 @@
 //! Options made into a plan: what is fetched, how, and where it goes. Pure; whether registry and disk agree is found out later.
 
-use crate::args::Options;
-use crate::args::Retries;
 use crate::disk::selector::BadTarget;
 use crate::disk::selector::Target;
 use crate::disk::sink::Gpt;
@@ -15,6 +13,8 @@ use crate::registry::BadPlatform;
 use crate::registry::Platform;
 use crate::trust::BadName;
 use crate::trust::Trust;
+use params::Options;
+use params::Retries;
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;

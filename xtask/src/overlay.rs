@@ -20,9 +20,9 @@ use anyhow::bail;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Pack a site's words, certificate authorities, keys, logins, hooks and firmware into an archive to boot with
+/// Pack a site's parameters, certificate authorities, keys, logins, hooks and firmware into an archive to boot with
 ///
-/// DIR may hold: words (words of the installer, one a line, '#' begins a comment), ca.d/*.pem (certificate authorities), keys.d/*.pub and
+/// DIR may hold: parameters (parameters of the installer, one per line, '#' starts a comment), ca.d/*.pem (certificate authorities), keys.d/*.pub and
 /// keys.d/*.pem (public keys: only what one of them has signed is installed), auth.json (logins, as docker's config.json has them) and
 /// hooks/before, hooks/after, hooks/failed (scripts; the initramfs has /bin/sh): all of it goes to /etc/ocidd. What is below firmware/ goes to
 /// /lib/firmware, where the kernel looks for what network cards ask for. Hidden files are passed over, anything else is refused. The same DIR
@@ -54,7 +54,7 @@ const FIRMWARE_HOME: &str = "lib/firmware";
 /// would change it with every update of the installer. init takes the earliest time of its clock from its own file and not from these.
 const MTIME: u32 = 0;
 
-const WORDS: &str = "words";
+const PARAMETERS: &str = "parameters";
 const LOGINS: &str = "auth.json";
 const AUTHORITIES: &str = "ca.d";
 const KEYS: &str = "keys.d";
@@ -136,7 +136,7 @@ impl Site<'_> {
     fn add_folder(&mut self) -> Result<()> {
         for name in names_in(self.folder)? {
             match name.as_str() {
-                WORDS => self.add_file(&name, (0o644, check::words))?,
+                PARAMETERS => self.add_file(&name, (0o644, check::words))?,
                 LOGINS => self.add_file(&name, (0o600, check::logins))?,
                 AUTHORITIES => self.add_below(&name, |name| {
                     let is_pem =
@@ -232,7 +232,7 @@ impl Site<'_> {
 fn known() -> String {
     let hooks = HOOK_NAMES.join(",");
     format!(
-        "{WORDS}, {AUTHORITIES}/*.pem, {KEYS}/*.pub, {KEYS}/*.pem, {LOGINS}, {HOOKS}/{{{hooks}}} and {FIRMWARE}/"
+        "{PARAMETERS}, {AUTHORITIES}/*.pem, {KEYS}/*.pub, {KEYS}/*.pem, {LOGINS}, {HOOKS}/{{{hooks}}} and {FIRMWARE}/"
     )
 }
 

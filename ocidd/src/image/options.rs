@@ -1,10 +1,10 @@
 //! The options that every subcommand of `ocidd image` takes.
 
-use crate::args::Retries;
 use crate::image::session::Settings;
 use crate::plan::Identity;
 use crate::plan::Tls;
 use clap::Args;
+use params::Retries;
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]

@@ -1,6 +1,5 @@
 //! What every subcommand of `ocidd image` works with: the store, the way to registries, and where to tell what happens.
 
-use crate::args::Retries;
 use crate::http::CertificateFiles;
 use crate::http::Client;
 use crate::http::DEFAULT_TIMEOUT;
@@ -21,6 +20,7 @@ use crate::report::Marks;
 use crate::report::Report;
 use crate::report::Style;
 use anyhow::Result;
+use params::Retries;
 use std::env;
 use std::io;
 use std::io::IsTerminal as _;

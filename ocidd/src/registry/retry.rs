@@ -1,10 +1,10 @@
 //! When to try again: how often, after what time, and for which errors.
 
-use crate::args::Retries;
 use crate::event::Event;
 use crate::event::Listener;
 use crate::http::HttpError;
 use anyhow::Result;
+use params::Retries;
 use std::hash::BuildHasher as _;
 use std::hash::RandomState;
 use std::time::Duration;

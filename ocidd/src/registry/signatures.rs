@@ -3,7 +3,6 @@
 //! A signature proves itself, so mirrors are asked first here too. What a mirror lacks or garbles is looked for at the next registry: only the
 //! image's own has the last word that there is no good one.
 
-use crate::args::Retries;
 use crate::digest::Digest;
 use crate::event::Listener;
 use crate::http::HttpError;
@@ -20,6 +19,7 @@ use crate::signature::Key;
 use crate::signature::PAYLOAD_LIMIT_BYTES;
 use crate::signature::Referrer;
 use anyhow::Result;
+use params::Retries;
 use std::fmt;
 use std::io::Read as _;
 use thiserror::Error;

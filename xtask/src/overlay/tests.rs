@@ -24,7 +24,7 @@ fn files(authority: &str) -> Vec<(&str, &str)> {
         ("keys.d/site.pub", KEY),
         ("keys.d/old.pem", KEY),
         ("auth.json", LOGIN),
-        ("words", "# all our machines\noci.tag=registry.example/os:1\n"),
+        ("parameters", "# all our machines\noci.tag=registry.example/os:1\n"),
         ("hooks/before", "#!/bin/sh\necho before\n"),
         ("hooks/after", "#!/bin/sh\necho after\n"),
         ("hooks/failed", "#!/bin/sh\necho failed\n"),
@@ -80,14 +80,14 @@ fn the_same_folder_gives_the_same_bytes() {
 /// It may stand behind another archive, and another one behind it.
 #[test]
 fn the_archive_is_one_gzip_member_of_whole_blocks() {
-    let overlay = pack(folder([("words", "wait\n")]).path()).unwrap();
+    let overlay = pack(folder([("parameters", "wait\n")]).path()).unwrap();
     assert_eq!(overlay.bytes[..4], [0x1f, 0x8b, 8, 0]);
     assert_eq!(gzip::inflate(&overlay.bytes).unwrap().len() % 512, 0);
 }
 
 #[test]
 fn only_an_overlay_with_logins_is_kept_from_others() {
-    for (name, text, mode) in [("words", "wait\n", 0o644), ("auth.json", LOGIN, 0o600)] {
+    for (name, text, mode) in [("parameters", "wait\n", 0o644), ("auth.json", LOGIN, 0o600)] {
         let (site, to) = (folder([(name, text)]), tempfile::tempdir().unwrap());
         let output = to.path().join("overlay");
         run(&Args { dir: site.path().to_owned(), output: Some(output.clone()) }).unwrap();
@@ -97,40 +97,40 @@ fn only_an_overlay_with_logins_is_kept_from_others() {
 
 #[test]
 fn a_link_is_followed() {
-    let site = folder([("words", "wait\n")]);
+    let site = folder([("parameters", "wait\n")]);
     let linked = tempfile::tempdir().unwrap();
-    symlink(site.path().join("words"), linked.path().join("words")).unwrap();
+    symlink(site.path().join("parameters"), linked.path().join("parameters")).unwrap();
     assert!(pack(linked.path()).unwrap().bytes == pack(site.path()).unwrap().bytes);
 }
 
 #[test]
 fn what_is_in_it_is_told_without_the_folders() {
-    let overlay = pack(folder([("words", "wait\n"), ("hooks/after", "#!/bin/sh\n")]).path());
-    let wanted = ["0755       10 /etc/ocidd/hooks/after", "0644        5 /etc/ocidd/words"];
+    let overlay = pack(folder([("parameters", "wait\n"), ("hooks/after", "#!/bin/sh\n")]).path());
+    let wanted = ["0755       10 /etc/ocidd/hooks/after", "0644        5 /etc/ocidd/parameters"];
     assert_eq!(overlay.unwrap().listing(), wanted);
 }
 
 #[test]
 fn whatever_the_installer_would_not_read_is_refused() {
-    let known = "hint: known are words, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, hooks/{before,after,failed} and firmware/";
+    let known = "hint: known are parameters, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, hooks/{before,after,failed} and firmware/";
     for (path, text, fact) in [
         ("word", "wait", format!("'word' is not known; {known}")),
         ("ca.d/site.crt", "", format!("'ca.d/site.crt' is not known; {known}")),
         ("ca.d/more/site.pem", "", format!("'ca.d/more' is not known; {known}")),
         ("hooks/During", "#!/bin/sh", format!("'hooks/During' is not known; {known}")),
-        ("etc/ocidd/words", "wait", format!("'etc' is not known; {known}")),
+        ("etc/ocidd/parameters", "wait", format!("'etc' is not known; {known}")),
         ("keys.d/site.key", KEY, format!("'keys.d/site.key' is not known; {known}")),
         ("keys.d/site.pub", "x", "keys.d/site.pub: no public key is in it".to_owned()),
         ("keys.d/.keep", "", "'keys.d' holds no key; hint: ".to_owned()),
         ("keys.d", KEY, "'keys.d' is no folder".to_owned()),
         ("ca.d", "", "'ca.d' is no folder".to_owned()),
         ("firmware", "", "'firmware' is no folder".to_owned()),
-        ("words/words", "", "'words' is no file".to_owned()),
-        ("words", "quiet", "words: line 1: 'quiet' is no word".to_owned()),
+        ("parameters/parameters", "", "'parameters' is no file".to_owned()),
+        ("parameters", "quiet", "parameters: line 1: 'quiet' is no word".to_owned()),
         ("auth.json", "{", "auth.json: no JSON: ".to_owned()),
         ("ca.d/site.pem", "x", "ca.d/site.pem: no certificate is in it".to_owned()),
         ("hooks/after", "echo", "hooks/after: it does not begin with '#!'".to_owned()),
-        (".gitignore", "", "nothing is in it; hint: it may hold words, ".to_owned()),
+        (".gitignore", "", "nothing is in it; hint: it may hold parameters, ".to_owned()),
     ] {
         let found = refusal(&folder([(path, text)]));
         assert!(found.starts_with(&format!("packing DIR: {fact}")), "{path}: {found}");
@@ -139,7 +139,7 @@ fn whatever_the_installer_would_not_read_is_refused() {
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let found = refusal(&folder([("words", "quiet"), ("notes", ""), ("auth.json", "{")]));
+    let found = refusal(&folder([("parameters", "quiet"), ("notes", ""), ("auth.json", "{")]));
     assert_eq!(found.lines().count(), 3, "{found}");
 }
 
