@@ -19,7 +19,7 @@ impl fmt::Display for Help {
              other prefixes are ignored; unknown oci.*, dd.* and ocidd.* parameters are rejected.\n\n",
         )?;
         for parameter in &PARAMETERS {
-            writeln!(f, "  {}\n      {}", parameter.syntax(), parameter.help)?;
+            writeln!(f, "  {}\n      {}", parameter.syntax, parameter.help)?;
         }
         f.write_str(
             "  -h, --help\n      Print help\n  \
@@ -64,9 +64,9 @@ mod tests {
             assert!(reference.contains(&row), "docs/reference.md lacks this row:\n{row}");
         };
         for parameter in &PARAMETERS {
-            assert!(help.contains(parameter.key) && help.contains(parameter.help));
+            assert!(help.contains(parameter.key()) && help.contains(parameter.help));
             // A bar in a Markdown table needs a backslash.
-            let syntax = parameter.syntax().replace('|', "\\|");
+            let syntax = parameter.syntax.replace('|', "\\|");
             assert_row(format!("| `{syntax}` | {} |\n", parameter.help));
         }
         for (part, meaning) in selector::PARTS {

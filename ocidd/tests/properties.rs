@@ -182,7 +182,7 @@ const VALUES: [&str; 9] =
 
 /// A word of the table with or without a value.
 fn known_word() -> impl Strategy<Value = String> {
-    let keys = prop::sample::select(PARAMETERS.map(|parameter| parameter.key).to_vec());
+    let keys = prop::sample::select(PARAMETERS.map(|parameter| parameter.key()).to_vec());
     (keys, prop::sample::select(&VALUES[..])).prop_map(|(key, value)| [key, value].concat())
 }
 
@@ -205,7 +205,7 @@ fn strangers() -> impl Strategy<Value = Vec<String>> {
         "[a-z_]{0,6}(\\.[a-z_]{1,6})?(=.{0,6})?".prop_filter("no word of ours", |word| {
             let is_ours = |prefix| word.starts_with(prefix);
             !["oci.", "dd.", "ocidd."].into_iter().any(is_ours)
-                && PARAMETERS.iter().all(|known| known.key != key(word))
+                && PARAMETERS.iter().all(|known| known.key() != key(word))
         });
     vec(stranger, 0..4)
 }

@@ -1,4 +1,4 @@
-//! Splits the kernel command line into parameters, by the rules of the kernel's `next_arg` (lib/cmdline.c).
+//! Splits the kernel command line by the rules of the kernel's `next_arg` (lib/cmdline.c).
 //!
 //! - White space separates parameters, double quotes protect it. An open quote extends to the end.
 //! - Quotes around a parameter, or around the value after its first `=`, are removed. Others stay.
@@ -6,7 +6,7 @@
 //! - A leading `=` belongs to the key: `=x` has no value.
 //! - `--`, after which parameters are for init, is dropped. The following ones are treated alike.
 //!
-//! One deviation: the kernel treats the byte 0xA0 as white space, which would split UTF-8 characters.
+//! One deviation: the kernel treats the byte 0xA0 as white space, which splits UTF-8 characters.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

@@ -1,4 +1,4 @@
-//! Kernel parameters of ocidd and init: one table, its parser, and the sources of parameters. Opens no socket.
+//! Kernel parameters of ocidd and init: one table, its parser, and where parameters come from.
 
 pub mod cmdline;
 mod options;

@@ -1,4 +1,4 @@
-//! Values of all parameters, each checked by itself only. References and disks stay text for `ocidd` to parse.
+//! Values of all parameters. References and disks stay text that `ocidd` parses.
 
 use std::fmt;
 use std::net::IpAddr;

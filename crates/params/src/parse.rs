@@ -36,7 +36,7 @@ pub fn parse_parameters(
     for parameter in parameters {
         let parameter = parameter.as_ref();
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let result = match PARAMETERS.iter().find(|known| known.key == key) {
+        let result = match PARAMETERS.iter().find(|known| known.key() == key) {
             Some(known) if program == Program::Ocidd || known.program == program => {
                 apply(known, &mut options, value)
             }
@@ -51,7 +51,7 @@ pub fn parse_parameters(
 }
 
 fn apply(known: &Parameter, options: &mut Options, value: &str) -> Result<(), ParameterError> {
-    let key = known.key;
+    let key = known.key();
     (known.apply)(options, value).map_err(|expected| match value {
         "" => ParameterError::Missing { key, expected },
         _ => ParameterError::Invalid { key, value: value.to_owned(), expected },
@@ -59,7 +59,7 @@ fn apply(known: &Parameter, options: &mut Options, value: &str) -> Result<(), Pa
 }
 
 fn suggest(key: &str) -> String {
-    let known = PARAMETERS.iter().map(|parameter| parameter.key);
+    let known = PARAMETERS.iter().map(Parameter::key);
     match known.clone().max_by(|a, b| strsim::jaro(a, key).total_cmp(&strsim::jaro(b, key))) {
         Some(best) if strsim::jaro(best, key) > 0.8 => format!("similar to '{best}'"),
         _ => format!("expected one of {}", known.collect::<Vec<_>>().join(", ")),

@@ -19,9 +19,8 @@ pub enum Program {
 /// One parameter.
 #[derive(Debug)]
 pub struct Parameter {
-    pub key: &'static str,
-    /// Syntax of the value; empty for a switch.
-    pub value: &'static str,
+    /// `key=VALUE`, or `key` for a switch.
+    pub syntax: &'static str,
     pub help: &'static str,
     pub program: Program,
     /// Sets the option, or returns what value is expected.
@@ -31,23 +30,17 @@ pub struct Parameter {
 type Apply = fn(&mut Options, &str) -> Result<(), &'static str>;
 
 impl Parameter {
-    /// `key` or `key=VALUE`.
-    pub fn syntax(&self) -> String {
-        match self.value {
-            "" => self.key.to_owned(),
-            value => format!("{}={value}", self.key),
-        }
+    pub fn key(&self) -> &'static str {
+        self.syntax.split_once('=').map_or(self.syntax, |(key, _)| key)
     }
 }
 
-const fn entry(
-    program: Program,
-    key: &'static str,
-    value: &'static str,
-    help: &'static str,
-    apply: Apply,
-) -> Parameter {
-    Parameter { key, value, help, program, apply }
+const fn ocidd(syntax: &'static str, help: &'static str, apply: Apply) -> Parameter {
+    Parameter { syntax, help, program: Program::Ocidd, apply }
+}
+
+const fn init(syntax: &'static str, help: &'static str, apply: Apply) -> Parameter {
+    Parameter { syntax, help, program: Program::Init, apply }
 }
 
 const SECONDS: &str = "0 to 86400 seconds";
@@ -56,200 +49,140 @@ const SWITCH: &str = "no value, yes or no";
 
 /// All parameters, in the order of `--help` and docs/reference.md.
 pub const PARAMETERS: [Parameter; 24] = [
-    entry(
-        Program::Ocidd,
-        "oci.tag",
-        "REF",
+    ocidd(
+        "oci.tag=REF",
         "Image to install: registry/repository:tag (or @sha256:…) of a manifest \
          with exactly one disk layer, or of an index of such manifests",
-        |options, value| set(&mut options.tag, text(value).map(Some), "a reference"),
+        |options, value| set_text(&mut options.tag, value, "a reference"),
     ),
-    entry(
-        Program::Ocidd,
-        "oci.blob",
-        "REPO@sha256:…",
+    ocidd(
+        "oci.blob=REPO@sha256:…",
         "Install this blob; mutually exclusive with oci.tag",
-        |options, value| set(&mut options.blob, text(value).map(Some), "a reference"),
+        |options, value| set_text(&mut options.blob, value, "a reference"),
     ),
-    entry(
-        Program::Ocidd,
-        "oci.platform",
-        "OS/ARCH",
+    ocidd(
+        "oci.platform=OS/ARCH",
         "Platform to select from an image index (default: this machine's)",
-        |options, value| {
-            set(&mut options.platform, text(value).map(Some), "a platform such as linux/amd64")
-        },
+        |options, value| set_text(&mut options.platform, value, "a platform such as linux/amd64"),
     ),
-    entry(
-        Program::Ocidd,
-        "oci.mirror",
-        "HOST[,HOST…]",
+    ocidd(
+        "oci.mirror=HOST[,HOST…]",
         "Mirrors to try first, in random order, for content addressed by digest and for signatures",
         |options, value| set(&mut options.mirrors, Some(list(value)), "hosts"),
     ),
-    entry(
-        Program::Ocidd,
-        "oci.verify_key",
-        "KEY[,KEY…]",
+    ocidd(
+        "oci.verify_key=KEY[,KEY…]",
         "Require a signature by one of these keys (PEM files or base64 DER); \
          replaces the site's keys",
         |options, value| {
-            set(
-                &mut options.verify_key,
-                text(value).map(Some),
-                "a key; no parameter turns signatures off",
-            )
+            set_text(&mut options.verify_key, value, "a key; signatures cannot be turned off")
         },
     ),
-    entry(
-        Program::Ocidd,
-        "oci.retries",
-        "N|infinite",
+    ocidd(
+        "oci.retries=N|infinite",
         "Maximum number of consecutive retries of a transfer (default: 8)",
         |options, value| {
             set(&mut options.retries, value.parse().ok().map(Some), "a number or 'infinite'")
         },
     ),
-    entry(
-        Program::Ocidd,
-        "oci.timeout",
-        "SECONDS",
+    ocidd(
+        "oci.timeout=SECONDS",
         "Inactivity timeout of a connection (default: 60)",
         |options, value| {
             let timeout = seconds(value).filter(|time| !time.is_zero());
             set(&mut options.timeout, timeout.map(Some), "1 to 86400 seconds")
         },
     ),
-    entry(
-        Program::Ocidd,
+    ocidd(
         "oci.allow_no_tls",
-        "",
         "Use plain HTTP. Digests still protect the image, but not the tag",
         |options, value| set(&mut options.allow_no_tls, switch(value), SWITCH),
     ),
-    entry(
-        Program::Ocidd,
+    ocidd(
         "oci.insecure_skip_verify",
-        "",
         "Skip TLS certificate verification. Allows man-in-the-middle attacks",
         |options, value| set(&mut options.insecure_skip_verify, switch(value), SWITCH),
     ),
-    entry(
-        Program::Ocidd,
-        "http_proxy",
-        "URL",
+    ocidd(
+        "http_proxy=URL",
         "Proxy for plain HTTP: http://[user:password@]host:port",
         |options, value| set(&mut options.http_proxy, Some(text(value)), "a URL"),
     ),
-    entry(Program::Ocidd, "https_proxy", "URL", "Proxy for HTTPS", |options, value| {
+    ocidd("https_proxy=URL", "Proxy for HTTPS", |options, value| {
         set(&mut options.https_proxy, Some(text(value)), "a URL")
     }),
-    entry(
-        Program::Ocidd,
-        "no_proxy",
-        "HOST[,HOST…]",
+    ocidd(
+        "no_proxy=HOST[,HOST…]",
         "Hosts to reach without a proxy (registry.example, *.example)",
-        |options, value| set(&mut options.no_proxy, text(value).map(Some), "hosts"),
+        |options, value| set_text(&mut options.no_proxy, value, "hosts"),
     ),
-    entry(
-        Program::Ocidd,
-        "dd.of",
-        "DISK",
+    ocidd(
+        "dd.of=DISK",
         "Target: a whole disk, a selector (serial:, wwn:, model:, path:, transport:, size:, \
          smallest, largest) or an existing regular file",
         |options, value| {
-            set(&mut options.disk, text(value).map(Some), "a disk such as /dev/sda, or a selector")
+            set_text(&mut options.disk, value, "a disk such as /dev/sda, or a selector")
         },
     ),
-    entry(
-        Program::Ocidd,
-        "dd.timeout",
-        "SECONDS",
+    ocidd(
+        "dd.timeout=SECONDS",
         "Time to wait for the target disk (default: 10)",
         |options, value| set(&mut options.disk_timeout, seconds(value).map(Some), SECONDS),
     ),
-    entry(
-        Program::Ocidd,
-        "dd.bs",
-        "SIZE",
+    ocidd(
+        "dd.bs=SIZE",
         "Maximum size of one write, with the suffixes of dd (default: automatic)",
         |options, value| {
             set(&mut options.transfer_size, parse_size(value).map(Some), "a size such as 64k or 1M")
         },
     ),
-    entry(
-        Program::Ocidd,
-        "dd.gpt",
-        "move|keep",
+    ocidd(
+        "dd.gpt=move|keep",
         "Move the backup GPT to the end of the disk, or keep its position (default: move)",
         |options, value| {
             let keep = choice(value, [("move", false), ("keep", true)]);
             set(&mut options.keep_gpt, keep, "move or keep")
         },
     ),
-    entry(
-        Program::Ocidd,
-        "dd.verify",
-        "readback|off",
+    ocidd(
+        "dd.verify=readback|off",
         "Read the image back and compare it before reporting success (default: off)",
         |options, value| {
             let read_back = choice(value, [("off", false), ("readback", true)]);
             set(&mut options.read_back, read_back, "readback or off")
         },
     ),
-    entry(
-        Program::Ocidd,
-        "wait",
-        "",
-        "Ask for confirmation before overwriting the disk",
-        |options, value| set(&mut options.wait, switch(value), SWITCH),
-    ),
-    entry(
-        Program::Ocidd,
-        "ocidd.dry_run",
-        "",
-        "Run all checks, print the plan, write nothing",
-        |options, value| set(&mut options.dry_run, switch(value), SWITCH),
-    ),
-    entry(
-        Program::Ocidd,
+    ocidd("wait", "Ask for confirmation before overwriting the disk", |options, value| {
+        set(&mut options.wait, switch(value), SWITCH)
+    }),
+    ocidd("ocidd.dry_run", "Run all checks, print the plan, write nothing", |options, value| {
+        set(&mut options.dry_run, switch(value), SWITCH)
+    }),
+    ocidd(
         "ocidd.skip_if_installed",
-        "",
         "Succeed without writing if the disk already contains this image",
         |options, value| set(&mut options.skip_if_installed, switch(value), SWITCH),
     ),
-    entry(
-        Program::Ocidd,
-        "ocidd.report",
-        "URL",
-        "POST events as JSON to this URL",
-        |options, value| {
-            let is_url = value.starts_with("http://") || value.starts_with("https://");
-            let url = is_url.then(|| Some(value.to_owned()));
-            set(&mut options.report, url, "an http:// or https:// URL")
-        },
-    ),
-    entry(
-        Program::Init,
-        "ocidd.after",
-        "reboot|poweroff|halt|shell",
+    ocidd("ocidd.report=URL", "POST events as JSON to this URL", |options, value| {
+        let is_url = value.starts_with("http://") || value.starts_with("https://");
+        let url = is_url.then(|| Some(value.to_owned()));
+        set(&mut options.report, url, "an http:// or https:// URL")
+    }),
+    init(
+        "ocidd.after=reboot|poweroff|halt|shell",
         "Action after success (default: reboot); handled by init",
         |options, value| set(&mut options.after, after(value), "reboot, poweroff, halt or shell"),
     ),
-    entry(
-        Program::Init,
-        "ocidd.on_error",
-        "shell|reboot|poweroff[,SECONDS]",
+    init(
+        "ocidd.on_error=shell|reboot|poweroff[,SECONDS]",
         "Action after failure (default: shell) and its delay (default: 60); handled by init",
         |options, value| {
             let expected = "shell, or reboot or poweroff with an optional ,SECONDS";
             set(&mut options.on_error, on_error(value), expected)
         },
     ),
-    entry(
-        Program::Init,
-        "ocidd.ntp",
-        "HOST[,HOST…]|off",
+    init(
+        "ocidd.ntp=HOST[,HOST…]|off",
         "Time servers (default: those from DHCP); handled by init",
         |options, value| {
             set(&mut options.time_servers, time_servers(value), "hosts separated by commas, or off")
@@ -264,6 +197,14 @@ fn set<T>(option: &mut T, value: Option<T>, expected: &'static str) -> Result<()
 
 fn text(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn set_text(
+    option: &mut Option<String>,
+    value: &str,
+    expected: &'static str,
+) -> Result<(), &'static str> {
+    set(option, text(value).map(Some), expected)
 }
 
 fn switch(value: &str) -> Option<bool> {

@@ -20,8 +20,8 @@ const MAX_TEXT: usize = 900;
 /// The kernel's log, open for writing.
 ///
 /// The kernel prints each record on all of its consoles before the write returns, at any baud rate,
-/// so it replaces a thread and a queue for each console (tried with two serial ports, one of them
-/// at 1200 baud: no line was lost or split).
+/// so it replaces a thread and a queue for each console (tried with a screen and a serial port at
+/// 960 bytes/s: no line was lost or split).
 /// With `quiet` the kernel prints only errors. Raising `console_loglevel` would bring back its own
 /// messages, so a record gets a more urgent level where its own would not be printed.
 #[derive(Debug)]

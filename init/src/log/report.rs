@@ -1,4 +1,4 @@
-//! Prints lines of init and of its programs on every console and in the kernel's log. No other module prints.
+//! Prints lines of init and of its programs. No other module prints.
 
 use crate::console;
 use crate::console::Console;
@@ -73,7 +73,7 @@ impl Log {
 /// Writes to the consoles themselves: the kernel prints whole lines only.
 fn show(consoles: &[Console], bytes: &[u8]) {
     for console in consoles {
-        // There is no place left to report an error.
+        // An error cannot be reported anywhere.
         console::write_briefly(&console.device, bytes).ok();
     }
 }
@@ -127,7 +127,7 @@ fn print(level: u8, line: impl Display) {
     }
 }
 
-/// None if there is no log, or if it stays locked: a thread that panics reports that, too.
+/// None if there is no log, or if it stays locked: a panicking thread also prints.
 fn with_log<T>(act: impl FnOnce(&mut Log) -> T) -> Option<T> {
     let deadline = Instant::now() + LOCK_LIMIT;
     loop {

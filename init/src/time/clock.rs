@@ -20,7 +20,7 @@ const PROGRAM: &str = "/proc/self/exe";
 /// Time that all servers have together, including name lookups and repeated requests.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Sets the clock to the time of our own file if it is earlier. In 1970 no certificate is valid yet.
+/// Raises the clock to the time of our own file. In 1970 no certificate is valid yet.
 pub(crate) fn raise_to_floor() -> anyhow::Result<()> {
     let (now, floor) = (clock_gettime(ClockId::Realtime).tv_sec, read_floor()?);
     let Some(message) = describe_raise(now, floor) else { return Ok(()) };

@@ -86,7 +86,7 @@ fn parses_every_parameter() {
 fn rejects_invalid_values() {
     for (parameter, expected) in [
         ("oci.retries=-1", "oci.retries: invalid value '-1', expected a number or 'infinite'"),
-        ("oci.verify_key", "oci.verify_key: missing value, expected a key; no parameter turns"),
+        ("oci.verify_key", "oci.verify_key: missing value, expected a key; signatures cannot"),
         ("oci.verify_key=", "oci.verify_key: missing value, expected a key"),
         ("oci.timeout=0", "invalid value '0', expected 1 to 86400 seconds"),
         ("oci.timeout=1m", "invalid value '1m', expected 1 to 86400 seconds"),

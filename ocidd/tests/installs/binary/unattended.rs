@@ -174,9 +174,9 @@ fn help_lists_every_parameter_and_exit_code_and_version_names_the_program() {
     assert_eq!((help.code, help.stderr.as_str()), (0, ""));
     for parameter in &PARAMETERS {
         assert!(
-            help.stdout.contains(parameter.key) && help.stdout.contains(parameter.help),
+            help.stdout.contains(parameter.key()) && help.stdout.contains(parameter.help),
             "{}",
-            parameter.key
+            parameter.key()
         );
     }
     for (code, meaning) in EXIT_CODES {
