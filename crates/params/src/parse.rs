@@ -12,8 +12,8 @@ const PREFIXES: [&str; 3] = ["oci.", "dd.", "ocidd."];
 /// Why a parameter is rejected.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum ParameterError {
-    #[error("unknown parameter '{key}', {}", suggest(key))]
-    Unknown { key: String },
+    #[error("unknown parameter '{key}', {suggestion}")]
+    Unknown { key: String, suggestion: String },
     #[error("{key}: missing value, expected {expected}")]
     Missing { key: &'static str, expected: &'static str },
     #[error("{key}: invalid value '{value}', expected {expected}")]
@@ -41,7 +41,7 @@ pub fn parse_parameters(
                 apply(known, &mut options, value)
             }
             None if program == Program::Ocidd && PREFIXES.iter().any(|p| key.starts_with(p)) => {
-                Err(ParameterError::Unknown { key: key.to_owned() })
+                Err(ParameterError::Unknown { key: key.to_owned(), suggestion: suggest(key) })
             }
             _ => Ok(()),
         };
