@@ -1,10 +1,14 @@
-//! The consoles: standard input and output of init, and the terminal devices the kernel prints on. Reads sysfs, and changes there only whether
-//! serial ports may sleep; changes no terminal.
+//! The kernel's consoles, and standard input and output of init.
 
 use anyhow::Context as _;
 use anyhow::anyhow;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
+use rustix::event::poll;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::stdio::dup2_stderr;
 use rustix::stdio::dup2_stdin;
 use rustix::stdio::dup2_stdout;
@@ -19,36 +23,36 @@ use std::process::Stdio;
 
 pub(crate) const DEVICE: &str = "/dev/console";
 const ACTIVE: &str = "/sys/class/tty/console/active";
-/// The ports of serial lines, in kernels since 6.5.
+/// Serial ports, in kernels since 6.5.
 const PORTS: &str = "sys/bus/serial-base/devices";
 
-/// A terminal people may look at.
+/// A terminal that the kernel prints on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Console {
-    /// `/dev/ttyS0`, `/dev/tty0`, …: unlike `/dev/console`, a device that can control a session, without which Ctrl-C does nothing.
+    /// Such as `/dev/ttyS0`. Unlike `/dev/console` it can control a session, which Ctrl-C needs.
     pub(crate) device: PathBuf,
     pub(crate) kind: Kind,
 }
 
-/// What the terminal can do.
+/// The type of a terminal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     /// A screen with a keyboard, driven by the kernel.
     Screen,
-    /// A serial line, or what a hypervisor offers in its place. Who is at its other end, a person or a log, is not known.
+    /// A serial line or a hypervisor's console.
     Line,
 }
 
 impl Console {
-    /// Where the active console cannot be found.
+    /// Used if the active console is unknown.
     pub(crate) fn fallback() -> Self {
         Self { device: DEVICE.into(), kind: Kind::Line }
     }
 }
 
-/// Gives init standard input and output, where the kernel had no console to give.
+/// Opens standard input and output of init if the kernel had no console for them.
 ///
-/// The Rust runtime then has opened `/dev/null` in their place, and aborts where there is none: the initramfs must hold one.
+/// The Rust runtime has then opened `/dev/null`, and aborts if the initramfs does not contain it.
 pub(crate) fn attach() -> anyhow::Result<()> {
     if io::stdin().is_terminal() {
         return Ok(());
@@ -57,7 +61,7 @@ pub(crate) fn attach() -> anyhow::Result<()> {
     dup2_stdin(&console)
         .and_then(|()| dup2_stdout(&console))
         .and_then(|()| dup2_stderr(&console))
-        .with_context(|| format!("making {DEVICE} the standard input and output"))
+        .with_context(|| format!("using {DEVICE} as standard input and output"))
 }
 
 /// Opens a terminal without taking control of it.
@@ -67,28 +71,40 @@ pub(crate) fn open_terminal(device: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("opening {}", device.display()))
 }
 
-/// Opens a terminal for writing, also one whose line has nobody at its other end.
-pub(crate) fn open_output(device: &Path) -> anyhow::Result<File> {
-    let opening = || format!("opening {}", device.display());
-    // Without O_NONBLOCK a serial line may wait for its carrier here.
-    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let terminal = rustix::fs::open(device, flags, Mode::empty()).with_context(opening)?;
-    rustix::fs::fcntl_setfl(&terminal, OFlags::empty()).with_context(opening)?;
-    Ok(File::from(terminal))
+/// Writes to a terminal, which may be stuck: gives up after a second.
+pub(crate) fn write_briefly(device: &Path, mut bytes: &[u8]) -> anyhow::Result<()> {
+    // Without O_NONBLOCK, open can wait for the carrier of a serial line. Tests write to files.
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK;
+    let flags = flags | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = rustix::fs::open(device, flags, Mode::empty())?;
+    let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+    while !bytes.is_empty() {
+        match rustix::io::write(&terminal, bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                if poll(&mut [PollFd::new(&terminal, PollFlags::OUT)], Some(&limit))? == 0 {
+                    anyhow::bail!("{} is stuck", device.display());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
-/// What a program started by us reads from: the active console; where that cannot be opened, nothing.
+/// Standard input for a program: the active console, or nothing if that cannot be opened.
 pub(crate) fn open_input(console: &Console) -> Stdio {
     open_terminal(&console.device)
         .or_else(|_| open_terminal(Path::new(DEVICE)))
         .map_or_else(|_| Stdio::null(), Stdio::from)
 }
 
-/// Keeps the serial ports of the system at `root`, which is `/` but in tests, from sleeping.
+/// Disables power saving of the serial ports of the system at `root`, which is `/` except in tests.
 ///
-/// The kernel lets a port sleep after half a second, and leaves what is written meanwhile to its waking up. A line that is written at the very end
-/// of that may wait for the next one to be sent, which for a last line never comes (`__uart_start` in `drivers/tty/serial/serial_core.c`; seen with
-/// 6.12 on a PL011).
+/// After half a second the kernel suspends a port. Text written while it resumes can be delayed
+/// until the next write, which may never happen (`__uart_start` in
+/// `drivers/tty/serial/serial_core.c`; observed with 6.12 on a PL011).
 pub(crate) fn keep_awake(root: &Path) -> anyhow::Result<()> {
     let ports = root.join(PORTS);
     let reading = || format!("reading {}", ports.display());
@@ -108,19 +124,19 @@ pub(crate) fn keep_awake(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every console of the kernel, each once. The last is the active one, which `/dev/console` stands for; there is always one.
+/// All consoles, at least one. The last is the active one, which `/dev/console` refers to.
 pub(crate) fn find_all() -> (Vec<Console>, Option<anyhow::Error>) {
     let found = std::fs::read_to_string(ACTIVE)
         .with_context(|| format!("reading {ACTIVE}"))
         .map(|names| parse_names(&names));
     match found {
         Ok(consoles) if !consoles.is_empty() => (consoles, None),
-        Ok(_) => (vec![Console::fallback()], Some(anyhow!("{ACTIVE} names no console"))),
-        Err(fault) => (vec![Console::fallback()], Some(fault)),
+        Ok(_) => (vec![Console::fallback()], Some(anyhow!("{ACTIVE} is empty"))),
+        Err(error) => (vec![Console::fallback()], Some(error)),
     }
 }
 
-/// Of several consoles the kernel names the preferred one last.
+/// The kernel lists the preferred console last.
 fn parse_names(names: &str) -> Vec<Console> {
     let mut consoles = Vec::new();
     for name in names.split_whitespace() {
@@ -175,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_serial_port_is_kept_awake() {
+    fn disables_power_saving_of_every_serial_port() {
         let root = tempfile::tempdir().unwrap();
         keep_awake(root.path()).unwrap();
         let ports = root.path().join(PORTS);
@@ -191,19 +207,23 @@ mod tests {
         std::fs::create_dir(ports.join("odd")).unwrap();
         keep_awake(root.path()).unwrap();
         std::fs::create_dir_all(ports.join("odd/power/control")).unwrap();
-        let fault = format!("{:#}", keep_awake(root.path()).unwrap_err());
-        assert!(fault.ends_with("odd/power/control: Is a directory (os error 21)"), "{fault}");
+        let error = format!("{:#}", keep_awake(root.path()).unwrap_err());
+        assert!(error.ends_with("odd/power/control: Is a directory (os error 21)"), "{error}");
     }
 
     #[test]
-    fn output_is_opened_without_waiting_and_written_with_waiting() {
+    fn gives_up_a_stuck_terminal() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("console");
         std::fs::write(&path, "").unwrap();
-        let console = open_output(&path).unwrap();
-        let flags = rustix::fs::fcntl_getfl(&console).unwrap();
-        assert!(!flags.contains(OFlags::NONBLOCK));
-        let fault = format!("{:#}", open_output(&folder.path().join("nosuch")).unwrap_err());
-        assert!(fault.starts_with("opening /"), "{fault}");
+        write_briefly(&path, b"a\n").unwrap();
+        write_briefly(&path, b"b\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"a\nb\n");
+        let (reader, writer) = io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+        let error = write_briefly(Path::new(&path), &vec![b'x'; 1 << 20]).unwrap_err().to_string();
+        assert!(error.ends_with("is stuck"), "{error}");
+        drop(reader);
+        assert!(write_briefly(Path::new("/nosuch"), b"").is_err());
     }
 }

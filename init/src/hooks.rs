@@ -1,34 +1,29 @@
-//! A site's own programs around an install, from `/etc/ocidd/hooks/` of an archive behind ours. What they are for is the site's business.
+//! Programs of a site that run before and after an install: executable files in `/etc/ocidd/hooks`.
 //!
-//! | program | is run |
-//! |---|---|
-//! | `before` | before ocidd. When it fails nothing is installed, and the install counts as failed |
-//! | `after` | after a successful install, before the machine reboots. That it fails is told and changes nothing |
-//! | `failed` | after a failed install. `$1` is the exit code of ocidd, or of a `before` that failed: 128 and the signal when it was killed,
-//! |          | 127 when it could not be started |
-//!
-//! Each is an executable file; a missing one is passed over. They are run with busybox's tools on the path, read from the active console,
-//! and what they print goes to every console and to the kernel's log, as ocidd's lines do: one that begins with `<0>` to `<7>` has that
-//! level. init waits for their end, however long that takes.
+//! They run without a time limit, with busybox's applets in `PATH`. They read from the active
+//! console; their output is relayed like that of ocidd.
 
-use crate::applets;
 use crate::console::Console;
+use crate::shell;
 use crate::supervise;
 use crate::supervise::Outcome;
 use std::path::Path;
 
 const FOLDER: &str = "/etc/ocidd/hooks";
 
-/// When a hook is run.
+/// When a hook runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Hook {
+    /// Before ocidd. If it fails, ocidd does not run and the install has failed.
     Before,
+    /// After a successful install. A failure is only reported.
     After,
+    /// After a failed install. `$1` is the exit code of ocidd or of `before`, like in a shell.
     Failed,
 }
 
 impl Hook {
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Before => "before",
             Self::After => "after",
@@ -37,9 +32,9 @@ impl Hook {
     }
 }
 
-/// Runs a hook to its end. None where the site has none.
+/// Runs a hook, if the site has it.
 pub(crate) fn run(hook: Hook, arguments: &[String], console: &Console) -> Option<Outcome> {
-    run_in(Path::new(FOLDER), hook, arguments, console, || applets::install(console))
+    run_in(Path::new(FOLDER), hook, arguments, console, || shell::install_applets(console))
 }
 
 fn run_in(
@@ -50,7 +45,7 @@ fn run_in(
     prepare: impl FnOnce(),
 ) -> Option<Outcome> {
     let program = folder.join(hook.name());
-    // A link that leads nowhere is a hook, too: one that cannot be started.
+    // A dangling link is a hook that cannot be started.
     program.symlink_metadata().ok()?;
     prepare();
     let mut command = supervise::command(program, "dumb");
@@ -83,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_gets_its_arguments_and_its_end_is_told() {
+    fn passes_arguments_and_reports_the_exit_code() {
         let folder = folder_with("failed", "#!/bin/sh\necho \"$*\" > $0.out\nexit 3\n", 0o755);
         let outcome = run_hook(&folder, Hook::Failed, &["4"]).unwrap();
         assert_eq!(outcome.to_string(), "the hook 'failed' ended with exit code 3");
@@ -91,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_that_succeeds_is_a_success() {
+    fn reports_success() {
         let folder =
             folder_with("before", "#!/bin/sh\ntest -n \"$PATH$OCIDD_LINE_LEVELS\"\n", 0o755);
         assert!(run_hook(&folder, Hook::Before, &[]).unwrap().is_success());
     }
 
     #[test]
-    fn a_missing_hook_is_passed_over_and_nothing_is_prepared() {
+    fn ignores_a_missing_hook_and_prepares_nothing() {
         let _alone = alone();
         let folder = tempfile::tempdir().unwrap();
         let console = Console::fallback();

@@ -1,9 +1,9 @@
-//! The ways out: reboot, power off or halt, after a countdown in which a person may ask for a shell; or a reboot in place of a panic. Where
-//! even that is refused, init sleeps for ever, for it must not end.
+//! Reboots, powers off or halts the machine after a countdown. init itself never ends.
 
 use crate::console::Console;
-use crate::report;
+use crate::log::report;
 use anyhow::Context as _;
+use params::Ending;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::event::Timespec;
@@ -21,82 +21,66 @@ use std::thread::sleep;
 use std::time::Duration;
 use std::time::Instant;
 
-/// How the machine stops.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ending {
-    Reboot,
-    PowerOff,
-    /// The machine stays on and does nothing.
-    Halt,
-}
+const SECOND: Duration = Duration::from_secs(1);
 
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Reboot => "rebooting",
-            Self::PowerOff => "powering off",
-            Self::Halt => "halting",
-        })
-    }
-}
-
-/// Tells why, counts down so that a person can read it, and stops the machine.
-pub(crate) fn end_in(seconds: u32, ending: Ending, why: impl fmt::Display) -> ! {
-    report::say(format_args!("{why}; {ending} in {seconds} s"));
-    for left in (0..seconds).rev() {
-        sleep(Duration::from_secs(1));
-        tell_left(ending, left);
-    }
+/// Prints the reason and a countdown for people to read, then stops the machine.
+pub(crate) fn end_in(seconds: u32, ending: Ending, reason: impl fmt::Display) -> ! {
+    report::info(format_args!("{reason}; {ending} in {seconds} s"));
+    count_down(seconds, SECOND, None, |left| print_left(ending, left));
     end(ending)
 }
 
-/// Counts down, and stops the machine unless Enter is pressed on the active console meanwhile: then it returns.
+/// Stops the machine after a countdown. Returns if Enter is pressed on the active console.
 pub(crate) fn end_in_unless_entered(seconds: u32, ending: Ending, console: &Console) {
-    let keys = Keys::open(console).map_err(|fault| report::tell(&fault)).ok();
-    report::say(format_args!(
+    let keys = Keys::open(console).map_err(|error| report::warn_error(&error)).ok();
+    report::info(format_args!(
         "{ending} in {seconds} s; press Enter on {} for a shell",
         console.device.display()
     ));
-    if count_down(seconds, Duration::from_secs(1), keys, |left| tell_left(ending, left))
-        == Count::Over
-    {
+    let count = count_down(seconds, SECOND, keys, |left| print_left(ending, left));
+    if count == Count::Over {
         end(ending);
     }
 }
 
-fn tell_left(ending: Ending, left: u32) {
+fn print_left(ending: Ending, left: u32) {
     if matches!(left, 1..3 | 10 | 30) {
-        report::say(format_args!("{ending} in {left} s"));
+        report::info(format_args!("{ending} in {left} s"));
     }
 }
 
-/// What a countdown has come to.
+/// How a countdown ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Count {
     Over,
     Interrupted,
 }
 
-fn count_down(seconds: u32, second: Duration, mut keys: Option<Keys>, tell: impl Fn(u32)) -> Count {
+fn count_down(
+    seconds: u32,
+    second: Duration,
+    mut keys: Option<Keys>,
+    print: impl Fn(u32),
+) -> Count {
     for left in (0..seconds).rev() {
         let next = Instant::now() + second;
         if let Some(open) = &mut keys {
             match open.wait_for_enter(next) {
                 Ok(true) => return Count::Interrupted,
                 Ok(false) => {}
-                Err(fault) => {
-                    report::tell(&fault);
+                Err(error) => {
+                    report::warn_error(&error);
                     keys = None;
                 }
             }
         }
         sleep(next.saturating_duration_since(Instant::now()));
-        tell(left);
+        print(left);
     }
     Count::Over
 }
 
-/// The keyboard of a console. A terminal gives what is typed line by line.
+/// The keyboard of a console, which is read by lines.
 #[derive(Debug)]
 struct Keys(File);
 
@@ -106,12 +90,12 @@ impl Keys {
         let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let keys = rustix::fs::open(device, flags, Mode::empty())
             .with_context(|| format!("opening {}", device.display()))?;
-        // What was typed before the question is no answer.
+        // Earlier input is not an answer.
         rustix::termios::tcflush(&keys, QueueSelector::IFlush).ok();
         Ok(Self(keys.into()))
     }
 
-    /// True as soon as Enter is pressed; false when it was not by then. An error when nobody ever can.
+    /// Returns true as soon as Enter is pressed, false at the deadline. Fails without a keyboard.
     fn wait_for_enter(&mut self, deadline: Instant) -> anyhow::Result<bool> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -126,7 +110,7 @@ impl Keys {
             let length = self.0.read(&mut typed).context("reading keys")?;
             let typed = typed.get(..length).unwrap_or_default();
             if typed.is_empty() {
-                anyhow::bail!("the console has no keyboard any more");
+                anyhow::bail!("the console has no keyboard");
             }
             if typed.contains(&b'\n') {
                 return Ok(true);
@@ -136,10 +120,9 @@ impl Keys {
 }
 
 fn end(ending: Ending) -> ! {
-    report::drain();
     // reboot(2) does not flush dirty pages.
     rustix::fs::sync();
-    // Where halting or powering off is not possible the kernel ends the thread that asked for it. This one must not end.
+    // If the machine cannot power off or halt, the kernel ends the calling thread.
     let stopped = Builder::new().spawn(move || stop(ending));
     if stopped.is_err() {
         stop(ending);
@@ -156,14 +139,14 @@ fn stop(ending: Ending) {
         Ending::Halt => RebootCommand::Halt,
     };
     if let Err(error) = rustix::system::reboot(command) {
-        report::error(format_args!("{ending}: {error}; hint: switch the machine off and on"));
+        report::error(format_args!("{ending}: {error}; switch the machine off"));
     }
 }
 
-/// From here on a panic is told and leads to a reboot. Without this it would end PID 1, and the kernel would stop with it.
+/// Makes a panic reboot the machine. The end of PID 1 would be a kernel panic.
 pub(crate) fn reboot_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
-        end_in(10, Ending::Reboot, format_args!("a defect of init: {panic}"))
+        end_in(10, Ending::Reboot, format_args!("bug in init: {panic}"))
     }));
 }
 
@@ -179,15 +162,15 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[test]
-    fn a_countdown_tells_every_second_and_is_over() {
-        let told = Mutex::new(Vec::new());
-        let over = count_down(3, MOMENT, None, |left| told.lock().unwrap().push(left));
-        assert_eq!((over, told.into_inner().unwrap()), (Count::Over, vec![2, 1, 0]));
+    fn a_countdown_prints_every_second() {
+        let printed = Mutex::new(Vec::new());
+        let over = count_down(3, MOMENT, None, |left| printed.lock().unwrap().push(left));
+        assert_eq!((over, printed.into_inner().unwrap()), (Count::Over, vec![2, 1, 0]));
         assert_eq!(count_down(0, LONG, None, |_| {}), Count::Over);
     }
 
     #[test]
-    fn enter_interrupts_a_countdown_and_other_keys_do_not() {
+    fn only_enter_interrupts_a_countdown() {
         for (typed, count, seconds, second) in [
             (&b"\n"[..], Count::Interrupted, 60, LONG),
             (b"abc\n", Count::Interrupted, 60, LONG),
@@ -202,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_countdown_goes_on_without_a_keyboard() {
+    fn a_countdown_continues_without_a_keyboard() {
         let (keys, keyboard) = pipe().unwrap();
         drop(keyboard);
         let mut keys = Keys(OwnedFd::from(keys).into());
@@ -211,11 +194,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_before_is_no_answer() {
+    fn ignores_input_before_the_countdown() {
         let nothing = Console { device: "/dev/null".into(), ..Console::fallback() };
-        assert!(Keys::open(&nothing).is_ok(), "what is no terminal has nothing to forget");
+        assert!(Keys::open(&nothing).is_ok(), "not a terminal");
         let nosuch = Console { device: "/nosuch".into(), ..Console::fallback() };
-        let fault = format!("{:#}", Keys::open(&nosuch).unwrap_err());
-        assert!(fault.starts_with("opening /nosuch: "), "{fault}");
+        let error = format!("{:#}", Keys::open(&nosuch).unwrap_err());
+        assert!(error.starts_with("opening /nosuch: "), "{error}");
     }
 }

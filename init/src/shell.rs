@@ -1,18 +1,18 @@
-//! The emergency shell: busybox on the active console, with job control and its applets on the path. Knows no word of the installer.
+//! The emergency shell: busybox on the active console, with job control.
 
-use crate::applets;
-use crate::applets::BUSYBOX;
 use crate::console;
 use crate::console::Console;
 use crate::console::Kind;
-use crate::report;
+use crate::log::report;
 use crate::supervise;
 use anyhow::Context as _;
 use std::fs;
 use std::fs::File;
 use std::path::Path;
 
-/// Read by the shell when it starts. Without `-f` these applets send a signal to PID 1, which busybox's own init would heed and we do not.
+const BUSYBOX: &str = "/bin/busybox";
+
+/// Read by the shell when it starts. Without `-f` these applets only send a signal to PID 1.
 const RC_FILE: &str = "/run/shell.rc";
 const RC: &str = "alias reboot='reboot -f' poweroff='poweroff -f' halt='halt -f'\n";
 
@@ -20,27 +20,33 @@ const RC: &str = "alias reboot='reboot -f' poweroff='poweroff -f' halt='halt -f'
 const STARTING: &str = "starting the emergency shell on";
 const TYPE_EXIT: &str = "type 'exit' to reboot";
 
-/// Runs the shell to its end, whatever that is. An error means that there was none.
+/// Links busybox's applets into `/bin`. Existing files stay; a failure is only reported.
+pub(crate) fn install_applets(console: &Console) {
+    let mut command = supervise::command(BUSYBOX, "dumb");
+    let outcome =
+        supervise::run_relayed("busybox", command.args(["--install", "-s", "/bin"]), console);
+    if !outcome.is_success() {
+        report::warn(format_args!("installing the applets of busybox: {outcome}"));
+    }
+}
+
+/// Runs the shell until it ends. Fails if it cannot be started.
 pub(crate) fn run(console: &Console) -> anyhow::Result<()> {
     let term = match console.kind {
         Kind::Screen => "linux",
         Kind::Line => "vt102",
     };
-    applets::install(console);
+    install_applets(console);
     if let Err(error) = fs::write(RC_FILE, RC) {
         report::warn(format_args!("writing {RC_FILE}: {error}"));
     }
     let (terminal, device) = open_terminal(&console.device)?;
 
-    report::say(
-        "to try again: ocidd WORD..., or with the kernel's words: ocidd $(cat /proc/cmdline)",
-    );
-    report::say("'ocidd --help' tells the words");
-    report::say(format_args!("{STARTING} {}; {TYPE_EXIT}", device.display()));
-    // From here on the terminal is the shell's.
-    report::drain();
+    report::info("try again with 'ocidd PARAMETER...' or 'ocidd $(cat /proc/cmdline)'");
+    report::info("'ocidd --help' lists the parameters");
+    report::info(format_args!("{STARTING} {}; {TYPE_EXIT}", device.display()));
     let mut shell = supervise::command(BUSYBOX, term);
-    // A session of its own that the terminal belongs to: Ctrl-C and Ctrl-Z need it.
+    // Ctrl-C and Ctrl-Z need a session that owns the terminal.
     shell
         .args(["setsid", "-c", BUSYBOX, "sh", "-l"])
         .env("ENV", RC_FILE)
@@ -52,12 +58,12 @@ pub(crate) fn run(console: &Console) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The terminal of the console; or `/dev/console`, which knows no job control but lets type.
+/// Opens the console, or `/dev/console`, which has no job control.
 fn open_terminal(device: &Path) -> anyhow::Result<(File, &Path)> {
     match console::open_terminal(device) {
         Ok(terminal) => Ok((terminal, device)),
-        Err(fault) => {
-            report::tell(&fault);
+        Err(error) => {
+            report::warn_error(&error);
             let device = Path::new(console::DEVICE);
             Ok((console::open_terminal(device)?, device))
         }

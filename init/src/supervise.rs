@@ -1,10 +1,10 @@
-//! Starts programs and reaps children: each program to its end, and on the way every orphan that became ours. Starts nothing twice.
+//! Runs programs and reaps all children, including orphans.
 
 use crate::console;
 use crate::console::Console;
-use crate::relay;
-use crate::relay::Piece;
-use crate::report;
+use crate::log::relay::Piece;
+use crate::log::relay::relay;
+use crate::log::report;
 use anyhow::Context as _;
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -20,22 +20,22 @@ use std::thread::Builder;
 
 const INSTALLER: &str = "/bin/ocidd";
 
-/// Boot tests wait for this text and the number behind it.
+/// Boot tests wait for this text and the following number.
 const ENDED: &str = "ended with exit code";
 
-/// Tells a program that `<0>` to `<7>` before a line is taken for its level.
-const LINE_LEVELS: (&str, &str) = ("OCIDD_LINE_LEVELS", "1");
+/// Set if `<0>` to `<7>` at the start of a line is its level.
+const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
-/// What became of a program.
+/// How a program ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// What people call it: `ocidd`, or `the hook 'before'`.
-    pub(crate) program: String,
-    pub(crate) end: End,
+    /// `ocidd`, or `the hook 'before'`.
+    program: String,
+    end: End,
 }
 
 #[derive(Debug)]
-pub(crate) enum End {
+enum End {
     Succeeded,
     Exited(i32),
     Killed(i32),
@@ -57,7 +57,7 @@ impl Outcome {
         matches!(self.end, End::Succeeded)
     }
 
-    /// The exit code a shell would give.
+    /// The exit code that a shell would report.
     pub(crate) fn code(&self) -> i32 {
         match self.end {
             End::Succeeded => 0,
@@ -80,23 +80,18 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Runs the installer and waits for its end.
-pub(crate) fn run_installer(words: &[OsString], console: &Console) -> Outcome {
-    run_relayed("ocidd", command(INSTALLER, "dumb").args(words), console)
+pub(crate) fn run_installer(parameters: &[OsString], console: &Console) -> Outcome {
+    run_relayed("ocidd", command(INSTALLER, "dumb").args(parameters), console)
 }
 
-/// Runs a program that reads from the active console and prints on all of them, and waits for its end.
+/// Runs a program that reads from the active console and prints on all of them.
 pub(crate) fn run_relayed(
     name: impl Into<String>,
     command: &mut Command,
     console: &Console,
 ) -> Outcome {
-    command.stdin(console::open_input(console)).env(LINE_LEVELS.0, LINE_LEVELS.1);
-    let result = relay_to_end(command, |piece| match piece {
-        Piece::Line(line) => report::pass_line(&line),
-        Piece::Unfinished(line) => report::pass_unfinished(&line),
-    });
-    Outcome::new(name, result)
+    command.stdin(console::open_input(console)).env(LINE_LEVELS, "1");
+    Outcome::new(name, relay_to_end(command, |piece| report::print_piece(&piece)))
 }
 
 fn relay_to_end(
@@ -106,23 +101,23 @@ fn relay_to_end(
     let (output, printed) = io::pipe().context("making a pipe")?;
     let (program, running) = io::pipe().context("making a pipe")?;
     command.stdout(printed.try_clone().context("sharing a pipe")?).stderr(printed);
-    let relay = Builder::new()
+    let relaying = Builder::new()
         .name("relay".to_owned())
-        .spawn(move || relay::pass_on(output, &program, sink))
+        .spawn(move || relay(output, &program, sink))
         .context("starting a thread for its output")?;
     let result = run(command);
     drop(running);
-    match relay.join() {
+    match relaying.join() {
         Ok(Ok(())) => {}
-        Ok(Err(fault)) => report::tell(&fault),
-        // A panic has told itself, and it reboots the machine.
-        Err(_) => report::warn("passing on output came to a sudden end"),
+        Ok(Err(error)) => report::warn_error(&error),
+        // The panic hook has reported it and reboots the machine.
+        Err(_) => report::warn("relaying output has panicked"),
     }
     result
 }
 
-/// A command in the environment all our programs share; what the kernel put into ours stays behind.
-#[expect(clippy::disallowed_methods, reason = "the one place where init names a program to start")]
+/// A command in the environment of all programs, without the variables from the kernel.
+#[expect(clippy::disallowed_methods, reason = "the only place where init creates commands")]
 pub(crate) fn command(program: impl AsRef<OsStr>, term: &str) -> Command {
     let mut command = Command::new(program);
     command
@@ -133,7 +128,7 @@ pub(crate) fn command(program: impl AsRef<OsStr>, term: &str) -> Command {
     command
 }
 
-/// Runs a command to its end. Children of others that were left to us are reaped meanwhile, or they would stay as zombies.
+/// Runs a command until it ends, and reaps orphans meanwhile.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<ExitStatus> {
     let program = command.get_program().display().to_string();
     let child = command.spawn().with_context(|| format!("starting {program}"))?;
@@ -152,15 +147,14 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<ExitStatus> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::lines::Level;
-    use crate::lines::Line;
+    use crate::log::relay::Line;
     use anyhow::anyhow;
     use std::sync::Mutex;
     use std::sync::MutexGuard;
     use std::sync::PoisonError;
     use std::sync::mpsc::channel;
 
-    /// `run` reaps whatever child ends, so a process may have one test at a time that runs programs.
+    /// `run` reaps every child, so only one test at a time can run programs.
     pub(crate) fn alone() -> MutexGuard<'static, ()> {
         static CHILDREN: Mutex<()> = Mutex::new(());
         CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -176,11 +170,11 @@ pub(crate) mod tests {
     }
 
     fn line(level: u8, text: &str) -> Piece {
-        Piece::Line(Line { level: Level::new(level).unwrap(), text: text.into() })
+        Piece::Line(Line { level, text: text.into() })
     }
 
     #[test]
-    fn the_end_of_the_installer_is_told_by_its_status() {
+    fn displays_how_the_installer_ended() {
         for (raw, text, code) in [
             (0, "ocidd succeeded", 0),
             (4 << 8, "ocidd ended with exit code 4", 4),
@@ -196,14 +190,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_installer_that_did_not_start_tells_why() {
+    fn displays_why_the_installer_did_not_start() {
         let error = anyhow!("permission denied").context("starting /bin/ocidd");
         let text = "ocidd could not be started: starting /bin/ocidd: permission denied";
         assert_eq!(Outcome::new("ocidd", Err(error)).to_string(), text);
     }
 
     #[test]
-    fn both_outputs_of_a_program_are_relayed_in_their_order() {
+    fn relays_both_outputs_of_a_program_in_order() {
         let (result, pieces) =
             run_script("echo '<3>one'; echo two >&2; echo three; printf '<4>four'; exit 7");
         assert_eq!(result.unwrap().code(), Some(7));
@@ -211,7 +205,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_program_that_leaves_another_behind_has_ended_all_the_same() {
+    fn does_not_wait_for_children_of_a_program() {
         let (result, pieces) = run_script("(exec sleep 5) & echo $!");
         assert!(result.unwrap().success());
         let [Piece::Line(line)] = &pieces[..] else { panic!("{pieces:?}") };
@@ -221,10 +215,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_a_fault_and_no_hang() {
+    fn a_missing_program_is_an_error_and_does_not_hang() {
         let _alone = alone();
         let result = relay_to_end(&mut command("/nosuch", "dumb"), |_| {});
-        let fault = format!("{:#}", result.unwrap_err());
-        assert!(fault.starts_with("starting /nosuch: No such file"), "{fault}");
+        let error = format!("{:#}", result.unwrap_err());
+        assert!(error.starts_with("starting /nosuch: No such file"), "{error}");
     }
 }

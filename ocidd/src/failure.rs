@@ -9,7 +9,7 @@ pub const EXIT_CODES: [(u8, &str); 9] = [
         "the image is on the disk, verified and synced (or was there already, or it was a dry run)",
     ),
     (1, "ocidd itself failed"),
-    (2, "a word is wrong or missing; nothing was written"),
+    (2, "a parameter is invalid or missing; nothing was written"),
     (3, "not confirmed on the console; nothing was written"),
     (4, "the image could not be fetched: registry, network, reference or manifest"),
     (
@@ -25,7 +25,7 @@ pub const EXIT_CODES: [(u8, &str); 9] = [
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cause {
     Internal,
-    Words,
+    Parameters,
     Declined,
     Unreachable,
     Untrusted,
@@ -62,7 +62,7 @@ const fn entry(cause: Cause, id: &'static str, exit_code: u8, remedy: &'static s
     Entry { cause, id, exit_code, remedy }
 }
 
-/// Every cause, in the order of README's table. Ids are stable like the exit codes.
+/// Every cause, in the order of docs/reference.md. Ids are stable like the exit codes.
 pub const CAUSES: [Entry; 23] = [
     entry(
         Cause::Internal,
@@ -70,7 +70,7 @@ pub const CAUSES: [Entry; 23] = [
         1,
         "a defect or a machine without memory: please report what the console says",
     ),
-    entry(Cause::Words, "bad-words", 2, "mend the words that the message names"),
+    entry(Cause::Parameters, "bad-parameters", 2, "fix the parameters named in the message"),
     entry(Cause::Declined, "not-confirmed", 3, "answer 'yes', or leave `wait` out"),
     entry(
         Cause::Unreachable,

@@ -3,12 +3,12 @@
 //!
 //! A new door is a function, a line in `DOORS`, a target in `fuzz/fuzz_targets`, and a folder of seeds; the test names what is missing.
 
-use crate::args::parse_words;
 use crate::disk::gpt;
 use crate::disk::marker;
 use crate::disk::selector::Target;
 use crate::format;
 use crate::format::Decoder;
+use crate::request::parse_request;
 use crate::trust::Trust;
 use oci::digest::Digest;
 use oci::index;
@@ -22,7 +22,7 @@ use oci::signature;
 use oci::signature::Key;
 use oci::size::Bytes;
 use oci::size::length_of;
-use oci::size::parse_size;
+use params::parse_size;
 use registry::auth::challenge;
 use registry::blob::content_range;
 use registry::credentials::Credentials;
@@ -33,10 +33,11 @@ use std::io::Read as _;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Words, one a line.
-pub fn words(bytes: &[u8]) {
-    if let Err(faults) = parse_words(text(bytes).lines()) {
-        assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.is_empty()), "{faults:?}");
+/// Parameters, one per line.
+pub fn parameters(bytes: &[u8]) {
+    if let Err(errors) = parse_request(text(bytes).lines()) {
+        assert!(!errors.is_empty());
+        assert!(errors.iter().all(|error| !error.to_string().is_empty()), "{errors:?}");
     }
 }
 
@@ -185,11 +186,11 @@ mod tests {
         ("logins", logins),
         ("manifest", manifest),
         ("marker", marker),
+        ("parameters", parameters),
         ("reference", reference),
         ("selector", selector),
         ("signature", signature),
         ("size", size),
-        ("words", words),
     ];
 
     /// The seeds that a door's target starts from.

@@ -2,7 +2,6 @@
 
 mod signed;
 
-use crate::args::Retries;
 use crate::classify;
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
@@ -38,6 +37,7 @@ use crate::report::Rate;
 use anyhow::anyhow;
 use oci::manifest::Layer;
 use oci::size::Bytes;
+use params::Retries;
 use registry::blob::Blob;
 use registry::credentials::Credentials;
 use registry::http::CertificateCheck;

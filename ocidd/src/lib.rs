@@ -1,6 +1,5 @@
-//! Installs a disk image from an OCI registry: words → options → plan → layer → pipeline → sink → done; events tell of it.
+//! Installs a disk image from an OCI registry: parameters → options → plan → layer → pipeline → sink → done; events tell of it.
 
-pub mod args;
 mod classify;
 pub mod disk;
 pub mod event;
@@ -9,6 +8,7 @@ pub mod format;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod help;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod install;
@@ -19,6 +19,7 @@ pub mod post;
 pub mod progress;
 pub mod prompt;
 pub mod report;
+pub mod request;
 pub mod source;
 mod sysfs;
 pub mod trust;

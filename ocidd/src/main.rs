@@ -1,15 +1,13 @@
-//! The installer: words from the site file and the command line, a plan, an install, an exit code. init or a person at the emergency shell starts it.
+//! The installer: parameters from the site file and the command line, a plan, an install, an exit code.
 
-use ocidd::args;
-use ocidd::args::Help;
-use ocidd::args::Options;
-use ocidd::args::Request;
+use anyhow::Context as _;
 use ocidd::disk::probe::read_disks;
 use ocidd::event::Event;
 use ocidd::event::Listener;
 use ocidd::failure::Cause;
 use ocidd::failure::Failure;
 use ocidd::failure::OrFail as _;
+use ocidd::help::Help;
 use ocidd::install::install;
 use ocidd::machine::Machine;
 use ocidd::plan;
@@ -20,13 +18,16 @@ use ocidd::prompt::Console;
 use ocidd::report::Marks;
 use ocidd::report::Report;
 use ocidd::report::Style;
+use ocidd::request::Request;
+use ocidd::request::parse_request;
 use ocidd::trust::KEYS_FOLDER;
+use params::Options;
+use params::site;
 use registry::credentials::AUTH_FILE;
 use registry::http::CertificateFiles;
 use registry::http::Client;
 use registry::http::Network;
 use std::env;
-use std::fs;
 use std::io;
 use std::io::IsTerminal as _;
 use std::io::Write as _;
@@ -34,15 +35,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Words of the site, one a line; `#` begins a comment. Read before the command line, which wins.
-const SITE_WORDS: &str = "/etc/ocidd/words";
-
 /// `init` sets it: it relays our lines to every console and to the kernel's log.
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
 fn main() -> ExitCode {
     #[cfg(feature = "image")]
-    if env::args_os().nth(1).is_some_and(|word| word == "image") {
+    if env::args_os().nth(1).is_some_and(|argument| argument == "image") {
         return ocidd::image::command::run(env::args_os().skip(2));
     }
     let report = report();
@@ -65,11 +63,16 @@ fn report() -> Report {
 }
 
 fn read_request() -> Result<Request, Failure> {
-    let mut words = read_site_words(Path::new(SITE_WORDS)).or_fail(Cause::Words)?;
-    words.extend(env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
-    args::parse_words(&words)
-        .map_err(|faults| anyhow::anyhow!(faults.join("\n")))
-        .or_fail(Cause::Words)
+    let mut arguments = site::read_site_file(Path::new(site::SITE_FILE))
+        .with_context(|| format!("reading {}", site::SITE_FILE))
+        .or_fail(Cause::Parameters)?;
+    arguments.extend(env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()));
+    parse_request(&arguments)
+        .map_err(|errors| {
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!(errors.join("\n"))
+        })
+        .or_fail(Cause::Parameters)
 }
 
 fn print(text: &str) -> Result<(), Cause> {
@@ -86,7 +89,7 @@ fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
     let client = match Client::for_events(&network, &machine.certificates) {
         Ok(client) => client,
         Err(error) => {
-            return Err(error).or_fail(Cause::Words).or_else(|failure| tell(&failure, report));
+            return Err(error).or_fail(Cause::Parameters).or_else(|failure| tell(&failure, report));
         }
     };
     let console = self::report();
@@ -106,8 +109,8 @@ fn complete_and_install(
     let mut console = Console { input: io::stdin().lock(), output: io::stderr() };
     let plan = console
         .complete(&mut options, disks)
-        .or_fail(Cause::Words)
-        .and_then(|()| Plan::try_from(&options).or_fail(Cause::Words));
+        .or_fail(Cause::Parameters)
+        .and_then(|()| Plan::try_from(&options).or_fail(Cause::Parameters));
     let done = plan.and_then(|plan| {
         install(&plan, machine, listener, |disk| {
             console.confirm(&plan.image, &disk.display().to_string(), &disks())
@@ -143,21 +146,4 @@ fn machine() -> Machine {
         keys_folder: KEYS_FOLDER.into(),
         first_retry_delay: Duration::from_secs(1),
     }
-}
-
-fn read_site_words(file: &Path) -> anyhow::Result<Vec<String>> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => {
-            return Err(anyhow::Error::new(error)
-                .context(format!("reading the site's words from {}", file.display())));
-        }
-    };
-    Ok(text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(str::to_owned)
-        .collect())
 }

@@ -1,7 +1,5 @@
 //! Options made into a plan: what is fetched, how, and where it goes. Pure; whether registry and disk agree is found out later.
 
-use crate::args::Options;
-use crate::args::Retries;
 use crate::disk::selector::BadTarget;
 use crate::disk::selector::Target;
 use crate::disk::sink::Gpt;
@@ -12,6 +10,8 @@ use oci::platform::BadPlatform;
 use oci::platform::Platform;
 use oci::reference::BadReference;
 use oci::reference::Image;
+use params::Options;
+use params::Retries;
 use registry::http::CertificateCheck;
 use registry::http::DEFAULT_TIMEOUT;
 use registry::http::Network;

@@ -1,6 +1,5 @@
 //! Asks on the console for what the words left out, and for the confirmation. Reads and writes only what it is given.
 
-use crate::args::Options;
 use crate::disk::holders::list;
 use crate::disk::probe::FoundDisk;
 use crate::plan::parse_image;
@@ -9,6 +8,7 @@ use anyhow::Result;
 use anyhow::bail;
 use oci::reference::Image;
 use oci::size::Rounded;
+use params::Options;
 use std::io::BufRead;
 use std::io::Write;
 

@@ -5,10 +5,10 @@ use oci::digest::Digest;
 use oci::reference::BlobReference;
 use oci::reference::ManifestReference;
 use oci::size::Bytes;
-use oci::size::parse_size;
-use ocidd::args::Request;
-use ocidd::args::WORDS;
-use ocidd::args::parse_words;
+use ocidd::request::Request;
+use ocidd::request::parse_request;
+use params::PARAMETERS;
+use params::parse_size;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -142,7 +142,7 @@ proptest! {
     #[test]
     fn what_a_word_says_is_kept_as_it_was_said(value in ".+", bytes in 1..=u64::MAX) {
         let words = [format!("oci.tag={value}"), format!("dd.of={value}"), format!("dd.bs={bytes}")];
-        let Ok(Request::Install(options)) = parse_words(&words) else { panic!("{words:?}") };
+        let Ok(Request::Install(options)) = parse_request(&words) else { panic!("{words:?}") };
         prop_assert_eq!(options.tag.as_ref(), Some(&value));
         prop_assert_eq!(options.disk.as_ref(), Some(&value));
         prop_assert_eq!(options.transfer_size, Some(bytes));
@@ -153,21 +153,22 @@ proptest! {
         let mut seen = BTreeSet::new();
         let last_first = words.iter().rev().filter(|word| seen.insert(key(word)));
         let last_first: Vec<&String> = last_first.collect();
-        prop_assert_eq!(parse_words(&words), parse_words(last_first));
+        prop_assert_eq!(parse_request(&words), parse_request(last_first));
     }
 
     #[test]
     fn the_words_of_others_do_not_matter(words in vec((prop_oneof![right_word(), wrong_word()], strangers()), 0..6)) {
         let ours = words.iter().map(|(word, _)| word);
         let all = words.iter().flat_map(|(word, strangers)| strangers.iter().chain([word]));
-        prop_assert_eq!(parse_words(all), parse_words(ours));
+        prop_assert_eq!(parse_request(all), parse_request(ours));
     }
 }
 
 #[track_caller]
 fn assert_words_read_or_refused(words: &[String]) {
-    if let Err(faults) = parse_words(words) {
-        assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.is_empty()), "{words:?}");
+    if let Err(errors) = parse_request(words) {
+        let all_have_text = errors.iter().all(|error| !error.to_string().is_empty());
+        assert!(!errors.is_empty() && all_have_text, "{words:?}");
     }
 }
 
@@ -181,12 +182,12 @@ const VALUES: [&str; 9] =
 
 /// A word of the table with or without a value.
 fn known_word() -> impl Strategy<Value = String> {
-    let keys = prop::sample::select(WORDS.map(|word| word.key).to_vec());
+    let keys = prop::sample::select(PARAMETERS.map(|parameter| parameter.key()).to_vec());
     (keys, prop::sample::select(&VALUES[..])).prop_map(|(key, value)| [key, value].concat())
 }
 
 fn is_right(word: &str) -> bool {
-    parse_words([word]).is_ok()
+    parse_request([word]).is_ok()
 }
 
 fn right_word() -> impl Strategy<Value = String> {
@@ -204,7 +205,7 @@ fn strangers() -> impl Strategy<Value = Vec<String>> {
         "[a-z_]{0,6}(\\.[a-z_]{1,6})?(=.{0,6})?".prop_filter("no word of ours", |word| {
             let is_ours = |prefix| word.starts_with(prefix);
             !["oci.", "dd.", "ocidd."].into_iter().any(is_ours)
-                && WORDS.iter().all(|known| known.key != key(word))
+                && PARAMETERS.iter().all(|known| known.key() != key(word))
         });
     vec(stranger, 0..4)
 }

@@ -72,9 +72,9 @@ pub fn run(args: &Args) -> Result<()> {
     let reference = format!("{}/demo/os:1", registry.guest());
     let words = if args.ask {
         report::step(format_args!("when it asks for the image, type {reference}"));
-        "oci.allow_no_tls".to_owned()
+        "quiet oci.allow_no_tls".to_owned()
     } else {
-        format!("oci.tag={reference} oci.allow_no_tls dd.of=/dev/vda dd.bs=1M")
+        format!("quiet oci.tag={reference} oci.allow_no_tls dd.of=/dev/vda dd.bs=1M")
     };
     report::step("booting the installer");
     let boot =

@@ -157,9 +157,9 @@ mod tests {
     #[test]
     fn a_target_is_one_of_those_there_are() {
         let all = targets().unwrap();
-        assert!(all.is_sorted() && all.iter().any(|name| name == "words"), "{all:?}");
+        assert!(all.is_sorted() && all.iter().any(|name| name == "parameters"), "{all:?}");
         assert_eq!(chosen(all.clone(), None).unwrap(), all);
-        assert_eq!(chosen(all.clone(), Some("words")).unwrap(), ["words"]);
+        assert_eq!(chosen(all.clone(), Some("parameters")).unwrap(), ["parameters"]);
         let error = chosen(all, Some("wrods")).unwrap_err().to_string();
         assert!(
             error.contains("'wrods' is no fuzz target  hint: the targets are challenge, "),

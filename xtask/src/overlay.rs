@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 /// Archive a site's parameters, CAs, keys, credentials, hooks and firmware for the initramfs
 ///
-/// DIR can contain: words (installer parameters, one per line; '#' starts a comment line),
+/// DIR can contain: parameters (installer parameters, one per line; '#' starts a comment line),
 /// ca.d/*.pem (certificate authorities), keys.d/*.pub and keys.d/*.pem (public keys; only images
 /// signed with one of them are installed), auth.json (credentials in the format of Docker's
 /// config.json), and the scripts hooks/before, hooks/after and hooks/failed (the initramfs has
@@ -56,7 +56,7 @@ const FIRMWARE_HOME: &str = "lib/firmware";
 /// project, they would change with every update. init takes the minimum of its clock from its own file.
 const MTIME: u32 = 0;
 
-const WORDS: &str = "words";
+const PARAMETERS: &str = "parameters";
 const CREDENTIALS: &str = "auth.json";
 const AUTHORITIES: &str = "ca.d";
 const KEYS: &str = "keys.d";
@@ -134,7 +134,7 @@ impl Site<'_> {
     fn add_folder(&mut self) -> Result<()> {
         for name in names_in(self.folder)? {
             match name.as_str() {
-                WORDS => self.add_file(&name, (0o644, check::words))?,
+                PARAMETERS => self.add_file(&name, (0o644, check::words))?,
                 CREDENTIALS => self.add_file(&name, (0o600, check::logins))?,
                 AUTHORITIES => self.add_below(&name, |name| {
                     let is_pem =
@@ -231,7 +231,7 @@ impl Site<'_> {
 fn known() -> String {
     let hooks = HOOK_NAMES.join(",");
     format!(
-        "{WORDS}, {AUTHORITIES}/*.pem, {KEYS}/*.pub, {KEYS}/*.pem, {CREDENTIALS}, \
+        "{PARAMETERS}, {AUTHORITIES}/*.pem, {KEYS}/*.pub, {KEYS}/*.pem, {CREDENTIALS}, \
          {HOOKS}/{{{hooks}}} and {FIRMWARE}/"
     )
 }

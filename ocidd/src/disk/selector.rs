@@ -15,7 +15,7 @@ use crate::disk::property::Pattern;
 use crate::disk::property::Property;
 use crate::disk::property::strip_wwn_prefix;
 use crate::disk::property::transport_names;
-use oci::size::parse_size;
+use params::parse_size;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;

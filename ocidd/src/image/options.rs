@@ -1,7 +1,7 @@
 //! The options that every subcommand of `ocidd image` takes.
 
-use crate::args::Retries;
 use clap::Args;
+use params::Retries;
 use registry::http::CertificateCheck;
 use registry::http::Tls;
 use registry::session::Settings;

@@ -20,11 +20,11 @@ use registry::signatures::Signed;
 pub(super) fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
     let cause = match plan.trust {
         Trust::Site => Cause::Signature,
-        Trust::Named(_) => Cause::Words,
+        Trust::Named(_) => Cause::Parameters,
     };
     let keys = plan.trust.read(&machine.keys_folder).or_fail(cause)?;
     match plan.image {
-        Image::Blob(_) if !keys.is_empty() => Err(BadPlan::UnsignedBlob).or_fail(Cause::Words),
+        Image::Blob(_) if !keys.is_empty() => Err(BadPlan::UnsignedBlob).or_fail(Cause::Parameters),
         _ => Ok(keys),
     }
 }

@@ -6,8 +6,6 @@ use crate::fake::identity::Authority;
 use crate::images::Layer;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::args::Request as Asked;
-use ocidd::args::parse_words;
 use ocidd::event::Done;
 use ocidd::event::Event;
 use ocidd::event::Listener;
@@ -15,6 +13,8 @@ use ocidd::failure::DiskState;
 use ocidd::failure::Failure;
 use ocidd::machine::Machine;
 use ocidd::plan::Plan;
+use ocidd::request::Request as Asked;
+use ocidd::request::parse_request;
 use registry::http::roots::CertificateFiles;
 use std::fs;
 use std::path::Path;
@@ -79,7 +79,7 @@ pub(crate) fn install_heard(
 ) -> Result<Done, Failure> {
     let disk = format!("dd.of={}", target.path.display());
     let words = ["oci.retries=2"].iter().chain(words).copied().chain([&*disk]);
-    let Asked::Install(options) = parse_words(words.clone()).unwrap() else {
+    let Asked::Install(options) = parse_request(words.clone()).unwrap() else {
         panic!("{:?} ask for no install", words.collect::<Vec<_>>());
     };
     let plan = Plan::try_from(&*options).unwrap();

@@ -163,10 +163,15 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_the_readme_is_one() {
-        let readme = std::fs::read_to_string(project::root().join("README.md")).unwrap();
-        let table =
-            readme.split("\n## Words\n").nth(1).unwrap().split("\n| part |").next().unwrap();
+    fn every_parameter_of_the_reference_is_known() {
+        let reference = std::fs::read_to_string(project::root().join("docs/reference.md")).unwrap();
+        let table = reference
+            .split("\n## Parameters\n")
+            .nth(1)
+            .unwrap()
+            .split("\n| part |")
+            .next()
+            .unwrap();
         let keys: Vec<_> = table
             .lines()
             .filter_map(|line| line.strip_prefix("| `")?.split(['`', '=']).next())

@@ -24,7 +24,7 @@ fn files(authority: &str) -> Vec<(&str, &str)> {
         ("keys.d/site.pub", KEY),
         ("keys.d/old.pem", KEY),
         ("auth.json", LOGIN),
-        ("words", "# all our machines\noci.tag=registry.example/os:1\n"),
+        ("parameters", "# all our machines\noci.tag=registry.example/os:1\n"),
         ("hooks/before", "#!/bin/sh\necho before\n"),
         ("hooks/after", "#!/bin/sh\necho after\n"),
         ("hooks/failed", "#!/bin/sh\necho failed\n"),
@@ -80,14 +80,14 @@ fn the_same_directory_gives_the_same_bytes() {
 /// It can follow another archive, and another one can follow it.
 #[test]
 fn the_archive_is_one_gzip_member_of_whole_blocks() {
-    let overlay = pack(folder([("words", "wait\n")]).path()).unwrap();
+    let overlay = pack(folder([("parameters", "wait\n")]).path()).unwrap();
     assert_eq!(overlay.bytes[..4], [0x1f, 0x8b, 8, 0]);
     assert_eq!(gzip::decompress(&overlay.bytes).unwrap().len() % 512, 0);
 }
 
 #[test]
 fn only_overlays_with_credentials_are_private() {
-    for (name, text, mode) in [("words", "wait\n", 0o644), ("auth.json", LOGIN, 0o600)] {
+    for (name, text, mode) in [("parameters", "wait\n", 0o644), ("auth.json", LOGIN, 0o600)] {
         let (site, to) = (folder([(name, text)]), tempfile::tempdir().unwrap());
         let output = to.path().join("overlay");
         run(&Args { dir: site.path().to_owned(), output: Some(output.clone()) }).unwrap();
@@ -97,40 +97,40 @@ fn only_overlays_with_credentials_are_private() {
 
 #[test]
 fn follows_links() {
-    let site = folder([("words", "wait\n")]);
+    let site = folder([("parameters", "wait\n")]);
     let linked = tempfile::tempdir().unwrap();
-    symlink(site.path().join("words"), linked.path().join("words")).unwrap();
+    symlink(site.path().join("parameters"), linked.path().join("parameters")).unwrap();
     assert!(pack(linked.path()).unwrap().bytes == pack(site.path()).unwrap().bytes);
 }
 
 #[test]
 fn lists_files_without_directories() {
-    let overlay = pack(folder([("words", "wait\n"), ("hooks/after", "#!/bin/sh\n")]).path());
-    let wanted = ["0755       10 /etc/ocidd/hooks/after", "0644        5 /etc/ocidd/words"];
+    let overlay = pack(folder([("parameters", "wait\n"), ("hooks/after", "#!/bin/sh\n")]).path());
+    let wanted = ["0755       10 /etc/ocidd/hooks/after", "0644        5 /etc/ocidd/parameters"];
     assert_eq!(overlay.unwrap().listing(), wanted);
 }
 
 #[test]
 fn rejects_files_that_the_installer_does_not_read() {
-    let known = "hint: expected words, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, hooks/{before,after,failed} and firmware/";
+    let known = "hint: expected parameters, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, hooks/{before,after,failed} and firmware/";
     for (path, text, fact) in [
         ("word", "wait", format!("unknown file 'word'; {known}")),
         ("ca.d/site.crt", "", format!("unknown file 'ca.d/site.crt'; {known}")),
         ("ca.d/more/site.pem", "", format!("unknown file 'ca.d/more'; {known}")),
         ("hooks/During", "#!/bin/sh", format!("unknown file 'hooks/During'; {known}")),
-        ("etc/ocidd/words", "wait", format!("unknown file 'etc'; {known}")),
+        ("etc/ocidd/parameters", "wait", format!("unknown file 'etc'; {known}")),
         ("keys.d/site.key", KEY, format!("unknown file 'keys.d/site.key'; {known}")),
         ("keys.d/site.pub", "x", "keys.d/site.pub: no public key is in it".to_owned()),
         ("keys.d/.keep", "", "no key found in 'keys.d'; hint: ".to_owned()),
         ("keys.d", KEY, "'keys.d' is not a directory".to_owned()),
         ("ca.d", "", "'ca.d' is not a directory".to_owned()),
         ("firmware", "", "'firmware' is not a directory".to_owned()),
-        ("words/words", "", "'words' is not a file".to_owned()),
-        ("words", "quiet", "words: line 1: 'quiet' is no word".to_owned()),
+        ("parameters/parameters", "", "'parameters' is not a file".to_owned()),
+        ("parameters", "quiet", "parameters: line 1: 'quiet' is no word".to_owned()),
         ("auth.json", "{", "auth.json: no JSON: ".to_owned()),
         ("ca.d/site.pem", "x", "ca.d/site.pem: no certificate is in it".to_owned()),
         ("hooks/after", "echo", "hooks/after: it does not begin with '#!'".to_owned()),
-        (".gitignore", "", "no files found; hint: it can contain words, ".to_owned()),
+        (".gitignore", "", "no files found; hint: it can contain parameters, ".to_owned()),
     ] {
         let found = rejection(&folder([(path, text)]));
         assert!(found.starts_with(&format!("packing DIR: {fact}")), "{path}: {found}");
@@ -139,7 +139,7 @@ fn rejects_files_that_the_installer_does_not_read() {
 
 #[test]
 fn reports_all_problems_at_once() {
-    let found = rejection(&folder([("words", "quiet"), ("notes", ""), ("auth.json", "{")]));
+    let found = rejection(&folder([("parameters", "quiet"), ("notes", ""), ("auth.json", "{")]));
     assert_eq!(found.lines().count(), 3, "{found}");
 }
 

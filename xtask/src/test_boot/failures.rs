@@ -83,7 +83,7 @@ fn no_such_disk(lab: &Lab, case: &Case) -> Result<()> {
 }
 
 fn unknown_word(lab: &Lab, case: &Case) -> Result<()> {
-    let said = "ocidd: 'dd.fo' is not known; hint: the nearest word is dd.of";
+    let said = "ocidd: unknown parameter 'dd.fo', similar to 'dd.of'";
     lab.boot(case, &format!("{} dd.fo=/dev/vdb", tag(lab, "1")))?.expect_failed(
         said,
         2,

@@ -68,7 +68,7 @@ fn installs_from_a_private_registry_by_overlay(lab: &Lab, case: &Case) -> Result
     let initramfs = lab.initramfs_with(
         case,
         &[
-            ("words", &words),
+            ("parameters", &words),
             ("auth.json", &logins),
             ("ca.d/site.pem", &lab.server_files.authority),
         ],

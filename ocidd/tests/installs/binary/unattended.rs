@@ -13,8 +13,8 @@ use crate::run::By;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::args::WORDS;
 use ocidd::failure::EXIT_CODES;
+use params::PARAMETERS;
 use std::fs;
 
 #[test]
@@ -33,22 +33,20 @@ fn a_good_install_ends_with_0_and_one_line_of_what_was_done() {
 }
 
 #[test]
-fn words_that_are_wrong_end_with_2_and_all_of_them_are_told() {
+fn invalid_parameters_end_with_2_and_all_are_reported() {
     let scene = Scene::new(|_| {});
     let blob = scene.word(By::Blob);
     let rows: [(&[&str], &[&str]); 6] = [
         (
             &["dd.off=/dev/null"],
-            &[
-                "ocidd: 'dd.off' is not known; hint: the nearest word is dd.of; nothing was written\n",
-            ],
+            &["ocidd: unknown parameter 'dd.off', similar to 'dd.of'; nothing was written\n"],
         ),
         (
             &["oci.tga=x", "dd.bs=1Q", "wait=perhaps"],
             &[
-                "ocidd: 'oci.tga' is not known; hint: the nearest word is oci.tag\n",
-                "\nocidd: dd.bs: '1Q' is no size",
-                "\nocidd: wait: 'perhaps' is neither yes nor no; nothing was written\n",
+                "ocidd: unknown parameter 'oci.tga', similar to 'oci.tag'\n",
+                "\nocidd: dd.bs: invalid value '1Q', expected a size",
+                "\nocidd: wait: invalid value 'perhaps', expected no value, yes or no; nothing was written\n",
             ],
         ),
         (
@@ -60,7 +58,7 @@ fn words_that_are_wrong_end_with_2_and_all_of_them_are_told() {
             &["ocidd: oci.tag: 'https://r.example/os:1' holds a scheme"],
         ),
         (&[&blob], &["ocidd: oci.tag and oci.blob are both given"]),
-        (&["oci.verify_key="], &["ocidd: oci.verify_key: no value; hint: it takes a key"]),
+        (&["oci.verify_key="], &["ocidd: oci.verify_key: missing value, expected a key"]),
     ];
     for (words, says) in rows {
         scene.run(words, "").assert(&words.join(" "), 2, says);
@@ -171,14 +169,14 @@ fn a_disk_that_does_not_fit_ends_with_5() {
 }
 
 #[test]
-fn help_lists_every_word_and_exit_code_and_version_names_the_program() {
+fn help_lists_every_parameter_and_exit_code_and_version_names_the_program() {
     let help = run(&["quiet", "--help"], "");
     assert_eq!((help.code, help.stderr.as_str()), (0, ""));
-    for word in &WORDS {
+    for parameter in &PARAMETERS {
         assert!(
-            help.stdout.contains(word.key) && help.stdout.contains(word.meaning),
+            help.stdout.contains(parameter.key()) && help.stdout.contains(parameter.help),
             "{}",
-            word.key
+            parameter.key()
         );
     }
     for (code, meaning) in EXIT_CODES {

@@ -1,11 +1,11 @@
-//! Asks time servers, all at once and for a few seconds at most. Goes in: their names. Comes out: the first good answer. Sets no clock.
+//! Asks several time servers at once and returns the first valid answer.
 
-use crate::sntp;
+use crate::time::sntp;
 use anyhow::Context as _;
 use anyhow::bail;
+pub(crate) use params::Server;
 use rustix::rand::GetRandomFlags;
 use rustix::rand::getrandom;
-use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -21,55 +21,13 @@ use std::thread::sleep;
 use std::time::Duration;
 use std::time::Instant;
 
-/// The kernel's file of what DHCP has named, one address a line.
+/// The servers that the kernel knows from DHCP, one address per line.
 pub(crate) const DHCP_SERVERS: &str = "/proc/net/ipconfig/ntp_servers";
 
-const PORT: u16 = 123;
+/// Time for one request and its answer.
+const REQUEST_LIMIT: Duration = Duration::from_millis(900);
 
-/// How long one request waits for its answer, and a failed one for the next.
-const PATIENCE: Duration = Duration::from_millis(900);
-
-/// A time server, as a word or DHCP names it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Server {
-    /// A name or an address.
-    host: String,
-    port: u16,
-}
-
-impl Server {
-    /// `HOST`, `HOST:PORT`, `[IPV6]:PORT`, and an IPv6 address without brackets.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Some(Self { host: address.to_string(), port: PORT });
-        }
-        if let Some(inside) = text.strip_prefix('[') {
-            let (address, port) = inside.split_once(']')?;
-            let address: Ipv6Addr = address.parse().ok()?;
-            let port = if port.is_empty() { PORT } else { port.strip_prefix(':')?.parse().ok()? };
-            return Some(Self { host: address.to_string(), port });
-        }
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, port.parse().ok()?),
-            None => (text, PORT),
-        };
-        let is_name = !host.is_empty()
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-        is_name.then(|| Self { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.port {
-            PORT => f.write_str(&self.host),
-            port if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
-            port => write!(f, "{}:{port}", self.host),
-        }
-    }
-}
-
-/// The servers that DHCP has named. A kernel without the file knows of none.
+/// Servers from DHCP; none on a kernel without the file.
 pub(crate) fn read_dhcp_servers(file: &Path) -> anyhow::Result<Vec<Server>> {
     match fs::read_to_string(file) {
         Ok(text) => Ok(parse_dhcp_servers(&text)),
@@ -78,16 +36,16 @@ pub(crate) fn read_dhcp_servers(file: &Path) -> anyhow::Result<Vec<Server>> {
     }
 }
 
-/// 0.0.0.0 stands for a server that is not known.
+/// 0.0.0.0 is an unknown server.
 fn parse_dhcp_servers(text: &str) -> Vec<Server> {
     text.split_whitespace()
-        .filter_map(|word| word.parse::<IpAddr>().ok())
+        .filter_map(|address| address.parse::<IpAddr>().ok())
         .filter(|address| !address.is_unspecified())
-        .map(|address| Server { host: address.to_string(), port: PORT })
+        .map(|address| Server { host: address.to_string(), port: Server::PORT })
         .collect()
 }
 
-/// A server's time.
+/// The time of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) server: String,
@@ -103,9 +61,9 @@ impl Answer {
     }
 }
 
-/// The first good answer. An error tells of each server why it gave none.
+/// Returns the first valid answer, or an error that lists the problem of each server.
 ///
-/// A thread that looks up a name cannot be called back; when the time is up it is left alone, and what it finds is dropped.
+/// A name lookup cannot be canceled: a thread that is still busy at the end is abandoned.
 pub(crate) fn ask(servers: &[Server], floor: Duration, limit: Duration) -> anyhow::Result<Answer> {
     let deadline = Instant::now() + limit;
     let (sender, answers) = channel();
@@ -114,79 +72,79 @@ pub(crate) fn ask(servers: &[Server], floor: Duration, limit: Duration) -> anyho
         Builder::new()
             .name("time".to_owned())
             .spawn(move || {
-                // Nobody listens any more when another was faster.
-                let tell = |answer| sender.send((number, answer)).unwrap_or_default();
-                ask_one(&server, floor, deadline, tell);
+                // The receiver is gone if another server was faster.
+                let send = |answer| sender.send((number, answer)).unwrap_or_default();
+                ask_one(&server, floor, deadline, send);
             })
             .context("starting a thread for a time server")?;
     }
     drop(sender);
-    let mut faults: Vec<_> =
+    let mut errors: Vec<_> =
         servers.iter().map(|server| format!("{server}: no answer in time")).collect();
-    // Ends with the time limit, or when all have given up before.
+    // Ends at the deadline or when all threads have ended.
     while let Ok((number, answer)) =
         answers.recv_timeout(deadline.saturating_duration_since(Instant::now()))
     {
         match answer {
             Ok(answer) => return Ok(answer),
             Err(error) => {
-                if let (Some(fault), Some(server)) = (faults.get_mut(number), servers.get(number)) {
-                    *fault = format!("{server}: {error:#}");
+                if let (Some(entry), Some(server)) = (errors.get_mut(number), servers.get(number)) {
+                    *entry = format!("{server}: {error:#}");
                 }
             }
         }
     }
-    bail!("{}", faults.join("; "))
+    bail!("{}", errors.join("; "))
 }
 
-/// Asks until there is a reply or the time is up, for a request may be lost on the way. Tells every fault as it comes.
+/// Repeats requests until there is a reply, because packets can be lost. Sends every error.
 fn ask_one(
     server: &Server,
     floor: Duration,
     deadline: Instant,
-    tell: impl Fn(anyhow::Result<Answer>),
+    send: impl Fn(anyhow::Result<Answer>),
 ) {
     let found = (server.host.as_str(), server.port).to_socket_addrs();
     let addresses: Vec<SocketAddr> = match found.context("looking up its address") {
         Ok(found) => found.collect(),
-        Err(fault) => return tell(Err(fault)),
+        Err(error) => return send(Err(error)),
     };
     for address in addresses.iter().cycle().take_while(|_| Instant::now() < deadline) {
-        let next = (Instant::now() + PATIENCE).min(deadline);
+        let next = (Instant::now() + REQUEST_LIMIT).min(deadline);
         match exchange(*address, next) {
             Ok(Some(reply)) => {
-                // A server that replies will not say another thing a second later.
+                // The server would give the same reply again.
                 let time = sntp::parse_reply(&reply.packet, floor);
                 let (server, at) = (server.to_string(), reply.at);
-                return tell(time.map(|time| Answer { server, time, at }));
+                return send(time.map(|time| Answer { server, time, at }));
             }
             Ok(None) => {}
-            Err(fault) => {
-                tell(Err(fault));
-                // What went wrong at once would go wrong at once again.
+            Err(error) => {
+                send(Err(error));
+                // An immediate error would repeat immediately.
                 sleep(next.saturating_duration_since(Instant::now()));
             }
         }
     }
 }
 
-/// A server's reply, and the moment it was sent as far as can be known.
+/// A reply, and the estimated time at which it was sent.
 struct Reply {
     packet: Vec<u8>,
     at: Instant,
 }
 
-/// One request and its reply; None where there was none in time.
+/// Sends a request and returns its reply, or `None` at the deadline.
 fn exchange(server: SocketAddr, deadline: Instant) -> anyhow::Result<Option<Reply>> {
     let local: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((local, 0)).context("opening a socket")?;
-    // A connected socket takes packets of this address only, and learns at once that a port is closed.
+    // A connected socket only receives from this address, and reports a closed port.
     socket.connect(server).context("connecting")?;
     let (nonce, sent) = (make_nonce(), Instant::now());
-    socket.send(&sntp::make_request(nonce)).context("asking")?;
+    socket.send(&sntp::make_request(nonce)).context("sending a request")?;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -199,7 +157,7 @@ fn exchange(server: SocketAddr, deadline: Instant) -> anyhow::Result<Option<Repl
             Err(error) if is_no_answer_yet(error.kind()) => continue,
             Err(error) => return Err(error).context("waiting for the answer"),
         }
-        // Others are passed over; the right one may still come.
+        // Other packets are ignored; the reply can follow.
         if sntp::is_reply(&packet, nonce) {
             return Ok(Some(Reply { packet, at: sent + sent.elapsed() / 2 }));
         }
@@ -210,8 +168,8 @@ fn is_no_answer_yet(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-/// What a reply must return. It only has to be hard to guess for one who does not see the request, so early randomness is good enough;
-/// the flag lets the kernel give it without waiting for better.
+/// A number that the reply must contain. It must be hard to guess without seeing the request, so
+/// the kernel's early randomness is sufficient.
 fn make_nonce() -> u64 {
     let mut bytes = [0; 8];
     let is_random = getrandom(&mut bytes, GetRandomFlags::INSECURE).is_ok_and(|n| n == bytes.len());

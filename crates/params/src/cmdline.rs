@@ -1,43 +1,35 @@
-//! Splits the kernel command line into words, by the rules of the kernel's `next_arg` (lib/cmdline.c). Knows none of the words.
+//! Splits the kernel command line by the rules of the kernel's `next_arg` (lib/cmdline.c).
 //!
-//! - White space separates words, double quotes protect it; a quote that is not closed reaches to the end of the line.
-//! - Quotes around a whole word, or around the value behind its first `=`, are taken off; all others stay. There is no escape character.
+//! - White space separates parameters, double quotes protect it. An open quote extends to the end.
+//! - Quotes around a parameter, or around the value after its first `=`, are removed. Others stay.
+//!   There is no escape character.
 //! - A leading `=` belongs to the key: `=x` has no value.
-//! - `--` tells the kernel that the rest is for init. It is dropped, and the words behind it are words like those before it.
+//! - `--`, after which parameters are for init, is dropped. The following ones are treated alike.
 //!
-//! One deviation: the kernel takes the byte 0xA0 for white space, which would tear many a UTF-8 character apart.
+//! One deviation: the kernel treats the byte 0xA0 as white space, which splits UTF-8 characters.
 
-use anyhow::Context as _;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-const CMDLINE: &str = "/proc/cmdline";
-
-/// The words the kernel was started with, in order.
-pub(crate) fn read_words() -> anyhow::Result<Vec<OsString>> {
-    let line = std::fs::read(CMDLINE).with_context(|| format!("reading {CMDLINE}"))?;
-    Ok(split_words(&line))
-}
-
-fn split_words(line: &[u8]) -> Vec<OsString> {
-    let mut words = Vec::new();
+/// Splits a command line into its parameters, in order.
+pub fn split(line: &[u8]) -> Vec<OsString> {
+    let mut parameters = Vec::new();
     let mut rest = line;
     while let Some(start) = rest.iter().position(|byte| !is_space(*byte)) {
-        let (word, behind) = split_at_space(rest.split_at(start).1);
-        rest = behind;
-        let word = unquote(word);
-        if word != b"--" {
-            words.push(OsString::from_vec(word));
+        let (parameter, following) = split_at_space(rest.split_at(start).1);
+        rest = following;
+        let parameter = unquote(parameter);
+        if parameter != b"--" {
+            parameters.push(OsString::from_vec(parameter));
         }
     }
-    words
+    parameters
 }
 
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// The word a line begins with, and what is behind it.
 fn split_at_space(line: &[u8]) -> (&[u8], &[u8]) {
     let mut in_quotes = false;
     let end = line.iter().position(|byte| {
@@ -47,16 +39,16 @@ fn split_at_space(line: &[u8]) -> (&[u8], &[u8]) {
     line.split_at(end.unwrap_or(line.len()))
 }
 
-fn unquote(word: &[u8]) -> Vec<u8> {
-    let (word, word_quoted) = strip_quote(word);
-    let value_start = word.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 2);
-    let (key, value) = word.split_at(value_start.unwrap_or(word.len()));
-    let (value, value_quoted) = strip_quote(value);
-    let mut word = [key, value].concat();
-    if (word_quoted || value_quoted) && word.ends_with(b"\"") {
-        word.pop();
+fn unquote(parameter: &[u8]) -> Vec<u8> {
+    let (parameter, is_quoted) = strip_quote(parameter);
+    let value_start = parameter.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 2);
+    let (key, value) = parameter.split_at(value_start.unwrap_or(parameter.len()));
+    let (value, is_value_quoted) = strip_quote(value);
+    let mut parameter = [key, value].concat();
+    if (is_quoted || is_value_quoted) && parameter.ends_with(b"\"") {
+        parameter.pop();
     }
-    word
+    parameter
 }
 
 fn strip_quote(text: &[u8]) -> (&[u8], bool) {
@@ -67,16 +59,16 @@ fn strip_quote(text: &[u8]) -> (&[u8], bool) {
 mod tests {
     use super::*;
 
-    fn assert_words(table: &[(&[u8], &[&[u8]])]) {
-        for (line, wanted) in table {
-            let found: Vec<_> = split_words(line).into_iter().map(OsString::into_vec).collect();
-            assert_eq!(found, *wanted, "{}", line.escape_ascii());
+    fn assert_split(table: &[(&[u8], &[&[u8]])]) {
+        for (line, expected) in table {
+            let found: Vec<_> = split(line).into_iter().map(OsString::into_vec).collect();
+            assert_eq!(found, *expected, "{}", line.escape_ascii());
         }
     }
 
     #[test]
-    fn white_space_separates_words() {
-        assert_words(&[
+    fn white_space_separates_parameters() {
+        assert_split(&[
             (b"", &[]),
             (b" \n", &[]),
             (
@@ -89,8 +81,8 @@ mod tests {
     }
 
     #[test]
-    fn quotes_protect_white_space_and_are_taken_off() {
-        assert_words(&[
+    fn quotes_protect_white_space_and_are_removed() {
+        assert_split(&[
             (b"oci.tag=\"a b\" y", &[b"oci.tag=a b", b"y"]),
             (b"\"oci.tag=a b\" y", &[b"oci.tag=a b", b"y"]),
             (b"x=\"a=b c\" y", &[b"x=a=b c", b"y"]),
@@ -102,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn an_open_quote_reaches_to_the_end() {
-        assert_words(&[
+    fn an_open_quote_extends_to_the_end() {
+        assert_split(&[
             (b"x=\"a b c", &[b"x=a b c"]),
             (b"\"x=a b", &[b"x=a b"]),
             (b"y x=\"", &[b"y", b"x="]),
@@ -114,7 +106,7 @@ mod tests {
 
     #[test]
     fn other_quotes_stay() {
-        assert_words(&[
+        assert_split(&[
             (b"a\"b c\"d e", &[b"a\"b c\"d", b"e"]),
             (b"x=a\"b c\" y", &[b"x=a\"b c\"", b"y"]),
             (b"x=\"a b\"c y", &[b"x=a b\"c", b"y"]),
@@ -125,8 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_equals_sign_begins_a_value() {
-        assert_words(&[
+    fn only_the_first_equals_sign_starts_a_value() {
+        assert_split(&[
             (b"root=/dev/x=y", &[b"root=/dev/x=y"]),
             (b"root=UUID=\"a b\"", &[b"root=UUID=\"a b\""]),
             (b"x= y", &[b"x=", b"y"]),
@@ -139,12 +131,12 @@ mod tests {
 
     #[test]
     fn nothing_is_expanded() {
-        assert_words(&[(b"x=* $y `z` a\\ b #c", &[b"x=*", b"$y", b"`z`", b"a\\", b"b", b"#c"])]);
+        assert_split(&[(b"x=* $y `z` a\\ b #c", &[b"x=*", b"$y", b"`z`", b"a\\", b"b", b"#c"])]);
     }
 
     #[test]
-    fn words_behind_two_dashes_are_words_too() {
-        assert_words(&[
+    fn parameters_after_two_dashes_are_split_too() {
+        assert_split(&[
             (b"a -- wait x=--", &[b"a", b"wait", b"x=--"]),
             (b"-- --help ---", &[b"--help", b"---"]),
             (b"\"--\" a", &[b"a"]),
@@ -152,8 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_pass_unchanged() {
-        assert_words(&[
+    fn keeps_bytes_that_are_not_utf8() {
+        assert_split(&[
             (b"x=\xff\xfe y", &[b"x=\xff\xfe", b"y"]),
             ("oci.tag=r/\u{e0}:1 b".as_bytes(), &["oci.tag=r/\u{e0}:1".as_bytes(), b"b"]),
         ]);

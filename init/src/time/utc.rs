@@ -1,4 +1,4 @@
-//! Prints times as dates. Knows no time zone and no leap second.
+//! Formats times as dates in UTC.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_printed_as_dates() {
+    fn formats_dates() {
         for (seconds, text) in [
             (-1, "1970-01-01T00:00:00Z"),
             (0, "1970-01-01T00:00:00Z"),

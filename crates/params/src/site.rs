@@ -1,0 +1,45 @@
+//! The parameters of a site, from a file that an overlay adds to the initramfs.
+
+use std::fs;
+use std::io;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// One parameter per line, `#` starts a comment. The kernel command line follows and overrides it.
+pub const SITE_FILE: &str = "/etc/ocidd/parameters";
+
+/// Reads the parameters of a site file; none if it does not exist.
+pub fn read_site_file(file: &Path) -> io::Result<Vec<String>> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(parse_site_file(&text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn parse_site_file(text: &str) -> Vec<String> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_one_parameter_per_line_and_ignores_comments() {
+        let text =
+            "# rack 7\n\n  ocidd.after=halt  \n\t# ocidd.ntp=off\nocidd.on_error=reboot,5\r\n";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("parameters");
+        assert!(read_site_file(&file).unwrap().is_empty());
+        fs::write(&file, text).unwrap();
+        let expected = ["ocidd.after=halt", "ocidd.on_error=reboot,5"];
+        assert_eq!(read_site_file(&file).unwrap(), expected);
+        fs::write(&file, b"wait\n\xff").unwrap();
+        assert_eq!(read_site_file(&file).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+}

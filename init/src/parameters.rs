@@ -1,0 +1,30 @@
+//! Parameters for init, from the kernel command line and the site file.
+
+use crate::log::report;
+use crate::or_default;
+use anyhow::Context as _;
+use params::Options;
+use params::Program;
+use params::cmdline;
+use params::parse_parameters;
+use params::site;
+use std::ffi::OsString;
+use std::path::Path;
+
+const CMDLINE: &str = "/proc/cmdline";
+
+/// Parameters of the kernel command line, in order.
+pub(crate) fn read_cmdline() -> anyhow::Result<Vec<OsString>> {
+    let line = std::fs::read(CMDLINE).with_context(|| format!("reading {CMDLINE}"))?;
+    Ok(cmdline::split(&line))
+}
+
+/// Reads the site file and parses what init handles. Invalid parameters have no effect.
+pub(crate) fn parse(kernel_parameters: &[OsString]) -> Options {
+    let site = site::read_site_file(Path::new(site::SITE_FILE));
+    let mut parameters = or_default(site.with_context(|| format!("reading {}", site::SITE_FILE)));
+    parameters.extend(kernel_parameters.iter().map(|text| text.to_string_lossy().into_owned()));
+    let (options, errors) = parse_parameters(&parameters, Program::Init);
+    errors.iter().for_each(report::warn);
+    options
+}
