@@ -90,7 +90,7 @@ pub fn build(
 }
 
 /// The workspace's programs that the image holds, by package.
-pub fn programs(
+fn programs(
     arch: Arch,
     config: &ImageConfig,
     toolchain: &Toolchain,
@@ -100,7 +100,7 @@ pub fn programs(
 }
 
 /// The compressed archive of everything.
-pub fn compose(
+fn compose(
     config: &ImageConfig,
     programs: &BTreeMap<String, Vec<u8>>,
     parts: &Parts,

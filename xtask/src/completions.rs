@@ -78,7 +78,7 @@ mod tests {
             ("cargo xtask build-", "build-kernel build-initramfs"),
             // The word at the cursor is not yet a subcommand, whose flags would come next.
             ("cargo xtask tree", "tree"),
-            ("cargo xtask menuconfig --prof", "--profile"),
+            ("cargo xtask verify --prof", "--profile"),
             ("cargo xtask tree --arch ", "x86_64 arm64"),
             // Another's: none of ours to complete.
             ("cargo build --prof", ""),

@@ -35,16 +35,6 @@ pub fn packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>
     Ok(known.into_iter().map(|package| source(cache, package)).collect())
 }
 
-/// Whether a build would find all of these packages in the cache without asking anybody. Changes nothing, and hashes nothing.
-pub fn are_stored(cache: &Cache, names: &[&str], arch: Arch) -> bool {
-    let known = apt::remembered(&cache.root().join(apt::FOLDER).join(arch.oci()));
-    names.iter().all(|name| {
-        known
-            .get(*name)
-            .is_some_and(|package| cache.source_path(&package.sha256, &package.file_name).is_file())
-    })
-}
-
 /// The packages of these names that an earlier run stored, whatever the archive offers today. Asks nobody.
 pub fn stored_packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>> {
     let known = memory::last(cache, arch)?;

@@ -4,16 +4,12 @@
 mod check;
 mod compile;
 mod configure;
-mod excerpt;
 mod key;
 mod make;
-mod menuconfig;
 mod options;
 mod unpack;
-mod workbench;
 
 pub use check::check_configurations;
-pub use menuconfig::edit;
 
 pub use make::Place;
 pub use make::Surroundings;

@@ -4,7 +4,6 @@
     reason = "a program exports nothing; `pub` marks what a file offers the others"
 )]
 
-mod alpine_sample;
 mod arch;
 mod archives;
 mod authority;
@@ -20,7 +19,6 @@ mod config;
 mod debian;
 mod demo;
 mod diff;
-mod doctor;
 mod download;
 mod elf;
 mod env;
@@ -31,7 +29,6 @@ mod gzip;
 mod kernel;
 mod lint;
 mod manifest;
-mod menuconfig;
 mod newc;
 mod output;
 mod overlay;
@@ -78,7 +75,6 @@ enum Sub {
     BuildInitramfs(build_initramfs::Args),
     Build(build::Args),
     Overlay(overlay::Args),
-    Menuconfig(menuconfig::Args),
     Tree(tree_cmd::Args),
     Diff(diff::Args),
     Sources(sources_cmd::Args),
@@ -91,7 +87,6 @@ enum Sub {
     Fuzz(fuzz::Args),
     Bench(bench::Args),
     Cache(cache::Args),
-    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 
@@ -104,7 +99,6 @@ fn main() -> ExitCode {
         Sub::BuildInitramfs(args) => build_initramfs::run(args),
         Sub::Build(args) => build::run(args),
         Sub::Overlay(args) => overlay::run(args),
-        Sub::Menuconfig(args) => menuconfig::run(args),
         Sub::Tree(args) => tree_cmd::run(args),
         Sub::Diff(args) => return diff::run(args),
         Sub::Sources(args) => sources_cmd::run(args),
@@ -117,7 +111,6 @@ fn main() -> ExitCode {
         Sub::Fuzz(args) => fuzz::run(args),
         Sub::Bench(args) => bench::run(args),
         Sub::Cache(args) => cache::run(args),
-        Sub::Doctor(args) => doctor::run(args),
         Sub::Completions(args) => {
             completions::run(args);
             Ok(())

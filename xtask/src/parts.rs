@@ -103,3 +103,6 @@ fn pick(
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,8 @@
 //! The other subcommands call [`require`] for just what they need. Looking starts no program, so that it costs a build nothing.
 
 mod install;
-mod survey;
 mod tool;
 mod tools;
-
-pub use survey::Found;
-pub use survey::remedy_for;
-pub use survey::survey;
 
 use crate::arch::Arch;
 use crate::cmd;

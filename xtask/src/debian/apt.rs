@@ -262,7 +262,7 @@ fn remove(outdated: &Path) -> Result<()> {
 }
 
 /// What is known of packages in the state that lies in `folder`, while its lists are fresh.
-pub(super) fn remembered(folder: &Path) -> BTreeMap<String, Package> {
+fn remembered(folder: &Path) -> BTreeMap<String, Package> {
     if are_fresh(folder) { memory::read(&folder.join(memory::NAME)) } else { BTreeMap::new() }
 }
 

@@ -2,24 +2,33 @@
 //! a word, what it does not know and what lacks something; a build would only tell of the profile that it builds.
 
 use crate::arch::Arch;
+use crate::cache::Cache;
 use crate::config;
 use crate::config::Profile;
 use crate::env::Settings;
 use crate::kernel;
 use crate::kernel::KernelRequest;
+use crate::kernel::Plan;
 use crate::kernel::configure;
 use crate::kernel::key::Key;
-use crate::kernel::workbench::Workbench;
+use crate::kernel::make::Make;
+use crate::kernel::make::Place;
+use crate::kernel::make::Surroundings;
+use crate::kernel::unpack;
 use crate::output;
+use crate::project;
 use crate::report;
 use crate::setup;
 use crate::setup::Need;
+use crate::sources::Source;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use std::path::Path;
+use std::path::PathBuf;
+use tempfile::TempDir;
 
 /// Configures all of them that were not yet, out of one unpacked source, and fails where the kernel dropped an option of any, naming every one.
 pub fn check_configurations(options: &SourceOptions) -> Result<()> {
@@ -89,6 +98,42 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<Workbench>) -> Result<u
 fn remembered(memory: &Path, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(memory).ok()?;
     Some(text.strip_prefix(key)?.strip_prefix('\n')?.to_owned())
+}
+
+/// A kernel's source, unpacked for configuring only. A temporary folder of the cache, removed when dropped.
+#[derive(Debug)]
+struct Workbench {
+    folder: TempDir,
+}
+
+impl Workbench {
+    fn unpack(source: &Source, cache: &Cache) -> Result<Self> {
+        let bench = Self { folder: cache.temporary_folder()? };
+        report::step(format_args!("unpacking the source of linux {}", source.version));
+        unpack::unpack(source, &bench.make_folder("source")?)?;
+        Ok(bench)
+    }
+
+    /// A place to configure in. One after the other: all of them share the tools that the kernel builds for it, which costs the most time.
+    fn place<'a>(&self, plan: &'a Plan<'a>) -> Result<Make<'a>> {
+        let log = project::logs().join(format!("kernel-config-{}-{}.log", plan.arch, plan.profile));
+        let (source, objects) = (self.make_folder("source")?, self.make_folder("objects")?);
+        for name in [".config", ".config.old", "given.config", "defconfig"] {
+            let path = objects.join(name);
+            if path.exists() {
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("removing {}", path.display()))?;
+            }
+        }
+        let surroundings = Surroundings::default();
+        Make::new(plan, Place { source, objects, log, compiler_cache: None, surroundings })
+    }
+
+    fn make_folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(folder)
+    }
 }
 
 #[cfg(test)]

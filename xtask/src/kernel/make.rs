@@ -2,7 +2,6 @@
 
 use crate::cmd;
 use crate::kernel::Plan;
-use crate::kernel::excerpt::excerpt;
 use crate::report;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -23,6 +22,9 @@ pub(super) const FLAGS: &str = "-ffile-prefix-map={build}=. -ffile-prefix-map={s
 
 /// Tools the configuration would note the versions of where the host happens to have them, and that no image needs.
 pub(super) const ABSENT: [&str; 3] = ["RUSTC=none", "BINDGEN=none", "PAHOLE=none"];
+
+/// Lines of the log in the error of a failed command.
+const SHOWN_LINES: usize = 25;
 
 /// Room for the object files of a dozen kernels.
 const CCACHE_SIZE: &str = "5G";
@@ -141,8 +143,8 @@ impl<'a> Make<'a> {
         let status = running.child.wait().with_context(|| format!("waiting for `{name}`"))?;
         if !status.success() {
             let said = std::fs::read(&self.log_path).with_context(|| self.logging())?;
-            let excerpt = excerpt(&String::from_utf8_lossy(&said));
-            bail!("`{name}` ended with {status}, log in {}\n{excerpt}", self.log_path.display());
+            let last = last_messages(&String::from_utf8_lossy(&said));
+            bail!("`{name}` ended with {status}, log in {}\n{last}", self.log_path.display());
         }
         Ok(())
     }
@@ -190,8 +192,15 @@ impl<'a> Make<'a> {
 }
 
 /// Whether a line tells of a file that is being made: `  CC      init/main.o`.
-pub(super) fn is_step(line: &[u8]) -> bool {
+fn is_step(line: &[u8]) -> bool {
     line.strip_prefix(b"  ").and_then(|rest| rest.first()).is_some_and(u8::is_ascii_uppercase)
+}
+
+/// The last lines of a log that are not build steps.
+fn last_messages(log: &str) -> String {
+    let mut lines: Vec<&str> = log.lines().filter(|line| !is_step(line.as_bytes())).collect();
+    lines.drain(..lines.len().saturating_sub(SHOWN_LINES));
+    lines.join("\n")
 }
 
 /// A time for people: `3 min 07 s`.
@@ -224,6 +233,19 @@ mod tests {
         ] {
             assert_eq!(is_step(line.as_bytes()), wanted, "{line}");
         }
+    }
+
+    #[test]
+    fn shows_the_last_lines_without_build_steps() {
+        let lines: Vec<String> =
+            (0..30).map(|number| format!("{number}\n  CC      a.o\n")).collect();
+        let shown = last_messages(&lines.concat());
+        assert_eq!((shown.lines().count(), shown.lines().next()), (SHOWN_LINES, Some("5")));
+        assert_eq!(
+            last_messages("  LD      x\nno space\nmake: *** Error 1\n"),
+            "no space\nmake: *** Error 1"
+        );
+        assert_eq!(last_messages(""), "");
     }
 
     #[test]

@@ -176,4 +176,4 @@ fn file_name(path: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -231,7 +231,7 @@ fn script(
          for name in sources apt locks; do ln -s {}/$name cache/ocidd/; done\n\
          exec env XDG_CACHE_HOME=\"$PWD/cache\" CARGO_MANIFEST_DIR=\"$PWD/xtask\" PATH={}:\"$PATH\" {}",
         cmd::quoted(&target.display().to_string()),
-        cmd::quoted(&Cache::place()?.display().to_string()),
+        cmd::quoted(&Cache::location()?.display().to_string()),
         cmd::quoted(&programs.display().to_string()),
         words.join(" ")
     ))

@@ -1,22 +1,26 @@
-//! Archives of our own making: names, links that lead somewhere and links that do not, joins.
+//! Finding, joining and rejecting members of small archives.
 
 use super::*;
 use crate::gzip;
 use tar::EntryType;
 use tar::Header;
 
-fn tar_gz(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
+/// A `.tar.gz` of these names, types, and contents or link targets.
+pub fn tar_gz(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, kind, content) in entries {
-        let mut header = Header::new_gnu();
+        let mut header = Header::new_ustar();
+        // `append_data` would remove the leading `./` of names.
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_entry_type(*kind);
-        if kind.is_file() {
-            header.set_size(content.len().try_into().unwrap());
-            builder.append_data(&mut header, name, content.as_bytes()).unwrap();
-        } else {
-            header.set_size(0);
-            builder.append_link(&mut header, name, content).unwrap();
+        header.set_mode(0o644);
+        let bytes = if kind.is_file() { content.as_bytes() } else { &[] };
+        if kind.is_symlink() || kind.is_hard_link() {
+            header.set_link_name_literal(content).unwrap();
         }
+        header.set_size(bytes.len().try_into().unwrap());
+        header.set_cksum();
+        builder.append(&header, bytes).unwrap();
     }
     gzip::compress(&builder.into_inner().unwrap()).unwrap()
 }
