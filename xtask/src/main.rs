@@ -1,8 +1,5 @@
-//! Builds, tests and shows ocidd. Each subcommand is a file of the same name; this one only tells them apart.
-#![expect(
-    unreachable_pub,
-    reason = "a program exports nothing; `pub` marks what a file offers the others"
-)]
+//! Development tasks of ocidd, one subcommand per file.
+#![expect(unreachable_pub, reason = "`pub` marks what a module exports to the others")]
 
 mod arch;
 mod archives;
@@ -11,7 +8,6 @@ mod bench;
 mod binaries;
 mod build;
 mod build_initramfs;
-mod build_kernel;
 mod cache;
 mod cmd;
 mod completions;
@@ -61,7 +57,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {
-    /// Answer yes where xtask asks before it installs packages
+    /// Install missing packages without asking
     #[arg(long, short, global = true)]
     yes: bool,
     #[command(subcommand)]
@@ -71,7 +67,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Sub {
     Setup(setup::Args),
-    BuildKernel(build_kernel::Args),
+    BuildKernel(build::KernelArgs),
     BuildInitramfs(build_initramfs::Args),
     Build(build::Args),
     Overlay(overlay::Args),
@@ -95,7 +91,7 @@ fn main() -> ExitCode {
     setup::set_consent(cli.yes);
     let outcome = match &cli.subcommand {
         Sub::Setup(args) => setup::run(args),
-        Sub::BuildKernel(args) => build_kernel::run(args),
+        Sub::BuildKernel(args) => build::run_kernel(args),
         Sub::BuildInitramfs(args) => build_initramfs::run(args),
         Sub::Build(args) => build::run(args),
         Sub::Overlay(args) => overlay::run(args),

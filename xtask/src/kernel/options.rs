@@ -1,18 +1,18 @@
-//! Options of the kernel's configuration as values: those asked for, and which of them a finished configuration lacks. Pure.
+//! Requested options of the kernel's configuration, and the check that a configuration has them.
 
 use anyhow::Result;
 use anyhow::bail;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// An option someone asked for.
+/// A requested option.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Wanted {
     /// `CONFIG_…`
     pub(super) name: String,
-    /// `y`, `n`, `m`, a number, or a quoted text. `None`: whatever its default is.
+    /// `y`, `n`, `m`, a number, or a quoted text; `None` is the default.
     pub(super) value: Option<String>,
-    /// Who asked: a file and line, or a variable.
+    /// Where it is requested: file and line, or a variable.
     from: String,
 }
 
@@ -21,28 +21,29 @@ impl Wanted {
         Self { name: name.to_owned(), value: value.map(str::to_owned), from }
     }
 
-    /// The option as a line of a `.config`, but with `n` for what is not set.
+    /// The line of a `.config`, but with `n` for "is not set".
     pub(super) fn assignment(&self) -> String {
         format!("{}={}", self.name, self.value.as_deref().unwrap_or_default())
     }
 }
 
-/// Reads a fragment: lines of `CONFIG_X=value` or `# CONFIG_X is not set`, comments, and empty lines. All faults at once.
+/// Parses a fragment: lines of `CONFIG_X=value` or `# CONFIG_X is not set`, comments and empty lines.
+/// Reports all invalid lines.
 pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Wanted>> {
     let mut wanted = Vec::new();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let from = format!("{file}:{}", number + 1);
         match parse_line(line.trim_end()) {
             Line::Option(name, value) => wanted.push(Wanted::new(name, Some(value), from)),
             Line::Comment => {}
-            Line::Fault => {
-                faults.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"));
+            Line::Invalid => {
+                errors.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"));
             }
         }
     }
-    if !faults.is_empty() {
-        bail!("{}", faults.join("\n"));
+    if !errors.is_empty() {
+        bail!("{}", errors.join("\n"));
     }
     Ok(wanted)
 }
@@ -50,7 +51,7 @@ pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Wanted>> {
 enum Line<'a> {
     Option(&'a str, &'a str),
     Comment,
-    Fault,
+    Invalid,
 }
 
 fn parse_line(line: &str) -> Line<'_> {
@@ -66,7 +67,7 @@ fn parse_line(line: &str) -> Line<'_> {
     }
     match line.split_once('=') {
         Some((name, value)) if is_name(name) && is_value(value) => Line::Option(name, value),
-        _ => Line::Fault,
+        _ => Line::Invalid,
     }
 }
 
@@ -83,7 +84,7 @@ fn is_value(value: &str) -> bool {
             && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
-/// What the words of `KERNEL_CONFIG` ask for, in the grammar of the kernel's `scripts/config`.
+/// Parses `KERNEL_CONFIG`: arguments of the kernel's `scripts/config`.
 pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
     let mut wanted = Vec::new();
     let mut keep_case = false;
@@ -95,7 +96,7 @@ pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
         }
         let mut argument = |what: &str| match rest.next() {
             Some(argument) => Ok(argument),
-            None => bail!("KERNEL_CONFIG: '{word}' lacks {what}"),
+            None => bail!("KERNEL_CONFIG: '{word}' needs {what}"),
         };
         let option = argument("an option")?;
         let value = match word {
@@ -105,7 +106,9 @@ pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
             "--set-str" => Some(format!("\"{}\"", argument("a text")?.replace('"', "\\\""))),
             "--set-val" => Some(argument("a value")?.to_owned()),
             "--undefine" | "-u" => None,
-            other => bail!("KERNEL_CONFIG: '{other}' is no word of the kernel's scripts/config"),
+            other => {
+                bail!("KERNEL_CONFIG: unknown argument '{other}' of the kernel's scripts/config")
+            }
         };
         let bare = option.strip_prefix("CONFIG_").unwrap_or(option);
         let name = if keep_case {
@@ -118,7 +121,7 @@ pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
     Ok(wanted)
 }
 
-/// A configuration with `wanted` laid over it, the last word on each option counting.
+/// The base configuration, changed by `wanted`. The last value of an option wins.
 pub(super) fn merge(base: &str, wanted: &[Wanted]) -> String {
     let latest = latest(wanted);
     let mut text = String::new();
@@ -135,7 +138,7 @@ pub(super) fn merge(base: &str, wanted: &[Wanted]) -> String {
     text
 }
 
-/// One line for each option asked for that a finished configuration does not have as asked.
+/// A line for each requested option that `config` does not have.
 pub(super) fn lost(wanted: &[Wanted], config: &str) -> Vec<String> {
     let found: BTreeMap<&str, &str> = config
         .lines()
