@@ -16,7 +16,6 @@ mod debian;
 mod demo;
 mod diff;
 mod download;
-mod elf;
 mod env;
 mod fuzz;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Verified sources and built kernels, found by digest, and directories that builds write to.
 //!
-//! An entry is complete or absent. Whoever looks it up holds a shared lock on one of its files until
-//! the [`Cache`] is dropped. Entries are stored and removed one at a time, under a short lock.
+//! An entry is complete or absent. A lookup takes a shared lock on one of its files, held until the
+//! [`Cache`] is dropped. Entries are stored and removed one at a time, under a short lock.
 
 use crate::output;
 use crate::output::SUMS;
@@ -100,6 +100,15 @@ impl Cache {
         let file = NamedTempFile::new_in(&folder).with_context(making)?;
         file.as_file().lock_shared().with_context(making)?;
         Ok(file)
+    }
+
+    /// A temporary file with the contents of `from`.
+    pub fn temporary_copy(&self, from: &Path) -> Result<NamedTempFile> {
+        let copying = || format!("copying {}", from.display());
+        let mut copy = self.temporary_file()?;
+        let mut original = File::open(from).with_context(copying)?;
+        std::io::copy(&mut original, copy.as_file_mut()).with_context(copying)?;
+        Ok(copy)
     }
 
     /// A temporary directory on the cache's file system, removed when dropped.

@@ -167,12 +167,7 @@ impl Apt {
                     package.sha256
                 );
             }
-            let mut copy = cache.temporary_file()?;
-            let mut original =
-                File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-            std::io::copy(&mut original, copy.as_file_mut())
-                .with_context(|| format!("copying {}", path.display()))?;
-            cache.store_source(copy, &found, &package.file_name)?;
+            cache.store_source(cache.temporary_copy(&path)?, &found, &package.file_name)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! From the host of an upstream archive to the files of an image.
+//! Members of archives, and the way from an upstream host to the files of an image.
 
 use super::*;
 use crate::cache::tests::empty;
@@ -6,12 +6,14 @@ use crate::config;
 use crate::download::Client;
 use crate::download::fake::Answer;
 use crate::download::fake::FakeUpstream;
+use crate::gzip;
 use crate::output;
 use crate::sources::SourceOptions;
-use archive::tests::tar_gz;
+use tar::EntryType;
 use tar::EntryType::Directory;
 use tar::EntryType::Regular;
 use tar::EntryType::Symlink;
+use tar::Header;
 
 const ARCH: Arch = Arch::X86_64;
 const NAME: &str = "/v3.23/alpine-minirootfs-3.23.4-x86_64.tar.gz";
@@ -85,4 +87,125 @@ fn rejects_an_archive_with_another_digest() {
     let config = pinned(&host.url(NAME), &output::digest_of(b"another"));
     let error = format!("{:#}", obtain(&config, ARCH, &sources).unwrap_err());
     assert!(error.starts_with("source 'alpine': sha256 is "), "{error}");
+}
+
+/// A `.tar.gz` of these names, types, and contents or link targets.
+fn tar_gz(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, kind, content) in entries {
+        let mut header = Header::new_ustar();
+        // `append_data` would remove the leading `./` of names.
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_mode(0o644);
+        let bytes = if kind.is_file() { content.as_bytes() } else { &[] };
+        if kind.is_symlink() || kind.is_hard_link() {
+            header.set_link_name_literal(content).unwrap();
+        }
+        header.set_size(bytes.len().try_into().unwrap());
+        header.set_cksum();
+        builder.append(&header, bytes).unwrap();
+    }
+    gzip::compress(&builder.into_inner().unwrap()).unwrap()
+}
+
+fn archive(entries: &[(&str, EntryType, &str)]) -> Archive {
+    let mut file = tempfile::NamedTempFile::with_suffix("sample.tar.gz").unwrap();
+    std::io::Write::write_all(&mut file, &tar_gz(entries)).unwrap();
+    Archive::read_tar_gz(file.path()).unwrap()
+}
+
+fn one(archive: &Archive, name: &str) -> Result<String> {
+    Ok(String::from_utf8(archive.get(&Members::One(name.to_owned()))?)?)
+}
+
+fn joined(archive: &Archive, prefix: &str, suffix: &str) -> Result<String> {
+    Ok(String::from_utf8(
+        archive.get(&Members::Joined { prefix: prefix.to_owned(), suffix: suffix.to_owned() })?,
+    )?)
+}
+
+#[test]
+fn finds_files_and_follows_links() {
+    let archive = archive(&[
+        ("./bin/busybox", Regular, "box"),
+        ("./bin/ls", Symlink, "/bin/busybox"),
+        ("./usr/bin/env", Symlink, "../../bin/ls"),
+        ("./bin/hard", EntryType::Link, "bin/busybox"),
+        ("usr/sbin/moved", Regular, "moved"),
+    ]);
+    for (name, bytes) in [
+        ("./bin/busybox", "box"),
+        ("/bin/busybox", "box"),
+        ("./bin/ls", "box"),
+        ("./usr/bin/env", "box"),
+        ("./bin/hard", "box"),
+        ("./sbin/moved", "moved"),
+    ] {
+        assert_eq!(one(&archive, name).unwrap(), bytes, "{name}");
+    }
+}
+
+#[test]
+fn reports_missing_members() {
+    let archive = archive(&[
+        ("./bin/busybox", Regular, "box"),
+        ("./bin/dead", Symlink, "gone"),
+        ("./bin/loop", Symlink, "loop"),
+    ]);
+    for (name, fact) in [
+        ("./bin/busybx", "has no file './bin/busybx'  hint: it has './bin/busybox'"),
+        ("./nothing/like/it", "has no file './nothing/like/it'"),
+        ("./bin/dead", "'./bin/dead' in"),
+        ("./bin/dead", "links to './bin/gone', which the archive does not contain"),
+        ("./bin/loop", "leads through more than 8 links"),
+    ] {
+        let error = one(&archive, name).unwrap_err().to_string();
+        assert!(error.contains(fact), "{error}");
+    }
+}
+
+#[test]
+fn joins_members_in_the_order_of_their_names() {
+    let files = [
+        ("./c/b.crt", "B\n"),
+        ("./c/a.crt", "A"),
+        ("./c/Z.crt", "Z\n"),
+        ("./c/a.txt", "no"),
+        ("./c/d/e.crt", "no"),
+    ];
+    let files = files
+        .map(|(name, bytes)| (name.to_owned(), bytes.as_bytes().to_vec()))
+        .into_iter()
+        .collect();
+    let archive = Archive::of_files(Path::new("/cache/certs.deb"), files);
+    assert_eq!(joined(&archive, "./c/", ".crt").unwrap(), "Z\nA\nB\n");
+    assert_eq!(
+        joined(&archive, "./x/", ".crt").unwrap_err().to_string(),
+        "certs.deb has no member './x/*.crt'"
+    );
+}
+
+#[test]
+fn accepts_members_that_it_finds() {
+    let busybox = Members::One("./bin/busybox".to_owned());
+    let certs = Members::Joined { prefix: "./share/".to_owned(), suffix: ".crt".to_owned() };
+    for (wanted, name, is_accepted) in [
+        (&busybox, "./bin/busybox", true),
+        (&busybox, "./usr/bin/busybox", true),
+        (&busybox, "./opt/bin/busybox", false),
+        (&certs, "./share/a.crt", true),
+        (&certs, "./share/b/a.crt", false),
+        (&certs, "./share/a.crt.bak", false),
+    ] {
+        assert_eq!(accepts(wanted, name), is_accepted, "{name}");
+    }
+}
+
+#[test]
+fn rejects_a_truncated_archive() {
+    let bytes = tar_gz(&[("./a", Regular, "a")]);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(Archive::read_tar_gz(file.path()).is_err());
 }

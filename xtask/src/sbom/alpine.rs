@@ -2,7 +2,7 @@
 //! which the archive's own version says nothing about.
 
 use crate::config::Members;
-use crate::parts::archive::Archive;
+use crate::parts::Archive;
 use anyhow::Result;
 use std::path::Path;
 
