@@ -1,5 +1,5 @@
-//! Builds the workspace's programs for the image: static, stripped, and independent of directories and
-//! of the caller's environment.
+//! Builds the workspace's programs for the image: static, stripped, and independent of directories
+//! and of the caller's environment.
 
 use crate::arch::Arch;
 use crate::cmd;

@@ -25,8 +25,8 @@ use std::path::PathBuf;
 
 /// Build kernel, initramfs, digests and manifest
 ///
-/// Writes out/vmlinuz-amd64 and out/initramfs-amd64.gz (or -arm64), which boot into the installer, with
-/// SHA256SUMS and manifest-amd64.json, which lists all inputs and outputs.
+/// Writes out/vmlinuz-amd64 and out/initramfs-amd64.gz (or -arm64), which boot into the installer,
+/// with SHA256SUMS and manifest-amd64.json, which lists all inputs and outputs.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask build --yes
@@ -70,8 +70,9 @@ pub struct Built {
 
 /// Build the Linux kernel
 ///
-/// Writes out/vmlinuz-amd64 or out/vmlinuz-arm64: the kernel's default configuration, changed by the
-/// profile and by `KERNEL_CONFIG`. Rebuilt only if source, configuration, timestamp or compiler changed.
+/// Writes out/vmlinuz-amd64 or out/vmlinuz-arm64: the kernel's default configuration, changed by
+/// the profile and by `KERNEL_CONFIG`. Rebuilt only if source, configuration, timestamp or compiler
+/// changed.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask build-kernel

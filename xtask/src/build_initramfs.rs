@@ -29,9 +29,9 @@ use std::path::PathBuf;
 
 /// Build the initramfs
 ///
-/// Writes out/initramfs-amd64.gz or out/initramfs-arm64.gz as described in initramfs.toml, with ocidd
-/// and init built from this workspace. The same inputs give the same bytes. `FS_MTIME` sets the time of
-/// its files; see .env.example.
+/// Writes out/initramfs-amd64.gz or out/initramfs-arm64.gz as described in initramfs.toml, with
+/// ocidd and init built from this workspace. The same inputs give the same bytes. `FS_MTIME` sets
+/// the time of its files; see .env.example.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask build-initramfs

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 /// Manage the build cache
 ///
-/// Sources, kernels, the package lists of apt, the object files of ccache and temporary files are in
-/// the directory 'ocidd' below `XDG_CACHE_HOME` (default: ~/.cache). A build creates again what is
-/// missing, so removing it costs only time.
+/// Sources, kernels, the package lists of apt, the object files of ccache and temporary files are
+/// in the directory 'ocidd' below `XDG_CACHE_HOME` (default: ~/.cache). A build creates again what
+/// is missing, so removing it costs only time.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask cache prune

@@ -1,5 +1,5 @@
-//! Downloads Debian packages with the host's apt and reads their files. Versions are not pinned; apt
-//! verifies the archive's signatures.
+//! Downloads Debian packages with the host's apt and reads their files. Versions are not pinned;
+//! apt verifies the archive's signatures.
 
 mod apt;
 
@@ -46,7 +46,8 @@ pub fn stored_packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<
     }
     if !absent.is_empty() {
         bail!(
-            "not in the cache, and --offline forbids downloads: {} of Debian for {}  hint: run once without --offline, or pass the upstream files with --source-dir",
+            "not in the cache, and --offline forbids downloads: {} of Debian for {}  \
+             hint: run once without --offline, or pass the upstream files with --source-dir",
             absent.join(", "),
             arch.oci()
         );

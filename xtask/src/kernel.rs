@@ -21,7 +21,7 @@ use crate::config::KernelConfig;
 use crate::config::Profile;
 use crate::env::Settings;
 use crate::kernel::key::Key;
-use crate::kernel::options::Wanted;
+use crate::kernel::options::Requested;
 use crate::project;
 use crate::sources::Source;
 use crate::sources::Sources;
@@ -79,10 +79,10 @@ struct Plan<'a> {
     /// The kernel's make target of the base configuration.
     base: &'a str,
     /// The options of all fragments, in order; the last value of an option wins.
-    fragments: Vec<Wanted>,
+    fragments: Vec<Requested>,
     /// `KERNEL_CONFIG`, as arguments of the kernel's `scripts/config`, and the options in it.
     words: &'a [String],
-    word_options: Vec<Wanted>,
+    word_options: Vec<Requested>,
     /// Prefix of the GNU tools' names; empty for the host's own.
     cross: &'static str,
     compiler: String,
@@ -116,8 +116,8 @@ pub fn inputs(request: &KernelRequest<'_>) -> Result<KernelInputs> {
     Ok(KernelInputs { source: plan.source, compiler: plan.compiler, key, is_cached })
 }
 
-/// Builds the requested kernel in `place`, without reading or writing kernels in the cache. Returns the
-/// paths of its image and configuration.
+/// Builds the requested kernel in `place`, without reading or writing kernels in the cache. Returns
+/// the paths of its image and configuration.
 pub fn build_anew(request: &KernelRequest<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
     compile::compile_in(&planned(request)?, place)
         .with_context(|| format!("rebuilding the kernel for {}", request.arch))

@@ -1,5 +1,5 @@
-//! `cargo xtask setup`: lists the tools of all subcommands and installs missing ones. Subcommands call
-//! [`require`] for their own; it starts no program, so it is fast.
+//! `cargo xtask setup`: lists the tools of all subcommands and installs missing ones. Subcommands
+//! call [`require`] for their own; it starts no program, so it is fast.
 
 mod install;
 mod tools;

@@ -107,14 +107,10 @@ impl Sources {
     pub fn with(options: &SourceOptions, cache: Cache, client: Client) -> Result<Self> {
         if options.sources == Some(SourceSet::Debian) {
             if options.locked {
-                bail!(
-                    "--locked and --sources debian are mutually exclusive: Debian packages are not pinned"
-                );
+                bail!("--locked and --sources debian exclude each other: packages are not pinned");
             }
             if options.source_dir.is_some() {
-                bail!(
-                    "--source-dir and --sources debian are mutually exclusive: the directory contains upstream files"
-                );
+                bail!("--source-dir contains upstream files, which --sources debian excludes");
             }
         }
         if let Some(folder) = options.source_dir.as_ref().filter(|folder| !folder.is_dir()) {
@@ -135,8 +131,8 @@ impl Sources {
 
     /// The pinned file, from the cache, `--source-dir` or its URL.
     ///
-    /// `None` means to use the Debian set: the user chose it, or the host is unreachable, which is a
-    /// warning. A wrong digest is always an error; the wrong file is kept for inspection.
+    /// `None` means to use the Debian set: the user chose it, or the host is unreachable, which is
+    /// a warning. A wrong digest is always an error; the wrong file is kept for inspection.
     pub fn upstream(&self, pin: &Pin) -> Result<Option<Source>> {
         if self.options.sources == Some(SourceSet::Debian) {
             return Ok(None);
@@ -209,7 +205,8 @@ impl Sources {
             (false, _) => {
                 if self.replaced.borrow_mut().insert(pin.url.clone()) {
                     report::warn(format_args!(
-                        "{reason}; using Debian packages instead of '{}' {}. They are not pinned, so the outputs differ from a release (forbid with --locked)",
+                        "{reason}; using Debian packages instead of '{}' {}. They are not pinned, \
+                         so the outputs differ from a release (forbid with --locked)",
                         pin.name, pin.version
                     ));
                 }
@@ -218,7 +215,8 @@ impl Sources {
         };
         let once = if self.options.offline { "run once without --offline, " } else { "" };
         Err(anyhow!(
-            "{reason}, and {flag} allows no other source  hint: {once}pass the directory of {} with --source-dir, or use --sources debian",
+            "{reason}, and {flag} allows no other source  hint: {once}\
+             pass the directory of {} with --source-dir, or use --sources debian",
             pin.file_name()
         ))
     }
@@ -231,7 +229,8 @@ impl Sources {
         }
         let evidence = self.cache.store_evidence(file, &pin.sha256, pin.file_name())?;
         bail!(
-            "sha256 is {found}, expected {} (from {from}, kept as {})  hint: the upstream file changed; find out why before you update the pin",
+            "sha256 is {found}, expected {} (from {from}, kept as {})  \
+             hint: the upstream file changed; find out why before you update the pin",
             pin.sha256,
             evidence.display()
         )

@@ -1,5 +1,5 @@
-//! Selects the Rust target, C compiler and linker of the image's programs. They are always static; musl
-//! is preferred, because Rust includes it.
+//! Selects the Rust target, C compiler and linker of the image's programs. They are always static;
+//! musl is preferred, because Rust includes it.
 
 use crate::arch::Arch;
 use crate::cmd;
@@ -83,7 +83,7 @@ fn install_target(arch: Arch, sysroot: &Path) -> Result<String> {
     }
     if is_installed(&gnu) {
         report::warn(format_args!(
-            "building for {gnu} instead: the programs contain this machine's C library and differ from a release"
+            "building for {gnu} instead, with this machine's C library, unlike a release"
         ));
         return Ok(gnu);
     }

@@ -72,7 +72,9 @@ impl Cache {
             |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let parent = absolute("XDG_CACHE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-            .ok_or_else(|| anyhow!("no directory for the build cache: neither XDG_CACHE_HOME nor HOME is an absolute path  hint: set XDG_CACHE_HOME"))?;
+            .context(
+                "neither XDG_CACHE_HOME nor HOME is an absolute path  hint: set XDG_CACHE_HOME",
+            )?;
         Ok(parent.join("ocidd"))
     }
 
@@ -161,8 +163,8 @@ impl Cache {
         Ok((path, file))
     }
 
-    /// Whether an entry exists and passes `check`. Then it is held and its time of last use is set. A
-    /// damaged entry is removed with a warning.
+    /// Whether an entry exists and passes `check`. Then it is held and its time of last use is set.
+    /// A damaged entry is removed with a warning.
     fn look_up(&self, stored: &Stored<'_>, check: impl Fn() -> Result<()>) -> Result<bool> {
         if let Some(file) = hold(stored.mark)?
             && check().is_ok()
@@ -194,16 +196,16 @@ impl Cache {
         }
     }
 
-    /// Holds an entry that was just stored. The caller holds the lock [`Cache::changing`], so that it
-    /// still exists.
+    /// Holds an entry that was just stored. The caller holds the lock [`Cache::changing`], so that
+    /// it still exists.
     fn hold_stored(&self, mark: &Path) -> Result<()> {
         let file = hold(mark)?.ok_or_else(|| anyhow!("{} vanished", mark.display()))?;
         self.use_now(file);
         Ok(())
     }
 
-    /// Removes a file or a directory, atomically for readers. The caller holds the lock of those who
-    /// store, use or remove it.
+    /// Removes a file or a directory, atomically for readers. The caller holds the lock of those
+    /// who store, use or remove it.
     pub(super) fn delete(&self, path: &Path) -> Result<()> {
         let removing = || format!("removing {}", path.display());
         if path.symlink_metadata().with_context(removing)?.is_dir() {
@@ -306,8 +308,8 @@ impl Cache {
 }
 
 impl Cache {
-    /// The directory of a kernel, its files hashed in this call. A damaged one is removed and counts
-    /// as missing.
+    /// The directory of a kernel, its files hashed in this call. A damaged one is removed and
+    /// counts as missing.
     pub fn kernel(&self, key: &str) -> Result<Option<PathBuf>> {
         let folder = self.root.join(KERNELS).join(key);
         let stored = Stored { path: &folder, mark: &folder.join(SUMS), remedy: "is built again" };

@@ -1,5 +1,5 @@
-//! Entries are complete or absent, also with damage and concurrent builds. Threads with one cache each
-//! stand for processes: locks belong to opened files, and caches share none.
+//! Entries are complete or absent, also with damage and concurrent builds. Threads with one cache
+//! each stand for processes: locks belong to opened files, and caches share none.
 
 use super::*;
 use crate::cache::prune::Entry;
@@ -54,8 +54,8 @@ fn only(cache: &Cache, below: &str) -> Entry {
     found.remove(0)
 }
 
-/// Removes an unused entry. A program that another test is starting inherits every open file, and so
-/// its lock, until `exec`.
+/// Removes an unused entry. A program that another test is starting inherits every open file, and
+/// so its lock, until `exec`.
 fn remove_unused(cache: &Cache, entry: &Entry) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !remove(cache, entry).unwrap() {

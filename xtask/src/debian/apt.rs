@@ -32,8 +32,8 @@ const STAMP: &str = "updated";
 /// What apt reported about packages, so that a build need not start it.
 const PACKAGES: &str = "packages.json";
 
-/// Read after the host's own settings. Disables hooks of `update`, which are for the host's lists, and
-/// lists of anything but packages. An unreachable archive costs ten seconds, not minutes.
+/// Read after the host's own settings. Disables hooks of `update`, which are for the host's lists,
+/// and lists of anything but packages. An unreachable archive costs ten seconds, not minutes.
 const SETTINGS: &str = r#"#clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
@@ -85,7 +85,8 @@ impl Apt {
     pub(super) fn open(cache: &Cache, arch: Arch) -> Result<Self> {
         if cmd::find("apt-get").is_none() {
             bail!(
-                "apt-get not found in PATH; Debian's packages need it  hint: make the upstream hosts reachable, or pass their files with --source-dir"
+                "apt-get not found in PATH; Debian's packages need it  \
+                 hint: make the upstream hosts reachable, or pass their files with --source-dir"
             );
         }
         let lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
@@ -103,8 +104,8 @@ impl Apt {
         Ok(Self { arch, folder, shell: Shell::new()?, _lock: lock })
     }
 
-    /// The packages of these names in the archives. Starts apt only if the lists are old or a name is
-    /// new.
+    /// The packages of these names in the archives. Starts apt only if the lists are old or a name
+    /// is new.
     pub(super) fn resolve(&self, names: &[&str]) -> Result<Vec<Package>> {
         let mut known = if are_fresh(&self.folder) {
             read_packages(&self.folder.join(PACKAGES))
@@ -128,7 +129,8 @@ impl Apt {
             .collect()
     }
 
-    /// Updates the package lists. An unreachable archive is a warning: others may have the packages.
+    /// Updates the package lists. An unreachable archive is a warning: others may have the
+    /// packages.
     pub(super) fn update(&self) -> Result<()> {
         report::step(format_args!(
             "updating the package lists of Debian's archive for {}",
@@ -219,7 +221,7 @@ impl Apt {
         }
         if !output.status.success() {
             bail!(
-                "{}  hint: the archives in /etc/apt/sources.list.d must be of Debian 12 or newer, with updates",
+                "{}  hint: use the archives of Debian 12 or newer, with updates, in /etc/apt",
                 messages(&output.stderr).join("; ")
             );
         }
@@ -240,7 +242,8 @@ impl Apt {
     fn apt(&self, verb: &str) -> Cmd<'_> {
         let path =
             |option: &str, below: &str| format!("{option}={}", self.folder.join(below).display());
-        // The environment is inherited for proxies. The language is fixed because messages are parsed.
+        // The environment is inherited for proxies. The language is fixed because messages are
+        // parsed.
         let apt = self.shell.cmd("apt-get").env("LC_ALL", "C").quiet();
         apt.arg("-c")
             .arg(self.folder.join("settings"))

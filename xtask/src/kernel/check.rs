@@ -1,5 +1,5 @@
-//! Checks that every profile can be configured for every architecture, without building a kernel. The
-//! kernel silently drops unknown options and options with missing dependencies.
+//! Checks that every profile can be configured for every architecture, without building a kernel.
+//! The kernel silently drops unknown options and options with missing dependencies.
 
 use crate::arch::Arch;
 use crate::cache::Cache;
@@ -68,8 +68,8 @@ pub fn check_configurations(options: &SourceOptions) -> Result<()> {
     Ok(())
 }
 
-/// Configures one kernel, unless the last check had the same inputs. Returns the number of requested
-/// options, all of which are set.
+/// Configures one kernel, unless the last check had the same inputs. Returns the number of
+/// requested options, all of which are set.
 fn check(request: &KernelRequest<'_>, bench: &mut Option<Workbench>) -> Result<usize> {
     let KernelRequest { arch, profile, .. } = request;
     let configuring = || format!("configuring the kernel for {arch}, profile {profile}");
@@ -101,7 +101,8 @@ fn remembered(memory: &Path, key: &str) -> Option<String> {
     Some(text.strip_prefix(key)?.strip_prefix('\n')?.to_owned())
 }
 
-/// A kernel's source, unpacked for configuring only. A temporary folder of the cache, removed when dropped.
+/// A kernel's source, unpacked for configuring only. A temporary folder of the cache, removed when
+/// dropped.
 #[derive(Debug)]
 struct Workbench {
     folder: TempDir,
@@ -115,8 +116,8 @@ impl Workbench {
         Ok(bench)
     }
 
-    /// Prepares the next configuration. All share the tools that the kernel builds for it, which takes
-    /// most of the time.
+    /// Prepares the next configuration. All share the tools that the kernel builds for it, which
+    /// takes most of the time.
     fn place<'a>(&self, plan: &'a Plan<'a>) -> Result<Make<'a>> {
         let log = project::logs().join(format!("kernel-config-{}-{}.log", plan.arch, plan.profile));
         let (source, objects) = (self.make_folder("source")?, self.make_folder("objects")?);

@@ -71,8 +71,8 @@ pub(super) fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, Path
     Ok((tree.build.join(image), tree.build.join(".config")))
 }
 
-/// Unpacks the kernel's tarball, or the one in a Debian package, into the existing `folder`, without
-/// its top-level directory.
+/// Unpacks the kernel's tarball, or the one in a Debian package, into the existing `folder`,
+/// without its top-level directory.
 pub(super) fn unpack(source: &Source, folder: &Path) -> Result<()> {
     unpack_into(source, folder).with_context(|| format!("unpacking {}", source.path.display()))
 }

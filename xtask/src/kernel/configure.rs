@@ -3,7 +3,7 @@
 use crate::kernel::Plan;
 use crate::kernel::make::Make;
 use crate::kernel::options;
-use crate::kernel::options::Wanted;
+use crate::kernel::options::Requested;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -18,8 +18,8 @@ pub(super) const ALWAYS: &str =
 /// Bases without options. Unrequested options stay off; `olddefconfig` would enable defaults.
 const EMPTY: [&str; 2] = ["allnoconfig", "tinyconfig"];
 
-/// Writes `.config` to the build directory: the base, then the fragments, then `KERNEL_CONFIG`. Returns
-/// the number of requested options, all of which are set.
+/// Writes `.config` to the build directory: the base, then the fragments, then `KERNEL_CONFIG`.
+/// Returns the number of requested options, all of which are set.
 pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
     let config = make.build.join(".config");
     let read = || {
@@ -53,24 +53,25 @@ pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
 }
 
 /// The options requested by xtask and the fragments.
-fn before_words(plan: &Plan<'_>) -> Result<Vec<Wanted>> {
-    let mut wanted = options::parse_fragment("xtask", ALWAYS)?;
-    wanted.extend_from_slice(&plan.fragments);
-    Ok(wanted)
+fn before_words(plan: &Plan<'_>) -> Result<Vec<Requested>> {
+    let mut requested = options::parse_fragment("xtask", ALWAYS)?;
+    requested.extend_from_slice(&plan.fragments);
+    Ok(requested)
 }
 
-/// Verifies that `config` has all options of `plan` and returns their number. The kernel silently drops
-/// unknown options and options whose dependencies are off.
+/// Verifies that `config` has all options of `plan` and returns their number. The kernel silently
+/// drops unknown options and options whose dependencies are off.
 pub(super) fn check(plan: &Plan<'_>, config: &str) -> Result<usize> {
-    let mut wanted = before_words(plan)?;
-    wanted.extend_from_slice(&plan.word_options);
-    let lost = options::lost(&wanted, config);
+    let mut requested = before_words(plan)?;
+    requested.extend_from_slice(&plan.word_options);
+    let lost = options::lost(&requested, config);
     if !lost.is_empty() {
         bail!(
-            "the kernel dropped or changed requested options:\n{}\nhint: find their dependencies in the kernel's Kconfig files and request those too",
+            "the kernel dropped or changed requested options:\n{}\n\
+             hint: find their dependencies in the kernel's Kconfig files and request those too",
             lost.join("\n")
         );
     }
-    let names: BTreeSet<&str> = wanted.iter().map(|option| option.name.as_str()).collect();
+    let names: BTreeSet<&str> = requested.iter().map(|option| option.name.as_str()).collect();
     Ok(names.len())
 }

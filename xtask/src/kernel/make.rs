@@ -1,5 +1,5 @@
-//! Runs the kernel's make in a fixed environment, with a log, progress on a terminal, and the last lines
-//! of the log after a failure.
+//! Runs the kernel's make in a fixed environment, with a log, progress on a terminal, and the last
+//! lines of the log after a failure.
 
 use crate::cmd;
 use crate::kernel::Plan;
@@ -18,8 +18,10 @@ use std::time::Instant;
 use xshell::Cmd;
 use xshell::Shell;
 
-/// Flags for compiler and assembler that remove both directories from the kernel. The last match wins.
-pub(super) const FLAGS: &str = "-ffile-prefix-map={build}=. -ffile-prefix-map={source}=. -ffile-prefix-map={build}/= -ffile-prefix-map={source}/=";
+/// Flags for compiler and assembler that remove both directories from the kernel. The last match
+/// wins.
+pub(super) const FLAGS: &str = "-ffile-prefix-map={build}=. \
+    -ffile-prefix-map={source}=. -ffile-prefix-map={build}/= -ffile-prefix-map={source}/=";
 
 /// Tools that the image does not need. The configuration would contain their versions if installed.
 pub(super) const ABSENT: [&str; 3] = ["RUSTC=none", "BINDGEN=none", "PAHOLE=none"];
@@ -81,7 +83,7 @@ impl<'a> Make<'a> {
         for folder in [&source, &build] {
             if folder.display().to_string().contains([' ', ':', '\t']) {
                 bail!(
-                    "the kernel cannot be built in {}: the path contains a space, tab or colon  hint: set XDG_CACHE_HOME",
+                    "cannot build in {}: the path has a space, tab or colon  hint: set XDG_CACHE_HOME",
                     folder.display()
                 );
             }
@@ -158,7 +160,8 @@ impl<'a> Make<'a> {
         command
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
-            // Empty, not unset: the version is that of the source, without a suffix for a changed tree.
+            // Empty, not unset: the version is that of the source, without a suffix for a changed
+            // tree.
             .env("LOCALVERSION", "")
             .env("KBUILD_BUILD_TIMESTAMP", &self.plan.timestamp)
             .env("KBUILD_BUILD_USER", "ocidd")

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 /// A requested option.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct Requested {
     /// `CONFIG_…`
     pub(super) name: String,
     /// `y`, `n`, `m`, a number, or a quoted text; `None` is the default.
@@ -16,7 +16,7 @@ pub(super) struct Wanted {
     from: String,
 }
 
-impl Wanted {
+impl Requested {
     fn new(name: &str, value: Option<&str>, from: String) -> Self {
         Self { name: name.to_owned(), value: value.map(str::to_owned), from }
     }
@@ -27,15 +27,15 @@ impl Wanted {
     }
 }
 
-/// Parses a fragment: lines of `CONFIG_X=value` or `# CONFIG_X is not set`, comments and empty lines.
-/// Reports all invalid lines.
-pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Wanted>> {
-    let mut wanted = Vec::new();
+/// Parses a fragment: lines of `CONFIG_X=value` or `# CONFIG_X is not set`, comments and empty
+/// lines. Reports all invalid lines.
+pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Requested>> {
+    let mut requested = Vec::new();
     let mut errors = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let from = format!("{file}:{}", number + 1);
         match parse_line(line.trim_end()) {
-            Line::Option(name, value) => wanted.push(Wanted::new(name, Some(value), from)),
+            Line::Option(name, value) => requested.push(Requested::new(name, Some(value), from)),
             Line::Comment => {}
             Line::Invalid => {
                 errors.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"));
@@ -45,7 +45,7 @@ pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Wanted>> {
     if !errors.is_empty() {
         bail!("{}", errors.join("\n"));
     }
-    Ok(wanted)
+    Ok(requested)
 }
 
 enum Line<'a> {
@@ -85,8 +85,8 @@ fn is_value(value: &str) -> bool {
 }
 
 /// Parses `KERNEL_CONFIG`: arguments of the kernel's `scripts/config`.
-pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
-    let mut wanted = Vec::new();
+pub(super) fn parse_words(words: &[String]) -> Result<Vec<Requested>> {
+    let mut requested = Vec::new();
     let mut keep_case = false;
     let mut rest = words.iter().map(String::as_str);
     while let Some(word) = rest.next() {
@@ -116,14 +116,14 @@ pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
         } else {
             format!("CONFIG_{}", bare.to_ascii_uppercase())
         };
-        wanted.push(Wanted { name, value, from: "KERNEL_CONFIG".to_owned() });
+        requested.push(Requested { name, value, from: "KERNEL_CONFIG".to_owned() });
     }
-    Ok(wanted)
+    Ok(requested)
 }
 
-/// The base configuration, changed by `wanted`. The last value of an option wins.
-pub(super) fn merge(base: &str, wanted: &[Wanted]) -> String {
-    let latest = latest(wanted);
+/// The base configuration, changed by `requested`. The last value of an option wins.
+pub(super) fn merge(base: &str, requested: &[Requested]) -> String {
+    let latest = latest(requested);
     let mut text = String::new();
     for line in base.lines() {
         if !matches!(parse_line(line), Line::Option(name, _) if latest.contains_key(name)) {
@@ -139,7 +139,7 @@ pub(super) fn merge(base: &str, wanted: &[Wanted]) -> String {
 }
 
 /// A line for each requested option that `config` does not have.
-pub(super) fn lost(wanted: &[Wanted], config: &str) -> Vec<String> {
+pub(super) fn lost(requested: &[Requested], config: &str) -> Vec<String> {
     let found: BTreeMap<&str, &str> = config
         .lines()
         .filter_map(|line| match parse_line(line) {
@@ -148,7 +148,7 @@ pub(super) fn lost(wanted: &[Wanted], config: &str) -> Vec<String> {
         })
         .collect();
     let mut lost = Vec::new();
-    for option in latest(wanted).values() {
+    for option in latest(requested).values() {
         let got = found.get(option.name.as_str()).copied().unwrap_or("n");
         if option.value.as_deref().is_some_and(|value| value != got) {
             lost.push(format!("{} ({}) became {got}", option.assignment(), option.from));
@@ -157,8 +157,8 @@ pub(super) fn lost(wanted: &[Wanted], config: &str) -> Vec<String> {
     lost
 }
 
-fn latest(wanted: &[Wanted]) -> BTreeMap<&str, &Wanted> {
-    wanted.iter().map(|option| (option.name.as_str(), option)).collect()
+fn latest(requested: &[Requested]) -> BTreeMap<&str, &Requested> {
+    requested.iter().map(|option| (option.name.as_str(), option)).collect()
 }
 
 #[cfg(test)]

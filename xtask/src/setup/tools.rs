@@ -105,8 +105,8 @@ const TEST: &[Need] = &[Need::Test];
 const TEST_BENCH: &[Need] = &[Need::Test, Need::Bench];
 const TEST_BOOT: &[Need] = &[Need::Boot, Need::Test];
 
-/// Without Rust targets, which `rust-toolchain.toml` names, and the tools of every Linux system (awk,
-/// sed, find, diff, tar, gzip).
+/// Without Rust targets, which `rust-toolchain.toml` names, and the tools of every Linux system
+/// (awk, sed, find, diff, tar, gzip).
 pub(super) const TOOLS: &[Tool] = &[
     program(&["gcc"], "gcc", BUILD, "compiles the kernel and the C parts of TLS"),
     header("stdio.h", "libc6-dev", BUILD, "C library for build-time programs"),

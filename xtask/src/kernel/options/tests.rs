@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn assignments(wanted: &[Wanted]) -> Vec<String> {
-    wanted.iter().map(Wanted::assignment).collect()
+fn assignments(requested: &[Requested]) -> Vec<String> {
+    requested.iter().map(Requested::assignment).collect()
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -13,9 +13,9 @@ fn words(text: &str) -> Vec<String> {
 #[test]
 fn parses_set_and_unset_options() {
     let text = "# why\n\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=\"x y\"\nCONFIG_D=0x1f\nCONFIG_E=-1\nCONFIG_F=\"\"\n";
-    let wanted = parse_fragment("f.config", text).unwrap();
+    let requested = parse_fragment("f.config", text).unwrap();
     assert_eq!(
-        assignments(&wanted),
+        assignments(&requested),
         [
             "CONFIG_A=y",
             "CONFIG_B=n",
@@ -55,8 +55,8 @@ fn parses_all_arguments_of_scripts_config() {
         ("-k -e CONFIG_net", "CONFIG_net=y"),
         ("-u NET", "CONFIG_NET="),
     ];
-    for (given, wanted) in cases {
-        assert_eq!(assignments(&parse_words(&words(given)).unwrap()), [wanted], "{given}");
+    for (given, requested) in cases {
+        assert_eq!(assignments(&parse_words(&words(given)).unwrap()), [requested], "{given}");
     }
 }
 
@@ -73,10 +73,11 @@ fn rejects_arguments_that_cannot_be_verified() {
 #[test]
 fn merging_replaces_options_and_the_last_value_wins() {
     let base = "# Automatically generated\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=\"x\"\nCONFIG_D=y\n";
-    let wanted = parse_fragment("f", "CONFIG_B=y\nCONFIG_A=m\nCONFIG_A=n\nCONFIG_E=1\n").unwrap();
-    let wanted = [wanted, parse_words(&words("-u D")).unwrap()].concat();
+    let requested =
+        parse_fragment("f", "CONFIG_B=y\nCONFIG_A=m\nCONFIG_A=n\nCONFIG_E=1\n").unwrap();
+    let requested = [requested, parse_words(&words("-u D")).unwrap()].concat();
     assert_eq!(
-        merge(base, &wanted),
+        merge(base, &requested),
         "# Automatically generated\nCONFIG_C=\"x\"\nCONFIG_A=n\nCONFIG_B=y\nCONFIG_E=1\n"
     );
 }
@@ -94,8 +95,8 @@ fn reports_lost_options_with_origin_and_value() {
         ["CONFIG_C=y (f:4) became m", "CONFIG_GONE=y (f:6) became n"]
     );
     // A later request overrides an earlier one.
-    let wanted = [fragment, parse_words(&words("-m C -u GONE")).unwrap()].concat();
-    assert_eq!(lost(&wanted, config), Vec::<String>::new());
+    let requested = [fragment, parse_words(&words("-m C -u GONE")).unwrap()].concat();
+    assert_eq!(lost(&requested, config), Vec::<String>::new());
 }
 
 /// The image contains no modules, and every option of the profile `hw` needs a comment.

@@ -60,7 +60,8 @@ fn check(what: &str, wanted: Outcome, found: &Result<Option<String>, String>) {
     assert!(is_right, "{what}: wanted {wanted:?}, found {found:?}");
 }
 
-/// Fetches under each of the columns but those that ask nobody, whose outcomes are the same for whatever a host does.
+/// Fetches under each of the columns but those that ask nobody, whose outcomes are the same for
+/// whatever a host does.
 fn check_row(what: &str, url: &str, client: &Client, [default, locked, upstream]: [Outcome; 3]) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("part.txt"), "hello").unwrap();
