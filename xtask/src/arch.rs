@@ -1,4 +1,4 @@
-//! The architectures ocidd is built for, and what each tool calls them. The only place where `amd64`, `x86_64` and the rest meet.
+//! The architectures of ocidd and their names in each tool. All translations are here.
 
 use anyhow::Result;
 use anyhow::anyhow;
@@ -56,7 +56,8 @@ impl Arch {
         }
     }
 
-    /// The kernel's make target for a bootable image, and where the image lies below the build directory.
+    /// The kernel's make target for a bootable image, and where the image lies below the build
+    /// directory.
     pub fn kernel_image(self) -> (&'static str, &'static str) {
         match self {
             Self::X86_64 => ("bzImage", "arch/x86/boot/bzImage"),

@@ -1,9 +1,8 @@
-//! `cargo xtask build`: the kernel and the initramfs, and what says how they came about: digests and a manifest.
+//! `cargo xtask build` and `build-kernel`: kernel, initramfs, digests and manifest.
 
 use crate::arch::Arch;
 use crate::arch::ArchOption;
 use crate::build_initramfs;
-use crate::build_kernel;
 use crate::config;
 use crate::config::ImageConfig;
 use crate::config::KernelConfig;
@@ -14,6 +13,7 @@ use crate::env::Settings;
 use crate::kernel;
 use crate::kernel::KernelRequest;
 use crate::output;
+use crate::project;
 use crate::report;
 use crate::setup;
 use crate::setup::Need;
@@ -25,47 +25,69 @@ use std::path::PathBuf;
 
 /// Build kernel, initramfs, digests and manifest
 ///
-/// Writes out/vmlinuz-amd64 and out/initramfs-amd64.gz (or -arm64), which together boot into the installer, and beside them SHA256SUMS
-/// and manifest-amd64.json: what went in, from where, and what came out.
+/// Writes out/vmlinuz-amd64 and out/initramfs-amd64.gz (or -arm64), which boot into the installer,
+/// with SHA256SUMS and manifest-amd64.json, which lists all inputs and outputs.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask build --yes
-      Everything for this machine's architecture; packages that are missing are installed without asking
+      For this machine's architecture; missing packages are installed without asking
   cargo xtask build --arch all
-      For x86_64 and arm64; what is missing to compile for the other is installed too
+      For x86_64 and arm64; a missing cross compiler is installed too
   cargo xtask build --profile hw
-      With a kernel that has the disks and network cards of real servers: out/vmlinuz-amd64-hw
+      With a kernel for server hardware: out/vmlinuz-amd64-hw
   cargo xtask build --locked
       From pinned sources only, as releases are made
   cargo xtask build --sources debian
-      From Debian's archive, where kernel.org and Alpine cannot be reached
+      From Debian's archive, if kernel.org and Alpine are unreachable
   cargo xtask build --locked --source-dir /media/usb/sources
-      Without any network
+      Without network
   (cd out && sha256sum --check SHA256SUMS)
-      Check what lies there")]
+      Verify the outputs")]
 pub struct Args {
     #[command(flatten)]
     pub wanted: Wanted,
 }
 
-/// Which boot files, and from which sources; the same flags for all that build or boot them.
+/// Which boot files, from which sources. Shared by all subcommands that build or boot them.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Wanted {
     #[command(flatten)]
     pub arch: ArchOption,
-    /// Which configuration of kernel/kernel.toml to build
+    /// Kernel configuration, from kernel/kernel.toml
     #[arg(long, value_enum, default_value = "default")]
     pub profile: Profile,
     #[command(flatten)]
     pub sources: SourceOptions,
 }
 
-/// What boots.
+/// The files that boot.
 #[derive(Clone, Debug)]
 pub struct Built {
     pub arch: Arch,
     pub kernel: PathBuf,
     pub initramfs: PathBuf,
+}
+
+/// Build the Linux kernel
+///
+/// Writes out/vmlinuz-amd64 or out/vmlinuz-arm64: the kernel's default configuration, changed by
+/// the profile and by `KERNEL_CONFIG`. Rebuilt only if source, configuration, timestamp or compiler
+/// changed.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask build-kernel
+      The default kernel for this machine. Takes twenty minutes on two processors, then a second
+  cargo xtask build-kernel --profile hw --arch all
+      out/vmlinuz-amd64-hw and out/vmlinuz-arm64-hw: with drivers of server hardware
+  cargo xtask build-kernel --profile test
+      out/vmlinuz-amd64-test: a small kernel for boot tests, built in minutes
+  KERNEL_CONFIG='--enable BLK_DEV_NVME --set-val NR_CPUS 512' cargo xtask build-kernel
+      With more options, as arguments of the kernel's scripts/config
+  cargo xtask build-kernel --locked --source-dir /media/usb/sources
+      From the pinned tarball in that directory, without network")]
+pub struct KernelArgs {
+    #[command(flatten)]
+    wanted: Wanted,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -76,13 +98,35 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds everything that is wanted, or brings it up to date; an entry for each architecture.
+pub fn run_kernel(args: &KernelArgs) -> Result<()> {
+    let Wanted { arch, profile, sources } = &args.wanted;
+    let (archs, profile) = (arch.chosen()?, *profile);
+    let config = config::read_kernel_config()?;
+    let settings = Settings::read()?;
+    setup::require_for(&archs, &[Need::Kernel])?;
+    let sources = Sources::open(sources)?;
+    for arch in archs {
+        let built = kernel::build(&KernelRequest {
+            arch,
+            profile,
+            sources: &sources,
+            settings: &settings,
+            config: &config,
+        })?;
+        let path = kernel_path(arch, profile);
+        output::publish(&built.image, &path)?;
+        report::result(path.display());
+    }
+    output::write_sums()
+}
+
+/// Builds the files of each architecture.
 pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
     let archs = wanted.arch.chosen()?;
     let (image_configs, kernel_config, settings) = read_inputs(&archs)?;
     setup::require_for(&archs, &[Need::Binaries, Need::Kernel])?;
     let sources = Sources::open(&wanted.sources)?;
-    // An initramfs takes a minute and a kernel may take half an hour: what is wrong with the former shows first.
+    // First, because it takes a minute and a kernel up to half an hour.
     let images = image_configs
         .iter()
         .map(|(arch, config)| build_initramfs::build(*arch, config, &settings, &sources))
@@ -98,7 +142,7 @@ pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
         })?;
         let built = Built {
             arch,
-            kernel: build_kernel::output_path(arch, wanted.profile),
+            kernel: kernel_path(arch, wanted.profile),
             initramfs: image.path.clone(),
         };
         output::publish(&kernel.image, &built.kernel)?;
@@ -117,17 +161,17 @@ pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
     Ok(all)
 }
 
-/// What earlier builds left, or what was brought from elsewhere.
+/// Existing files in `out/`.
 pub fn find(wanted: &Wanted) -> Result<Vec<Built>> {
     let find = |arch| {
         let built = Built {
             arch,
-            kernel: build_kernel::output_path(arch, wanted.profile),
+            kernel: kernel_path(arch, wanted.profile),
             initramfs: build_initramfs::output_path(arch),
         };
         for file in [&built.kernel, &built.initramfs] {
             if !file.is_file() {
-                bail!("{} is not there  hint: build it by cargo xtask build", file.display());
+                bail!("{} not found  hint: run cargo xtask build", file.display());
             }
         }
         Ok(built)
@@ -135,9 +179,14 @@ pub fn find(wanted: &Wanted) -> Result<Vec<Built>> {
     wanted.arch.chosen()?.into_iter().map(find).collect()
 }
 
+/// The output file of a kernel.
+pub fn kernel_path(arch: Arch, profile: Profile) -> PathBuf {
+    project::out().join(format!("vmlinuz-{}{}", arch.oci(), profile.suffix()))
+}
+
 type Inputs = (Vec<(Arch, ImageConfig)>, KernelConfig, Settings);
 
-/// Reads every file that says what to build; with faults in several of them, all are told.
+/// Reads all configuration files and reports the errors of all of them.
 fn read_inputs(archs: &[Arch]) -> Result<Inputs> {
     let images: Result<Vec<_>> =
         archs.iter().map(|arch| Ok((*arch, config::read_image_config(*arch)?))).collect();

@@ -1,4 +1,4 @@
-//! `cargo xtask build-initramfs`: from `initramfs.toml` and the workspace's programs to a compressed archive in `out/`, the same bytes for the same inputs.
+//! `cargo xtask build-initramfs`: writes a reproducible archive as described in `initramfs.toml`.
 
 use crate::arch::Arch;
 use crate::arch::ArchOption;
@@ -29,18 +29,19 @@ use std::path::PathBuf;
 
 /// Build the initramfs
 ///
-/// Writes out/initramfs-amd64.gz or out/initramfs-arm64.gz: what initramfs.toml names, with ocidd and init built from this workspace. The same inputs give the same
-/// bytes, on any day, in any folder, as any user. `FS_MTIME` sets the time of its files; see .env.example.
+/// Writes out/initramfs-amd64.gz or out/initramfs-arm64.gz as described in initramfs.toml, with
+/// ocidd and init built from this workspace. The same inputs give the same bytes. `FS_MTIME` sets
+/// the time of its files; see .env.example.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask build-initramfs
       For this machine's architecture
   cargo xtask build-initramfs --arch all
-      For x86_64 and arm64. Needs a C compiler for the other one, and offers to install that
+      For x86_64 and arm64; offers to install a missing cross compiler
   cargo xtask build-initramfs --locked
       From pinned sources only, as releases are made
   zcat out/initramfs-amd64.gz | cpio -itv
-      Look inside")]
+      List its contents")]
 pub struct Args {
     #[command(flatten)]
     pub arch: ArchOption,
@@ -48,7 +49,7 @@ pub struct Args {
     pub sources: SourceOptions,
 }
 
-/// An initramfs in `out/`, and what it was made of.
+/// An initramfs in `out/`, and its inputs.
 #[derive(Debug)]
 pub struct Image {
     pub path: PathBuf,
@@ -90,7 +91,7 @@ pub fn build(
 }
 
 /// The workspace's programs that the image holds, by package.
-pub fn programs(
+fn programs(
     arch: Arch,
     config: &ImageConfig,
     toolchain: &Toolchain,
@@ -99,16 +100,17 @@ pub fn programs(
     binaries::build(&packages, arch, toolchain)
 }
 
-/// The compressed archive of everything.
-pub fn compose(
+/// The compressed archive.
+fn compose(
     config: &ImageConfig,
     programs: &BTreeMap<String, Vec<u8>>,
     parts: &Parts,
     mtime: u32,
 ) -> Result<Vec<u8>> {
     let locals = read_locals(config)?;
-    let tree = plant(config, programs, parts, &locals).context("laying out the initramfs")?;
-    let archive = newc::write(&tree, mtime).context("archiving the initramfs")?;
+    let tree = build_tree(config, programs, parts, &locals)
+        .context("building the tree of the initramfs")?;
+    let archive = newc::write(&tree, mtime).context("writing the initramfs")?;
     let zipped = gzip::compress(&archive)?;
     report::step(format_args!(
         "initramfs of {} entries, {} bytes, {} compressed",
@@ -119,12 +121,12 @@ pub fn compose(
     Ok(zipped)
 }
 
-/// Where the initramfs goes.
+/// The output file of the initramfs.
 pub fn output_path(arch: Arch) -> PathBuf {
     project::out().join(format!("initramfs-{}.gz", arch.oci()))
 }
 
-/// The bytes of the project's own files, by their paths in the project.
+/// The contents of the project's own files, by path.
 fn read_locals(config: &ImageConfig) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     let read = |file: &PathBuf| {
         std::fs::read(project::root().join(file))
@@ -134,7 +136,7 @@ fn read_locals(config: &ImageConfig) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
 }
 
 /// The tree that `config` describes, with the bytes of each file.
-fn plant(
+fn build_tree(
     config: &ImageConfig,
     programs: &BTreeMap<String, Vec<u8>>,
     parts: &Parts,
@@ -177,7 +179,7 @@ mod tests {
     use crate::sources::SourceSet;
     use clap::ValueEnum as _;
 
-    /// The image of the project's own `initramfs.toml`, where each file holds its path.
+    /// The image of the project's `initramfs.toml`; the content of each file is its path.
     fn listing(arch: Arch, set: SourceSet) -> String {
         let config = config::read_image_config(arch).unwrap();
         let programs = config
@@ -195,12 +197,12 @@ mod tests {
             .map(|part| (part.clone(), part.path.clone().into_bytes()))
             .collect();
         let parts = Parts { files, set, sources: Vec::new() };
-        let tree = plant(&config, &programs, &parts, &read_locals(&config).unwrap()).unwrap();
+        let tree = build_tree(&config, &programs, &parts, &read_locals(&config).unwrap()).unwrap();
         golden::listing(&newc::read(&newc::write(&tree, 0).unwrap()).unwrap())
     }
 
     #[test]
-    fn the_image_holds_what_a_reviewer_has_seen() {
+    fn image_contains_the_reviewed_files() {
         for arch in Arch::value_variants() {
             for set in SourceSet::value_variants() {
                 let name = set.to_possible_value().unwrap();
@@ -213,10 +215,10 @@ mod tests {
     }
 
     #[test]
-    fn refuses_an_image_with_bytes_missing() {
+    fn rejects_an_image_with_missing_bytes() {
         let config = config::read_image_config(Arch::X86_64).unwrap();
         let parts = Parts { files: Vec::new(), set: SourceSet::Upstream, sources: Vec::new() };
-        let error = plant(&config, &BTreeMap::new(), &parts, &BTreeMap::new()).unwrap_err();
+        let error = build_tree(&config, &BTreeMap::new(), &parts, &BTreeMap::new()).unwrap_err();
         assert_eq!(error.to_string(), "package 'init' was not built");
     }
 }

@@ -1,4 +1,4 @@
-//! Runs other programs, on top of `xshell`: what to find, what environment to give, and children that run beside us and never outlive us.
+//! Finds and runs programs, on top of `xshell`.
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -11,7 +11,7 @@ use std::process::Stdio;
 use xshell::Cmd;
 use xshell::Shell;
 
-/// Where `PATH` has `program`. An absolute path is looked up as it is.
+/// The path of `program` in `PATH`, or of an absolute path, if executable.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_executable(file))
@@ -22,13 +22,13 @@ fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// Takes every variable of the caller's environment away but `PATH`; what else the command needs, its caller sets.
+/// Removes all variables but `PATH` from the environment.
 pub fn clean_env(cmd: Cmd<'_>) -> Cmd<'_> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     cmd.env_clear().env("PATH", path)
 }
 
-/// The start of a command line that runs `program` behind `wrapper`: the words of programs that run the rest of their arguments.
+/// A command that runs `program` after `wrapper`: programs that run the rest of their arguments.
 pub fn behind<'a>(shell: &'a Shell, wrapper: &[String], program: impl AsRef<Path>) -> Cmd<'a> {
     match wrapper.split_first() {
         Some((first, rest)) => shell.cmd(first).args(rest).arg(program.as_ref()),
@@ -36,12 +36,12 @@ pub fn behind<'a>(shell: &'a Shell, wrapper: &[String], program: impl AsRef<Path
     }
 }
 
-/// A word as a shell reads it back.
+/// Quotes an argument for a shell.
 pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// The first line that a program tells of its version, in English.
+/// The first line of `--version`, in English.
 pub fn version(program: &str) -> Result<String> {
     let shell = Shell::new()?;
     let ask = shell.cmd(program).arg("--version");
@@ -49,19 +49,19 @@ pub fn version(program: &str) -> Result<String> {
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// The cargo that runs xtask, else the one of `PATH`.
+/// The cargo that runs xtask, otherwise the one in `PATH`.
 pub fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
-/// A program that runs beside us. Dropping it kills it and waits for its end.
+/// A running program. Dropping it kills it and waits for it.
 #[derive(Debug)]
 pub struct Background {
     pub child: Child,
 }
 
 impl Background {
-    /// Starts `cmd` with no standard input, after `adjust` had its say on pipes.
+    /// Starts `cmd` with an empty standard input. `adjust` can change pipes.
     pub fn start(cmd: Cmd<'_>, adjust: impl FnOnce(&mut Command)) -> Result<Self> {
         let name = cmd.to_string();
         let mut command = Command::from(cmd);
@@ -74,7 +74,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // Both fail only where the child has ended and was waited for, which is what is wanted.
+        // Both fail only if the child has already been waited for.
         self.child.kill().ok();
         self.child.wait().ok();
     }

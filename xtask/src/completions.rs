@@ -1,4 +1,4 @@
-//! `cargo xtask completions`: prints a script that teaches a shell the subcommands and flags, out of their very definition. Writes nothing.
+//! `cargo xtask completions`: prints a completion script for a shell.
 
 use crate::Cli;
 use crate::report;
@@ -7,8 +7,9 @@ use clap_complete::Shell;
 
 /// Print shell completions
 ///
-/// The script completes `cargo xtask …`, handing all other subcommands of cargo to cargo's own completion, and defines a function `xtask`
-/// that stands for `cargo xtask` and is completed too. In other projects than this one leave the script out.
+/// The script completes `cargo xtask …`, handing all other subcommands of cargo to cargo's own
+/// completion, and defines a function `xtask` that stands for `cargo xtask` and is completed too.
+/// In other projects than this one leave the script out.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   source <(cargo xtask completions bash)
@@ -31,7 +32,7 @@ enum Completed {
     Fish,
 }
 
-/// The script of a shell: what clap makes of the definition for a program `xtask`, and what takes it to `cargo xtask`.
+/// The script of clap for a program `xtask`, adapted to `cargo xtask`.
 fn script(shell: Completed) -> String {
     let (shell, bridge) = match shell {
         Completed::Bash => (Shell::Bash, include_str!("completions/cargo.bash")),
@@ -63,7 +64,7 @@ mod tests {
         }
     }
 
-    /// What bash itself does when somebody types this and then Tab. Every machine that builds kernels has bash.
+    /// What bash does after Tab. Every machine that builds kernels has bash.
     #[test]
     fn bash_completes_through_cargo() {
         if cmd::find("bash").is_none() {
@@ -78,7 +79,7 @@ mod tests {
             ("cargo xtask build-", "build-kernel build-initramfs"),
             // The word at the cursor is not yet a subcommand, whose flags would come next.
             ("cargo xtask tree", "tree"),
-            ("cargo xtask menuconfig --prof", "--profile"),
+            ("cargo xtask verify --prof", "--profile"),
             ("cargo xtask tree --arch ", "x86_64 arm64"),
             // Another's: none of ours to complete.
             ("cargo build --prof", ""),

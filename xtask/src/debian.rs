@@ -1,16 +1,13 @@
-//! Packages of Debian's archive, through the host's apt, as any user. Goes in: package names. Comes out: `.deb` files in the cache, and what they hold.
-//! Only a private state is written. Which version an archive offers today is not pinned; apt's signatures say that it is the archive's.
+//! Downloads Debian packages with the host's apt and reads their files. Versions are not pinned;
+//! apt verifies the archive's signatures.
 
 mod apt;
-mod complaints;
-mod memory;
-mod package;
 
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::cmd;
 use crate::debian::apt::Apt;
-use crate::debian::package::Package;
+use crate::debian::apt::Package;
 use crate::sources::Source;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -27,7 +24,7 @@ pub fn packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>
     let apt = Apt::open(cache, arch)?;
     let mut known = apt.resolve(names)?;
     if apt.store(cache, &missing(cache, &known)?).is_err() {
-        // The archive drops a version when the next one comes, and lists of this morning may name it.
+        // The archive removes old versions, which lists of this morning may still name.
         apt.update()?;
         known = apt.resolve(names)?;
         apt.store(cache, &missing(cache, &known)?)?;
@@ -35,32 +32,23 @@ pub fn packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>
     Ok(known.into_iter().map(|package| source(cache, package)).collect())
 }
 
-/// Whether a build would find all of these packages in the cache without asking anybody. Changes nothing, and hashes nothing.
-pub fn are_stored(cache: &Cache, names: &[&str], arch: Arch) -> bool {
-    let known = apt::remembered(&cache.root().join(apt::FOLDER).join(arch.oci()));
-    names.iter().all(|name| {
-        known
-            .get(*name)
-            .is_some_and(|package| cache.source_path(&package.sha256, &package.file_name).is_file())
-    })
-}
-
-/// The packages of these names that an earlier run stored, whatever the archive offers today. Asks nobody.
+/// The packages of these names that an earlier run stored. Uses no network.
 pub fn stored_packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>> {
-    let known = memory::last(cache, arch)?;
-    let (mut found, mut lacking) = (Vec::new(), Vec::new());
+    let known = apt::last_known(cache, arch)?;
+    let (mut found, mut absent) = (Vec::new(), Vec::new());
     for name in names {
         match known.get(*name) {
             Some(package) if cache.source(&package.sha256, &package.file_name)?.is_some() => {
                 found.push(source(cache, package.clone()));
             }
-            _ => lacking.push(format!("'{name}'")),
+            _ => absent.push(format!("'{name}'")),
         }
     }
-    if !lacking.is_empty() {
+    if !absent.is_empty() {
         bail!(
-            "the cache lacks Debian's {} for {}, and --offline asks no archive  hint: run once without --offline, or bring the upstream files with --source-dir",
-            lacking.join(", "),
+            "not in the cache, and --offline forbids downloads: {} of Debian for {}  \
+             hint: run once without --offline, or pass the upstream files with --source-dir",
+            absent.join(", "),
             arch.oci()
         );
     }
@@ -88,9 +76,9 @@ fn source(cache: &Cache, package: Package) -> Source {
     }
 }
 
-/// The files of a `.deb` whose names `wanted` accepts. Names begin with `./`, as in the archive.
+/// The files of a `.deb` whose names `wanted` accepts. Names start with `./`, as in the archive.
 ///
-/// A wanted link is an error, since what it points to is not looked for. Wanted folders are passed over.
+/// Links are rejected, because they are not followed. Directories are ignored.
 pub fn read_members(
     deb: &Path,
     wanted: impl Fn(&str) -> bool,
@@ -105,7 +93,7 @@ pub fn read_members(
     Ok(members)
 }
 
-/// Writes each file of a `.deb` whose name `wanted` accepts to `into`, one after another, and tells how many there were.
+/// Writes the files of a `.deb` whose names `wanted` accepts to `into`; returns their number.
 pub fn copy_members(
     deb: &Path,
     wanted: impl Fn(&str) -> bool,
@@ -141,12 +129,12 @@ fn each_member(
             continue;
         }
         if !kind.is_file() {
-            bail!("'{name}' in {} is no plain file", deb.display());
+            bail!("'{name}' in {} is not a regular file", deb.display());
         }
         visit(&name, &mut entry)
             .with_context(|| format!("reading '{name}' in {}", deb.display()))?;
     }
-    // What follows the archive's end is padding; dpkg-deb must get rid of it to end well.
+    // Read the padding after the archive, or dpkg-deb fails.
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).with_context(reading)?;
     let status = unpack.child.wait().with_context(reading)?;
     if !status.success() {

@@ -68,11 +68,6 @@ impl Default for Client {
     }
 }
 
-/// Whether whoever answers for `url` has something there, without fetching it. Waits a few seconds at most.
-pub fn probe(url: &str) -> Result<(), DownloadError> {
-    Client::with(Patience { connect: CONNECT, stall: CONNECT }).probe(url)
-}
-
 impl Client {
     pub fn with(patience: Patience) -> Self {
         let agent = ureq::Agent::config_builder()
@@ -124,13 +119,6 @@ impl Client {
             return Err(DownloadError::Cut { found, wanted });
         }
         Ok(found)
-    }
-
-    fn probe(&self, url: &str) -> Result<(), DownloadError> {
-        let proxy = proxy::of_environment(url);
-        let request = self.agent.head(url).config().proxy(proxy.clone()).build();
-        let answer = request.call();
-        answer.map(drop).map_err(|error| self.classify(url, proxy.as_ref(), error))
     }
 
     /// Fetches a text, into memory.

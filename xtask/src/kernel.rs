@@ -1,19 +1,14 @@
-//! Builds Linux. Goes in: a source, a configuration, the time to claim. Comes out: a bootable image and its configuration, in the cache, the same
-//! bytes for the same inputs wherever and whenever they are built. It never writes to `out/`.
+//! Builds Linux reproducibly from a source, a configuration and a timestamp, and stores image and
+//! configuration in the cache.
 
 mod check;
 mod compile;
 mod configure;
-mod excerpt;
 mod key;
 mod make;
-mod menuconfig;
 mod options;
-mod unpack;
-mod workbench;
 
 pub use check::check_configurations;
-pub use menuconfig::edit;
 
 pub use make::Place;
 pub use make::Surroundings;
@@ -26,7 +21,7 @@ use crate::config::KernelConfig;
 use crate::config::Profile;
 use crate::env::Settings;
 use crate::kernel::key::Key;
-use crate::kernel::options::Wanted;
+use crate::kernel::options::Requested;
 use crate::project;
 use crate::sources::Source;
 use crate::sources::Sources;
@@ -39,7 +34,7 @@ use std::path::PathBuf;
 /// The stored files of a kernel.
 pub const IMAGE: &str = "image";
 pub const CONFIG: &str = "config";
-/// What the key was made of, for whoever asks why two keys differ.
+/// The inputs of the key, to find out why two keys differ.
 pub const INPUTS: &str = "inputs";
 
 #[derive(Clone, Copy, Debug)]
@@ -58,44 +53,44 @@ pub struct KernelBuild {
     /// The final configuration.
     pub config: PathBuf,
     pub source: Source,
-    /// The compiler's name and version, as it tells them.
+    /// The compiler's name and version, as it prints them.
     pub compiler: String,
-    /// Its key in the cache: the digest of everything that went in.
+    /// Its key in the cache: the digest of all inputs.
     pub key: String,
 }
 
-/// What goes into a kernel.
+/// The inputs of a kernel.
 #[derive(Clone, Debug)]
 pub struct KernelInputs {
     pub source: Source,
     pub compiler: String,
-    /// The digest of all that goes in.
+    /// The digest of all inputs.
     pub key: String,
-    /// Whether a kernel of this key lies in the cache.
+    /// Whether the cache contains a kernel of this key.
     pub is_cached: bool,
 }
 
-/// Everything that decides the bytes of a kernel.
+/// Everything that determines the bytes of a kernel.
 #[derive(Clone, Debug)]
 struct Plan<'a> {
     arch: Arch,
     profile: Profile,
     source: Source,
-    /// The kernel's own make target of the configuration to begin with.
+    /// The kernel's make target of the base configuration.
     base: &'a str,
-    /// The options of the fragments, the last word on each.
-    fragments: Vec<Wanted>,
-    /// `KERNEL_CONFIG`, as the kernel's `scripts/config` takes it, and the options it asks for.
+    /// The options of all fragments, in order; the last value of an option wins.
+    fragments: Vec<Requested>,
+    /// `KERNEL_CONFIG`, as arguments of the kernel's `scripts/config`, and the options in it.
     words: &'a [String],
-    word_options: Vec<Wanted>,
-    /// What goes before the names of the GNU tools: empty where they are the host's own.
+    word_options: Vec<Requested>,
+    /// Prefix of the GNU tools' names; empty for the host's own.
     cross: &'static str,
     compiler: String,
     binutils: String,
     timestamp: String,
 }
 
-/// The kernel asked for, from the cache where it was built before.
+/// The requested kernel, from the cache if it was built before.
 pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
     let plan = planned(request)?;
     let cache = request.sources.cache();
@@ -104,7 +99,7 @@ pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
         return Ok(finished(&folder, plan, key));
     }
     let _lock = cache.lock(KERNEL_LOCK, "kernel build")?;
-    // Another build may have made it while this one waited.
+    // Another build may have stored it meanwhile.
     let folder = match cache.kernel(&key.digest)? {
         Some(folder) => folder,
         None => compile::compile(&plan, &key, cache)
@@ -113,7 +108,7 @@ pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
     Ok(finished(&folder, plan, key))
 }
 
-/// What the kernel asked for is made of. Builds nothing.
+/// The inputs of the requested kernel. Builds nothing.
 pub fn inputs(request: &KernelRequest<'_>) -> Result<KernelInputs> {
     let plan = planned(request)?;
     let key = Key::of(&plan).digest;
@@ -121,10 +116,11 @@ pub fn inputs(request: &KernelRequest<'_>) -> Result<KernelInputs> {
     Ok(KernelInputs { source: plan.source, compiler: plan.compiler, key, is_cached })
 }
 
-/// The kernel asked for, built in `place` whatever the cache holds, with nothing stored there. Gives the paths of its image and its configuration.
+/// Builds the requested kernel in `place`, without reading or writing kernels in the cache. Returns
+/// the paths of its image and configuration.
 pub fn build_anew(request: &KernelRequest<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
     compile::compile_in(&planned(request)?, place)
-        .with_context(|| format!("building the kernel for {} anew", request.arch))
+        .with_context(|| format!("rebuilding the kernel for {}", request.arch))
 }
 
 fn finished(folder: &Path, plan: Plan<'_>, key: Key) -> KernelBuild {
@@ -167,7 +163,7 @@ fn plan<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {
         cross,
         compiler: cmd::version(&format!("{cross}gcc"))?,
         binutils: cmd::version(&format!("{cross}ld"))?,
-        // The way `date` writes it, which is what people know from `uname -v`; in UTC and English whatever the builder's taste.
+        // The format of `date`, as in `uname -v`; always UTC and English.
         timestamp: request
             .settings
             .kernel_timestamp
@@ -176,18 +172,20 @@ fn plan<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {
     })
 }
 
-/// The tarball from upstream, or the package of Debian's archive that holds one. Both unpack to the same kind of tree.
+/// The upstream tarball, or the Debian package that contains one.
 fn source(request: &KernelRequest<'_>) -> Result<Source> {
     if let Some(source) = request.sources.upstream(&request.config.upstream)? {
         return Ok(source);
     }
-    // The package is for all architectures. The host's own lists are the likeliest to be there already.
+    // The package is for all architectures; the lists for the host are most likely cached.
     let arch = Arch::host().unwrap_or(request.arch);
     let mut packages = request.sources.debian(&[&request.config.debian_package], arch)?;
-    packages.pop().ok_or_else(|| anyhow!("apt gave no package '{}'", request.config.debian_package))
+    packages
+        .pop()
+        .ok_or_else(|| anyhow!("apt returned no package '{}'", request.config.debian_package))
 }
 
-/// Where the log of a build lies.
+/// The log of a build.
 fn log_path(plan: &Plan<'_>) -> PathBuf {
     project::logs().join(format!("kernel-{}-{}.log", plan.arch, plan.profile))
 }

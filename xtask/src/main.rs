@@ -1,17 +1,12 @@
-//! Builds, tests and shows ocidd. Each subcommand is a file of the same name; this one only tells them apart.
-#![expect(
-    unreachable_pub,
-    reason = "a program exports nothing; `pub` marks what a file offers the others"
-)]
+//! Development tasks of ocidd, one subcommand per file.
+#![expect(unreachable_pub, reason = "`pub` marks what a module exports to the others")]
 
-mod alpine_sample;
 mod arch;
 mod authority;
 mod bench;
 mod binaries;
 mod build;
 mod build_initramfs;
-mod build_kernel;
 mod cache;
 mod cmd;
 mod completions;
@@ -20,16 +15,13 @@ mod debian;
 mod demo;
 mod describe;
 mod diff;
-mod doctor;
 mod download;
-mod elf;
 mod env;
 mod fuzz;
 #[cfg(test)]
 mod golden;
 mod kernel;
 mod lint;
-mod menuconfig;
 mod output;
 mod overlay;
 mod parts;
@@ -58,7 +50,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {
-    /// Answer yes where xtask asks before it installs packages
+    /// Install missing packages without asking
     #[arg(long, short, global = true)]
     yes: bool,
     #[command(subcommand)]
@@ -68,11 +60,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Sub {
     Setup(setup::Args),
-    BuildKernel(build_kernel::Args),
+    BuildKernel(build::KernelArgs),
     BuildInitramfs(build_initramfs::Args),
     Build(build::Args),
     Overlay(overlay::Args),
-    Menuconfig(menuconfig::Args),
     Tree(tree_cmd::Args),
     Diff(diff::Args),
     Sources(sources_cmd::Args),
@@ -85,7 +76,6 @@ enum Sub {
     Fuzz(fuzz::Args),
     Bench(bench::Args),
     Cache(cache::Args),
-    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 
@@ -94,11 +84,10 @@ fn main() -> ExitCode {
     setup::set_consent(cli.yes);
     let outcome = match &cli.subcommand {
         Sub::Setup(args) => setup::run(args),
-        Sub::BuildKernel(args) => build_kernel::run(args),
+        Sub::BuildKernel(args) => build::run_kernel(args),
         Sub::BuildInitramfs(args) => build_initramfs::run(args),
         Sub::Build(args) => build::run(args),
         Sub::Overlay(args) => overlay::run(args),
-        Sub::Menuconfig(args) => menuconfig::run(args),
         Sub::Tree(args) => tree_cmd::run(args),
         Sub::Diff(args) => return diff::run(args),
         Sub::Sources(args) => sources_cmd::run(args),
@@ -111,7 +100,6 @@ fn main() -> ExitCode {
         Sub::Fuzz(args) => fuzz::run(args),
         Sub::Bench(args) => bench::run(args),
         Sub::Cache(args) => cache::run(args),
-        Sub::Doctor(args) => doctor::run(args),
         Sub::Completions(args) => {
             completions::run(args);
             Ok(())

@@ -1,4 +1,4 @@
-//! Puts files where users look for them. An output is whole or not there: it is written beside its place, flushed, and renamed.
+//! Writes outputs atomically: to a temporary file, synced, then renamed.
 
 use crate::project;
 use anyhow::Context as _;
@@ -70,7 +70,7 @@ fn from_reader(to: &Path, reader: &mut dyn Read, readers: Readers) -> Result<()>
     copy().with_context(|| format!("writing {}", to.display()))
 }
 
-/// Gives a finished temporary file its name, on the same file system. Readable by all, whatever the umask.
+/// Renames a finished temporary file. Readable by all, whatever the umask.
 pub fn persist(file: NamedTempFile, to: &Path) -> Result<()> {
     persist_for(file, to, Readers::All)
 }

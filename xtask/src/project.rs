@@ -1,22 +1,22 @@
-//! Where the project lies. Every path of the project is reached through here, so that xtask works from any directory.
+//! Paths of the project, independent of the current directory.
 
 use std::path::Path;
 use std::path::PathBuf;
 
-/// The workspace's folder, absolute.
+/// The absolute path of the workspace.
 pub fn root() -> PathBuf {
-    // cargo sets the variable for what it runs; the other value is for a debugger, which starts the binary itself.
+    // cargo sets the variable; a debugger does not.
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     xtask.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
-/// Where outputs go: kernels, initramfs files, manifests, sums.
+/// The directory of outputs.
 pub fn out() -> PathBuf {
     root().join("out")
 }
 
-/// Where logs go: of builds, of guests, of registries.
+/// The directory of logs.
 pub fn logs() -> PathBuf {
     root().join("target/xtask")
 }

@@ -1,5 +1,5 @@
-//! What xtask tells its user: steps and notes on standard error, results on standard output. Nothing else in xtask prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
+//! Prints steps and warnings to standard error, results to standard output. Nothing else prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the only module that prints")]
 
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
@@ -9,22 +9,22 @@ use registry::observer::Retry;
 use std::io::IsTerminal;
 use std::io::Write;
 
-/// One thing xtask sets out to do.
+/// Reports the start of a step.
 pub fn step(message: impl std::fmt::Display) {
     eprintln!("xtask: {message}");
 }
 
-/// Something the user did not ask for and should know.
+/// Reports something unexpected.
 pub fn warn(message: impl std::fmt::Display) {
     eprintln!("xtask: warning: {message}");
 }
 
-/// A result, for people and for pipes.
+/// Prints a result.
 pub fn result(message: impl std::fmt::Display) {
     println!("{message}");
 }
 
-/// Rewrites the current line on a terminal; prints nothing elsewhere, where logs would fill with it.
+/// Rewrites the current line of a terminal. Prints nothing to logs.
 pub fn live(message: impl std::fmt::Display) {
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[Kxtask: {message}");
@@ -32,14 +32,14 @@ pub fn live(message: impl std::fmt::Display) {
     }
 }
 
-/// Ends a line begun with [`live`].
+/// Clears a line of [`live`].
 pub fn live_end() {
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K");
     }
 }
 
-/// Asks a yes-or-no question. Anything but a yes is a no.
+/// Asks a question. Anything but "y" or "yes" is a no.
 pub fn ask(question: impl std::fmt::Display) -> bool {
     eprint!("xtask: {question} [y/N] ");
     std::io::stderr().flush().ok();
@@ -48,7 +48,7 @@ pub fn ask(question: impl std::fmt::Display) -> bool {
         && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// Why a subcommand ended early: the chain of what was being done, and the fact at its end.
+/// Prints the error of a subcommand with its context.
 pub fn failure(error: &anyhow::Error) {
     live_end();
     eprintln!("xtask: {error:#}");

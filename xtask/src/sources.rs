@@ -1,5 +1,5 @@
-//! Where the bytes of a build come from: pinned upstream files, or Debian's archive where upstream cannot be reached.
-//! Goes in: pins and package names. Comes out: files in the cache whose digests were checked in this run. It never looks into them.
+//! Sources of a build: pinned upstream files, or Debian packages if upstream is unreachable. Their
+//! digests are verified in every run.
 
 pub mod update;
 
@@ -25,43 +25,43 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use tempfile::NamedTempFile;
 
-/// One of the two named sets of sources: upstream is pinned, Debian is not.
+/// The sets of sources. Upstream is pinned, Debian is not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum SourceSet {
     Upstream,
     Debian,
 }
 
-/// The flags that say where sources may come from; the same for every build subcommand.
+/// Flags for sources, shared by all subcommands that build.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SourceOptions {
-    /// Take every source from this set [default: upstream; Debian's where upstream cannot be reached]
+    /// Use this set of sources [default: upstream, or debian if upstream is unreachable]
     #[arg(long, value_name = "SET")]
     pub sources: Option<SourceSet>,
-    /// Take pinned upstream sources only, never Debian's
+    /// Use only pinned sources, never Debian's
     #[arg(long)]
     pub locked: bool,
-    /// Take upstream files from this folder, named as in their URLs
+    /// Use upstream files in this directory, named as in their URLs
     #[arg(long, value_name = "DIR")]
     pub source_dir: Option<PathBuf>,
-    /// Ask no host: take what the cache or --source-dir has, and crates that cargo has already
+    /// Use no network, only the cache, --source-dir and crates that cargo has downloaded
     #[arg(long)]
     pub offline: bool,
 }
 
 static OFFLINE: AtomicBool = AtomicBool::new(false);
 
-/// Whether this run was told to use no network. For what is not a source of ours and has its own way there: cargo and rustup.
+/// Whether `--offline` was given. For cargo and rustup, which have their own network access.
 pub fn is_offline() -> bool {
     OFFLINE.load(Ordering::Relaxed)
 }
 
-/// A source that lies in the cache and was verified in this run.
+/// A source in the cache, verified in this run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Source {
     pub name: String,
     pub version: String,
-    /// The URL it came from, or would have come from; of Debian's packages the path within the archive.
+    /// The URL; for Debian packages the path within the archive.
     pub origin: String,
     pub sha256: String,
     pub path: PathBuf,
@@ -73,9 +73,9 @@ pub struct Sources {
     options: SourceOptions,
     cache: Cache,
     client: Client,
-    /// Hosts that could not be reached in this run, so that each costs one time-out only.
+    /// Unreachable hosts, so that each costs one timeout.
     unreachable: RefCell<BTreeSet<String>>,
-    /// URLs that Debian's archive stands in for, so that each is warned of once.
+    /// URLs replaced by Debian packages, so that each is reported once.
     replaced: RefCell<BTreeSet<String>>,
 }
 
@@ -85,22 +85,18 @@ impl Sources {
         Self::with(options, Cache::open()?, Client::default())
     }
 
-    /// Sources in a cache of the caller's choice, fetched by this client.
+    /// Sources in this cache, fetched by this client.
     pub fn with(options: &SourceOptions, cache: Cache, client: Client) -> Result<Self> {
         if options.sources == Some(SourceSet::Debian) {
             if options.locked {
-                bail!(
-                    "--locked takes pinned sources only, and Debian's are not pinned  hint: leave out --locked or --sources debian"
-                );
+                bail!("--locked and --sources debian exclude each other: packages are not pinned");
             }
             if options.source_dir.is_some() {
-                bail!(
-                    "--source-dir holds upstream files, and --sources debian takes none  hint: leave out one of them"
-                );
+                bail!("--source-dir contains upstream files, which --sources debian excludes");
             }
         }
         if let Some(folder) = options.source_dir.as_ref().filter(|folder| !folder.is_dir()) {
-            bail!("--source-dir {} is not a folder", folder.display());
+            bail!("--source-dir {} is not a directory", folder.display());
         }
         Ok(Self {
             options: options.clone(),
@@ -111,15 +107,14 @@ impl Sources {
         })
     }
 
-    /// The cache these sources lie in.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// The pinned file, from the cache, the source folder or its URL.
+    /// The pinned file, from the cache, `--source-dir` or its URL.
     ///
-    /// `None` means: use the Debian set instead. Either the user asked for it, or the host could not be reached and the user was warned.
-    /// A wrong digest is always an error, and leaves the wrong file beside where the right one would be.
+    /// `None` means to use the Debian set: the user chose it, or the host is unreachable, which is
+    /// a warning. A wrong digest is always an error; the wrong file is kept for inspection.
     pub fn upstream(&self, pin: &Pin) -> Result<Option<Source>> {
         if self.options.sources == Some(SourceSet::Debian) {
             return Ok(None);
@@ -134,14 +129,14 @@ impl Sources {
         }))
     }
 
-    /// The newest packages of these names in Debian's archive, as `.deb` files in the order asked for.
+    /// The newest Debian packages of these names, as `.deb` files in the same order.
     pub fn debian(&self, packages: &[&str], arch: Arch) -> Result<Vec<Source>> {
         if self.options.offline {
             return debian::stored_packages(&self.cache, packages, arch)
-                .with_context(|| format!("getting {} from the cache", packages.join(", ")));
+                .with_context(|| format!("reading {} from the cache", packages.join(", ")));
         }
         debian::packages(&self.cache, packages, arch)
-            .with_context(|| format!("getting {} from Debian's archive", packages.join(", ")))
+            .with_context(|| format!("fetching {} from Debian's archive", packages.join(", ")))
     }
 
     fn obtain(&self, pin: &Pin) -> Result<Option<PathBuf>> {
@@ -151,7 +146,8 @@ impl Sources {
         match &self.options.source_dir {
             Some(folder) => self.copied(pin, folder).map(Some),
             None if self.options.offline => {
-                let reason = format!("{} is not in the cache, and --offline asks no host", pin.url);
+                let reason =
+                    format!("{} is not in the cache, and --offline forbids downloads", pin.url);
                 self.fall_back(pin, &reason).map(|()| None)
             }
             None => self.fetched(pin),
@@ -161,14 +157,9 @@ impl Sources {
     fn copied(&self, pin: &Pin, folder: &Path) -> Result<PathBuf> {
         let from = folder.join(pin.file_name());
         if !from.is_file() {
-            bail!("{} is missing  hint: put the file of {} there", from.display(), pin.url);
+            bail!("{} not found  hint: download it from {}", from.display(), pin.url);
         }
-        let mut copy = self.cache.temporary_file()?;
-        let mut original =
-            std::fs::File::open(&from).with_context(|| format!("opening {}", from.display()))?;
-        std::io::copy(&mut original, copy.as_file_mut())
-            .with_context(|| format!("copying {}", from.display()))?;
-        self.checked(pin, copy, &from.display().to_string())
+        self.verified(pin, self.cache.temporary_copy(&from)?, &from.display().to_string())
     }
 
     fn fetched(&self, pin: &Pin) -> Result<Option<PathBuf>> {
@@ -179,7 +170,7 @@ impl Sources {
         report::step(format_args!("fetching {} {} from {}", pin.name, pin.version, pin.url));
         let mut file = self.cache.temporary_file()?;
         match self.client.fetch(&pin.url, &pin.name, file.as_file_mut()) {
-            Ok(_) => self.checked(pin, file, &pin.url).map(Some),
+            Ok(_) => self.verified(pin, file, &pin.url).map(Some),
             Err(error @ DownloadError::Unreachable { .. }) => {
                 self.unreachable.borrow_mut().insert(host.to_owned());
                 self.fall_back(pin, &error.to_string()).map(|()| None)
@@ -188,7 +179,7 @@ impl Sources {
         }
     }
 
-    /// Warns that Debian's archive stands in for `pin`, where that is allowed.
+    /// Warns that the Debian set replaces `pin`, or fails if that is forbidden.
     fn fall_back(&self, pin: &Pin, reason: &str) -> Result<()> {
         let flag = match (self.options.locked, self.options.sources) {
             (true, _) => "--locked",
@@ -196,7 +187,8 @@ impl Sources {
             (false, _) => {
                 if self.replaced.borrow_mut().insert(pin.url.clone()) {
                     report::warn(format_args!(
-                        "{reason}. Debian's archive stands in for '{}' {}: not pinned, so the outputs differ from a release's. --locked forbids it",
+                        "{reason}; using Debian packages instead of '{}' {}. They are not pinned, \
+                         so the outputs differ from a release (forbid with --locked)",
                         pin.name, pin.version
                     ));
                 }
@@ -205,20 +197,22 @@ impl Sources {
         };
         let once = if self.options.offline { "run once without --offline, " } else { "" };
         Err(anyhow!(
-            "{reason}, and {flag} allows no other source  hint: {once}bring {} on another way and pass its folder with --source-dir, or take --sources debian",
+            "{reason}, and {flag} allows no other source  hint: {once}\
+             pass the directory of {} with --source-dir, or use --sources debian",
             pin.file_name()
         ))
     }
 
-    /// Stores a file of the pinned digest; keeps any other as evidence and fails.
-    fn checked(&self, pin: &Pin, file: NamedTempFile, from: &str) -> Result<PathBuf> {
+    /// Stores a file with the pinned digest. Keeps any other for inspection and fails.
+    fn verified(&self, pin: &Pin, file: NamedTempFile, from: &str) -> Result<PathBuf> {
         let found = output::digest(file.path())?;
         if found == pin.sha256 {
             return self.cache.store_source(file, &found, pin.file_name());
         }
         let evidence = self.cache.store_evidence(file, &pin.sha256, pin.file_name())?;
         bail!(
-            "sha256 is {found}, pinned is {} (from {from}, kept as {})  hint: someone changed the file; find out why before you pin it anew",
+            "sha256 is {found}, expected {} (from {from}, kept as {})  \
+             hint: the upstream file changed; find out why before you update the pin",
             pin.sha256,
             evidence.display()
         )

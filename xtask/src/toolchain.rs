@@ -1,5 +1,5 @@
-//! Which compilers make the programs of the image. Goes in: an architecture. Comes out: a Rust target whose standard library is installed, and the C compiler
-//! and linker for it. The programs are always static; musl is preferred because Rust brings it along, whatever the machine's own C library is.
+//! Selects the Rust target, C compiler and linker of the image's programs. They are always static;
+//! musl is preferred, because Rust includes it.
 
 use crate::arch::Arch;
 use crate::cmd;
@@ -14,26 +14,26 @@ use std::path::Path;
 use std::path::PathBuf;
 use xshell::Shell;
 
-/// Compilers that work together.
+/// A Rust target and its compilers.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
     /// The Rust target.
     pub target: String,
-    /// What the Rust compiler says of its version.
+    /// First line of `rustc --version`.
     pub rustc: String,
-    /// The commit the Rust compiler was built from, which its standard library has in its paths.
+    /// The commit of the Rust compiler, which the paths of its standard library contain.
     pub commit: String,
     pub sysroot: PathBuf,
-    /// The C compiler and archiver: their names, to be looked up in `PATH`.
+    /// Names of the C compiler and archiver in `PATH`.
     pub cc: String,
     pub ar: String,
-    /// What the C compiler says of its version.
+    /// First line of the C compiler's `--version`.
     pub cc_version: String,
-    /// Rust's own linker, where it can be used: then the machine's linker does not matter. Else the C compiler links.
+    /// Rust's own linker, for musl targets; otherwise the C compiler links.
     pub lld: Option<PathBuf>,
 }
 
-/// The compilers for `arch`, after adding the Rust target where it is missing.
+/// The compilers for `arch`. Adds a missing Rust target.
 pub fn select(arch: Arch) -> Result<Toolchain> {
     let version = rustc(&["-vV"])?;
     let field = |name: &str| {
@@ -48,7 +48,7 @@ pub fn select(arch: Arch) -> Result<Toolchain> {
     let target = install_target(arch, &sysroot)?;
     let lld = sysroot.join("lib/rustlib").join(field("host:")).join("bin/rust-lld");
     let prefix = if Arch::host() == Some(arch) { "" } else { arch.cross_prefix() };
-    // On its own architecture a machine's choice of compiler is `cc`; another's has GNU's name.
+    // The host's default compiler is `cc`, cross compilers have GNU names.
     let cc = if prefix.is_empty() { "cc".to_owned() } else { format!("{prefix}gcc") };
     Ok(Toolchain {
         rustc: version.lines().next().unwrap_or_default().to_owned(),
@@ -62,7 +62,7 @@ pub fn select(arch: Arch) -> Result<Toolchain> {
     })
 }
 
-/// The targets that can make static programs, the preferred one first.
+/// Targets for static programs, the preferred one first.
 fn candidates(arch: Arch) -> [String; 2] {
     ["musl", "gnu"].map(|library| format!("{}-unknown-linux-{library}", arch.cpu()))
 }
@@ -83,7 +83,7 @@ fn install_target(arch: Arch, sysroot: &Path) -> Result<String> {
     }
     if is_installed(&gnu) {
         report::warn(format_args!(
-            "building for {gnu} instead: the programs depend on this machine's C library and differ from a release's"
+            "building for {gnu} instead, with this machine's C library, unlike a release"
         ));
         return Ok(gnu);
     }
@@ -93,34 +93,6 @@ fn install_target(arch: Arch, sysroot: &Path) -> Result<String> {
     ))
 }
 
-/// What [`select`] would find for an architecture, if nothing were added.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outlook {
-    /// The preferred target is installed.
-    Ready,
-    /// It would have to be added; where that fails, the other target is there.
-    Addable,
-    /// It would have to be added, and there is no other.
-    Lacking,
-}
-
-/// The preferred and the other target for `arch`, and whether they are installed below `sysroot`.
-pub fn outlook(arch: Arch, sysroot: &Path) -> ([String; 2], Outlook) {
-    let [musl, gnu] = candidates(arch);
-    let outlook = match (is_installed(sysroot, &musl), is_installed(sysroot, &gnu)) {
-        (true, _) => Outlook::Ready,
-        (false, true) => Outlook::Addable,
-        (false, false) => Outlook::Lacking,
-    };
-    ([musl, gnu], outlook)
-}
-
-/// What the Rust compiler says of its version, and where it lies.
-pub fn compiler() -> Result<(String, PathBuf)> {
-    let version = rustc(&["--version"])?;
-    Ok((version, PathBuf::from(rustc(&["--print", "sysroot"])?.trim())))
-}
-
 fn is_installed(sysroot: &Path, target: &str) -> bool {
     sysroot.join("lib/rustlib").join(target).join("lib").is_dir()
 }
@@ -128,10 +100,10 @@ fn is_installed(sysroot: &Path, target: &str) -> bool {
 fn add_target(target: &str) -> Result<()> {
     let adding = || format!("adding the Rust target {target}");
     let rustup = cmd::find("rustup")
-        .ok_or_else(|| anyhow!("there is no rustup in PATH"))
+        .ok_or_else(|| anyhow!("rustup not found in PATH"))
         .with_context(adding)?;
     if sources::is_offline() {
-        return Err(anyhow!("--offline asks no host")).with_context(adding);
+        return Err(anyhow!("--offline forbids downloads")).with_context(adding);
     }
     report::step(adding());
     let shell = project_shell()?;
@@ -141,10 +113,10 @@ fn add_target(target: &str) -> Result<()> {
 fn rustc(args: &[&str]) -> Result<String> {
     let program = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let shell = project_shell()?;
-    shell.cmd(program).args(args).quiet().read().context("asking the Rust compiler about itself")
+    shell.cmd(program).args(args).quiet().read().context("running rustc")
 }
 
-/// In the project, rustup obeys its `rust-toolchain.toml`.
+/// In the project, where rustup reads `rust-toolchain.toml`.
 fn project_shell() -> Result<Shell> {
     let shell = Shell::new()?;
     shell.change_dir(project::root());
@@ -167,17 +139,14 @@ mod tests {
             (musl.as_str(), gnu.as_str()),
             ("aarch64-unknown-linux-musl", "aarch64-unknown-linux-gnu")
         );
-        let found = || outlook(Arch::Arm64, sysroot.path()).1;
-        assert_eq!(found(), Outlook::Lacking);
         install(&gnu);
-        assert_eq!(found(), Outlook::Addable);
+        assert!(is_installed(sysroot.path(), &gnu) && !is_installed(sysroot.path(), &musl));
         install(&musl);
-        assert_eq!(found(), Outlook::Ready);
         assert_eq!(install_target(Arch::Arm64, sysroot.path()).unwrap(), musl);
     }
 
     #[test]
-    fn finds_the_compilers_of_this_machine() {
+    fn finds_the_compilers_of_the_host() {
         let Some(host) = Arch::host() else { return };
         let toolchain = select(host).unwrap();
         assert!(toolchain.rustc.starts_with("rustc 1."), "{toolchain:?}");

@@ -1,19 +1,17 @@
-//! Runs `xtask cache` as people do, with an environment of its own.
+//! Runs `xtask cache prune` with an environment of its own.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "clippy takes only what stands in a test function for a test"
-)]
+#![expect(clippy::unwrap_used, reason = "clippy allows it only in test functions")]
 
 use std::path::Path;
+use std::time::Duration;
 use tempfile::TempDir;
 use xshell::Shell;
 
-/// What `xtask cache` printed, or complained of.
-fn cache(arguments: &[&str], environment: &[(&str, &Path)]) -> Result<String, String> {
+/// Standard output, or standard error after a failure.
+fn prune(arguments: &[&str], environment: &[(&str, &Path)]) -> Result<String, String> {
     let shell = Shell::new().unwrap();
     let mut command =
-        shell.cmd(env!("CARGO_BIN_EXE_xtask")).arg("cache").args(arguments).env_clear();
+        shell.cmd(env!("CARGO_BIN_EXE_xtask")).args(["cache", "prune"]).args(arguments).env_clear();
     for (name, value) in environment {
         command = command.env(name, value);
     }
@@ -22,59 +20,58 @@ fn cache(arguments: &[&str], environment: &[(&str, &Path)]) -> Result<String, St
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-#[test]
-fn xdg_cache_home_says_where_it_lies() {
-    let home = TempDir::new().unwrap();
-    let (home, xdg) = (home.path(), home.path().join("elsewhere"));
-    let below_home = home.join(".cache/ocidd");
-    for (environment, wanted) in [
-        (&[("HOME", home)][..], &below_home),
-        (&[("HOME", home), ("XDG_CACHE_HOME", &xdg)], &xdg.join("ocidd")),
-        (&[("XDG_CACHE_HOME", &xdg)], &xdg.join("ocidd")),
-        // A relative value is none.
-        (&[("HOME", home), ("XDG_CACHE_HOME", Path::new("elsewhere"))], &below_home),
-        (&[("HOME", home), ("XDG_CACHE_HOME", Path::new(""))], &below_home),
-    ] {
-        let said = cache(&["ls"], environment).unwrap();
-        assert_eq!(said, format!("{}\nnothing is in it\n", wanted.display()), "{environment:?}");
-    }
-    let said = cache(&["ls"], &[("XDG_CACHE_HOME", Path::new("elsewhere"))]).unwrap_err();
-    assert!(said.contains("hint: set XDG_CACHE_HOME"), "{said}");
-    assert_eq!(std::fs::read_dir(home).unwrap().count(), 0, "a look made something");
+/// Writes a file of 4 bytes that was last used so many days ago.
+fn write(path: &Path, days: u64) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, "1234").unwrap();
+    let file = std::fs::File::open(path).unwrap();
+    let now = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(now - Duration::from_hours(24 * days)).unwrap();
 }
 
 #[test]
-fn what_is_named_goes_and_nothing_foreign() {
+fn finds_the_cache_by_xdg_cache_home_or_home() {
+    let (home, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (home, xdg) = (home.path(), elsewhere.path());
+    let below_home = home.join(".cache");
+    for (environment, wanted) in [
+        (&[("HOME", home)][..], below_home.as_path()),
+        (&[("HOME", home), ("XDG_CACHE_HOME", xdg)], xdg),
+        (&[("XDG_CACHE_HOME", xdg)], xdg),
+        // Relative values are ignored.
+        (&[("HOME", home), ("XDG_CACHE_HOME", Path::new("elsewhere"))], &below_home),
+        (&[("HOME", home), ("XDG_CACHE_HOME", Path::new(""))], &below_home),
+    ] {
+        let scratch = wanted.join("ocidd/build/Makefile");
+        write(&scratch, 0);
+        let printed = prune(&[], environment).unwrap();
+        assert_eq!(printed, "removed build: 4 bytes\nfreed 4 bytes\n", "{environment:?}");
+        assert!(!scratch.exists(), "{environment:?}");
+    }
+    let error = prune(&[], &[("XDG_CACHE_HOME", Path::new("elsewhere"))]).unwrap_err();
+    assert!(error.contains("hint: set XDG_CACHE_HOME"), "{error}");
+}
+
+#[test]
+fn removes_old_entries_and_nothing_foreign() {
     let home = TempDir::new().unwrap();
     let environment = [("XDG_CACHE_HOME", home.path())];
     let root = home.path().join("ocidd");
-    let put = |path: &str| {
-        let path = root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, "1234").unwrap();
-        path
-    };
     let (first, second) = ("ab".repeat(32), "ac".repeat(32));
-    let one = put(&format!("sources/sha256/{first}/one.txt"));
-    let two = put(&format!("sources/sha256/{second}/two.txt"));
-    let kernel = put(&format!("kernels/{first}/image"));
-    let scratch = put("build/source/Makefile");
-    let foreign = put("notes.txt");
+    let old = root.join(format!("sources/sha256/{first}/old.txt"));
+    let new = root.join(format!("sources/sha256/{second}/new.txt"));
+    let (scratch, foreign) = (root.join("build/source/Makefile"), root.join("notes.txt"));
+    for (path, days) in [(&old, 40), (&new, 20), (&scratch, 0), (&foreign, 400)] {
+        write(path, days);
+    }
 
-    let said = cache(&["ls", "--full"], &environment).unwrap();
-    assert!(said.contains(&first) && said.contains("one.txt") && !said.contains("notes"), "{said}");
-    let said = cache(&["rm", "a"], &environment).unwrap_err();
-    assert!(said.contains(&first) && said.contains(&second), "{said}");
-    let said = cache(&["rm", "tow.txt"], &environment).unwrap_err();
-    assert!(said.contains("did you mean 'two.txt'?"), "{said}");
-    let said = cache(&["gc", "--dry-run"], &environment).unwrap();
-    assert!(said.contains("would remove scratch build") && scratch.exists(), "{said}");
-
-    cache(&["gc"], &environment).unwrap();
-    assert!(!scratch.exists() && one.exists() && two.exists());
-    let said = cache(&["rm", "ac"], &environment).unwrap();
-    assert!(said.contains("freed 4 bytes") && one.exists() && !two.exists(), "{said}");
-    cache(&["rm", "--all"], &environment).unwrap();
-    assert!(!one.exists() && !kernel.exists() && foreign.exists());
-    cache(&["rm"], &environment).unwrap_err();
+    let printed = prune(&["--older-than", "50"], &environment).unwrap();
+    assert!(!scratch.exists() && old.exists() && new.exists(), "{printed}");
+    let printed = prune(&[], &environment).unwrap();
+    let line = format!("removed sources/sha256/{first}/old.txt: 4 bytes\nfreed 4 bytes\n");
+    assert_eq!(printed, line);
+    assert!(!old.parent().unwrap().exists() && new.exists());
+    prune(&["--older-than", "0"], &environment).unwrap();
+    assert!(!new.exists() && foreign.exists());
+    prune(&["--older-than", "-1"], &environment).unwrap_err();
 }

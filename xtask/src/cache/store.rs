@@ -1,20 +1,21 @@
-//! The cache's folder: where it is, room in it for what is being made, and the locks that keep builds at once out of each other's way.
+//! Verified sources and built kernels, found by digest, and directories that builds write to.
 //!
-//! What is stored is there whole or not at all, and whoever looks it up holds it: a shared lock on a file of it, until the [`Cache`] is dropped.
-//! Storing and removing happen one at a time, under a lock of their own; it is held for a moment only, and never while another is waited for.
+//! An entry is complete or absent. A lookup takes a shared lock on one of its files, held until the
+//! [`Cache`] is dropped. Entries are stored and removed one at a time, under a short lock.
 
-use crate::cache::entries;
-use crate::cache::remove;
 use crate::output;
+use crate::output::SUMS;
 use crate::report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
+use anyhow::ensure;
 use rustix::fs::Timespec;
 use rustix::fs::Timestamps;
 use rustix::fs::UTIME_NOW;
 use rustix::fs::UTIME_OMIT;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::fs::TryLockError;
 use std::io::ErrorKind;
@@ -24,51 +25,60 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use tempfile::TempDir;
+use walkdir::WalkDir;
 
-/// A temporary file or folder this old belongs to no run any more.
+/// Temporary files this old belong to an interrupted run.
 pub(super) const ABANDONED: Duration = Duration::from_hours(48);
 
-/// The lock of whoever builds a kernel. It is also that of the folders such a build writes to: `build` and `ccache`.
+/// Held by a build of a kernel. Protects the directories that only such builds write to: `build`,
+/// `ccache` and `configs`.
 pub const KERNEL_LOCK: &str = "kernel";
 
-/// Sources under their digests, kernels under their keys, the state of apt, and room for builds at work.
+/// One directory per digest, with one file.
+pub(super) const SOURCES: &str = "sources/sha256";
+/// One directory per key, with plain files and their digests.
+pub(super) const KERNELS: &str = "kernels";
+
+/// Sources by digest, kernels by key, the state of apt, and temporary files.
 #[derive(Debug)]
 pub struct Cache {
     root: PathBuf,
-    /// The locks on what was looked up or stored.
+    /// The locks on entries that were looked up or stored.
     held: RefCell<Vec<File>>,
 }
 
-/// Something stored, for [`Cache::look_up`].
+/// An entry, for [`Cache::look_up`].
 #[derive(Debug)]
-pub(super) struct Stored<'a> {
-    /// The file or folder.
-    pub(super) path: &'a Path,
-    /// The file of it that is locked, and whose time is that of the last use.
-    pub(super) mark: &'a Path,
-    /// What happens where it is damaged.
-    pub(super) remedy: &'a str,
+struct Stored<'a> {
+    path: &'a Path,
+    /// The file that users lock. Its mtime is the time of the last use.
+    mark: &'a Path,
+    /// What happens to a damaged entry.
+    remedy: &'a str,
 }
 
 impl Cache {
-    /// The user's cache, with what interrupted runs left behind taken away.
+    /// The user's cache. Removes what interrupted runs left.
     pub fn open() -> Result<Self> {
-        let cache = Self::at(Self::place()?);
+        let cache = Self::at(Self::location()?);
         cache.sweep();
         Ok(cache)
     }
 
-    /// The folder of the user's cache: `$XDG_CACHE_HOME/ocidd`, else `~/.cache/ocidd`. Relative values do not count, as the XDG specification has it.
-    pub fn place() -> Result<PathBuf> {
+    /// The user's cache directory: `$XDG_CACHE_HOME/ocidd` (default: `~/.cache/ocidd`). Relative
+    /// values are ignored, as the XDG base directory specification requires.
+    pub fn location() -> Result<PathBuf> {
         let absolute =
             |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let parent = absolute("XDG_CACHE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-            .ok_or_else(|| anyhow!("no place for the build cache: neither XDG_CACHE_HOME nor HOME is an absolute path  hint: set XDG_CACHE_HOME"))?;
+            .context(
+                "neither XDG_CACHE_HOME nor HOME is an absolute path  hint: set XDG_CACHE_HOME",
+            )?;
         Ok(parent.join("ocidd"))
     }
 
-    /// A cache in this folder, which is made when something is put there.
+    /// A cache in this directory, which is created on the first write.
     pub fn at(root: PathBuf) -> Self {
         Self { root, held: RefCell::default() }
     }
@@ -77,26 +87,36 @@ impl Cache {
         &self.root
     }
 
-    /// A folder below the cache's, made where it is missing.
+    /// A subdirectory, created if missing.
     pub fn folder(&self, below: impl AsRef<Path>) -> Result<PathBuf> {
         let folder = self.root.join(below);
-        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("creating {}", folder.display()))?;
         Ok(folder)
     }
 
-    /// A file to write a source into, on the cache's own file system. It vanishes when dropped.
+    /// A temporary file on the cache's file system, removed when dropped.
     pub fn temporary_file(&self) -> Result<NamedTempFile> {
         let folder = self.folder("tmp")?;
-        let making = || format!("making a file in {}", folder.display());
+        let making = || format!("creating a file in {}", folder.display());
         let file = NamedTempFile::new_in(&folder).with_context(making)?;
         file.as_file().lock_shared().with_context(making)?;
         Ok(file)
     }
 
-    /// A folder to fill, on the cache's own file system. It vanishes when dropped.
+    /// A temporary file with the contents of `from`.
+    pub fn temporary_copy(&self, from: &Path) -> Result<NamedTempFile> {
+        let copying = || format!("copying {}", from.display());
+        let mut copy = self.temporary_file()?;
+        let mut original = File::open(from).with_context(copying)?;
+        std::io::copy(&mut original, copy.as_file_mut()).with_context(copying)?;
+        Ok(copy)
+    }
+
+    /// A temporary directory on the cache's file system, removed when dropped.
     pub fn temporary_folder(&self) -> Result<TempDir> {
         let folder = self.folder("tmp")?;
-        let making = || format!("making a folder in {}", folder.display());
+        let making = || format!("creating a directory in {}", folder.display());
         let made = TempDir::new_in(&folder).with_context(making)?;
         let opened = File::open(made.path()).with_context(making)?;
         opened.lock_shared().with_context(making)?;
@@ -104,7 +124,8 @@ impl Cache {
         Ok(made)
     }
 
-    /// Holds the lock of this name until the returned file is dropped. Waits, and says so, where another process holds it.
+    /// Holds the lock of this name until the returned file is dropped. If another process holds it,
+    /// prints a message and waits.
     pub fn lock(&self, name: &str, what: &str) -> Result<File> {
         if let Some(lock) = self.try_lock(name)? {
             return Ok(lock);
@@ -115,7 +136,7 @@ impl Cache {
         Ok(file)
     }
 
-    /// As [`Cache::lock`], but `None` where another process holds it.
+    /// Like [`Cache::lock`], but returns `None` if another process holds the lock.
     pub(super) fn try_lock(&self, name: &str) -> Result<Option<File>> {
         let (path, file) = self.lock_file(name)?;
         Ok(lock_alone(&file)
@@ -123,14 +144,14 @@ impl Cache {
             .then_some(file))
     }
 
-    /// The lock of whoever stores or removes something. Waits without a word, as it takes no time.
+    /// The lock for storing and removing entries. Always held briefly, so waiting prints nothing.
     pub(super) fn changing(&self) -> Result<File> {
         let (path, file) = self.lock_file("entries")?;
         file.lock().with_context(|| format!("locking {}", path.display()))?;
         Ok(file)
     }
 
-    /// Lock files stay for good. One that was removed would let two in: whoever holds the old one, and whoever makes a new one.
+    /// Lock files are never removed: a second process could then lock a new file of the same name.
     fn lock_file(&self, name: &str) -> Result<(PathBuf, File)> {
         let path = self.folder("locks")?.join(name);
         let file = File::options()
@@ -142,12 +163,9 @@ impl Cache {
         Ok((path, file))
     }
 
-    /// Whether something is there and passes `check`; then it is held, and was used now. What is damaged is warned of and taken away.
-    pub(super) fn look_up(
-        &self,
-        stored: &Stored<'_>,
-        check: impl Fn() -> Result<()>,
-    ) -> Result<bool> {
+    /// Whether an entry exists and passes `check`. Then it is held and its time of last use is set.
+    /// A damaged entry is removed with a warning.
+    fn look_up(&self, stored: &Stored<'_>, check: impl Fn() -> Result<()>) -> Result<bool> {
         if let Some(file) = hold(stored.mark)?
             && check().is_ok()
         {
@@ -157,7 +175,7 @@ impl Cache {
         if !is_there(stored.path) {
             return Ok(false);
         }
-        // It is damaged, or was being replaced. The second look tells, for nobody replaces anything meanwhile.
+        // Damaged, or just being replaced. Under the lock only the former is left.
         let _changing = self.changing()?;
         if !is_there(stored.path) {
             return Ok(false);
@@ -169,24 +187,26 @@ impl Cache {
                 Ok(true)
             }
             (outcome, _) => {
-                let fault = outcome.err().unwrap_or_else(|| anyhow!("it is incomplete"));
+                let error = outcome.err().unwrap_or_else(|| anyhow!("it is incomplete"));
                 let path = stored.path.display();
-                report::warn(format_args!("{path} is damaged ({fault:#}) and {}", stored.remedy));
-                self.take_away(stored.path)?;
+                report::warn(format_args!("{path} is damaged ({error:#}) and {}", stored.remedy));
+                self.delete(stored.path)?;
                 Ok(false)
             }
         }
     }
 
-    /// Holds what was just stored. The caller has the lock of [`Cache::changing`], so that nobody removes it before.
-    pub(super) fn hold_stored(&self, mark: &Path) -> Result<()> {
+    /// Holds an entry that was just stored. The caller holds the lock [`Cache::changing`], so that
+    /// it still exists.
+    fn hold_stored(&self, mark: &Path) -> Result<()> {
         let file = hold(mark)?.ok_or_else(|| anyhow!("{} vanished", mark.display()))?;
         self.use_now(file);
         Ok(())
     }
 
-    /// Removes a file or a folder, at once for whoever looks. The caller has the lock of those who would store, use or remove the same.
-    pub(super) fn take_away(&self, path: &Path) -> Result<()> {
+    /// Removes a file or a directory, atomically for readers. The caller holds the lock of those
+    /// who store, use or remove it.
+    pub(super) fn delete(&self, path: &Path) -> Result<()> {
         let removing = || format!("removing {}", path.display());
         if path.symlink_metadata().with_context(removing)?.is_dir() {
             let bin = self.temporary_folder()?;
@@ -200,21 +220,194 @@ impl Cache {
         let unset = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
         let times =
             Timestamps { last_access: unset(UTIME_OMIT), last_modification: unset(UTIME_NOW) };
-        // Where it cannot be noted, the entry may be removed too soon, and is made anew.
+        // On failure the entry may be pruned too early and is created again.
         rustix::fs::futimens(&mark, &times).ok();
         self.held.borrow_mut().push(mark);
     }
 
-    /// Takes away what interrupted runs left behind. What cannot be removed does no harm.
+    /// Temporary files of this cache, in use or not.
+    pub(super) fn temporaries(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        children(&self.root.join("tmp"))
+            .filter(|(name, _)| name.starts_with(".tmp"))
+            .map(|(_, path)| path)
+    }
+
+    /// Removes what interrupted runs left. A failure is harmless.
     pub(super) fn sweep(&self) {
-        for entry in entries::temporaries(&self.root).filter(|entry| entry.unused > ABANDONED) {
-            remove::remove(self, &entry).ok();
+        for path in self.temporaries() {
+            if Usage::of(&path).is_some_and(|usage| usage.unused > ABANDONED)
+                && let Ok(_changing) = self.changing()
+            {
+                self.remove_unlocked(&path, &path).ok();
+            }
         }
+    }
+
+    /// Removes `path` and returns true, unless another process holds a lock on `mark`. The caller
+    /// holds the lock [`Cache::changing`].
+    pub(super) fn remove_unlocked(&self, path: &Path, mark: &Path) -> Result<bool> {
+        let _mark = match File::open(mark) {
+            Ok(file) if lock_alone(&file)? => Some(file),
+            Ok(_) => return Ok(false),
+            // A damaged kernel has no list of digests, and nothing uses it.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("opening {}", mark.display())),
+        };
+        if is_there(path) {
+            self.delete(path)?;
+        }
+        Ok(true)
     }
 }
 
-/// Locks a file for its opener alone, or tells that somebody else has it.
-pub(super) fn lock_alone(file: &File) -> std::io::Result<bool> {
+impl Cache {
+    /// The path of a source, stored or not.
+    pub fn source_path(&self, sha256: &str, file_name: &str) -> PathBuf {
+        self.root.join(SOURCES).join(sha256).join(file_name)
+    }
+
+    /// The stored source, hashed in this call. A damaged one is removed and counts as missing.
+    pub fn source(&self, sha256: &str, file_name: &str) -> Result<Option<PathBuf>> {
+        let path = self.source_path(sha256, file_name);
+        let stored = Stored { path: &path, mark: &path, remedy: "is replaced" };
+        let is_whole = self.look_up(&stored, || check_digest(&path, sha256))?;
+        Ok(is_whole.then_some(path))
+    }
+
+    /// Stores a file whose digest the caller has just computed. A file that another build stored
+    /// first is kept, because it may be in use.
+    pub fn store_source(
+        &self,
+        file: NamedTempFile,
+        sha256: &str,
+        file_name: &str,
+    ) -> Result<PathBuf> {
+        let path = self.source_path(sha256, file_name);
+        // Before the lock, because it can take long.
+        file.as_file().sync_all().with_context(|| format!("storing {}", path.display()))?;
+        let _changing = self.changing()?;
+        if !path.exists() || check_digest(&path, sha256).is_err() {
+            persist(file, &path)?;
+        }
+        self.hold_stored(&path)?;
+        Ok(path)
+    }
+
+    /// Keeps a file with a wrong digest, next to the path of the right one, for inspection.
+    pub fn store_evidence(
+        &self,
+        file: NamedTempFile,
+        wanted_sha256: &str,
+        file_name: &str,
+    ) -> Result<PathBuf> {
+        let path = self.source_path(wanted_sha256, &format!("{file_name}.wrong"));
+        let _changing = self.changing()?;
+        persist(file, &path)?;
+        Ok(path)
+    }
+}
+
+impl Cache {
+    /// The directory of a kernel, its files hashed in this call. A damaged one is removed and
+    /// counts as missing.
+    pub fn kernel(&self, key: &str) -> Result<Option<PathBuf>> {
+        let folder = self.root.join(KERNELS).join(key);
+        let stored = Stored { path: &folder, mark: &folder.join(SUMS), remedy: "is built again" };
+        let is_whole = self.look_up(&stored, || check_sums(&folder))?;
+        Ok(is_whole.then_some(folder))
+    }
+
+    /// Stores a directory of plain files as the kernel of this key, with their digests. If another
+    /// build was first, its directory is kept: the bytes are the same, and it may be in use.
+    pub fn store_kernel(&self, filled: TempDir, key: &str) -> Result<PathBuf> {
+        write_sums(filled.path())?;
+        let folder = self.folder(KERNELS)?.join(key);
+        let _changing = self.changing()?;
+        if !folder.exists() || check_sums(&folder).is_err() {
+            if folder.exists() {
+                self.delete(&folder)?;
+            }
+            std::fs::rename(filled.path(), &folder)
+                .with_context(|| format!("renaming to {}", folder.display()))?;
+            // Renamed, so there is nothing left to remove.
+            let _moved = filled.keep();
+        }
+        self.hold_stored(&folder.join(SUMS))?;
+        Ok(folder)
+    }
+}
+
+/// Size and age of a file or directory.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    pub(super) bytes: u64,
+    /// Time since the newest file was changed.
+    pub(super) unused: Duration,
+}
+
+impl Usage {
+    /// `None` if the path does not exist.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        path.symlink_metadata().ok()?;
+        let files = WalkDir::new(path).into_iter().filter_map(Result::ok);
+        let (mut bytes, mut unused) = (0, None);
+        for meta in files.filter_map(|file| file.metadata().ok()) {
+            bytes += if meta.is_file() { meta.len() } else { 0 };
+            // An mtime in the future has no age.
+            let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
+            unused = unused.into_iter().chain(age).min();
+        }
+        Some(Self { bytes, unused: unused.unwrap_or_default() })
+    }
+}
+
+/// Names and paths in a directory; none if it is missing.
+pub(super) fn children(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> + use<> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+}
+
+fn check_digest(path: &Path, sha256: &str) -> Result<()> {
+    let found = output::digest(path)?;
+    ensure!(found == sha256, "sha256 is {found}");
+    Ok(())
+}
+
+fn write_sums(folder: &Path) -> Result<()> {
+    let names: Vec<String> = names_in(folder)?.into_iter().collect();
+    let path = folder.join(SUMS);
+    let sums = output::sums(folder, &names)?;
+    std::fs::write(&path, sums).with_context(|| format!("writing {}", path.display()))
+}
+
+fn check_sums(folder: &Path) -> Result<()> {
+    let path = folder.join(SUMS);
+    let sums =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let mut names = names_in(folder)?;
+    names.remove(SUMS);
+    for line in sums.lines() {
+        let (wanted, name) =
+            line.split_once("  ").ok_or_else(|| anyhow!("{SUMS} has the line '{line}'"))?;
+        ensure!(names.remove(name), "'{name}' is missing");
+        let found = output::digest(&folder.join(name))?;
+        ensure!(found == wanted, "sha256 of '{name}' is {found}, was {wanted}");
+    }
+    // A power failure can leave an empty list.
+    match names.first() {
+        None => Ok(()),
+        Some(name) => Err(anyhow!("{SUMS} does not list '{name}'")),
+    }
+}
+
+fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
+    let listing = || format!("listing {}", folder.display());
+    let names = std::fs::read_dir(folder).with_context(listing)?;
+    names.map(|entry| Ok(entry.with_context(listing)?.file_name().display().to_string())).collect()
+}
+
+/// Takes an exclusive lock on a file. False if another process holds a lock.
+fn lock_alone(file: &File) -> std::io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -222,8 +415,8 @@ pub(super) fn lock_alone(file: &File) -> std::io::Result<bool> {
     }
 }
 
-/// Stores a finished temporary file. The caller has the lock of [`Cache::changing`].
-pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
+/// Stores a finished temporary file. The caller holds the lock [`Cache::changing`].
+fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
     let storing = || format!("storing {}", path.display());
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).with_context(storing)?;
@@ -231,13 +424,13 @@ pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
     output::persist(file, path).with_context(storing)
 }
 
-/// The file of this path, locked against removal; `None` where it is not there.
+/// The file of this path, locked against removal; `None` if it does not exist.
 fn hold(path: &Path) -> Result<Option<File>> {
     let holding = || format!("opening {}", path.display());
     loop {
         let file = match File::open(path) {
             Ok(file) => file,
-            // Where a file stands in a folder's place, nothing can be in it.
+            // A file in place of the directory contains nothing.
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
@@ -246,7 +439,7 @@ fn hold(path: &Path) -> Result<Option<File>> {
             Err(error) => return Err(error).with_context(holding),
         };
         file.lock_shared().with_context(holding)?;
-        // A file that was removed before it was locked is nobody's. Then another has its name, or none.
+        // The file may have been removed or replaced before it was locked.
         let opened = file.metadata().with_context(holding)?;
         if path
             .metadata()
@@ -257,6 +450,6 @@ fn hold(path: &Path) -> Result<Option<File>> {
     }
 }
 
-fn is_there(path: &Path) -> bool {
+pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }

@@ -1,8 +1,10 @@
-//! What is stored comes back whole or not at all, whatever happened to it and whoever else is at work. Threads with a cache of their own each stand in
-//! for processes: the locks belong to opened files, and neither shares any.
+//! Entries are complete or absent, also with damage and concurrent builds. Threads with one cache
+//! each stand for processes: locks belong to opened files, and caches share none.
 
 use super::*;
-use crate::cache::remove::remove;
+use crate::cache::prune::Entry;
+use crate::cache::prune::entries;
+use crate::cache::prune::remove;
 use crate::output;
 use crate::output::SUMS;
 use std::io::Write as _;
@@ -11,14 +13,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 use tempfile::TempDir;
 
-/// A cache that ends with the test.
+/// An empty cache, removed with the returned directory.
 pub fn empty() -> (TempDir, Cache) {
     let folder = TempDir::new().unwrap();
     let cache = Cache::at(folder.path().join("cache"));
     (folder, cache)
 }
 
-/// Another process's view of the same cache.
+/// The same cache as another process opens it.
 fn another(cache: &Cache) -> Cache {
     Cache::at(cache.root().to_path_buf())
 }
@@ -40,41 +42,41 @@ fn store_kernel(cache: &Cache, key: &str) -> PathBuf {
     cache.store_kernel(filled, key).unwrap()
 }
 
-/// A key, as the cache only lists what looks like one.
+/// A valid key of a kernel.
 fn key() -> String {
     "cd".repeat(32)
 }
 
-fn only(cache: &Cache, kind: Kind) -> Entry {
-    let mut found = list(cache.root());
-    found.retain(|entry| entry.kind == kind);
+fn only(cache: &Cache, below: &str) -> Entry {
+    let mut found = entries(cache);
+    found.retain(|entry| entry.path.starts_with(cache.root().join(below)));
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
 }
 
-/// Removes what nobody uses any more. A program that another test is starting holds a copy of every open file, and so of its lock, until it has
-/// begun.
+/// Removes an unused entry. A program that another test is starting inherits every open file, and
+/// so its lock, until `exec`.
 fn remove_unused(cache: &Cache, entry: &Entry) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while remove(cache, entry).unwrap() != Outcome::Removed {
+    while !remove(cache, entry).unwrap() {
         assert!(Instant::now() < deadline, "{entry:?} is still in use");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 #[test]
-fn gives_back_what_was_stored() {
+fn returns_stored_files() {
     let (_folder, cache) = empty();
     let (sha256, path) = store(&cache, "hello");
     assert_eq!(cache.source(&sha256, NAME).unwrap(), Some(path));
     assert_eq!(cache.source(&sha256, "other.txt").unwrap(), None);
 }
 
-/// What happened to an entry, by name.
+/// A kind of damage to an entry, by name.
 type Damage = (&'static str, fn(&Path));
 
 #[test]
-fn takes_a_damaged_source_away() {
+fn removes_a_damaged_source() {
     let (_folder, cache) = empty();
     let damages: [Damage; 4] = [
         ("changed", |path| std::fs::write(path, "hellp").unwrap()),
@@ -95,7 +97,7 @@ fn takes_a_damaged_source_away() {
 }
 
 #[test]
-fn takes_a_damaged_kernel_away() {
+fn removes_a_damaged_kernel() {
     let (_folder, cache) = empty();
     let damages: [Damage; 8] = [
         ("no image", |folder| std::fs::remove_file(folder.join("image")).unwrap()),
@@ -123,7 +125,7 @@ fn takes_a_damaged_kernel_away() {
 }
 
 #[test]
-fn storing_over_a_damaged_entry_replaces_it() {
+fn storing_replaces_a_damaged_entry() {
     let (_folder, cache) = empty();
     let (sha256, path) = store(&cache, "hello");
     let folder = store_kernel(&cache, "key");
@@ -137,20 +139,20 @@ fn storing_over_a_damaged_entry_replaces_it() {
 }
 
 #[test]
-fn the_first_of_two_that_are_stored_stays() {
+fn keeps_the_first_of_two_stored_entries() {
     let (_folder, cache) = empty();
     let (first, second) = (another(&cache), another(&cache));
     assert_eq!(store(&first, "hello"), store(&second, "hello"));
     assert_eq!(store_kernel(&first, &key()), store_kernel(&second, &key()));
     drop(second);
-    for kind in [Kind::Source, Kind::Kernel] {
-        assert_eq!(remove(&cache, &only(&cache, kind)).unwrap(), Outcome::InUse, "{kind:?}");
+    for below in ["sources", "kernels"] {
+        assert!(!remove(&cache, &only(&cache, below)).unwrap(), "{below}");
     }
 }
 
-/// Some look up and store what is missing, as builds do; one takes away whatever it may.
+/// Several threads look up and store like builds; one removes what is not in use.
 #[test]
-fn builds_at_once_get_whole_files() {
+fn concurrent_builds_get_complete_files() {
     const ROUNDS: usize = 60;
     const BUILDS: usize = 4;
     let (_folder, cache) = empty();
@@ -168,7 +170,7 @@ fn builds_at_once_get_whole_files() {
                 Some(folder) => folder,
                 None => store_kernel(&cache, &key()),
             };
-            // What was looked up stays as it is until the cache is dropped.
+            // Entries that were looked up do not change until the cache is dropped.
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
             assert_eq!(std::fs::read_to_string(folder.join("image")).unwrap(), "bits");
             assert_eq!(std::fs::read_to_string(folder.join("config")).unwrap(), "CONFIG_A=y\n");
@@ -178,9 +180,10 @@ fn builds_at_once_get_whole_files() {
         let builds: Vec<_> = (0..BUILDS).map(|_| scope.spawn(build)).collect();
         let mut removed = 0;
         while builds.iter().any(|build| !build.is_finished()) {
-            let all = list(cache.root());
-            for entry in all.iter().filter(|entry| entry.kind != Kind::Temporary) {
-                removed += usize::from(remove(&cache, entry).unwrap() == Outcome::Removed);
+            let temporary = cache.root().join("tmp");
+            for entry in entries(&cache).iter().filter(|entry| !entry.path.starts_with(&temporary))
+            {
+                removed += usize::from(remove(&cache, entry).unwrap());
             }
         }
         for build in builds {
@@ -192,7 +195,7 @@ fn builds_at_once_get_whole_files() {
 }
 
 #[test]
-fn what_a_build_uses_is_not_removed() {
+fn keeps_entries_in_use() {
     let (_folder, cache) = empty();
     let build = another(&cache);
     let (sha256, path) = store(&build, "hello");
@@ -201,46 +204,47 @@ fn what_a_build_uses_is_not_removed() {
     let fetching = build.temporary_file().unwrap();
     let lock = build.lock(KERNEL_LOCK, "kernel build").unwrap();
     build.folder("build/source").unwrap();
-    for entry in list(cache.root()) {
-        assert_eq!(remove(&cache, &entry).unwrap(), Outcome::InUse, "{entry:?}");
+    for entry in entries(&cache) {
+        assert!(!remove(&cache, &entry).unwrap(), "{entry:?}");
     }
     assert!(path.exists() && folder.exists() && filling.path().exists());
     drop((build, lock, fetching));
-    // Another build that looks them up holds them as well as the one that stored them.
+    // A build that looks entries up holds them like the build that stored them.
     let build = another(&cache);
     assert!(
         build.source(&sha256, NAME).unwrap().is_some() && build.kernel(&key()).unwrap().is_some()
     );
-    for kind in [Kind::Source, Kind::Kernel] {
-        assert_eq!(remove(&cache, &only(&cache, kind)).unwrap(), Outcome::InUse);
+    for below in ["sources", "kernels"] {
+        assert!(!remove(&cache, &only(&cache, below)).unwrap());
     }
     drop(build);
-    for entry in list(cache.root()) {
+    for entry in entries(&cache) {
         remove_unused(&cache, &entry);
     }
-    assert_eq!(list(cache.root()), []);
+    assert!(entries(&cache).is_empty());
     assert!(!path.parent().unwrap().exists());
 }
 
 #[test]
-fn a_look_is_a_use() {
+fn looking_up_counts_as_use() {
     let (_folder, cache) = empty();
     let (sha256, path) = store(&cache, "hello");
-    let sums = store_kernel(&cache, &key()).join(SUMS);
-    for mark in [&path, &sums] {
-        std::fs::File::open(mark).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    let kernel = store_kernel(&cache, &key());
+    let files = ["image", "config", SUMS].map(|name| kernel.join(name));
+    for old in files.iter().chain([&path, &kernel]) {
+        std::fs::File::open(old).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     }
     let year = Duration::from_hours(24 * 365);
-    assert!(list(cache.root()).iter().all(|entry| entry.unused > year));
+    assert!(entries(&cache).iter().all(|entry| entry.usage.unused > year));
     cache.source(&sha256, NAME).unwrap();
     cache.kernel(&key()).unwrap();
-    for kind in [Kind::Source, Kind::Kernel] {
-        assert!(only(&cache, kind).unused < year, "{kind:?}");
+    for below in ["sources", "kernels"] {
+        assert!(only(&cache, below).usage.unused < year, "{below}");
     }
 }
 
 #[test]
-fn sweeps_what_was_abandoned_and_nothing_else() {
+fn sweeps_only_abandoned_files() {
     let (_folder, cache) = empty();
     let old = || {
         let file = cache.temporary_file().unwrap();
@@ -254,8 +258,52 @@ fn sweeps_what_was_abandoned_and_nothing_else() {
 }
 
 #[test]
-fn unfinished_files_vanish() {
+fn removes_unfinished_files() {
     let (_folder, cache) = empty();
     let path = cache.temporary_file().unwrap().path().to_path_buf();
     assert!(!path.exists());
+}
+
+#[test]
+fn lists_only_entries_of_xtask() {
+    let (_folder, cache) = empty();
+    assert!(entries(&cache).is_empty());
+    let id = "ab".repeat(32);
+    for (path, text) in [
+        (format!("sources/sha256/{id}/part.txt"), "12345"),
+        ("sources/sha256/notes/part.txt".to_owned(), "foreign"),
+        ("sources/notes.txt".to_owned(), "foreign"),
+        (format!("kernels/{id}/image"), "123"),
+        (format!("kernels/{id}/inputs"), "arch=\"arm64\"\n"),
+        ("kernels/README".to_owned(), "foreign"),
+        ("apt/arm64/state/lists".to_owned(), "12"),
+        ("apt/notes/x".to_owned(), "foreign"),
+        ("ccache/0/1".to_owned(), "1"),
+        ("configs/arm64-hw".to_owned(), "12"),
+        ("build/source/Makefile".to_owned(), "1234"),
+        ("tmp/.tmpAbCdEf".to_owned(), "1234"),
+        ("tmp/notes".to_owned(), "foreign"),
+        ("notes.txt".to_owned(), "foreign"),
+    ] {
+        let path = cache.root().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let found: Vec<_> = entries(&cache)
+        .iter()
+        .map(|entry| {
+            let path = entry.path.strip_prefix(cache.root()).unwrap();
+            (path.display().to_string(), entry.usage.bytes)
+        })
+        .collect();
+    let wanted = [
+        ("apt/arm64", 2),
+        ("build", 4),
+        ("ccache", 1),
+        ("configs", 2),
+        (&format!("kernels/{id}"), 16),
+        (&format!("sources/sha256/{id}/part.txt"), 5),
+        ("tmp/.tmpAbCdEf", 4),
+    ];
+    assert_eq!(found, wanted.map(|(path, bytes)| (path.to_owned(), bytes)));
 }

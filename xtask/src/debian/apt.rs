@@ -1,13 +1,9 @@
-//! Runs the host's apt with a private state below the cache: the host's archives and keys, but none of its lists, locks or installed packages.
-//! So it needs no root, and a foreign architecture needs no change to the host.
+//! Runs the host's apt with a private state in the cache: the host's archives and keys, but not its
+//! lists, locks and installed packages. Needs no root, and fetches foreign architectures.
 
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::cmd;
-use crate::debian::complaints;
-use crate::debian::memory;
-use crate::debian::package;
-use crate::debian::package::Package;
 use crate::download::Progress;
 use crate::output;
 use crate::report;
@@ -15,6 +11,8 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
 use anyhow::bail;
+use serde::Deserialize;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -24,15 +22,18 @@ use std::time::Duration;
 use xshell::Cmd;
 use xshell::Shell;
 
-/// Package lists older than this are read anew.
+/// Package lists older than this are updated.
 const FRESH: Duration = Duration::from_hours(24);
 
-/// Where its state lies in the cache, one folder for each architecture.
-pub(super) const FOLDER: &str = "apt";
+/// Contains the state, one directory per architecture.
+const FOLDER: &str = "apt";
+/// Created when the lists were last updated.
 const STAMP: &str = "updated";
+/// What apt reported about packages, so that a build need not start it.
+const PACKAGES: &str = "packages.json";
 
-/// Read after the host's own settings. Hooks of `update` are for the host's lists, and only lists of packages are wanted.
-/// An archive that is down costs ten seconds, not minutes.
+/// Read after the host's own settings. Disables hooks of `update`, which are for the host's lists,
+/// and lists of anything but packages. An unreachable archive costs ten seconds, not minutes.
 const SETTINGS: &str = r#"#clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
@@ -57,7 +58,21 @@ Dir::Cache::pkgcache "pkgcache.bin";
 Dir::Cache::srcpkgcache "";
 "#;
 
-/// The host's apt for one architecture. Nobody else uses the same state until it is dropped.
+/// A package as an archive offers it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Package {
+    pub(super) name: String,
+    /// With the epoch where it has one.
+    pub(super) version: String,
+    /// The path within the archive, without the host, which is one of many mirrors.
+    pub(super) origin: String,
+    /// The name of the file that apt downloads.
+    pub(super) file_name: String,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+}
+
+/// The host's apt for one architecture, with a lock on its state.
 #[derive(Debug)]
 pub(super) struct Apt {
     arch: Arch,
@@ -70,14 +85,16 @@ impl Apt {
     pub(super) fn open(cache: &Cache, arch: Arch) -> Result<Self> {
         if cmd::find("apt-get").is_none() {
             bail!(
-                "this host has no apt-get, and Debian's packages are got through it  hint: make the upstream hosts reachable, or bring their files with --source-dir"
+                "apt-get not found in PATH; Debian's packages need it  \
+                 hint: make the upstream hosts reachable, or pass their files with --source-dir"
             );
         }
         let lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
         let folder = cache.folder(Path::new(FOLDER).join(arch.oci()))?;
         for below in ["state/lists/partial", "cache/archives/partial"] {
             let path = folder.join(below);
-            std::fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+            std::fs::create_dir_all(&path)
+                .with_context(|| format!("creating {}", path.display()))?;
         }
         for (name, content) in [("settings", SETTINGS), ("status", "")] {
             let path = folder.join(name);
@@ -87,39 +104,48 @@ impl Apt {
         Ok(Self { arch, folder, shell: Shell::new()?, _lock: lock })
     }
 
-    /// What the archives offer under these names, from memory where the lists are fresh.
+    /// The packages of these names in the archives. Starts apt only if the lists are old or a name
+    /// is new.
     pub(super) fn resolve(&self, names: &[&str]) -> Result<Vec<Package>> {
-        let mut known = remembered(&self.folder);
+        let mut known = if are_fresh(&self.folder) {
+            read_packages(&self.folder.join(PACKAGES))
+        } else {
+            BTreeMap::new()
+        };
         if names.iter().any(|name| !known.contains_key(*name)) {
-            known.extend(self.asked(names)?);
-            let text = serde_json::to_string_pretty(&known).context("writing down packages")?;
-            std::fs::write(self.memory(), text)
-                .with_context(|| format!("writing {}", self.memory().display()))?;
+            known.extend(self.query(names)?);
+            let text = serde_json::to_string_pretty(&known).context("serializing packages")?;
+            let path = self.folder.join(PACKAGES);
+            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
         }
         names
             .iter()
             .map(|name| {
-                known.get(*name).cloned().ok_or_else(|| anyhow!("apt says nothing about '{name}'"))
+                known
+                    .get(*name)
+                    .cloned()
+                    .ok_or_else(|| anyhow!("apt did not report package '{name}'"))
             })
             .collect()
     }
 
-    /// Reads the package lists anew. An archive that is down is only warned of: what is wanted may be in the others.
+    /// Updates the package lists. An unreachable archive is a warning: others may have the
+    /// packages.
     pub(super) fn update(&self) -> Result<()> {
         report::step(format_args!(
-            "reading the package lists of Debian's archive for {}",
+            "updating the package lists of Debian's archive for {}",
             self.arch
         ));
-        remove(&self.stamp())?;
+        let stamp = self.folder.join(STAMP);
+        remove(&stamp)?;
         let output = self.apt("update").arg("-qq").ignore_status().output()?;
-        for line in complaints::read(&output.stderr) {
+        for line in messages(&output.stderr) {
             report::warn(format_args!("apt: {line}"));
         }
         if output.status.success() {
-            // Not before: of an archive that is down, what was stored from it can still be told.
-            remove(&self.memory())?;
-            File::create(self.stamp())
-                .with_context(|| format!("making {}", self.stamp().display()))?;
+            // Only then: `--offline` uses the old reports if an archive is unreachable.
+            remove(&self.folder.join(PACKAGES))?;
+            File::create(&stamp).with_context(|| format!("creating {}", stamp.display()))?;
         }
         Ok(())
     }
@@ -138,17 +164,12 @@ impl Apt {
             let found = output::digest(&path)?;
             if found != package.sha256 {
                 bail!(
-                    "package '{}': sha256 is {found}, the archive's lists say {}",
+                    "package '{}': sha256 is {found}, expected {} (from the archive's lists)",
                     package.name,
                     package.sha256
                 );
             }
-            let mut copy = cache.temporary_file()?;
-            let mut original =
-                File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-            std::io::copy(&mut original, copy.as_file_mut())
-                .with_context(|| format!("copying {}", path.display()))?;
-            cache.store_source(copy, &found, &package.file_name)?;
+            cache.store_source(cache.temporary_copy(&path)?, &found, &package.file_name)?;
         }
         Ok(())
     }
@@ -158,7 +179,7 @@ impl Apt {
         let command = self.apt("download").arg("-qq").args(names);
         let text = command.to_string();
         let log = folder.join("log");
-        let writer = File::create(&log).with_context(|| format!("making {}", log.display()))?;
+        let writer = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         let second = writer.try_clone().context("sharing apt's log")?;
         let mut running = cmd::Background::start(command, |command| {
             command.stdout(Stdio::from(writer)).stderr(Stdio::from(second));
@@ -175,13 +196,13 @@ impl Apt {
         };
         drop(progress);
         if !status.success() {
-            let said = std::fs::read(&log).unwrap_or_default();
-            bail!("`{text}` ended with {status}: {}", complaints::read(&said).join("; "));
+            let output = std::fs::read(&log).unwrap_or_default();
+            bail!("`{text}` ended with {status}: {}", messages(&output).join("; "));
         }
         Ok(())
     }
 
-    fn asked(&self, names: &[&str]) -> Result<BTreeMap<String, Package>> {
+    fn query(&self, names: &[&str]) -> Result<BTreeMap<String, Package>> {
         let fresh = are_fresh(&self.folder);
         if !fresh {
             self.update()?;
@@ -190,27 +211,27 @@ impl Apt {
             self.apt("download").args(["-qq", "--print-uris"]).args(names).ignore_status().output()
         };
         let mut output = ask()?;
-        let are_damaged = complaints::tell_of_damage(&output.stderr);
+        let are_damaged = lists_are_damaged(&output.stderr);
         if !output.status.success() && (fresh || are_damaged) {
             if are_damaged {
-                self.forget()?;
+                self.remove_lists()?;
             }
             self.update()?;
             output = ask()?;
         }
         if !output.status.success() {
-            let said = complaints::read(&output.stderr).join("; ");
             bail!(
-                "{said}  hint: the archives of this host's apt need Debian 12 or newer, with updates; see /etc/apt/sources.list.d"
+                "{}  hint: use the archives of Debian 12 or newer, with updates, in /etc/apt",
+                messages(&output.stderr).join("; ")
             );
         }
         let lines = String::from_utf8_lossy(&output.stdout);
-        let packages: Result<Vec<_>> = lines.lines().map(package::parse).collect();
+        let packages: Result<Vec<_>> = lines.lines().map(parse).collect();
         Ok(packages?.into_iter().map(|package| (package.name.clone(), package)).collect())
     }
 
-    /// Takes the lists away. As long as they are there and the archive's release is the same, an update leaves them as they are, damaged or not.
-    fn forget(&self) -> Result<()> {
+    /// Removes the lists. An update keeps existing lists of an unchanged release, damaged or not.
+    fn remove_lists(&self) -> Result<()> {
         let lists = self.folder.join("state/lists");
         report::warn(format_args!("{} is damaged and is replaced", lists.display()));
         std::fs::remove_dir_all(&lists)
@@ -221,7 +242,8 @@ impl Apt {
     fn apt(&self, verb: &str) -> Cmd<'_> {
         let path =
             |option: &str, below: &str| format!("{option}={}", self.folder.join(below).display());
-        // The environment stays, as it may name proxies; the language is fixed because complaints are looked for by their first letter.
+        // The environment is inherited for proxies. The language is fixed because messages are
+        // parsed.
         let apt = self.shell.cmd("apt-get").env("LC_ALL", "C").quiet();
         apt.arg("-c")
             .arg(self.folder.join("settings"))
@@ -241,16 +263,12 @@ impl Apt {
             ])
             .arg(verb)
     }
+}
 
-    /// Made when the lists were last read; its age is theirs.
-    fn stamp(&self) -> PathBuf {
-        self.folder.join(STAMP)
-    }
-
-    /// What apt said about packages, so that a build need not start it.
-    fn memory(&self) -> PathBuf {
-        self.folder.join(memory::NAME)
-    }
+/// What apt last reported about packages for `arch`, of any age.
+pub(super) fn last_known(cache: &Cache, arch: Arch) -> Result<BTreeMap<String, Package>> {
+    let _lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
+    Ok(read_packages(&cache.folder(Path::new(FOLDER).join(arch.oci()))?.join(PACKAGES)))
 }
 
 fn remove(outdated: &Path) -> Result<()> {
@@ -261,9 +279,9 @@ fn remove(outdated: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is known of packages in the state that lies in `folder`, while its lists are fresh.
-pub(super) fn remembered(folder: &Path) -> BTreeMap<String, Package> {
-    if are_fresh(folder) { memory::read(&folder.join(memory::NAME)) } else { BTreeMap::new() }
+/// The packages in this file; none if it is missing or invalid.
+fn read_packages(path: &Path) -> BTreeMap<String, Package> {
+    std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
 fn are_fresh(folder: &Path) -> bool {
@@ -278,4 +296,123 @@ fn size_of_files(folder: &Path) -> u64 {
         .filter(std::fs::Metadata::is_file)
         .map(|meta| meta.len())
         .sum()
+}
+
+/// Prefixes of errors and warnings, in versions before 3 and since.
+const PREFIXES: [&str; 4] = ["E: ", "W: ", "Error: ", "Warning: "];
+
+/// Errors and warnings of apt, without prefixes and repetitions.
+fn messages(output: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(output);
+    let message = |line: &str| {
+        PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)).map(str::to_owned)
+    };
+    // An unknown package is reported as a name, as a glob and as a regular expression.
+    let mut lines: Vec<String> = text
+        .lines()
+        .filter_map(message)
+        .filter(|line| !line.starts_with("Couldn't find any package by"))
+        .collect();
+    lines.dedup();
+    lines
+}
+
+/// Whether apt could not read its own lists. The text is that of apt 2.6 (Debian 12).
+fn lists_are_damaged(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(output);
+    text.contains("The package lists or status file could not be parsed or opened")
+}
+
+/// Parses a line of `apt-get download --print-uris`: `'URI' FILE-NAME SIZE SHA256:DIGEST`.
+fn parse(line: &str) -> Result<Package> {
+    parse_fields(line)
+        .with_context(|| format!("apt's line \"{line}\" is not 'URI' NAME SIZE SHA256:DIGEST"))
+}
+
+fn parse_fields(line: &str) -> Option<Package> {
+    let (uri, rest) = line.strip_prefix('\'')?.split_once("' ")?;
+    let mut fields = rest.split(' ');
+    let file_name = fields.next()?;
+    let size = fields.next()?.parse().ok()?;
+    let sha256 = fields.next()?.strip_prefix("SHA256:")?;
+    let digest = sha256.len() == 64
+        && sha256.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if !digest || file_name.contains('/') || fields.next().is_some() {
+        return None;
+    }
+    // apt escapes only the colon after the epoch, as %3a.
+    let mut parts = file_name.strip_suffix(".deb")?.splitn(3, '_');
+    let (name, version, _arch) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Package {
+        name: name.to_owned(),
+        version: version.replace("%3a", ":"),
+        origin: origin(uri),
+        file_name: file_name.to_owned(),
+        size,
+        sha256: sha256.to_owned(),
+    })
+}
+
+/// The path of a URI from `pool/` on, or the last segment of a URI without it.
+fn origin(uri: &str) -> String {
+    let path = match uri.find("/pool/") {
+        Some(at) => uri.get(at + 1..),
+        None => uri.rsplit('/').next(),
+    };
+    path.unwrap_or(uri).replace("%2b", "+").replace("%3a", ":").replace("%7e", "~")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn messages_are_errors_and_warnings_once() {
+        let said = b"Hit:1 http://m stable\nE: Unable to locate package x\nE: Couldn't find any package by glob 'x'\nW: old\nWarning: old\n";
+        assert_eq!(messages(said), ["Unable to locate package x", "old"]);
+    }
+
+    #[test]
+    fn unknown_package_is_no_damage_of_lists() {
+        let unreadable = b"E: LZ4F: x_Packages.lz4 Unexpected end of file\nE: The package lists or status file could not be parsed or opened.\n";
+        assert!(lists_are_damaged(unreadable));
+        assert!(!lists_are_damaged(b"E: Unable to locate package x\n"));
+    }
+    #[test]
+    fn parses_output_of_apt() {
+        let digest = "ab".repeat(32);
+        let line = format!(
+            "'http://mirror.example/debian/pool/main/b/busybox/busybox-static_1.35.0-4%2bb4_arm64.deb' busybox-static_1%3a1.35.0-4+b4_arm64.deb 803424 SHA256:{digest}"
+        );
+        let wanted = Package {
+            name: "busybox-static".to_owned(),
+            version: "1:1.35.0-4+b4".to_owned(),
+            origin: "pool/main/b/busybox/busybox-static_1.35.0-4+b4_arm64.deb".to_owned(),
+            file_name: "busybox-static_1%3a1.35.0-4+b4_arm64.deb".to_owned(),
+            size: 803_424,
+            sha256: digest,
+        };
+        assert_eq!(parse(&line).unwrap(), wanted);
+    }
+
+    #[test]
+    fn rejects_other_lines() {
+        let digest = "ab".repeat(32);
+        let lines = [
+            String::new(),
+            format!("http://m/pool/a_1_all.deb a_1_all.deb 1 SHA256:{digest}"),
+            format!("'http://m/pool/a_1_all.deb' a_1_all.deb x SHA256:{digest}"),
+            format!("'http://m/pool/a_1_all.deb' a_1_all.deb 1 SHA512:{digest}"),
+            format!("'http://m/pool/a_1_all.deb' ../a_1_all.deb 1 SHA256:{digest}"),
+            format!("'http://m/pool/a_1_all.deb' a.deb 1 SHA256:{digest}"),
+            "'http://m/pool/a_1_all.deb' a_1_all.deb 1 SHA256:12".to_owned(),
+        ];
+        for line in lines {
+            assert!(parse(&line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn repository_without_pool_gives_the_file_name() {
+        assert_eq!(origin("http://m/flat/a_1_all.deb"), "a_1_all.deb");
+    }
 }

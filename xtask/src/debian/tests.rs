@@ -1,10 +1,10 @@
-//! What is told of packages when no archive may be asked.
+//! Packages of earlier runs, without network.
 
 use super::*;
 use crate::cache::tests::empty;
 use crate::output;
 
-/// A cache whose apt once named these packages, with the contents of those that were stored.
+/// A cache with reports of these packages, and the contents of those that were stored.
 fn remembering(packages: &[(&str, Option<&str>)]) -> (tempfile::TempDir, Cache) {
     let (folder, cache) = empty();
     let mut memory = BTreeMap::new();
@@ -27,7 +27,7 @@ fn remembering(packages: &[(&str, Option<&str>)]) -> (tempfile::TempDir, Cache) 
 }
 
 #[test]
-fn stored_packages_are_found_without_an_archive() {
+fn finds_stored_packages_offline() {
     let (_folder, cache) = remembering(&[("a", Some("A")), ("b", Some("B"))]);
     let found = stored_packages(&cache, &["b", "a"], Arch::X86_64).unwrap();
     let told: Vec<_> = found
@@ -41,15 +41,16 @@ fn stored_packages_are_found_without_an_archive() {
 }
 
 #[test]
-fn every_package_that_is_not_stored_is_named() {
+fn names_every_package_that_is_not_stored() {
     let (_folder, cache) = remembering(&[("a", Some("A")), ("b", None)]);
     let names = ["a", "b", "c"];
-    for (arch, lacking) in
-        [(Arch::X86_64, "'b', 'c' for amd64"), (Arch::Arm64, "'a', 'b', 'c' for arm64")]
-    {
+    for (arch, absent) in [
+        (Arch::X86_64, "'b', 'c' of Debian for amd64"),
+        (Arch::Arm64, "'a', 'b', 'c' of Debian for arm64"),
+    ] {
         let error = stored_packages(&cache, &names, arch).unwrap_err().to_string();
         let wanted = format!(
-            "the cache lacks Debian's {lacking}, and --offline asks no archive  hint: run once without --offline"
+            "not in the cache, and --offline forbids downloads: {absent}  hint: run once without --offline"
         );
         assert!(error.starts_with(&wanted), "{error}");
     }

@@ -1,8 +1,8 @@
-//! The build itself: unpack, configure, make, store. The ordinary one happens in the cache's `build` folder, which is emptied
-//! before and after; another may happen anywhere, to be compared with it.
+//! Unpacks, configures, builds and stores a kernel.
 
 use crate::cache::Cache;
 use crate::cmd;
+use crate::debian;
 use crate::kernel::CONFIG;
 use crate::kernel::IMAGE;
 use crate::kernel::INPUTS;
@@ -14,15 +14,20 @@ use crate::kernel::make;
 use crate::kernel::make::Make;
 use crate::kernel::make::Place;
 use crate::kernel::make::Surroundings;
-use crate::kernel::unpack;
 use crate::report;
+use crate::sources::Source;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::bail;
 use rustix::fs::Mode;
+use std::fs::File;
+use std::path::Path;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Instant;
+use xshell::Shell;
 
-/// Builds and stores a kernel. The caller holds the lock on kernel builds.
+/// Builds and stores a kernel, in the cache's `build` directory. The caller holds `KERNEL_LOCK`.
 pub(super) fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
     let scratch = cache.folder("build")?;
     make::remove(&scratch)?;
@@ -48,7 +53,7 @@ pub(super) fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathB
     Ok(folder)
 }
 
-/// Builds a kernel in `place`, and gives the paths of its image and its configuration there.
+/// Builds a kernel in `place`. Returns the paths of its image and configuration there.
 pub(super) fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
     let started = Instant::now();
     let title =
@@ -58,7 +63,7 @@ pub(super) fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, Path
     let tree = Make::new(plan, place)?;
 
     report::live("unpacking the kernel's source");
-    unpack::unpack(&plan.source, &tree.source)?;
+    unpack(&plan.source, &tree.source)?;
     configure::configure(plan, &tree)?;
     let (target, image) = plan.arch.kernel_image();
     tree.make(target, &[], &format!("building {title}"))?;
@@ -66,11 +71,51 @@ pub(super) fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, Path
     Ok((tree.build.join(image), tree.build.join(".config")))
 }
 
-/// Gives back the caller's umask when dropped.
+/// Unpacks the kernel's tarball, or the one in a Debian package, into the existing `folder`,
+/// without its top-level directory.
+pub(super) fn unpack(source: &Source, folder: &Path) -> Result<()> {
+    unpack_into(source, folder).with_context(|| format!("unpacking {}", source.path.display()))
+}
+
+fn unpack_into(source: &Source, folder: &Path) -> Result<()> {
+    let shell = Shell::new()?;
+    let tar = shell
+        .cmd("tar")
+        .args(["-xJ", "--strip-components=1", "--no-same-owner", "--no-same-permissions", "-C"])
+        .arg(folder);
+    let mut tar = cmd::Background::start(cmd::clean_env(tar), |command| {
+        command.stdin(Stdio::piped());
+    })?;
+    let mut input = tar.child.stdin.take().context("tar has no input")?;
+    let fed = if source.path.extension().is_some_and(|extension| extension == "deb") {
+        debian::copy_members(&source.path, is_tarball, &mut input).and_then(|count| match count {
+            1 => Ok(()),
+            _ => bail!("expected one file like ./usr/src/linux-source-6.12.tar.xz, found {count}"),
+        })
+    } else {
+        File::open(&source.path)
+            .and_then(|mut file| std::io::copy(&mut file, &mut input))
+            .map(drop)
+            .map_err(Into::into)
+    };
+    drop(input);
+    let status = tar.child.wait()?;
+    // An error of tar also breaks the pipe; tar has printed the reason.
+    if !status.success() {
+        bail!("`tar -xJ` ended with {status}");
+    }
+    fed
+}
+
+fn is_tarball(name: &str) -> bool {
+    name.starts_with("./usr/src/linux-source-") && name.ends_with(".tar.xz")
+}
+
+/// Restores the caller's umask when dropped.
 struct Umask(Mode);
 
 impl Umask {
-    /// Files are made as most hosts make them, whatever the caller's umask.
+    /// The usual umask, so that the caller's does not reach the kernel.
     fn set() -> Self {
         Self(rustix::process::umask(Mode::from_raw_mode(0o022)))
     }
@@ -87,10 +132,8 @@ mod tests {
     use super::*;
     use crate::arch::Arch;
     use crate::config::Profile;
-    use crate::sources::Source;
-    use xshell::Shell;
 
-    /// Takes the part of the kernel's own: knows its targets, and shows in the image what make was given.
+    /// Replaces the kernel's. Writes the variables that make received to the image.
     const MAKEFILE: &str = "
 all:
 defconfig:
@@ -103,7 +146,7 @@ bzImage:
 ";
 
     #[test]
-    fn surroundings_reach_make_and_the_callers_variables_do_not() {
+    fn make_gets_surroundings_but_not_the_variables_of_the_caller() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in ["linux-1", "first", "second", "made/1", "made/2"] {

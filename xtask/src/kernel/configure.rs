@@ -1,25 +1,25 @@
-//! Makes a kernel's configuration, and makes sure that it is the one asked for.
+//! Configures a kernel and verifies that every requested option is set.
 
 use crate::kernel::Plan;
 use crate::kernel::make::Make;
 use crate::kernel::options;
-use crate::kernel::options::Wanted;
+use crate::kernel::options::Requested;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Asked for before everything else, against what a kernel takes from its surroundings: the second would put the state of a git tree around
-/// the source into the version, the third depends on whether the compiler came with the headers for plugins.
+/// Requested first, because these options depend on the host: the second appends the state of a git
+/// tree around the source to the version, the third needs the compiler's plugin headers.
 pub(super) const ALWAYS: &str =
     "CONFIG_LOCALVERSION=\"\"\nCONFIG_LOCALVERSION_AUTO=n\nCONFIG_GCC_PLUGINS=n\n";
 
-/// The bases with everything off. What a fragment leaves open stays off then, where `olddefconfig` would take each option's default.
+/// Bases without options. Unrequested options stay off; `olddefconfig` would enable defaults.
 const EMPTY: [&str; 2] = ["allnoconfig", "tinyconfig"];
 
-/// Leaves `.config` in the build folder: the base, the fragments over it, `KERNEL_CONFIG` over both. How many options were asked for, all of
-/// which it has.
+/// Writes `.config` to the build directory: the base, then the fragments, then `KERNEL_CONFIG`.
+/// Returns the number of requested options, all of which are set.
 pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
     let config = make.build.join(".config");
     let read = || {
@@ -52,25 +52,26 @@ pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
     check(plan, &read()?)
 }
 
-/// What is asked for before `KERNEL_CONFIG` is.
-fn before_words(plan: &Plan<'_>) -> Result<Vec<Wanted>> {
-    let mut wanted = options::parse_fragment("xtask", ALWAYS)?;
-    wanted.extend_from_slice(&plan.fragments);
-    Ok(wanted)
+/// The options requested by xtask and the fragments.
+fn before_words(plan: &Plan<'_>) -> Result<Vec<Requested>> {
+    let mut requested = options::parse_fragment("xtask", ALWAYS)?;
+    requested.extend_from_slice(&plan.fragments);
+    Ok(requested)
 }
 
-/// How many options `plan` asks for, all of which this configuration has. The kernel drops, without a word, an option that it does not know or
-/// whose dependencies are off.
+/// Verifies that `config` has all options of `plan` and returns their number. The kernel silently
+/// drops unknown options and options whose dependencies are off.
 pub(super) fn check(plan: &Plan<'_>, config: &str) -> Result<usize> {
-    let mut wanted = before_words(plan)?;
-    wanted.extend_from_slice(&plan.word_options);
-    let lost = options::lost(&wanted, config);
+    let mut requested = before_words(plan)?;
+    requested.extend_from_slice(&plan.word_options);
+    let lost = options::lost(&requested, config);
     if !lost.is_empty() {
         bail!(
-            "the kernel's configuration is not as asked:\n{}\nhint: look up in the kernel's Kconfig files what each depends on, and ask for that too",
+            "the kernel dropped or changed requested options:\n{}\n\
+             hint: find their dependencies in the kernel's Kconfig files and request those too",
             lost.join("\n")
         );
     }
-    let names: BTreeSet<&str> = wanted.iter().map(|option| option.name.as_str()).collect();
+    let names: BTreeSet<&str> = requested.iter().map(|option| option.name.as_str()).collect();
     Ok(names.len())
 }

@@ -1,4 +1,4 @@
-//! The key of a kernel in the cache: the digest of everything that decides its bytes, and nothing else. Pure.
+//! The key of a kernel in the cache: the digest of everything that determines its bytes.
 
 use crate::kernel::Plan;
 use crate::kernel::configure;
@@ -6,14 +6,14 @@ use crate::kernel::make;
 use crate::output;
 use std::fmt::Write as _;
 
-/// Raise it when this program begins to build kernels in another way.
+/// Increase it when kernels are built differently.
 const FORMAT: u32 = 1;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Key {
     /// 64 hexadecimal digits.
     pub(super) digest: String,
-    /// What was hashed, one `name=value` a line.
+    /// The hashed text, one `name=value` per line.
     pub(super) inputs: String,
 }
 
@@ -21,7 +21,7 @@ impl Key {
     pub(super) fn of(plan: &Plan<'_>) -> Self {
         let mut inputs = String::new();
         let mut line = |name: &str, value: &str| {
-            // Debug quotes line ends, so that no value can pass for another line. Writing to a String cannot fail.
+            // `{:?}` escapes line ends. Writing to a String cannot fail.
             writeln!(inputs, "{name}={value:?}").ok();
         };
         line("format", &FORMAT.to_string());

@@ -1,56 +1,57 @@
-//! Options of the kernel's configuration as values: those asked for, and which of them a finished configuration lacks. Pure.
+//! Requested options of the kernel's configuration, and the check that a configuration has them.
 
 use anyhow::Result;
 use anyhow::bail;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// An option someone asked for.
+/// A requested option.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct Requested {
     /// `CONFIG_…`
     pub(super) name: String,
-    /// `y`, `n`, `m`, a number, or a quoted text. `None`: whatever its default is.
+    /// `y`, `n`, `m`, a number, or a quoted text; `None` is the default.
     pub(super) value: Option<String>,
-    /// Who asked: a file and line, or a variable.
+    /// Where it is requested: file and line, or a variable.
     from: String,
 }
 
-impl Wanted {
+impl Requested {
     fn new(name: &str, value: Option<&str>, from: String) -> Self {
         Self { name: name.to_owned(), value: value.map(str::to_owned), from }
     }
 
-    /// The option as a line of a `.config`, but with `n` for what is not set.
+    /// The line of a `.config`, but with `n` for "is not set".
     pub(super) fn assignment(&self) -> String {
         format!("{}={}", self.name, self.value.as_deref().unwrap_or_default())
     }
 }
 
-/// Reads a fragment: lines of `CONFIG_X=value` or `# CONFIG_X is not set`, comments, and empty lines. All faults at once.
-pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Wanted>> {
-    let mut wanted = Vec::new();
-    let mut faults = Vec::new();
+/// Parses a fragment: lines of `CONFIG_X=value` or `# CONFIG_X is not set`, comments and empty
+/// lines. Reports all invalid lines.
+pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Requested>> {
+    let mut requested = Vec::new();
+    let mut errors = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let from = format!("{file}:{}", number + 1);
         match parse_line(line.trim_end()) {
-            Line::Option(name, value) => wanted.push(Wanted::new(name, Some(value), from)),
+            Line::Option(name, value) => requested.push(Requested::new(name, Some(value), from)),
             Line::Comment => {}
-            Line::Fault => {
-                faults.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"));
+            Line::Invalid => {
+                errors.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"));
             }
         }
     }
-    if !faults.is_empty() {
-        bail!("{}", faults.join("\n"));
+    if !errors.is_empty() {
+        bail!("{}", errors.join("\n"));
     }
-    Ok(wanted)
+    Ok(requested)
 }
 
 enum Line<'a> {
     Option(&'a str, &'a str),
     Comment,
-    Fault,
+    Invalid,
 }
 
 fn parse_line(line: &str) -> Line<'_> {
@@ -66,7 +67,7 @@ fn parse_line(line: &str) -> Line<'_> {
     }
     match line.split_once('=') {
         Some((name, value)) if is_name(name) && is_value(value) => Line::Option(name, value),
-        _ => Line::Fault,
+        _ => Line::Invalid,
     }
 }
 
@@ -83,9 +84,9 @@ fn is_value(value: &str) -> bool {
             && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
-/// What the words of `KERNEL_CONFIG` ask for, in the grammar of the kernel's `scripts/config`.
-pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
-    let mut wanted = Vec::new();
+/// Parses `KERNEL_CONFIG`: arguments of the kernel's `scripts/config`.
+pub(super) fn parse_words(words: &[String]) -> Result<Vec<Requested>> {
+    let mut requested = Vec::new();
     let mut keep_case = false;
     let mut rest = words.iter().map(String::as_str);
     while let Some(word) = rest.next() {
@@ -95,7 +96,7 @@ pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
         }
         let mut argument = |what: &str| match rest.next() {
             Some(argument) => Ok(argument),
-            None => bail!("KERNEL_CONFIG: '{word}' lacks {what}"),
+            None => bail!("KERNEL_CONFIG: '{word}' needs {what}"),
         };
         let option = argument("an option")?;
         let value = match word {
@@ -105,7 +106,9 @@ pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
             "--set-str" => Some(format!("\"{}\"", argument("a text")?.replace('"', "\\\""))),
             "--set-val" => Some(argument("a value")?.to_owned()),
             "--undefine" | "-u" => None,
-            other => bail!("KERNEL_CONFIG: '{other}' is no word of the kernel's scripts/config"),
+            other => {
+                bail!("KERNEL_CONFIG: unknown argument '{other}' of the kernel's scripts/config")
+            }
         };
         let bare = option.strip_prefix("CONFIG_").unwrap_or(option);
         let name = if keep_case {
@@ -113,14 +116,14 @@ pub(super) fn parse_words(words: &[String]) -> Result<Vec<Wanted>> {
         } else {
             format!("CONFIG_{}", bare.to_ascii_uppercase())
         };
-        wanted.push(Wanted { name, value, from: "KERNEL_CONFIG".to_owned() });
+        requested.push(Requested { name, value, from: "KERNEL_CONFIG".to_owned() });
     }
-    Ok(wanted)
+    Ok(requested)
 }
 
-/// A configuration with `wanted` laid over it, the last word on each option counting.
-pub(super) fn merge(base: &str, wanted: &[Wanted]) -> String {
-    let latest = latest(wanted);
+/// The base configuration, changed by `requested`. The last value of an option wins.
+pub(super) fn merge(base: &str, requested: &[Requested]) -> String {
+    let latest = latest(requested);
     let mut text = String::new();
     for line in base.lines() {
         if !matches!(parse_line(line), Line::Option(name, _) if latest.contains_key(name)) {
@@ -135,8 +138,8 @@ pub(super) fn merge(base: &str, wanted: &[Wanted]) -> String {
     text
 }
 
-/// One line for each option asked for that a finished configuration does not have as asked.
-pub(super) fn lost(wanted: &[Wanted], config: &str) -> Vec<String> {
+/// A line for each requested option that `config` does not have.
+pub(super) fn lost(requested: &[Requested], config: &str) -> Vec<String> {
     let found: BTreeMap<&str, &str> = config
         .lines()
         .filter_map(|line| match parse_line(line) {
@@ -145,7 +148,7 @@ pub(super) fn lost(wanted: &[Wanted], config: &str) -> Vec<String> {
         })
         .collect();
     let mut lost = Vec::new();
-    for option in latest(wanted).values() {
+    for option in latest(requested).values() {
         let got = found.get(option.name.as_str()).copied().unwrap_or("n");
         if option.value.as_deref().is_some_and(|value| value != got) {
             lost.push(format!("{} ({}) became {got}", option.assignment(), option.from));
@@ -154,8 +157,8 @@ pub(super) fn lost(wanted: &[Wanted], config: &str) -> Vec<String> {
     lost
 }
 
-fn latest(wanted: &[Wanted]) -> BTreeMap<&str, &Wanted> {
-    wanted.iter().map(|option| (option.name.as_str(), option)).collect()
+fn latest(requested: &[Requested]) -> BTreeMap<&str, &Requested> {
+    requested.iter().map(|option| (option.name.as_str(), option)).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Reads the files of a profile in `out/` and compares them with their manifests.
 
 use crate::arch::Arch;
+use crate::build;
 use crate::build_initramfs;
-use crate::build_kernel;
 use crate::config::Profile;
 use crate::describe;
 use crate::describe::Manifest;
@@ -82,7 +82,7 @@ impl Build {
 
     fn read(out: &Path, arch: Arch, profile: Profile) -> Result<Self> {
         let named = |path: PathBuf| out.join(path.file_name().unwrap_or_default());
-        let kernel = named(build_kernel::output_path(arch, profile));
+        let kernel = named(build::kernel_path(arch, profile));
         let initramfs = named(build_initramfs::output_path(arch));
         let attestation = |name: String, media_type| {
             let path = out.join(&name);

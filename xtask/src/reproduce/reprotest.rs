@@ -2,8 +2,8 @@
 //! changes with every look, and another kernel version. Goes in: what to build. Comes out: which variations were on, and why any was not.
 
 use crate::arch::Arch;
+use crate::build;
 use crate::build_initramfs;
-use crate::build_kernel;
 use crate::cache::Cache;
 use crate::cmd;
 use crate::config;
@@ -75,7 +75,7 @@ pub fn reprotest_kernel(request: &KernelRequest<'_>, options: &SourceOptions) ->
     let ours = kernel::build(request)?.image;
     let name = profile.to_string();
     let words = vec!["build-kernel", "--arch", arch.kernel(), "--profile", &name];
-    let output = build_kernel::output_path(arch, profile);
+    let output = build::kernel_path(arch, profile);
     let subject = Subject { ours: &ours, output, words, has_one_processor: false };
     build_again(&subject, request.settings, options)
 }
@@ -231,7 +231,7 @@ fn script(
          for name in sources apt locks; do ln -s {}/$name cache/ocidd/; done\n\
          exec env XDG_CACHE_HOME=\"$PWD/cache\" CARGO_MANIFEST_DIR=\"$PWD/xtask\" PATH={}:\"$PATH\" {}",
         cmd::quoted(&target.display().to_string()),
-        cmd::quoted(&Cache::place()?.display().to_string()),
+        cmd::quoted(&Cache::location()?.display().to_string()),
         cmd::quoted(&programs.display().to_string()),
         words.join(" ")
     ))

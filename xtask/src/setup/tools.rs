@@ -1,233 +1,161 @@
-//! The table of what builds and tests use.
+//! The tools that builds and tests use, and the Debian packages that contain them.
 
 use crate::arch::Arch;
+use crate::cmd;
 use crate::setup::Need;
-use crate::setup::tool::Detect;
-use crate::setup::tool::Packages;
-use crate::setup::tool::Tool;
-use crate::setup::tool::header;
-use crate::setup::tool::program;
+use std::path::Path;
+use std::path::PathBuf;
 
-const UTIL_LINUX: Packages =
-    Packages::of(["util-linux", "util-linux", "util-linux-misc", "util-linux"]);
+#[derive(Debug)]
+pub(super) struct Tool {
+    detect: Detect,
+    /// Separated by spaces.
+    pub(super) packages: &'static str,
+    pub(super) needs: &'static [Need],
+    /// What it is used for.
+    pub(super) reason: &'static str,
+}
 
-/// By itself, or where Docker's own packages put it. Runs either way.
+/// How to find a tool without starting a program.
+#[derive(Debug)]
+enum Detect {
+    /// One of these programs is in `PATH`.
+    Program(&'static [&'static str]),
+    /// The host's C compiler finds this header.
+    Header(&'static str),
+    /// This file exists.
+    File(&'static str),
+}
+
+impl Tool {
+    pub(super) fn name(&self) -> String {
+        match self.detect {
+            Detect::Program(names) => names.join(" or "),
+            Detect::Header(name) => format!("<{name}>"),
+            Detect::File(path) => path.to_owned(),
+        }
+    }
+
+    pub(super) fn is_installed(&self) -> bool {
+        match self.detect {
+            Detect::Program(names) => names.iter().any(|name| cmd::find(name).is_some()),
+            Detect::Header(name) => include_directories().any(|path| path.join(name).exists()),
+            Detect::File(path) => Path::new(path).exists(),
+        }
+    }
+
+    /// Whether it compiles for this machine's own architecture, which needs no cross compiler.
+    pub(super) fn is_for_host(&self) -> bool {
+        self.needs
+            .iter()
+            .any(|need| matches!(need, Need::Compiler(arch) if Arch::host() == Some(*arch)))
+    }
+}
+
+/// The common directories, and Debian's for the architecture.
+fn include_directories() -> impl Iterator<Item = PathBuf> {
+    let own = Arch::host().map(|arch| format!("/usr/include/{}-linux-gnu", arch.cpu()));
+    ["/usr/include", "/usr/local/include"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(own)
+        .map(PathBuf::from)
+}
+
+const fn program(
+    names: &'static [&'static str],
+    packages: &'static str,
+    needs: &'static [Need],
+    reason: &'static str,
+) -> Tool {
+    Tool { detect: Detect::Program(names), packages, needs, reason }
+}
+
+const fn header(
+    name: &'static str,
+    packages: &'static str,
+    needs: &'static [Need],
+    reason: &'static str,
+) -> Tool {
+    Tool { detect: Detect::Header(name), packages, needs, reason }
+}
+
+const fn file(
+    path: &'static str,
+    packages: &'static str,
+    needs: &'static [Need],
+    reason: &'static str,
+) -> Tool {
+    Tool { detect: Detect::File(path), packages, needs, reason }
+}
+
+/// In `PATH`, or where Docker's packages install it. It can be run directly from both.
 pub(super) const COMPOSE: [&str; 2] =
     ["docker-compose", "/usr/libexec/docker/cli-plugins/docker-compose"];
 
-/// Rust targets are not here: `rust-toolchain.toml` names them, and a build that lacks one has another way.
-/// Nor are tools that every Linux system has (awk, sed, find, diff, tar, gzip).
+const BUILD: &[Need] = &[Need::Binaries, Need::Kernel];
+const KERNEL: &[Need] = &[Need::Kernel];
+const FOR_X86_64: &[Need] = &[Need::Compiler(Arch::X86_64)];
+const FOR_ARM64: &[Need] = &[Need::Compiler(Arch::Arm64)];
+const X86_64_GUEST: &[Need] = &[Need::Emulator(Arch::X86_64)];
+const ARM64_GUEST: &[Need] = &[Need::Emulator(Arch::Arm64)];
+const BENCH: &[Need] = &[Need::Bench];
+const LINT: &[Need] = &[Need::Lint];
+const TEST: &[Need] = &[Need::Test];
+const TEST_BENCH: &[Need] = &[Need::Test, Need::Bench];
+const TEST_BOOT: &[Need] = &[Need::Boot, Need::Test];
+
+/// Without Rust targets, which `rust-toolchain.toml` names, and the tools of every Linux system
+/// (awk, sed, find, diff, tar, gzip).
 pub(super) const TOOLS: &[Tool] = &[
-    program(
-        &["gcc"],
-        "compiles the kernel and the C parts of TLS",
-        &[Need::Binaries, Need::Kernel],
-        Packages::all("gcc"),
+    program(&["gcc"], "gcc", BUILD, "compiles the kernel and the C parts of TLS"),
+    header("stdio.h", "libc6-dev", BUILD, "C library for build-time programs"),
+    header("linux/types.h", "linux-libc-dev", KERNEL, "kernel headers for build-time programs"),
+    program(&["git"], "git", BUILD, "reads the time of the last commit"),
+    program(&["make"], "make", KERNEL, "runs the kernel build"),
+    program(&["flex"], "flex", KERNEL, "generates scanners of the kernel's tools"),
+    program(&["bison"], "bison", KERNEL, "generates parsers of the kernel's tools"),
+    program(&["bc"], "bc", KERNEL, "computes the kernel's time constants"),
+    program(&["bash"], "bash", KERNEL, "runs kernel scripts, for example for KERNEL_CONFIG"),
+    program(&["xz"], "xz-utils", KERNEL, "unpacks the kernel source"),
+    header("libelf.h", "libelf-dev", KERNEL, "reads object files in the kernel's objtool"),
+    header("openssl/opensslv.h", "libssl-dev", KERNEL, "kernels with built-in keys"),
+    program(&["aarch64-linux-gnu-gcc"], "gcc-aarch64-linux-gnu", FOR_ARM64, "compiles for arm64"),
+    file(
+        "/usr/aarch64-linux-gnu/include/stdio.h",
+        "libc6-dev-arm64-cross",
+        FOR_ARM64,
+        "C library of arm64",
     ),
-    header(
-        "stdio.h",
-        "the C library, for programs that run during a build",
-        &[Need::Binaries, Need::Kernel],
-        Packages::of(["libc6-dev", "glibc-devel", "musl-dev", "glibc"]),
+    program(&["x86_64-linux-gnu-gcc"], "gcc-x86-64-linux-gnu", FOR_X86_64, "compiles for x86_64"),
+    file(
+        "/usr/x86_64-linux-gnu/include/stdio.h",
+        "libc6-dev-amd64-cross",
+        FOR_X86_64,
+        "C library of x86_64",
     ),
-    header(
-        "linux/types.h",
-        "the kernel's interface, for programs that run during a build",
-        &[Need::Kernel],
-        Packages::of(["linux-libc-dev", "kernel-headers", "linux-headers", "linux-api-headers"]),
-    ),
-    program(
-        &["git"],
-        "tells the time of the last commit, which outputs carry",
-        &[Need::Binaries, Need::Kernel],
-        Packages::all("git"),
-    ),
-    program(&["make"], "runs the kernel's build", &[Need::Kernel], Packages::all("make")),
-    program(
-        &["flex"],
-        "writes scanners of the kernel's tools",
-        &[Need::Kernel],
-        Packages::all("flex"),
-    ),
-    program(
-        &["bison"],
-        "writes parsers of the kernel's tools",
-        &[Need::Kernel],
-        Packages::all("bison"),
-    ),
-    program(&["bc"], "computes the kernel's time constants", &[Need::Kernel], Packages::all("bc")),
-    program(
-        &["bash"],
-        "runs scripts of the kernel, as for KERNEL_CONFIG",
-        &[Need::Kernel],
-        Packages::all("bash"),
-    ),
-    program(
-        &["xz"],
-        "unpacks the kernel's source",
-        &[Need::Kernel],
-        Packages::of(["xz-utils", "xz", "xz", "xz"]),
-    ),
-    header(
-        "libelf.h",
-        "the kernel's objtool reads object files with it",
-        &[Need::Kernel],
-        Packages::of(["libelf-dev", "elfutils-libelf-devel", "elfutils-dev", "libelf"]),
-    ),
-    header(
-        "openssl/opensslv.h",
-        "kernels with built-in keys, which KERNEL_CONFIG may ask for",
-        &[Need::Kernel],
-        Packages::of(["libssl-dev", "openssl-devel", "openssl-dev", "openssl"]),
-    ),
-    header(
-        "ncurses.h",
-        "draws the menu of the kernel's options",
-        &[Need::Menuconfig],
-        Packages::of(["libncurses-dev", "ncurses-devel", "ncurses-dev", "ncurses"]),
-    ),
-    program(
-        &["aarch64-linux-gnu-gcc"],
-        "compiles for arm64",
-        &[Need::Compiler(Arch::Arm64)],
-        Packages::of([
-            "gcc-aarch64-linux-gnu",
-            "gcc-aarch64-linux-gnu",
-            "",
-            "aarch64-linux-gnu-gcc",
-        ]),
-    ),
-    Tool {
-        detect: Detect::File("/usr/aarch64-linux-gnu/include/stdio.h"),
-        reason: "the C library of arm64",
-        needs: &[Need::Compiler(Arch::Arm64)],
-        packages: Packages::of(["libc6-dev-arm64-cross", "", "", "aarch64-linux-gnu-glibc"]),
-    },
-    program(
-        &["x86_64-linux-gnu-gcc"],
-        "compiles for x86_64",
-        &[Need::Compiler(Arch::X86_64)],
-        Packages::of(["gcc-x86-64-linux-gnu", "gcc-x86_64-linux-gnu", "", ""]),
-    ),
-    Tool {
-        detect: Detect::File("/usr/x86_64-linux-gnu/include/stdio.h"),
-        reason: "the C library of x86_64",
-        needs: &[Need::Compiler(Arch::X86_64)],
-        packages: Packages::of(["libc6-dev-amd64-cross", "", "", ""]),
-    },
-    program(
-        &["qemu-system-x86_64"],
-        "the machine that boots what was built",
-        &[Need::Emulator(Arch::X86_64)],
-        Packages::of([
-            "qemu-system-x86",
-            "qemu-system-x86-core",
-            "qemu-system-x86_64",
-            "qemu-system-x86",
-        ]),
-    ),
-    Tool {
-        detect: Detect::File(Arch::X86_64.uefi_firmware()),
-        reason: "that machine's UEFI firmware",
-        needs: &[Need::Emulator(Arch::X86_64)],
-        packages: Packages::of(["ovmf", "", "ovmf", ""]),
-    },
-    program(
-        &["qemu-system-aarch64"],
-        "the same for arm64",
-        &[Need::Emulator(Arch::Arm64)],
-        Packages::of([
-            "qemu-system-arm",
-            "qemu-system-aarch64-core",
-            "qemu-system-aarch64",
-            "qemu-system-aarch64",
-        ]),
-    ),
-    Tool {
-        detect: Detect::File(Arch::Arm64.uefi_firmware()),
-        reason: "that machine's UEFI firmware",
-        needs: &[Need::Emulator(Arch::Arm64)],
-        packages: Packages::of(["qemu-efi-aarch64", "", "", ""]),
-    },
-    program(&["mformat"], "makes a disk that UEFI boots", &[Need::Test], Packages::all("mtools")),
-    program(
-        &["docker-registry", "registry"],
-        "the registry that machine installs from",
-        &[Need::Boot, Need::Test],
-        Packages::of(["docker-registry", "docker-distribution", "docker-registry", ""]),
-    ),
-    program(&["cpio"], "reads our archive as another would", &[Need::Test], Packages::all("cpio")),
-    program(
-        &["bsdtar"],
-        "reads our archive as yet another would",
-        &[Need::Test],
-        Packages::of(["libarchive-tools", "bsdtar", "libarchive-tools", "libarchive"]),
-    ),
-    program(&["bzip2"], "unpacks busybox's source", &[Need::Boot], Packages::all("bzip2")),
-    program(&["skopeo"], "pushes images as users do", &[Need::Test], Packages::all("skopeo")),
-    program(
-        &["umoci"],
-        "makes and reads image layouts as another would",
-        &[Need::Test],
-        Packages::of(["umoci", "", "", ""]),
-    ),
-    program(&["jq"], "takes answers apart as our pages say", &[Need::Test], Packages::all("jq")),
-    program(
-        &["gpg"],
-        "signs as publishers do, and checks it",
-        &[Need::Test],
-        Packages::of(["gnupg gpgv", "gnupg2", "gnupg", "gnupg"]),
-    ),
-    program(&["unshare"], "builds as another user, to compare", &[Need::Test], UTIL_LINUX),
-    program(&["taskset"], "builds on one processor, to compare", &[Need::Test], UTIL_LINUX),
-    program(
-        &["reprotest"],
-        "builds twice with variations of its own",
-        &[Need::Test],
-        Packages::of(["reprotest disorderfs faketime", "reprotest disorderfs libfaketime", "", ""]),
-    ),
-    program(
-        &["pip3"],
-        "fetches the tools that look at workflows, and a client of registries",
-        &[Need::Lint],
-        Packages::of(["python3-pip", "python3-pip", "py3-pip", "python-pip"]),
-    ),
-    program(
-        &COMPOSE,
-        "reads compose.yaml as users' machines do",
-        &[Need::Test],
-        Packages::of(["docker-compose", "docker-compose", "docker-cli-compose", "docker-compose"]),
-    ),
-    program(
-        &["curl"],
-        "fetches, for comparison",
-        &[Need::Test, Need::Bench],
-        Packages::all("curl"),
-    ),
-    program(
-        &["busybox"],
-        "inflates and writes, for comparison",
-        &[Need::Bench],
-        Packages::all("busybox"),
-    ),
-    program(
-        &["losetup"],
-        "makes a disk out of a file",
-        &[Need::Test, Need::Bench],
-        Packages::of(["mount", "util-linux", "losetup", "util-linux"]),
-    ),
-    program(
-        &["sgdisk"],
-        "makes partition tables, and checks those we have changed",
-        &[Need::Test],
-        Packages::of(["gdisk", "gdisk", "sgdisk", "gptfdisk"]),
-    ),
-    program(
-        &["sfdisk"],
-        "makes and checks partition tables as another would",
-        &[Need::Test],
-        Packages::of(["fdisk", "util-linux", "sfdisk", "util-linux"]),
-    ),
+    program(&["qemu-system-x86_64"], "qemu-system-x86", X86_64_GUEST, "boots x86_64 images"),
+    file(Arch::X86_64.uefi_firmware(), "ovmf", X86_64_GUEST, "UEFI firmware for x86_64"),
+    program(&["qemu-system-aarch64"], "qemu-system-arm", ARM64_GUEST, "boots arm64 images"),
+    file(Arch::Arm64.uefi_firmware(), "qemu-efi-aarch64", ARM64_GUEST, "UEFI firmware for arm64"),
+    program(&["mformat"], "mtools", TEST, "creates disks that UEFI boots"),
+    program(&["docker-registry", "registry"], "docker-registry", TEST_BOOT, "serves test images"),
+    program(&["cpio"], "cpio", TEST, "reads the initramfs, to compare"),
+    program(&["bsdtar"], "libarchive-tools", TEST, "reads the initramfs, to compare"),
+    program(&["skopeo"], "skopeo", TEST, "pushes images like users do"),
+    program(&["umoci"], "umoci", TEST, "creates and reads image layouts, to compare"),
+    program(&["jq"], "jq", TEST, "runs the examples of the documentation"),
+    program(&["gpg"], "gnupg gpgv", TEST, "creates and verifies signatures like publishers do"),
+    program(&["unshare"], "util-linux", TEST, "builds as another user, to compare"),
+    program(&["taskset"], "util-linux", TEST, "builds on one processor, to compare"),
+    program(&["reprotest"], "reprotest disorderfs faketime", TEST, "builds twice, to compare"),
+    program(&["pip3"], "python3-pip", LINT, "installs linters of workflows and a registry client"),
+    program(&COMPOSE, "docker-compose", TEST, "reads compose.yaml like users do"),
+    program(&["curl"], "curl", TEST_BENCH, "downloads, to compare"),
+    program(&["busybox"], "busybox", BENCH, "decompresses and writes, to compare"),
+    program(&["losetup"], "mount", TEST_BENCH, "attaches files as disks"),
+    program(&["sgdisk"], "gdisk", TEST, "creates and checks partition tables"),
+    program(&["sfdisk"], "fdisk", TEST, "creates and checks partition tables"),
 ];
 
 #[cfg(test)]
@@ -236,30 +164,43 @@ mod tests {
     use crate::project;
 
     #[test]
-    fn every_tool_has_a_package_on_debian_and_somebody_who_needs_it() {
+    fn finds_installed_programs_files_and_headers() {
+        for (tool, wanted) in [
+            (program(&["no-such-program", "sh"], "", TEST, ""), true),
+            (program(&["no-such-program"], "", TEST, ""), false),
+            (file("/", "", TEST, ""), true),
+            (file("/no/such/file", "", TEST, ""), false),
+            (header("no/such/header.h", "", TEST, ""), false),
+        ] {
+            assert_eq!(tool.is_installed(), wanted, "{tool:?}");
+        }
+    }
+
+    #[test]
+    fn every_tool_has_a_package_a_need_and_a_reason() {
         for tool in TOOLS {
             assert!(
-                !tool.packages.apt.is_empty() && !tool.needs.is_empty() && !tool.reason.is_empty(),
+                !tool.packages.is_empty() && !tool.needs.is_empty() && !tool.reason.is_empty(),
                 "{tool:?}"
             );
         }
     }
 
     #[test]
-    fn the_builder_image_has_what_builds_need() {
+    fn builder_image_contains_the_tools_of_builds() {
         let text = std::fs::read_to_string(project::root().join("Containerfile")).unwrap();
         let installed: Vec<_> = text.split([' ', '"', '\n']).collect();
         let is_for_build =
             |need: &Need| matches!(need, Need::Binaries | Need::Kernel | Need::Compiler(_));
         for tool in TOOLS.iter().filter(|tool| tool.needs.iter().any(is_for_build)) {
-            for package in tool.packages.apt.split_whitespace() {
+            for package in tool.packages.split_whitespace() {
                 assert!(installed.contains(&package), "{package} for {}", tool.name());
             }
         }
     }
 
     #[test]
-    fn no_tool_is_named_twice() {
+    fn tools_have_different_names() {
         let mut names: Vec<_> = TOOLS.iter().map(Tool::name).collect();
         names.sort();
         names.dedup();

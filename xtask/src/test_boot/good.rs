@@ -6,8 +6,6 @@ use super::lab::Lab;
 use super::lab::SHELL;
 use super::lab::Trial;
 use super::lab::summary;
-use crate::alpine_sample;
-use crate::cache::Cache;
 use crate::project;
 use crate::qemu::Drive;
 use crate::qemu::Firmware;
@@ -20,7 +18,7 @@ use std::fs;
 use xshell::Shell;
 use xshell::cmd;
 
-pub(super) const CASES: [Case; 10] = [
+pub(super) const CASES: [Case; 9] = [
     Case { name: "installs_by_tag", run: installs_by_tag },
     Case { name: "installs_by_blob", run: installs_by_blob },
     Case { name: "installs_over_https", run: installs_over_https },
@@ -28,7 +26,6 @@ pub(super) const CASES: [Case; 10] = [
         name: "installs_when_uefi_starts_the_kernel",
         run: installs_when_uefi_starts_the_kernel,
     },
-    Case { name: "installs_with_the_parts_of_upstream", run: installs_with_the_parts_of_upstream },
     Case { name: "asks_for_what_is_missing", run: asks_for_what_is_missing },
     Case { name: "wait_answered_yes_installs", run: wait_answered_yes_installs },
     Case {
@@ -87,25 +84,6 @@ fn installs_when_uefi_starts_the_kernel(lab: &Lab, case: &Case) -> Result<()> {
     Trial { guest, disk: disk.clone() }.expect_success(&summary(lab.uefi_image.len()))?;
     sample::verify_disk(&disk, Expected::Installed(&lab.uefi_image))?;
     lab.expect_greeting_by(Firmware::Uefi, case, &disk)
-}
-
-/// As an image of Alpine's parts does: the shell is linked with musl and needs its loader.
-fn installs_with_the_parts_of_upstream(lab: &Lab, case: &Case) -> Result<()> {
-    let initramfs = alpine_sample::initramfs(lab.arch, &Cache::open()?)?;
-    let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
-    let hardware = Hardware { drives: &[Drive::plain(&disk)], ..Hardware::default() };
-    let words = format!(
-        "oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda ocidd.after=shell",
-        lab.plain.guest()
-    );
-    let mut guest = lab.start(case, &words, &initramfs, hardware)?;
-    guest.expect_unless(&summary(lab.image.len()), "ended with exit code")?;
-    guest.expect("# ")?;
-    guest.type_line("grep -q ld-musl /proc/$$/maps && echo linked-$((6 * 7))")?;
-    guest.expect("linked-42")?;
-    guest.type_line("exit")?;
-    guest.wait_end()?;
-    sample::verify_disk(&disk, Expected::Installed(&lab.image))
 }
 
 fn asks_for_what_is_missing(lab: &Lab, case: &Case) -> Result<()> {

@@ -1,9 +1,9 @@
-//! Fragments, words, and what becomes of them.
+//! Parsing fragments and `KERNEL_CONFIG`, merging, and the check.
 
 use super::*;
 
-fn assignments(wanted: &[Wanted]) -> Vec<String> {
-    wanted.iter().map(Wanted::assignment).collect()
+fn assignments(requested: &[Requested]) -> Vec<String> {
+    requested.iter().map(Requested::assignment).collect()
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -11,11 +11,11 @@ fn words(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn reads_assignments_and_their_absence() {
+fn parses_set_and_unset_options() {
     let text = "# why\n\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=\"x y\"\nCONFIG_D=0x1f\nCONFIG_E=-1\nCONFIG_F=\"\"\n";
-    let wanted = parse_fragment("f.config", text).unwrap();
+    let requested = parse_fragment("f.config", text).unwrap();
     assert_eq!(
-        assignments(&wanted),
+        assignments(&requested),
         [
             "CONFIG_A=y",
             "CONFIG_B=n",
@@ -28,7 +28,7 @@ fn reads_assignments_and_their_absence() {
 }
 
 #[test]
-fn names_every_faulty_line_of_a_fragment() {
+fn reports_every_invalid_line_of_a_fragment() {
     let text = "CONFIG_A=y\nCONFIG_B\nA=y\nCONFIG_=y\nCONFIG_C=\nCONFIG_D=\"x\nCONFIG_E=y # why\n";
     let error = parse_fragment("f.config", text).unwrap_err().to_string();
     for number in 2..=7 {
@@ -41,7 +41,7 @@ fn names_every_faulty_line_of_a_fragment() {
 }
 
 #[test]
-fn reads_every_word_of_scripts_config() {
+fn parses_all_arguments_of_scripts_config() {
     let cases = [
         ("--enable net", "CONFIG_NET=y"),
         ("-e CONFIG_NET", "CONFIG_NET=y"),
@@ -55,13 +55,13 @@ fn reads_every_word_of_scripts_config() {
         ("-k -e CONFIG_net", "CONFIG_net=y"),
         ("-u NET", "CONFIG_NET="),
     ];
-    for (given, wanted) in cases {
-        assert_eq!(assignments(&parse_words(&words(given)).unwrap()), [wanted], "{given}");
+    for (given, requested) in cases {
+        assert_eq!(assignments(&parse_words(&words(given)).unwrap()), [requested], "{given}");
     }
 }
 
 #[test]
-fn refuses_words_it_cannot_check_later() {
+fn rejects_arguments_that_cannot_be_verified() {
     for given in
         ["--enable", "--set-str NET", "--set-val NET", "--file x", "NET y", "--enable-after A B"]
     {
@@ -71,18 +71,19 @@ fn refuses_words_it_cannot_check_later() {
 }
 
 #[test]
-fn merging_replaces_what_was_there_and_the_last_word_counts() {
+fn merging_replaces_options_and_the_last_value_wins() {
     let base = "# Automatically generated\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=\"x\"\nCONFIG_D=y\n";
-    let wanted = parse_fragment("f", "CONFIG_B=y\nCONFIG_A=m\nCONFIG_A=n\nCONFIG_E=1\n").unwrap();
-    let wanted = [wanted, parse_words(&words("-u D")).unwrap()].concat();
+    let requested =
+        parse_fragment("f", "CONFIG_B=y\nCONFIG_A=m\nCONFIG_A=n\nCONFIG_E=1\n").unwrap();
+    let requested = [requested, parse_words(&words("-u D")).unwrap()].concat();
     assert_eq!(
-        merge(base, &wanted),
+        merge(base, &requested),
         "# Automatically generated\nCONFIG_C=\"x\"\nCONFIG_A=n\nCONFIG_B=y\nCONFIG_E=1\n"
     );
 }
 
 #[test]
-fn lost_options_are_named_with_who_asked_and_what_came() {
+fn reports_lost_options_with_origin_and_value() {
     let config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=m\nCONFIG_D=\"x\"\n";
     let fragment = parse_fragment(
         "f",
@@ -93,14 +94,14 @@ fn lost_options_are_named_with_who_asked_and_what_came() {
         lost(&fragment, config),
         ["CONFIG_C=y (f:4) became m", "CONFIG_GONE=y (f:6) became n"]
     );
-    // A later word takes an earlier demand back.
-    let wanted = [fragment, parse_words(&words("-m C -u GONE")).unwrap()].concat();
-    assert_eq!(lost(&wanted, config), Vec::<String>::new());
+    // A later request overrides an earlier one.
+    let requested = [fragment, parse_words(&words("-m C -u GONE")).unwrap()].concat();
+    assert_eq!(lost(&requested, config), Vec::<String>::new());
 }
 
-/// The project's own fragments of the hardware profile: the image carries no modules, and who reads an option wants to know what it is for.
+/// The image contains no modules, and every option of the profile `hw` needs a comment.
 #[test]
-fn every_hardware_option_is_built_in_and_has_its_reason() {
+fn every_hardware_option_is_built_in_and_has_a_reason() {
     let config = crate::config::read_kernel_config().unwrap();
     let not_built_in = ["CONFIG_NR_CPUS=512", "CONFIG_GNSS=n"];
     for arch in crate::arch::Arch::ALL {

@@ -60,7 +60,8 @@ fn check(what: &str, wanted: Outcome, found: &Result<Option<String>, String>) {
     assert!(is_right, "{what}: wanted {wanted:?}, found {found:?}");
 }
 
-/// Fetches under each of the columns but those that ask nobody, whose outcomes are the same for whatever a host does.
+/// Fetches under each of the columns but those that ask nobody, whose outcomes are the same for
+/// whatever a host does.
 fn check_row(what: &str, url: &str, client: &Client, [default, locked, upstream]: [Outcome; 3]) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("part.txt"), "hello").unwrap();
@@ -133,14 +134,14 @@ fn who_may_not_be_asked_is_not_asked() {
     let locked = SourceOptions { locked: true, ..offline.clone() };
     let upstream = SourceOptions { sources: Some(SourceSet::Upstream), ..offline.clone() };
     for (content, options, wanted) in [
-        (None, &folder_only, Refused("part.txt is missing  hint: put the file of http://")),
-        (None, &both, Refused("part.txt is missing  hint: put the file of http://")),
+        (None, &folder_only, Refused("part.txt not found  hint: download it from http://")),
+        (None, &both, Refused("part.txt not found  hint: download it from http://")),
         (None, &offline, Debian),
         (
             None,
             &locked,
             Refused(
-                "--offline asks no host, and --locked allows no other source  hint: run once without --offline, bring part.txt",
+                "--offline forbids downloads, and --locked allows no other source  hint: run once without --offline, pass the directory of part.txt",
             ),
         ),
         (None, &upstream, Refused("and --sources upstream allows no other source")),
@@ -191,9 +192,12 @@ fn whoever_gets_debians_parts_instead_is_told() {
     let told = again::run("sources::tests::paths::second_process_falls_back", &[]);
     for reason in [
         "'host.invalid' cannot be reached: ",
-        "http://host.invalid/part.txt is not in the cache, and --offline asks no host. ",
+        "http://host.invalid/part.txt is not in the cache, and --offline forbids downloads; ",
     ] {
         assert!(told.contains(&format!("xtask: warning: {reason}")), "{told}");
     }
-    assert_eq!(told.matches("Debian's archive stands in for 'part' 1.0: not pinned").count(), 2);
+    assert_eq!(
+        told.matches("using Debian packages instead of 'part' 1.0. They are not pinned").count(),
+        2
+    );
 }
