@@ -17,7 +17,6 @@ pub use menuconfig::edit;
 
 pub use make::Place;
 pub use make::Surroundings;
-pub use make::minutes;
 
 use crate::arch::Arch;
 use crate::cache::KERNEL_LOCK;
@@ -71,8 +70,6 @@ pub struct KernelInputs {
     pub compiler: String,
     /// The digest of all that goes in.
     pub key: String,
-    /// Whether a kernel of this key lies in the cache.
-    pub is_cached: bool,
 }
 
 /// Everything that decides the bytes of a kernel.
@@ -117,8 +114,7 @@ pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
 pub fn inputs(request: &KernelRequest<'_>) -> Result<KernelInputs> {
     let plan = planned(request)?;
     let key = Key::of(&plan).digest;
-    let is_cached = request.sources.cache().kernel(&key)?.is_some();
-    Ok(KernelInputs { source: plan.source, compiler: plan.compiler, key, is_cached })
+    Ok(KernelInputs { source: plan.source, compiler: plan.compiler, key })
 }
 
 /// The kernel asked for, built in `place` whatever the cache holds, with nothing stored there. Gives the paths of its image and its configuration.
