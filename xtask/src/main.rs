@@ -48,7 +48,6 @@ mod sample;
 mod sbom;
 mod setup;
 mod sources;
-mod sources_cmd;
 mod test;
 mod test_boot;
 mod toolchain;
@@ -81,7 +80,7 @@ enum Sub {
     Menuconfig(menuconfig::Args),
     Tree(tree_cmd::Args),
     Diff(diff::Args),
-    Sources(sources_cmd::Args),
+    Sources(sources::update::Args),
     Demo(demo::Args),
     Test(test::Args),
     TestBoot(test_boot::Args),
@@ -107,7 +106,7 @@ fn main() -> ExitCode {
         Sub::Menuconfig(args) => menuconfig::run(args),
         Sub::Tree(args) => tree_cmd::run(args),
         Sub::Diff(args) => return diff::run(args),
-        Sub::Sources(args) => sources_cmd::run(args),
+        Sub::Sources(args) => sources::update::run(args),
         Sub::Demo(args) => demo::run(args),
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),
