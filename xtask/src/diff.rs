@@ -1,5 +1,5 @@
-//! `cargo xtask diff`: the differences between two initramfs files, entry by entry. `verify` uses the
-//! same comparison.
+//! `cargo xtask diff`: the differences between two initramfs files, entry by entry. `verify` uses
+//! the same comparison.
 
 use crate::archives::Kind;
 use crate::archives::Part;
@@ -24,10 +24,11 @@ const DIFFOSCOPE_SECONDS: &str = "300";
 
 /// Compare two initramfs files entry by entry
 ///
-/// Exits with 0 if both unpack to the same files, 1 if they differ, 2 if one of them cannot be read.
-/// Each file may contain several archives. The result that the kernel would unpack is compared, so
-/// the order of entries, inode numbers and the compression are ignored. If `diffoscope` is installed
-/// and every file is readable by others, its report of the contents follows.
+/// Exits with 0 if both unpack to the same files, 1 if they differ, 2 if one of them cannot be
+/// read. Each file may contain several archives. The result that the kernel would unpack is
+/// compared, so the order of entries, inode numbers and the compression are ignored. If
+/// `diffoscope` is installed and every file is readable by others, its report of the contents
+/// follows.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask diff release/initramfs-amd64.gz out/initramfs-amd64.gz
@@ -95,7 +96,8 @@ pub fn diffoscope(one: &Path, other: &Path) -> Result<Option<String>> {
     Ok(Some(run.ignore_status().read().context("running diffoscope")?))
 }
 
-/// The differences between the results that the kernel would unpack: one line for each path, sorted.
+/// The differences between the results that the kernel would unpack: one line for each path,
+/// sorted.
 pub fn differences(one: &[Record], other: &[Record]) -> Vec<String> {
     let (one, other) = (by_path(one), by_path(other));
     let mut differences = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! Builds a second time under other conditions and compares: the same inputs must give the same bytes.
+//! Builds a second time under other conditions and compares: the same inputs must give the same
+//! bytes.
 
 mod conditions;
 mod difference;

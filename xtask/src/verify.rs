@@ -1,4 +1,4 @@
-//! `cargo xtask verify`: builds twice under varied conditions, or rebuilds a published set, and compares.
+//! `cargo xtask verify`: builds twice under varied conditions, or rebuilds a published set.
 
 mod against;
 pub mod fetch;
@@ -24,10 +24,10 @@ use anyhow::bail;
 
 /// Build twice and compare, or rebuild a published set and compare
 ///
-/// The second build has other paths, user, host name, umask, locale, time zone, number of jobs, date
-/// and environment variables. If a byte differs, the command fails, names the first difference, keeps
-/// both files in target/xtask and runs `diffoscope` on them if it is installed. With --against, it
-/// rebuilds a published set with the times and options of its manifest.
+/// The second build has other paths, user, host name, umask, locale, time zone, number of jobs,
+/// date and environment variables. If a byte differs, the command fails, names the first
+/// difference, keeps both files in target/xtask and runs `diffoscope` on them if it is installed.
+/// With --against, it rebuilds a published set with the times and options of its manifest.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask verify
@@ -112,7 +112,7 @@ fn against(args: &Args, arch: Arch, set: &fetch::Set) -> Result<()> {
             sources: args.sources.sources.or(Some(published.set)),
             ..args.sources.clone()
         },
-        anew: args.anew,
+        without_cache: args.anew,
     };
     let mismatch = against::compare(set, &published, &rebuild)
         .with_context(|| format!("comparing with {}", set.name()))?;

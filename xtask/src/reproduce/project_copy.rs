@@ -123,8 +123,8 @@ pub(super) fn arguments(arch: Arch, options: &SourceOptions) -> Result<Vec<Strin
     Ok(arguments)
 }
 
-/// Writes a program that runs `original` on another date. xtask itself keeps today's date: it reads no
-/// clock for its output, but would consider apt's lists outdated and temporary files abandoned.
+/// Writes a program that runs `original` on another date. xtask itself keeps today's date: it reads
+/// no clock for its output, but would consider apt's lists outdated and temporary files abandoned.
 pub(super) fn write_on_another_day(program: &Path, original: &OsStr, day: &Path) -> Result<()> {
     let text = format!(
         "#!/bin/sh\nLD_PRELOAD={} exec {} \"$@\"\n",

@@ -39,10 +39,10 @@ enum Subcommand {
 
 /// Pin the newest patch release of a series
 ///
-/// Looks for newer releases of the pinned series of Linux and Alpine, downloads them into the cache,
-/// verifies the publisher's digests, and writes version and digest into kernel/kernel.toml and
-/// initramfs.toml. Never changes to another series or an older release. Uses the hosts of the pinned
-/// URLs, so a mirror with the same layout works too.
+/// Looks for newer releases of the pinned series of Linux and Alpine, downloads them into the
+/// cache, verifies the publisher's digests, and writes version and digest into kernel/kernel.toml
+/// and initramfs.toml. Never changes to another series or an older release. Uses the hosts of the
+/// pinned URLs, so a mirror with the same layout works too.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask sources update
@@ -58,8 +58,8 @@ struct UpdateArgs {
     /// Download and verify, but do not change the files with the pins
     #[arg(long)]
     dry_run: bool,
-    /// File with the publisher's public key, from `gpg --export`; repeatable. Without it, signatures
-    /// are not verified
+    /// File with the publisher's public key, from `gpg --export`; repeatable. Without it,
+    /// signatures are not verified
     #[arg(long, value_name = "FILE")]
     keyring: Vec<PathBuf>,
 }
@@ -156,7 +156,8 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
 fn verify_pin(pin: &Pin, published: &str) -> Result<()> {
     ensure!(
         published == pin.sha256,
-        "{} {} is pinned with sha256 {}, the published one is {published}  hint: find out whether the file or the list was changed before you use either",
+        "{} {} is pinned with sha256 {}, the published one is {published}  hint: find out whether \
+         the file or the list was changed before you use either",
         pin.name,
         pin.version,
         pin.sha256
@@ -176,7 +177,8 @@ fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
     let found = output::digest(file.path())?;
     if found != pin.sha256 {
         bail!(
-            "sha256 of {} is {found}, the published one is {}  hint: try again later; a mirror may be updating",
+            "sha256 of {} is {found}, the published one is {}  hint: try again later; a mirror may \
+             be updating",
             pin.url,
             pin.sha256
         );

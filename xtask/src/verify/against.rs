@@ -45,12 +45,13 @@ pub(super) fn compare(
     if let Some(note) = &note {
         report::warn(note);
     }
-    let faults = inputs.faults(published);
-    if !faults.is_empty() {
-        let faults: Vec<String> = faults.into_iter().chain(note).collect();
+    let mismatches = inputs.mismatches(published);
+    if !mismatches.is_empty() {
+        let mismatches: Vec<String> = mismatches.into_iter().chain(note).collect();
         bail!(
-            "the outputs cannot be equal because the inputs differ:\n{}\nhint: check out the commit of the published build and use its tools and sources",
-            faults.join("\n")
+            "the outputs cannot be equal because the inputs differ:\n{}\nhint: check out the \
+             commit of the published build and use its tools and sources",
+            mismatches.join("\n")
         );
     }
     // Sorted by name: the initramfs, which builds in a minute, comes before the kernel.

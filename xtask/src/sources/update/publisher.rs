@@ -31,7 +31,8 @@ impl Publisher {
         }
     }
 
-    /// The pins in the text of such a file. Alpine has one for each of [`Arch::ALL`], all of the same version.
+    /// The pins in the text of such a file. Alpine has one for each of [`Arch::ALL`], all of the
+    /// same version.
     pub(super) fn pins(self, text: &str) -> Result<Vec<Pin>> {
         let alpine = |arch| {
             let pin = config::parse_image_config(text, arch)?.upstream.remove("alpine");
@@ -101,7 +102,8 @@ impl List {
             .max()
             .ok_or_else(|| {
                 anyhow!(
-                    "{} lists no '{before}…{after}' of the series of {}  hint: if the series has ended, pin another one by hand",
+                    "{} lists no '{before}…{after}' of the series of {}  hint: if the series has \
+                     ended, pin another one by hand",
                     self.url,
                     pin.version
                 )

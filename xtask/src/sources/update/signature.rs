@@ -64,7 +64,8 @@ fn checked(keyring: &Path) -> Result<PathBuf> {
     let bytes = std::fs::read(keyring).with_context(reading)?;
     ensure!(
         !bytes.starts_with(b"-----BEGIN PGP"),
-        "--keyring {} is ASCII-armored, which gpgv cannot read  hint: gpg --dearmor < {0} > key.gpg",
+        "--keyring {} is ASCII-armored, which gpgv cannot read  hint: gpg --dearmor < {0} > \
+         key.gpg",
         keyring.display()
     );
     // gpgv looks for a bare name in its own directory.

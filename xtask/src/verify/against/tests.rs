@@ -171,7 +171,7 @@ fn rejects_files_that_differ_from_their_manifest() {
     std::fs::write(folder.path().join("initramfs-amd64.gz"), doctored).unwrap();
     let (outcome, builds) = compared(&set);
     let error = outcome.unwrap_err();
-    assert!(error.contains("its own manifest says") && builds == 0, "{error}");
+    assert!(error.contains("its manifest contains") && builds == 0, "{error}");
 }
 
 #[test]
