@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: measures an install against a pipe of standard tools, in turn on the same machine, from a real registry on loopback.
+//! `cargo xtask bench`: compares an install with a pipe of standard tools, from a registry on
+//! loopback.
 
 mod image;
 mod meter;
@@ -28,10 +29,11 @@ use xshell::cmd;
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --runs 9 --size-mib 512\n\n\
-    The image holds half zeroes and half of what lies below /usr. A loop device needs root and a RAM file system at /dev/shm; it is left out where there is none."
+    Half of the image is zeroes, half are files of /usr. The loop device, which needs
+    root and a RAM file system at /dev/shm, is skipped if it is not available."
 )]
 pub struct Args {
-    /// Counted runs of each command, after one to warm up
+    /// Measured runs of each command, after a warm-up run
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// Size of the disk image
@@ -42,11 +44,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     setup::require(&[Need::Binaries, Need::Boot, Need::Bench])?;
     let arch = Arch::host().context("this machine's architecture is not supported")?;
-    let folder = tempfile::tempdir().context("making a folder for targets")?;
+    let folder = tempfile::tempdir().context("creating a directory for targets")?;
     let ocidd = folder.path().join("ocidd");
     install_binary(arch, &ocidd)?;
     let size = args.size_mib << 20;
-    report::step(format_args!("making a disk image of {} MiB", args.size_mib));
+    report::step(format_args!("creating a disk image of {} MiB", args.size_mib));
     let compressed = image::compressed(Path::new("/usr"), size)?;
     let registry = Registry::start(Serve::Plain)?;
     let blob = registry.push_disk("bench", "1", &compressed)?;
@@ -65,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Writes the installer to `path`, as it is in the initramfs.
+/// Writes the installer of the initramfs to `path`.
 fn install_binary(arch: Arch, path: &Path) -> Result<()> {
     let programs = binaries::build(&BTreeSet::from(["ocidd"]), arch, &toolchain::select(arch)?)?;
     let bytes = programs.get("ocidd").context("cargo built no ocidd")?;
@@ -74,7 +76,7 @@ fn install_binary(arch: Arch, path: &Path) -> Result<()> {
         .with_context(|| format!("making {} executable", path.display()))
 }
 
-/// Two ways to put one image onto a disk.
+/// Two ways to write an image to a disk.
 #[derive(Debug)]
 struct Contest<'a> {
     ocidd: &'a Path,
@@ -121,11 +123,12 @@ impl Contest<'_> {
         cmd!(shell, "{ocidd} {tag} oci.allow_no_tls {of}")
     }
 
-    /// What the first installer of this kind did in its shell script.
+    /// The pipe of the original installer's shell script.
     fn pipe<'s>(&self, shell: &'s Shell, target: &Path) -> Cmd<'s> {
         let (registry, digest, target) = (self.registry.local(), self.digest, target.display());
         let script = format!(
-            "curl -fsS http://{registry}/v2/bench/blobs/{digest} | busybox gunzip -c | busybox dd of={target} bs=64k conv=fsync,notrunc"
+            "curl -fsS http://{registry}/v2/bench/blobs/{digest} | busybox gunzip -c | busybox dd \
+             of={target} bs=64k conv=fsync,notrunc"
         );
         cmd!(shell, "sh -c {script}")
     }
@@ -154,7 +157,7 @@ impl LoopDevice {
 
 impl Drop for LoopDevice {
     fn drop(&mut self) {
-        // A leftover is found by `losetup --list`; there is nobody to tell here.
+        // Drop cannot return an error. `losetup --list` shows a leftover device.
         if let Ok(shell) = Shell::new() {
             let path = &self.path;
             cmd!(shell, "losetup --detach {path}").quiet().run().ok();
@@ -163,9 +166,9 @@ impl Drop for LoopDevice {
     }
 }
 
-/// A file of `size` bytes that has all its blocks, as a disk has.
+/// Creates a file of `size` bytes with all blocks allocated.
 fn make_target(file: &Path, size: usize) -> Result<()> {
-    let doing = || format!("making {}", file.display());
+    let doing = || format!("creating {}", file.display());
     let target = fs::File::create(file).with_context(doing)?;
     let length = u64::try_from(size)?;
     rustix::fs::fallocate(&target, rustix::fs::FallocateFlags::empty(), 0, length)

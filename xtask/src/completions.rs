@@ -1,4 +1,4 @@
-//! `cargo xtask completions`: prints a completion script for a shell.
+//! `cargo xtask completions`: prints shell completions of the subcommands and flags.
 
 use crate::Cli;
 use crate::report;
@@ -7,24 +7,24 @@ use clap_complete::Shell;
 
 /// Print shell completions
 ///
-/// The script completes `cargo xtask …`, handing all other subcommands of cargo to cargo's own
-/// completion, and defines a function `xtask` that stands for `cargo xtask` and is completed too.
-/// In other projects than this one leave the script out.
+/// The script completes `cargo xtask …` and uses cargo's own completion for its other subcommands.
+/// It also defines and completes a function `xtask` for `cargo xtask`. Do not use it in other
+/// projects.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   source <(cargo xtask completions bash)
-      For this shell. The same for zsh, where compinit must have run before
+      For this shell; in zsh, run compinit first
   cargo xtask completions bash >~/.xtask.bash && echo 'source ~/.xtask.bash' >>~/.bashrc
-      For every later one
+      For future bash shells
   cargo xtask completions fish >~/.config/fish/conf.d/xtask.fish
-      For every later fish")]
+      For future fish shells")]
 pub struct Args {
-    /// The shell to print them for
+    /// Shell to complete
     #[arg(value_enum)]
     shell: Completed,
 }
 
-/// The shells whose completion was tried with `cargo xtask`.
+/// The shells that were tested with `cargo xtask`.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Completed {
     Bash,
@@ -32,7 +32,7 @@ enum Completed {
     Fish,
 }
 
-/// The script of clap for a program `xtask`, adapted to `cargo xtask`.
+/// The completions of clap for a program `xtask`, and a function that uses them for `cargo xtask`.
 fn script(shell: Completed) -> String {
     let (shell, bridge) = match shell {
         Completed::Bash => (Shell::Bash, include_str!("completions/cargo.bash")),
@@ -55,7 +55,7 @@ mod tests {
     use xshell::Shell as Runner;
 
     #[test]
-    fn every_script_knows_every_subcommand() {
+    fn completes_every_subcommand_in_every_shell() {
         for shell in [Completed::Bash, Completed::Zsh, Completed::Fish] {
             let script = script(shell);
             for subcommand in Cli::command().get_subcommands() {
@@ -64,7 +64,7 @@ mod tests {
         }
     }
 
-    /// What bash does after Tab. Every machine that builds kernels has bash.
+    /// Runs bash's completion. Every machine that builds kernels has bash.
     #[test]
     fn bash_completes_through_cargo() {
         if cmd::find("bash").is_none() {
@@ -77,11 +77,11 @@ mod tests {
         std::fs::write(&file, script(Completed::Bash)).unwrap();
         for (line, wanted) in [
             ("cargo xtask build-", "build-kernel build-initramfs"),
-            // The word at the cursor is not yet a subcommand, whose flags would come next.
+            // The word at the cursor is not yet a complete subcommand.
             ("cargo xtask tree", "tree"),
             ("cargo xtask verify --prof", "--profile"),
             ("cargo xtask tree --arch ", "x86_64 arm64"),
-            // Another's: none of ours to complete.
+            // A subcommand of cargo itself.
             ("cargo build --prof", ""),
         ] {
             let shell = Runner::new().unwrap();

@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: shows a newcomer what this is, in one command: a registry, an install in QEMU with its console visible, and the
-//! installed disk booting.
+//! `cargo xtask demo`: installs from a local registry in QEMU on this terminal and boots the
+//! result.
 
 use crate::arch::Arch;
 use crate::arch::ArchOption;
@@ -26,13 +26,13 @@ use std::fs;
 use xshell::Shell;
 use xshell::cmd;
 
-/// Install a small system in QEMU before your eyes, from a registry on this machine, and boot it
+/// Install a small system in QEMU from a local registry, and boot it
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                   unattended\n  \
-    cargo xtask demo --ask             the installer asks you for image and disk\n\n\
+    cargo xtask demo --ask             the installer asks for image and disk\n\n\
     The guest's console is your terminal. Ctrl-C ends everything.")]
 pub struct Args {
-    /// Give the installer no image and no disk, so that it asks for them
+    /// Let the installer ask for image and disk
     #[arg(long)]
     ask: bool,
     /// Kernel to boot
@@ -42,7 +42,7 @@ pub struct Args {
     sources: SourceOptions,
 }
 
-/// The boot sector of the demo's image is a PC's.
+/// The image contains a PC boot sector.
 const ARCH: Arch = Arch::X86_64;
 const GREETING: &str =
     "\r\n*** Hello! This disk was installed by ocidd and has just booted. ***\r\n\r\n";
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<()> {
         blob.digest
     ));
 
-    fs::create_dir_all(project::logs()).context("making a folder for the demo's disk")?;
+    fs::create_dir_all(project::logs()).context("creating a directory for the demo's disk")?;
     let disk = project::logs().join("demo.raw");
     sample::write_used_disk(&disk, 2 * IMAGE_BYTES)?;
     let reference = format!("{}/demo/os:1", registry.guest());
@@ -83,12 +83,12 @@ pub fn run(args: &Args) -> Result<()> {
     show(&Machine { arch: ARCH, boot, hardware })?;
     sample::verify_disk(&disk, sample::Expected::Installed(&image))
         .context("comparing the disk with the image")?;
-    report::step("the disk holds the image, byte for byte; booting it");
+    report::step("the disk is identical to the image; booting it");
     show(&Machine { arch: ARCH, boot: Boot::Disk, hardware })?;
     fs::remove_file(&disk).context("removing the demo's disk")
 }
 
-/// Runs a machine to its end, on this terminal.
+/// Runs a machine on this terminal until it ends.
 fn show(machine: &Machine<'_>) -> Result<()> {
     let shell = Shell::new()?;
     let (program, words) = (qemu::program(machine.arch), machine.command_line());

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: gives made-up bytes to each parser for a while, and tells how many were tried. What is found is kept below `target/fuzz`, and the next
-//! run goes on from there. The targets are `ocidd/fuzz/fuzz_targets`, what they call is `ocidd/src/fuzzing.rs`.
+//! `cargo xtask fuzz`: fuzzes each parser for a limited time. `target/fuzz` keeps the corpus and
+//! the findings. The targets are in `ocidd/fuzz/fuzz_targets` and call `ocidd/src/fuzzing.rs`.
 
 use crate::cmd;
 use crate::project;
@@ -12,30 +12,31 @@ use std::path::PathBuf;
 use xshell::Shell;
 use xshell::cmd;
 
-/// What has to be in `PATH`, and how it gets there.
+/// Programs that must be in `PATH`, and how to install them.
 const PROGRAMS: [(&str, &str); 2] = [
     ("cargo-fuzz", "cargo install cargo-fuzz --locked"),
     ("c++", "install g++ or clang; libFuzzer is built by it"),
 ];
-/// Seconds after which one input counts as an endless loop.
+/// Seconds after which an input is considered an endless loop.
 const TIMEOUT: &str = "-timeout=10";
-/// What libFuzzer says before the number of inputs it tried, and before the path of one that goes wrong.
+/// libFuzzer prints these before the number of inputs and before the path of a failing one.
 const EXECUTIONS: &str = "stat::number_of_executed_units:";
 const FINDING: &str = "Test unit written to ";
 
-/// Try the parsers with made-up bytes
+/// Fuzz the parsers
 ///
-/// Needs cargo-fuzz and a C++ compiler. The stable compiler of the project will do: no sanitizer is used, since no code of ours is unsafe.
+/// Needs cargo-fuzz and a C++ compiler. The project's stable compiler is enough: no sanitizer is
+/// used, because the workspace contains no unsafe code.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask fuzz
-      Every target for a minute
+      Run every target for a minute
   cargo xtask fuzz reference --seconds 3600
-      One target for an hour")]
+      Run one target for an hour")]
 pub struct Args {
-    /// Name of a target; left out, every one is run
+    /// Target to run [default: all]
     target: Option<String>,
-    /// How long each target runs
+    /// Time for each target
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 }
@@ -43,7 +44,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     require_programs()?;
     let targets = chosen(targets()?, args.target.as_deref())?;
-    // The parsers are tried with the versions that are shipped, not with the newest. cargo adds what only the targets need.
+    // Fuzzes the dependencies that are shipped. cargo adds those of the targets.
     let (from, to) = (project::root().join("Cargo.lock"), folder().join("Cargo.lock"));
     fs::copy(&from, &to)
         .with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
@@ -55,7 +56,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     if !failed.is_empty() {
-        bail!("fuzzing went wrong for {}", failed.join(", "));
+        bail!("fuzzing failed for {}", failed.join(", "));
     }
     Ok(())
 }
@@ -68,13 +69,13 @@ fn folder() -> PathBuf {
 fn require_programs() -> Result<()> {
     for (program, remedy) in PROGRAMS {
         if cmd::find(program).is_none() {
-            bail!("fuzzing needs {program}, which is not in PATH  hint: {remedy}");
+            bail!("{program} not found in PATH  hint: {remedy}");
         }
     }
     Ok(())
 }
 
-/// Every target's name, in order.
+/// The names of all targets, sorted.
 fn targets() -> Result<Vec<String>> {
     let folder = folder().join("fuzz_targets");
     let doing = || format!("listing {}", folder.display());
@@ -92,7 +93,7 @@ fn chosen(all: Vec<String>, target: Option<&str>) -> Result<Vec<String>> {
         None => Ok(all),
         Some(name) if all.iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
         Some(name) => {
-            bail!("'{name}' is no fuzz target  hint: the targets are {}", all.join(", "))
+            bail!("unknown fuzz target '{name}'  hint: the targets are {}", all.join(", "))
         }
     }
 }
@@ -110,24 +111,27 @@ fn fuzz(target: &str, seconds: u32) -> Result<()> {
     report::step(format_args!("fuzzing {target} for {seconds} s; log in {}", log.display()));
     let crate_folder = folder();
     let seeds = crate_folder.join("seeds").join(target);
-    // libFuzzer takes the prefix as it is.
+    // libFuzzer does not add a slash.
     let prefix = format!("-artifact_prefix={}/", findings.display());
     let time = format!("-max_total_time={seconds}");
     let cargo = cmd::cargo();
-    let output = cmd!(
+    let fuzz = cmd!(
         shell,
-        "{cargo} fuzz run --sanitizer none --fuzz-dir {crate_folder} --target-dir {kept} {target} {corpus} {seeds} -- {time} {TIMEOUT} {prefix} -print_final_stats=1"
-    )
-    .quiet()
-    .ignore_status()
-    .output()
-    .context("running cargo fuzz")?;
+        "{cargo} fuzz run --sanitizer none --fuzz-dir {crate_folder} --target-dir {kept} {target}"
+    );
+    let output = fuzz
+        .args([corpus, seeds])
+        .args(["--", &time, TIMEOUT, &prefix, "-print_final_stats=1"])
+        .quiet()
+        .ignore_status()
+        .output()
+        .context("running cargo fuzz")?;
     fs::write(&log, &output.stderr).with_context(|| format!("writing {}", log.display()))?;
     let text = String::from_utf8_lossy(&output.stderr);
     let executions = after(&text, EXECUTIONS);
     match (after(&text, FINDING), executions) {
         (Some(path), _) => {
-            bail!("{target} goes wrong with the bytes of {path}; why, is in {}", log.display())
+            bail!("{target} failed with the input {path}; log in {}", log.display())
         }
         (None, Some(executions)) if output.status.success() => {
             report::result(format_args!("{target:<12} {executions:>12} executions"));
@@ -137,7 +141,7 @@ fn fuzz(target: &str, seconds: u32) -> Result<()> {
     }
 }
 
-/// What follows `words` on their line, the last time they are said.
+/// The text after the last occurrence of `words` on a line.
 fn after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     text.lines().rev().find_map(|line| line.split_once(words)).map(|(_, rest)| rest.trim())
 }
@@ -147,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_libfuzzer_says_at_its_end() {
+    fn parses_output_of_libfuzzer() {
         let good = "Done 274675 runs in 11 second(s)\nstat::number_of_executed_units: 274675\nstat::peak_rss_mb:              43\n";
         let bad = "SUMMARY: libFuzzer: deadly signal\nartifact_prefix='/f/'; Test unit written to /f/crash-1\nBase64: MQ==\n";
         assert_eq!((after(good, EXECUTIONS), after(good, FINDING)), (Some("274675"), None));
@@ -155,20 +159,20 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_one_of_those_there_are() {
+    fn rejects_unknown_target() {
         let all = targets().unwrap();
         assert!(all.is_sorted() && all.iter().any(|name| name == "parameters"), "{all:?}");
         assert_eq!(chosen(all.clone(), None).unwrap(), all);
         assert_eq!(chosen(all.clone(), Some("parameters")).unwrap(), ["parameters"]);
         let error = chosen(all, Some("wrods")).unwrap_err().to_string();
         assert!(
-            error.contains("'wrods' is no fuzz target  hint: the targets are challenge, "),
+            error.contains("unknown fuzz target 'wrods'  hint: the targets are challenge, "),
             "{error}"
         );
     }
 
     #[test]
-    fn the_crate_of_the_targets_has_seeds_for_each() {
+    fn has_seeds_for_each_target() {
         for target in targets().unwrap() {
             let seeds = folder().join("seeds").join(&target);
             assert!(fs::read_dir(seeds).unwrap().next().is_some(), "{target}");

@@ -12,7 +12,6 @@ pub use check::check_configurations;
 
 pub use make::Place;
 pub use make::Surroundings;
-pub use make::minutes;
 
 use crate::arch::Arch;
 use crate::cache::KERNEL_LOCK;
@@ -66,8 +65,6 @@ pub struct KernelInputs {
     pub compiler: String,
     /// The digest of all inputs.
     pub key: String,
-    /// Whether the cache contains a kernel of this key.
-    pub is_cached: bool,
 }
 
 /// Everything that determines the bytes of a kernel.
@@ -112,8 +109,7 @@ pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
 pub fn inputs(request: &KernelRequest<'_>) -> Result<KernelInputs> {
     let plan = planned(request)?;
     let key = Key::of(&plan).digest;
-    let is_cached = request.sources.cache().kernel(&key)?.is_some();
-    Ok(KernelInputs { source: plan.source, compiler: plan.compiler, key, is_cached })
+    Ok(KernelInputs { source: plan.source, compiler: plan.compiler, key })
 }
 
 /// Builds the requested kernel in `place`, without reading or writing kernels in the cache. Returns

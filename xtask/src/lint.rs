@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: formatting, clippy, workflows, and the rules no other tool knows. Tells all findings at once.
+//! `cargo xtask lint`: formatting, clippy, workflows and own rules. Reports all findings at once.
 
 mod workflows;
 
@@ -14,33 +14,35 @@ use std::path::Path;
 use xshell::Shell;
 use xshell::cmd;
 
-/// The longest a text file may be without a reason in its header.
+/// Maximum lines of a text file without a reason in its header.
 const LINES: usize = 300;
-/// What the header of a longer file says before its reason.
+/// Precedes the reason in the header of a longer file.
 const REASON: &str = "over 300 lines:";
 /// Lines of a file that count as its header.
 const HEADER: usize = 15;
-/// The largest tracked file, in bytes. Disk images, kernels and the like do not belong here.
+/// Maximum size of a tracked file, in bytes. Keeps out disk images and kernels.
 const SIZE: usize = 256 * 1024;
-/// Written by tools, so neither long nor badly spaced by anyone's fault.
+/// Written by tools, so length and spacing are not checked.
 const GENERATED: [&str; 1] = ["Cargo.lock"];
-/// Put together from halves, or this file would be a finding.
+/// Concatenated, so that this file is not a finding.
 const IGNORED_TEST: &str = concat!("#[", "ignore");
-const UNWRITTEN: &str = concat!("todo", "!(");
+const UNFINISHED: &str = concat!("todo", "!(");
 
-/// Check formatting, run clippy, judge the workflows, and look for what none of these sees
+/// Check formatting, workflows and own rules, and run clippy
 ///
-/// What is below .github is judged by zizmor, and with compose.yaml by JSON schemas. Both tools are fetched by pip, pinned by digest, and stay in target/xtask. On
-/// a machine that cannot fetch them lint warns and goes on; with CI=true it fails. Where there is docker-compose, it reads compose.yaml too.
+/// zizmor checks the workflows, JSON schemas check .github and compose.yaml. pip downloads both
+/// tools, pinned by digest, into target/xtask. If that is impossible, lint prints a warning, or
+/// fails with CI=true. If docker-compose is installed, it checks compose.yaml too.
 ///
-/// The other rules: no file over 300 lines unless its header says why ("over 300 lines: …"), no white space at a line's end, a `//!` header
-/// on every Rust file, no tracked file over 256 KiB, no ignored test, no unwritten code.
+/// Own rules: no file over 300 lines without a reason in its header ("over 300 lines: …"), no
+/// trailing white space, a `//!` header in every Rust file, no tracked file over 256 KiB, no
+/// ignored tests, no unfinished code.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask lint
-      What CI runs
+      Run the checks of CI
   cargo fmt && cargo clippy --fix --allow-dirty && cargo xtask lint
-      Let the tools mend what they can first")]
+      Fix what the tools can fix first")]
 pub struct Args {}
 
 pub fn run(_args: &Args) -> Result<()> {
@@ -54,17 +56,17 @@ pub fn run(_args: &Args) -> Result<()> {
         failed.push("formatting".to_owned());
     }
     report::step("running clippy");
-    // All there is, and the installer as the initramfs has it.
+    // Everything, and the installer with the features of the initramfs.
     for what in [["--workspace", "--all-targets"], ["--package=ocidd", "--no-default-features"]] {
         let clippy = cmd!(shell, "{cargo} clippy {what...} --locked -- -D warnings");
         if clippy.quiet().run().is_err() {
             failed.push(format!("clippy {}", what.join(" ")));
         }
     }
-    report::step("looking at workflows and compose.yaml");
+    report::step("checking workflows and compose.yaml");
     failed.extend(workflows::check(&shell)?);
-    report::step("looking at every file");
-    let findings = look(&shell)?;
+    report::step("checking every file");
+    let findings = check_files(&shell)?;
     for finding in &findings {
         report::result(finding);
     }
@@ -77,8 +79,8 @@ pub fn run(_args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The findings in all files that are tracked or would be.
-fn look(shell: &Shell) -> Result<Vec<String>> {
+/// The findings in all files that git does not ignore.
+fn check_files(shell: &Shell) -> Result<Vec<String>> {
     let names = cmd!(shell, "git ls-files -z --cached --others --exclude-standard")
         .quiet()
         .read()
@@ -86,23 +88,22 @@ fn look(shell: &Shell) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for name in names.split_terminator('\0') {
         let path = shell.current_dir().join(name);
-        // A file deleted but still in the index, or a link, has no text of its own.
+        // Skips links, and deleted files that are still in the index.
         if !path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
             continue;
         }
         let bytes = std::fs::read(&path).with_context(|| format!("reading {name}"))?;
         findings
-            .extend(look_at(name, &bytes).into_iter().map(|finding| format!("{name}{finding}")));
+            .extend(check_file(name, &bytes).into_iter().map(|finding| format!("{name}{finding}")));
     }
     Ok(findings)
 }
 
-/// What is wrong with one file, each to be put after its name.
-fn look_at(name: &str, bytes: &[u8]) -> Vec<String> {
+/// The findings in one file, as suffixes of its name.
+fn check_file(name: &str, bytes: &[u8]) -> Vec<String> {
     let mut findings = Vec::new();
     if bytes.len() > SIZE {
-        findings
-            .push(format!(": {} bytes, at most {SIZE} belong into the repository", bytes.len()));
+        findings.push(format!(": {} bytes, the maximum is {SIZE}", bytes.len()));
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return findings };
     if GENERATED.contains(&name) {
@@ -110,23 +111,26 @@ fn look_at(name: &str, bytes: &[u8]) -> Vec<String> {
     }
     let count = text.lines().count();
     if count > LINES && !text.lines().take(HEADER).any(|line| line.contains(REASON)) {
-        findings.push(format!(": {count} lines, more than {LINES}  hint: split it by topic, or begin a comment with '{REASON}'"));
+        findings.push(format!(
+            ": {count} lines, the maximum is {LINES}  hint: split it by topic, or add a comment \
+             '{REASON} …'"
+        ));
     }
     let is_rust = Path::new(name).extension().is_some_and(|extension| extension == "rs");
     if is_rust && !text.starts_with("//!") {
-        findings.push(":1: begins without a //! header".to_owned());
+        findings.push(":1: missing //! header".to_owned());
     }
-    // Not lines(), which would swallow a carriage return.
+    // lines() would remove carriage returns.
     for (number, line) in text.split('\n').enumerate() {
         let number = number + 1;
         if line.ends_with([' ', '\t', '\r']) {
-            findings.push(format!(":{number}: white space at the line's end"));
+            findings.push(format!(":{number}: trailing white space"));
         }
         if is_rust && line.contains(IGNORED_TEST) {
-            findings.push(format!(":{number}: an ignored test: make it pass or take it away"));
+            findings.push(format!(":{number}: ignored test"));
         }
-        if is_rust && line.contains(UNWRITTEN) {
-            findings.push(format!(":{number}: unwritten code"));
+        if is_rust && line.contains(UNFINISHED) {
+            findings.push(format!(":{number}: unfinished code"));
         }
     }
     findings
@@ -137,31 +141,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_each_breach_where_it_is() {
+    fn reports_each_finding_with_its_line() {
         let ignored = format!("//! x\n{IGNORED_TEST}]\n");
-        let unwritten = format!("//! x\nfn f() {{ {UNWRITTEN}) }}\n");
+        let unfinished = format!("//! x\nfn f() {{ {UNFINISHED}) }}\n");
         let long = "x\n".repeat(LINES + 1);
         for (name, text, wanted) in [
-            ("a.rs", "fn f() {}\n", ":1: begins without"),
-            ("a.rs", ignored.as_str(), ":2: an ignored test"),
-            ("a.rs", unwritten.as_str(), ":2: unwritten code"),
-            ("a.md", "one\ntwo \n", ":2: white space"),
-            ("a.md", "one\r\n", ":1: white space"),
+            ("a.rs", "fn f() {}\n", ":1: missing //! header"),
+            ("a.rs", ignored.as_str(), ":2: ignored test"),
+            ("a.rs", unfinished.as_str(), ":2: unfinished code"),
+            ("a.md", "one\ntwo \n", ":2: trailing white space"),
+            ("a.md", "one\r\n", ":1: trailing white space"),
             ("a.md", long.as_str(), ": 301 lines"),
         ] {
-            let findings = look_at(name, text.as_bytes());
+            let findings = check_file(name, text.as_bytes());
             assert!(
                 matches!(findings.as_slice(), [one] if one.starts_with(wanted)),
                 "{text:?}: {findings:?}"
             );
         }
         assert!(
-            matches!(look_at("a.bin", &vec![0xff; SIZE + 1]).as_slice(), [one] if one.contains("bytes"))
+            matches!(check_file("a.bin", &vec![0xff; SIZE + 1]).as_slice(), [one] if one.contains("bytes"))
         );
     }
 
     #[test]
-    fn leaves_good_files_alone() {
+    fn accepts_good_files() {
         let reasoned = format!("# {REASON} a table\n{}", "x\n".repeat(LINES));
         for (name, text) in [
             ("a.rs", "//! x\n"),
@@ -169,8 +173,8 @@ mod tests {
             ("Cargo.lock", &"x \n".repeat(LINES + 1)),
             ("a.toml", &reasoned),
         ] {
-            assert_eq!(look_at(name, text.as_bytes()), Vec::<String>::new(), "{name}");
+            assert_eq!(check_file(name, text.as_bytes()), Vec::<String>::new(), "{name}");
         }
-        assert_eq!(look_at("a.bin", &[0xff; 3]), Vec::<String>::new());
+        assert_eq!(check_file("a.bin", &[0xff; 3]), Vec::<String>::new());
     }
 }

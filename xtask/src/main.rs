@@ -35,7 +35,6 @@ mod reproduce;
 mod sample;
 mod setup;
 mod sources;
-mod sources_cmd;
 mod test;
 mod test_boot;
 mod toolchain;
@@ -66,7 +65,7 @@ enum Sub {
     Overlay(overlay::Args),
     Tree(tree_cmd::Args),
     Diff(diff::Args),
-    Sources(sources_cmd::Args),
+    Sources(sources::update::Args),
     Demo(demo::Args),
     Test(test::Args),
     TestBoot(test_boot::Args),
@@ -90,7 +89,7 @@ fn main() -> ExitCode {
         Sub::Overlay(args) => overlay::run(args),
         Sub::Tree(args) => tree_cmd::run(args),
         Sub::Diff(args) => return diff::run(args),
-        Sub::Sources(args) => sources_cmd::run(args),
+        Sub::Sources(args) => sources::update::run(args),
         Sub::Demo(args) => demo::run(args),
         Sub::Test(args) => test::run(args),
         Sub::TestBoot(args) => test_boot::run(args),

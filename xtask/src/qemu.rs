@@ -68,9 +68,9 @@ pub struct Hardware<'a> {
     /// In this order, `/dev/vda`, `/dev/vdb`, … of the guest where no other bus is given.
     pub drives: &'a [Drive<'a>],
     pub bus: Bus,
-    /// The network card, as QEMU names it. A `virtio-net-pci` where nothing is said.
+    /// QEMU's name of the network card (default: `virtio-net-pci`).
     pub card: Option<&'a str>,
-    /// What the clock says at power-on, as `1990-01-01T00:00:00`, in UTC. The host's time where nothing is said.
+    /// The clock at power-on in UTC, like `1990-01-01T00:00:00` (default: the host's time).
     pub clock: Option<&'a str>,
     /// A socket to which a second console, the guest's `hvc0`, connects at power-on. A second serial port would be none: the kernel takes one
     /// console of a kind (Documentation/admin-guide/serial-console.rst).
@@ -130,7 +130,7 @@ impl Machine<'_> {
     }
 }
 
-/// What a kernel in such a machine has to be told: network, console, and to reboot after a panic.
+/// Kernel parameters of such a machine: network, console, and reboot after a panic.
 pub fn kernel_words(arch: Arch) -> String {
     // On a busy host the emulated timer misses the time that a PC's kernel gives it to prove itself, and the kernel gives up.
     let timer = if arch == Arch::X86_64 { " no_timer_check" } else { "" };

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must be green before a change lands, from cheap to real. CI runs this and nothing else.
+//! `cargo xtask test`: all checks that a change must pass, from cheap to real. CI runs only this.
 
 use crate::arch::Arch;
 use crate::arch::ArchOption;
@@ -27,19 +27,19 @@ use std::thread::ScopedJoinHandle;
 use xshell::Shell;
 use xshell::cmd;
 
-/// Run everything a change must pass: lints, unit and integration tests, reproducibility, boots
+/// Run all checks: lints, unit and integration tests, reproducibility, boots
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask test --yes             all of it, installing what is missing\n  \
-    cargo xtask test --profile test    the same, booting the small kernel, which builds in minutes\n  \
-    cargo xtask test --arch x86_64     nothing of arm64 but its kernels' configuration\n\n\
-    Parts of it by themselves: cargo xtask lint, cargo test, cargo xtask test-boot."
+    after_help = "Examples:\n  cargo xtask test --yes             run all, install missing tools\n  \
+    cargo xtask test --profile test    boot the small kernel, which builds in minutes\n  \
+    cargo xtask test --arch x86_64     for arm64, only check the kernel configurations\n\n\
+    Single parts: cargo xtask lint, cargo test, cargo xtask test-boot."
 )]
 pub struct Args {
-    /// The machines to build and boot
+    /// Architectures to build and boot
     #[arg(long, value_enum, default_value = "all")]
     arch: Archs,
-    /// Which configuration of kernel/kernel.toml to boot
+    /// Profile of kernel/kernel.toml to boot
     #[arg(long, value_enum, default_value = "default")]
     profile: Profile,
     #[command(flatten)]
@@ -57,9 +57,9 @@ pub fn run(args: &Args) -> Result<()> {
     let needs = [Need::Binaries, Need::Kernel, Need::Boot, Need::Lint, Need::Test];
     setup::require_for(&Arch::ALL, &needs.into_iter().chain(emulators).collect::<Vec<_>>())?;
     let mut tally = Tally::default();
-    report::step("building the boot files, twice, beside all that follows");
+    report::step("building the boot files twice, in parallel with the tests");
     run_beside(
-        || build::build(&wanted).context("building what is to be booted").map(drop),
+        || build::build(&wanted).context("building the boot files").map(drop),
         || at_once(&archs, |arch| reproduce_initramfs(arch, &args.sources)),
         || {
             lint::run(&lint::Args {})?;
@@ -74,30 +74,31 @@ pub fn run(args: &Args) -> Result<()> {
     test_boot::conclude(tally)
 }
 
-/// Runs `tests` beside `build`, then `boots` beside `again`: the former wait more than they compute, the latter have one core each for most of their time.
-/// Boots wait for the build, and are left out where it or a test failed. Both sides come to their end, and what failed of either is told.
+/// Runs `tests` in parallel with `build`, then `boots` in parallel with `again`, to use both cores.
+/// `boots` waits for `build` and is skipped if it or `tests` failed. Returns the errors of both
+/// sides.
 fn run_beside(
     build: impl FnOnce() -> Result<()> + Send,
     again: impl FnOnce() -> Result<()> + Send,
     tests: impl FnOnce() -> Result<()>,
     boots: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let builder = move || {
         build()?;
-        tell.send(()).ok();
+        sender.send(()).ok();
         again()
     };
     let (tested, rebuilt) = std::thread::scope(|scope| {
         let builder = scope.spawn(builder);
-        // Where the build failed, nobody is left to tell.
-        let tested = tests().and_then(|()| told.recv().map_or(Ok(()), |()| boots()));
+        // A failed build drops the sender.
+        let tested = tests().and_then(|()| receiver.recv().map_or(Ok(()), |()| boots()));
         (tested, outcome(builder))
     });
     config::join_outcomes([tested, rebuilt])
 }
 
-/// Runs `act` for every architecture, all at the same time.
+/// Runs `act` for every architecture in parallel.
 fn at_once(archs: &[Arch], act: impl Fn(Arch) -> Result<()> + Sync) -> Result<()> {
     let act = &act;
     config::join_outcomes(std::thread::scope(|scope| {
@@ -107,16 +108,16 @@ fn at_once(archs: &[Arch], act: impl Fn(Arch) -> Result<()> + Sync) -> Result<()
 }
 
 fn outcome(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
-    thread.join().unwrap_or_else(|_panic| Err(anyhow!("a part of the tests panicked")))
+    thread.join().unwrap_or_else(|_panic| Err(anyhow!("a thread of the tests panicked")))
 }
 
-/// What needs no boot files.
+/// The checks that need no boot files.
 fn check_sources(options: &SourceOptions) -> Result<()> {
     report::step("unit and integration tests");
     let shell = Shell::new()?;
     shell.change_dir(project::root());
     let cargo = cmd::cargo();
-    // Lint has told where they could not be had.
+    // Lint has printed a warning if they are missing.
     let packages = pypi::packages(&shell).unwrap_or_default();
     cmd!(shell, "{cargo} test --workspace --locked --quiet")
         .env("PYTHONPATH", packages)
@@ -127,15 +128,16 @@ fn check_sources(options: &SourceOptions) -> Result<()> {
     kernel::check_configurations(options)
 }
 
-/// Our own variations for a foreign architecture, Debian's for this machine's: each build costs minutes, and both tools try nearly the same.
+/// Varies a foreign architecture itself and uses reprotest for the host's: a build takes minutes,
+/// and both vary nearly the same.
 fn reproduce_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
     let name = arch.oci();
     if Arch::host() == Some(arch) {
         report::step("building the initramfs again under reprotest");
-        report::result(reproduce::reprotest(arch, options)?);
+        reproduce::reprotest(arch, options)?;
     } else {
         report::step(format_args!("building the initramfs for {name} again"));
-        reproduce::check(arch, options)?;
+        reproduce::check_initramfs(arch, options)?;
     }
     report::result(format_args!("test reproduce::{name}::initramfs_is_the_same_bytes ... ok"));
     Ok(())
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn boots_what_was_built_and_tells_what_failed_of_either_side() {
+    fn boots_after_build_and_reports_errors_of_both_sides() {
         let outcome = |fault: &str, name: &str| {
             if fault.contains(name) { Err(anyhow!("{name}")) } else { Ok(()) }
         };
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_architecture_is_tried_and_what_failed_of_each_is_told() {
+    fn runs_every_architecture_and_reports_all_errors() {
         at_once(&Arch::ALL, |_| Ok(())).unwrap();
         let fault = at_once(&Arch::ALL, |arch| Err(anyhow!("{}", arch.oci()))).unwrap_err();
         assert_eq!(fault.to_string(), Arch::ALL.map(Arch::oci).join("\n"));

@@ -1,4 +1,4 @@
-//! `cargo xtask tree`: what is in an initramfs, entry by entry, of every archive that lies in the file. Writes nothing.
+//! `cargo xtask tree`: lists the entries of every archive in an initramfs.
 
 use crate::arch::Arch;
 use crate::build_initramfs;
@@ -16,23 +16,24 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// List what is in an initramfs
+/// List the contents of an initramfs
 ///
-/// One line an entry: mode, owner and group, size (or the numbers of a device), time, path and the target of a link. A file of several archives
-/// one behind another, as with an overlay, is read as the kernel reads it: what a later one has counts.
+/// Prints one line per entry: mode, owner and group, size (or device numbers), time, path and link
+/// target. A file may contain several archives, for example with an overlay. The kernel unpacks all
+/// of them, and later entries replace earlier ones.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask tree
-      What the last build made for this machine's architecture
+      The last build for this machine's architecture
   cargo xtask tree initramfs-site.gz
-      The initramfs and the overlay behind it
+      An initramfs with an overlay appended
   cargo xtask tree /boot/initrd.img
-      Anything that the kernel takes, where it is packed by gzip or not at all")]
+      Any initramfs that is uncompressed or compressed with gzip")]
 pub struct Args {
-    /// The file to look into [default: out/initramfs-ARCH.gz]
+    /// File to list [default: out/initramfs-ARCH.gz]
     #[arg(conflicts_with = "arch")]
     file: Option<PathBuf>,
-    /// Which initramfs of out/ [default: this machine's]
+    /// Architecture of the initramfs in out/ [default: this machine's]
     #[arg(long)]
     arch: Option<Arch>,
 }
@@ -42,7 +43,7 @@ pub fn run(args: &Args) -> Result<()> {
         Some(path) => path.clone(),
         None => build_initramfs::output_path(Arch::or_host(args.arch)?),
     };
-    // At one go: a reader like `head` may end before the last line.
+    // One write: a reader like `head` may end before the last line.
     report::result(listing(&read(&path)?).trim_end());
     Ok(())
 }
@@ -51,10 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
 pub fn read(path: &Path) -> Result<Vec<Part>> {
     let reading = || format!("reading {}", path.display());
     if !path.exists() {
-        bail!(
-            "{} is not there  hint: `cargo xtask build-initramfs` makes those of out/",
-            path.display()
-        );
+        bail!("{} not found  hint: run `cargo xtask build-initramfs`", path.display());
     }
     let bytes = std::fs::read(path).with_context(reading)?;
     archive::read::read(&bytes).with_context(reading)
@@ -93,7 +91,7 @@ fn heading(part: &Part) -> String {
     }
 }
 
-/// The mode as `ls -l` writes it.
+/// The mode in the format of `ls -l`.
 fn mode(member: &Record) -> String {
     let kind = match member.kind() {
         Kind::File => '-',
@@ -107,7 +105,7 @@ fn mode(member: &Record) -> String {
     };
     let bits = member.permissions();
     let mut text = String::from(kind);
-    // Of each class: its bits, and the bit that shows in the place of its `x`.
+    // For each class: its bits, and the special bit that replaces its `x`.
     for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
         let class = bits >> shift;
         text.push(if class & 4 != 0 { 'r' } else { '-' });
@@ -134,7 +132,7 @@ fn size(member: &Record) -> String {
     member.content.len().to_string()
 }
 
-/// A time in seconds since 1970, for people.
+/// Formats seconds since 1970.
 pub fn time(seconds: u32) -> String {
     Timestamp::from_second(i64::from(seconds))
         .map_or_else(|_| seconds.to_string(), |time| time.to_string())
@@ -212,7 +210,7 @@ drwxrwxrwt 0:0    0 2023-11-14T22:13:20Z tmp
     }
 
     #[test]
-    fn tells_archives_apart_and_adds_them_up() {
+    fn lists_each_archive_and_the_total() {
         let (one, two) =
             (archive(&[("a", "1")]), gzip::compress(&archive(&[("b", "22")])).unwrap());
         let found = listing(&archive::read::read(&[&one[..], &two].concat()).unwrap());
@@ -229,10 +227,10 @@ drwxrwxrwt 0:0    0 2023-11-14T22:13:20Z tmp
     }
 
     #[test]
-    fn a_missing_or_broken_file_is_named() {
+    fn names_missing_or_broken_file() {
         let folder = tempfile::tempdir().unwrap();
         let missing = format!("{:#}", read(&folder.path().join("none")).unwrap_err());
-        assert!(missing.contains("/none is not there  hint: "), "{missing}");
+        assert!(missing.contains("/none not found  hint: "), "{missing}");
         let path = folder.path().join("cut");
         std::fs::write(&path, &archive(&[("a", "1")])[..60]).unwrap();
         let broken = format!("{:#}", read(&path).unwrap_err());

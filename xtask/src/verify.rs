@@ -1,4 +1,4 @@
-//! `cargo xtask verify`: whether this checkout gives the same bytes whatever surrounds the build, and whether it gives the bytes that somebody published.
+//! `cargo xtask verify`: builds twice under varied conditions, or rebuilds a published set.
 
 mod against;
 pub mod fetch;
@@ -22,43 +22,42 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 
-/// Build twice and compare, or rebuild what somebody published
+/// Build twice and compare, or rebuild a published set and compare
 ///
-/// The second build differs from the first in everything that must not matter: folders, user, host name, umask, locale, time zone, number of
-/// jobs, day, the caller's variables. Where one byte differs it fails, names the entry, section or part, and keeps both files in target/xtask.
-/// With --against it compares what this checkout gives with a published set, whose manifest says which times and options to build with.
+/// The second build has other paths, user, host name, umask, locale, time zone, number of jobs,
+/// date and environment variables. If a byte differs, the command fails, names the first
+/// difference, keeps both files in target/xtask and runs `diffoscope` on them if it is installed.
+/// With --against, it rebuilds a published set with the times and options of its manifest.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask verify
-      The initramfs, for this machine's architecture
+      Verify the initramfs for this machine's architecture
   cargo xtask verify --kernel --arch all
-      The kernels too, of both architectures; each is built again from nothing
-  cargo xtask verify --kernel --anew --profile test
-      Build both kernels for this, to learn which object file differs first
-  cargo xtask verify --reprotest --kernel --profile test
-      With the variations of Debian's reprotest
+      Verify the kernels of both architectures too; each is built again completely
+  cargo xtask verify --reprotest
+      Use the variations of Debian's reprotest
   cargo xtask verify --against /media/usb/out
-      What somebody brought, in a folder
+      Compare with a directory
   cargo xtask verify --against https://boot.example/ocidd --locked
-      What a boot server serves
+      Compare with the files of a boot server
   cargo xtask verify --against oci://registry.example/ocidd:1.0
-      What was published in a registry")]
+      Compare with a set in a registry")]
 pub struct Args {
     #[command(flatten)]
     arch: ArchOption,
-    /// Which configuration of kernel/kernel.toml
+    /// Profile of kernel/kernel.toml
     #[arg(long, value_enum, default_value = "default")]
     profile: Profile,
     /// Verify the kernel too
     #[arg(long)]
     kernel: bool,
-    /// Take no kernel from the cache
+    /// Do not use kernels from the cache
     #[arg(long)]
     anew: bool,
-    /// Let Debian's reprotest make the second build, with its variations
-    #[arg(long, conflicts_with_all = ["anew", "against"])]
+    /// Build the second initramfs under Debian's reprotest, with its variations
+    #[arg(long, conflicts_with_all = ["anew", "against", "kernel"])]
     reprotest: bool,
-    /// Compare with a published set: a folder as out/, its URL, or `oci://REGISTRY/REPOSITORY:TAG`
+    /// Compare with a published set: a directory, a URL or `oci://REGISTRY/REPOSITORY:TAG`
     #[arg(long, value_name = "SET", conflicts_with = "kernel")]
     against: Option<String>,
     #[command(flatten)]
@@ -77,9 +76,9 @@ pub fn run(args: &Args) -> Result<()> {
 /// Builds twice.
 fn twice(args: &Args, arch: Arch) -> Result<()> {
     if args.reprotest {
-        report::result(reproduce::reprotest(arch, &args.sources)?);
+        reproduce::reprotest(arch, &args.sources)?;
     } else {
-        reproduce::check(arch, &args.sources)?;
+        reproduce::check_initramfs(arch, &args.sources)?;
     }
     report::result(format_args!("initramfs for {arch}: the same bytes"));
     if !args.kernel {
@@ -95,17 +94,13 @@ fn twice(args: &Args, arch: Arch) -> Result<()> {
         settings: &settings,
         config: &config,
     };
-    if args.reprotest {
-        report::result(reproduce::reprotest_kernel(&request, &args.sources)?);
-    } else {
-        let first = if args.anew { First::Anew } else { First::Ordinary };
-        reproduce::check_kernel(&request, first)?;
-    }
+    let first = if args.anew { First::Rebuilt } else { First::Cached };
+    reproduce::check_kernel(&request, first)?;
     report::result(format_args!("kernel for {arch}, profile {}: the same bytes", args.profile));
     Ok(())
 }
 
-/// Rebuilds what a set holds for `arch`.
+/// Rebuilds the files of a set for `arch`.
 fn against(args: &Args, arch: Arch, set: &fetch::Set) -> Result<()> {
     let published = set.published(arch, args.profile)?;
     setup::require(&[Need::Binaries, Need::Kernel, Need::Compiler(arch)])?;
@@ -117,14 +112,14 @@ fn against(args: &Args, arch: Arch, set: &fetch::Set) -> Result<()> {
             sources: args.sources.sources.or(Some(published.set)),
             ..args.sources.clone()
         },
-        anew: args.anew,
+        without_cache: args.anew,
     };
     let mismatch = against::compare(set, &published, &rebuild)
         .with_context(|| format!("comparing with {}", set.name()))?;
     if let Some(mismatch) = mismatch {
         let kept = reproduce::keep(&mismatch.name, &mismatch.ours, &mismatch.theirs)?;
-        bail!("{}; {kept}", mismatch.told);
+        bail!("{}; {kept}", mismatch.description);
     }
-    report::result(format_args!("{} for {arch}: this checkout gives the same bytes", set.name()));
+    report::result(format_args!("{} for {arch}: rebuilt with the same bytes", set.name()));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A disk image like an installed system's: the files of this machine in extents, free space as zeroes between them. Not the same on two machines.
+//! A disk image like that of an installed system: files of this machine, zeroes between them.
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -11,15 +11,15 @@ use std::io::Write;
 use std::path::Path;
 use walkdir::WalkDir;
 
-/// Files begin at multiples of this, as on a file system.
+/// Files begin at multiples of this, like on a file system.
 const BLOCK: usize = 4096;
-/// Data and free space take turns in pieces of this.
+/// Half of each extent is data, half is free space.
 const EXTENT: usize = 64 << 20;
 
-/// A gzip-compressed image of `size` bytes, half of it zero, the rest filled from the files below `folder`.
-pub(super) fn compressed(folder: &Path, size: usize) -> Result<Vec<u8>> {
+/// A gzip-compressed image of `size` bytes, half zeroes, half files of `directory`.
+pub(super) fn compressed(directory: &Path, size: usize) -> Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
-    let mut files = Files::below(folder);
+    let mut files = Files::below(directory);
     let mut done = 0;
     while done < size {
         let extent = EXTENT.min(size - done);
@@ -32,14 +32,14 @@ pub(super) fn compressed(folder: &Path, size: usize) -> Result<Vec<u8>> {
     encoder.finish().context("compressing a disk image")
 }
 
-/// The readable files below a folder, in order, again and again.
+/// The files of a directory tree, sorted.
 struct Files {
     walk: Box<dyn Iterator<Item = walkdir::DirEntry>>,
 }
 
 impl Files {
-    fn below(folder: &Path) -> Self {
-        let walk = WalkDir::new(folder)
+    fn below(directory: &Path) -> Self {
+        let walk = WalkDir::new(directory)
             .sort_by_file_name()
             .into_iter()
             .flatten()
@@ -47,7 +47,8 @@ impl Files {
         Self { walk: Box::new(walk) }
     }
 
-    /// Appends the next file up to `limit` bytes in all, padded to a block. False when there are no more.
+    /// Appends the next file, padded to a block, up to `limit` bytes in total. Returns false at the
+    /// end.
     fn append_next(&mut self, data: &mut Vec<u8>, limit: usize) -> Result<bool> {
         let Some(entry) = self.walk.next() else { return Ok(false) };
         let room = u64::try_from(limit.saturating_sub(data.len()))?;

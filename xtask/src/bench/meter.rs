@@ -1,4 +1,4 @@
-//! Runs a command as a whole process and tells what it cost: CPU time of it and all its children, wall time, peak memory.
+//! Measures a command: CPU time including all children, wall time, peak memory.
 
 use crate::cmd::Background;
 use anyhow::Context as _;
@@ -11,13 +11,13 @@ use std::time::Duration;
 use std::time::Instant;
 use xshell::Cmd;
 
-/// Seconds, and for the memory KiB.
+/// Measured seconds and KiB.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Figures {
     pub(super) user: f64,
     pub(super) system: f64,
     pub(super) wall: f64,
-    /// Of the process itself, without its children.
+    /// Of the process without its children.
     pub(super) peak_kib: f64,
 }
 
@@ -26,7 +26,7 @@ impl Figures {
         self.user + self.system
     }
 
-    /// The median of each figure by itself.
+    /// The median of each figure.
     pub(super) fn median(runs: &[Self]) -> Self {
         let median = |figure: fn(&Self) -> f64| {
             let mut values: Vec<f64> = runs.iter().map(figure).collect();
@@ -53,7 +53,7 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Runs `cmd` to its end; an error with its words unless it ended well.
+/// Runs and measures `cmd`. Fails with its standard error if it fails.
 pub(super) fn measure(cmd: Cmd<'_>) -> Result<Figures> {
     let name = cmd.to_string();
     let before = children_seconds()?;
@@ -94,10 +94,11 @@ fn read_peak(status_file: &str) -> Option<f64> {
         .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
 }
 
-/// User and system time of all children that were waited for, and of theirs: fields 16 and 17 of /proc/PID/stat (proc(5)), in ticks of 10 ms.
+/// User and system time of all terminated descendants: fields 16 and 17 of /proc/PID/stat
+/// (proc(5)), in ticks of 10 ms.
 fn children_seconds() -> Result<(f64, f64)> {
     let stat = fs::read_to_string("/proc/self/stat").context("reading /proc/self/stat")?;
-    // The second field is a name in brackets, which may hold spaces.
+    // The second field is a name in parentheses, which may contain spaces.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let mut numbers = fields
         .split_whitespace()
@@ -105,6 +106,6 @@ fn children_seconds() -> Result<(f64, f64)> {
         .map(|field| field.parse::<f64>().map(|ticks| ticks / 100.0));
     match (numbers.next(), numbers.next()) {
         (Some(Ok(user)), Some(Ok(system))) => Ok((user, system)),
-        _ => bail!("/proc/self/stat has no times of children: {stat}"),
+        _ => bail!("invalid /proc/self/stat: {stat}"),
     }
 }

@@ -1,5 +1,4 @@
-//! What runs elsewhere: the workflows, dependabot's settings and `compose.yaml`. Judged by other people's tools, none of which asks a host
-//! while it judges.
+//! Checks workflows, dependabot's settings and `compose.yaml` with third-party tools, offline.
 
 use crate::pypi;
 use crate::report;
@@ -10,11 +9,11 @@ use xshell::Shell;
 
 const WORKFLOWS: &str = ".github/workflows";
 
-/// Who has findings. They are told already.
+/// The tools with findings, which they have printed.
 pub(super) fn check(shell: &Shell) -> Result<Vec<String>> {
     let mut failed = Vec::new();
     if let Some(compose) = setup::compose() {
-        // The example sets nothing, so nobody's own .env can be the reason for a finding.
+        // The example sets nothing. The user's .env must not cause findings.
         let config = shell.cmd(compose).args(["--env-file", ".env.example", "config", "--quiet"]);
         note(config, "docker-compose", &mut failed);
     }
@@ -22,9 +21,10 @@ pub(super) fn check(shell: &Shell) -> Result<Vec<String>> {
         Ok(tools) => tools,
         Err(error) => {
             report::warn(format_args!(
-                "workflows and compose.yaml were not judged: {error:#}  hint: lint again where pip reaches its index"
+                "workflows and compose.yaml were not checked: {error:#}  hint: run lint again when \
+                 pip reaches its index"
             ));
-            // A person may go on without a network.
+            // Developers can work without a network.
             failed.extend(setup::is_ci().then(|| "workflows".to_owned()));
             return Ok(failed);
         }
@@ -32,16 +32,16 @@ pub(super) fn check(shell: &Shell) -> Result<Vec<String>> {
     let zizmor = shell.cmd(tools.join("bin/zizmor")).args(["--offline", "--quiet", "--pedantic"]);
     note(zizmor.args(["--strict-collection", ".github"]), "zizmor", &mut failed);
     let workflows = shell.read_dir(WORKFLOWS)?;
-    // The schemas that check-jsonschema brings along.
+    // Schemas included in check-jsonschema.
     for (schema, files) in [
         ("vendor.github-workflows", workflows.as_slice()),
         ("custom.github-workflows-require-timeout", workflows.as_slice()),
         ("vendor.dependabot", &[".github/dependabot.yml".into()]),
         ("vendor.compose-spec", &["compose.yaml".into()]),
     ] {
-        let judge = shell.cmd("python3").args(["-m", "check_jsonschema", "--quiet"]);
-        let judge = judge.args(["--builtin-schema", schema]).args(files);
-        note(judge.env("PYTHONPATH", &tools), schema, &mut failed);
+        let check = shell.cmd("python3").args(["-m", "check_jsonschema", "--quiet"]);
+        let check = check.args(["--builtin-schema", schema]).args(files);
+        note(check.env("PYTHONPATH", &tools), schema, &mut failed);
     }
     Ok(failed)
 }

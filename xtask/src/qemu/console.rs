@@ -17,7 +17,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// How long a guest may take for one thing. Emulation takes seconds; a busy host may take much longer.
-const PATIENCE: Duration = Duration::from_mins(4);
+const TIMEOUT: Duration = Duration::from_mins(4);
 
 /// After this a guest says nothing more that anyone waits for.
 const PANIC: &str = "Kernel panic";
@@ -41,7 +41,7 @@ impl Console {
         Self::start(log, |file, sender| pass_on(output, file, sender))
     }
 
-    /// The same, of whoever connects to `listener` first.
+    /// The same for the first connection to `listener`.
     pub(super) fn listening(listener: UnixListener, log: &Path) -> Result<Self> {
         Self::start(log, move |file, sender| {
             if let Ok((stream, _)) = listener.accept() {
@@ -72,7 +72,7 @@ impl Console {
 
     /// The same, but gives up as soon as the console says `alarm` without it.
     pub fn expect_unless(&mut self, text: &str, alarm: &str) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let new = self.said.get(self.seen..).unwrap_or_default();
             if let Some(at) = new.find(text) {
@@ -96,7 +96,7 @@ impl Console {
 
     /// Takes in everything until the console's end.
     pub(super) fn hear_out(&mut self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.listen(deadline).context("waiting for the guest's end")? {}
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Console {
                 Ok(false)
             }
             Err(RecvTimeoutError::Timeout) => {
-                bail!("the guest has not come so far in {} s; {}", PATIENCE.as_secs(), self.shown())
+                bail!("the guest did not print it within {} s; {}", TIMEOUT.as_secs(), self.shown())
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A machine in QEMU that runs, whose consoles are read and typed on. It never outlives its [`Guest`].
+//! A running QEMU machine with its consoles. Dropping the [`Guest`] ends it.
 
 use crate::cmd::Background;
 use crate::qemu;
@@ -73,7 +73,7 @@ impl Guest {
         self.keyboard.flush().context("typing")
     }
 
-    /// Waits until the machine ends, as it does by rebooting or powering off, and returns everything it said on the first console.
+    /// Waits until the machine reboots or powers off. Returns the output of the first console.
     pub fn wait_end(mut self) -> Result<String> {
         self.console.hear_out()?;
         let status = self.qemu.child.wait().context("waiting for QEMU's end")?;
@@ -83,7 +83,7 @@ impl Guest {
         Ok(self.console.said().to_owned())
     }
 
-    /// A fault of an expectation; where QEMU has ended by something else than the guest, that is the fault's cause and told first.
+    /// Adds QEMU's exit status to the error of an expectation if QEMU itself failed.
     fn with_end(&mut self, fault: anyhow::Error) -> anyhow::Error {
         if !self.console.has_ended() {
             return fault;
@@ -95,7 +95,7 @@ impl Guest {
         }
     }
 
-    /// Takes the power away without a warning, and returns everything the machine had said on the first console.
+    /// Cuts the power without a warning. Returns the output of the first console.
     pub fn cut_power(mut self) -> Result<String> {
         self.qemu.child.kill().context("killing QEMU")?;
         self.console.hear_out()?;

@@ -1,4 +1,4 @@
-//! The server program behind a registry: its configuration, its start, its end. Pushes nothing.
+//! Configures, starts and stops the server program of a registry.
 
 use crate::cmd;
 use crate::cmd::Background;
@@ -17,7 +17,8 @@ use std::process::Stdio;
 use tempfile::TempDir;
 use xshell::Shell;
 
-/// bcrypt of [`crate::registry::PASSWORD`], the only kind of hash that the server takes. At the least cost: every request is checked anew.
+/// bcrypt hash of [`crate::registry::PASSWORD`], the only supported type. Its cost is the minimum,
+/// because the server checks it for every request.
 const PASSWORD_HASH: &str = "$2b$05$ocidd.lab.login.fixedu.uJEoTEbwbBzMkWsvrfgO6LMtVYWURK";
 
 /// A server and the folder it keeps everything in.
@@ -107,7 +108,7 @@ fn data(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-/// Waits for the log line that names the port, then keeps reading in a thread, lest the registry block on a full pipe.
+/// Waits for the log line with the port. A thread reads on, so that the pipe does not fill up.
 fn read_port(mut log: impl BufRead + Send + 'static) -> Result<u16> {
     let mut seen = String::new();
     loop {

@@ -1,5 +1,4 @@
-//! The conditions of a second build: everything that must not matter, other than in the first. Goes in: what this machine allows. Comes out: words to go
-//! before a command, a library that shows programs another day, variables to poison the environment with.
+//! The conditions of a second build: everything that must not affect its bytes is changed.
 
 use crate::cmd;
 use crate::report;
@@ -9,7 +8,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use xshell::Shell;
 
-/// Variables of another user elsewhere, and some that would change what is built if they reached the compilers.
+/// Variables of another user, and some that would change the output if they reached the compilers.
 pub(super) const POISON: [(&str, &str); 16] = [
     ("USER", "somebody"),
     ("LOGNAME", "somebody"),
@@ -29,7 +28,7 @@ pub(super) const POISON: [(&str, &str); 16] = [
     ("SOURCE_DATE_EPOCH", "1"),
 ];
 
-/// Another host's name. Only who is root of a name space may give it one.
+/// Another host name. Only root of a user namespace may set it.
 const HOST: [&str; 8] = [
     "unshare",
     "--user",
@@ -40,53 +39,48 @@ const HOST: [&str; 8] = [
     "hostname another-host && exec \"$@\"",
     "sh",
 ];
-/// Any user but the one who builds first.
+/// Another user than that of the first build.
 const USER: [&str; 4] = ["unshare", "--user", "--map-user=4321", "--map-group=4321"];
 const UMASK: [&str; 4] = ["sh", "-c", "umask 077 && exec \"$@\"", "sh"];
 
-/// A library that shows programs another day. What it is for, and why it is not libfaketime, stands there.
+/// A library that shows another date to programs. The file explains why libfaketime does not work.
 const DAY: &str = include_str!("day.c");
 
-/// The conditions of a second build.
 #[derive(Debug)]
 pub(super) struct Conditions {
-    /// Programs that run the rest of their arguments under other conditions.
+    /// Programs and arguments that run the following command under other conditions.
     pub(super) wrapper: Vec<String>,
-    /// What `LD_PRELOAD` takes.
+    /// The library for `LD_PRELOAD`.
     pub(super) day: PathBuf,
-    varied: Vec<&'static str>,
+    /// What differs from the first build.
+    pub(super) varied: Vec<&'static str>,
 }
 
 impl Conditions {
-    /// As many as this machine allows; of the others the user is warned. `folder` is for the library.
-    pub(super) fn other(folder: &Path) -> Result<Self> {
-        let mut varied = vec!["folders", "umask", "locale", "time zone", "day", "other variables"];
+    /// Varies what this machine allows and warns about the rest. `directory` is for the library.
+    pub(super) fn detect(directory: &Path) -> Result<Self> {
+        let mut varied = vec!["paths", "umask", "locale", "time zone", "date", "other variables"];
         let mut wrapper: Vec<String> = Vec::new();
         for (name, layer) in [("host name", &HOST[..]), ("user", &USER[..])] {
-            let longer: Vec<String> = wrapper
-                .iter()
-                .cloned()
-                .chain(layer.iter().map(|word| (*word).to_owned()))
-                .collect();
+            let longer =
+                [wrapper.clone(), layer.iter().map(ToString::to_string).collect()].concat();
             if works(&longer)? {
                 wrapper = longer;
                 varied.push(name);
             } else {
                 report::warn(format_args!(
-                    "this machine allows no name spaces that change the {name}: it is the same in both builds"
+                    "namespaces are not permitted: both builds have the same {name}"
                 ));
             }
         }
         wrapper.extend(UMASK.map(str::to_owned));
-        Ok(Self { wrapper, day: make_day(folder)?, varied })
+        Ok(Self { wrapper, day: compile_day(directory)?, varied })
     }
+}
 
-    /// What differs from the first build, and `more`, for people.
-    pub(super) fn told(&self, more: &str) -> String {
-        let mut varied = self.varied.clone();
-        varied.push(more);
-        varied.join(", ")
-    }
+/// Whether this machine permits to set the host name in a namespace.
+pub(super) fn can_change_host_name() -> Result<bool> {
+    works(&HOST.map(str::to_owned))
 }
 
 fn works(wrapper: &[String]) -> Result<bool> {
@@ -94,16 +88,16 @@ fn works(wrapper: &[String]) -> Result<bool> {
     Ok(cmd::behind(&shell, wrapper, "true").quiet().ignore_stdout().ignore_stderr().run().is_ok())
 }
 
-/// Compiles the library into `folder`.
-pub(super) fn make_day(folder: &Path) -> Result<PathBuf> {
-    let library = folder.join("day.so");
+/// Compiles the library for another date into `directory`.
+pub(super) fn compile_day(directory: &Path) -> Result<PathBuf> {
+    let library = directory.join("day.so");
     let shell = Shell::new()?;
     let compile = shell.cmd("cc").args(["-shared", "-fPIC", "-O2", "-x", "c", "-", "-o"]);
     cmd::clean_env(compile.arg(&library))
         .stdin(DAY)
         .quiet()
         .run()
-        .context("compiling the library that shows another day")?;
+        .context("compiling the library for another date")?;
     Ok(library)
 }
 
@@ -112,7 +106,7 @@ mod tests {
     use super::*;
     use xshell::Cmd;
 
-    /// What a program behind the wrapper sees: user, host, umask.
+    /// User, host name and umask of a program that runs under `wrapper`.
     fn seen(wrapper: &[String]) -> String {
         let shell = Shell::new().unwrap();
         let look = "id -u; hostname; umask";
@@ -120,32 +114,31 @@ mod tests {
     }
 
     #[test]
-    fn programs_see_what_was_varied() {
+    fn varies_user_host_and_umask() {
         let folder = tempfile::tempdir().unwrap();
-        let conditions = Conditions::other(folder.path()).unwrap();
+        let conditions = Conditions::detect(folder.path()).unwrap();
         let seen = seen(&conditions.wrapper);
         for (name, line) in [("user", "4321"), ("host name", "another-host"), ("umask", "0077")] {
-            // A machine that allows no name spaces is told by the warning.
+            // Without namespaces there is only a warning.
             assert_eq!(
                 seen.lines().any(|seen| seen == line),
                 conditions.varied.contains(&name),
                 "{name}: {seen}"
             );
         }
-        assert!(conditions.told("jobs").ends_with(", jobs"));
     }
 
     #[test]
-    fn compilers_see_another_day() {
+    fn shows_another_date_to_compilers() {
         let folder = tempfile::tempdir().unwrap();
-        let library = make_day(folder.path()).unwrap();
+        let library = compile_day(folder.path()).unwrap();
         let shell = Shell::new().unwrap();
         let date = || shell.cmd("date").arg("+%s").quiet();
         let seconds = |date: Cmd<'_>| date.read().unwrap().parse::<u64>().unwrap();
         let now = seconds(date());
         let shown = seconds(date().env("LD_PRELOAD", &library));
         assert!((0..60).contains(&(shown - now - 400 * 24 * 60 * 60)), "{now} {shown}");
-        // It has to start under the library, which under libfaketime it does not.
+        // rustc does not start under libfaketime.
         shell.cmd("rustc").arg("-vV").env("LD_PRELOAD", &library).quiet().read().unwrap();
     }
 }

@@ -1,10 +1,6 @@
-//! `cargo xtask sources update`: moves pins to the newest patch release of their series. Goes in: a file with pins, and what their publisher offers. Comes
-//! out: the files in the cache, their digests as published, and the same text with new versions and digests. A file is changed whole or not at all.
+//! `cargo xtask sources update`: moves pins to the newest patch release of their series.
 
-mod listing;
 mod publisher;
-mod release;
-mod rewrite;
 mod signature;
 
 use crate::cache::Cache;
@@ -16,46 +12,62 @@ use crate::report;
 use crate::sources::Pin;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::anyhow;
 use anyhow::bail;
+use anyhow::ensure;
+use publisher::List;
 use publisher::Publisher;
 use publisher::Site;
-use signature::Trust;
+use signature::TrustedKeys;
 use std::path::Path;
 use std::path::PathBuf;
+use toml_edit::DocumentMut;
+use toml_edit::Item;
+use toml_edit::Value;
+
+/// Work with the pins of the upstream sources
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    subcommand: Subcommand,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Subcommand {
+    Update(UpdateArgs),
+}
 
 /// Pin the newest patch release of a series
 ///
-/// Looks up what kernel.org has of the pinned series of Linux, and Alpine of its own; fetches what is newer into the cache, checks it against the publisher's
-/// digests, and writes version and digest into kernel/kernel.toml and initramfs.toml. Another series, or an older release, is never chosen. The hosts are
-/// those of the pinned URLs, so a mirror of the same layout does as well.
+/// Looks for newer releases of the pinned series of Linux and Alpine, downloads them into the
+/// cache, verifies the publisher's digests, and writes version and digest into kernel/kernel.toml
+/// and initramfs.toml. Never changes to another series or an older release. Uses the hosts of the
+/// pinned URLs, so a mirror with the same layout works too.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask sources update
-      Both, from what their hosts say over HTTPS
+      Update both, trusting their hosts over HTTPS
   cargo xtask sources update linux --keyring autosigner.gpg
-      With kernel.org's signature checked by gpgv. The key is exported by gpg --export autosigner@kernel.org
+      Verify kernel.org's signature with a key from gpg --export autosigner@kernel.org
   cargo xtask sources update --dry-run
-      Tell what would change")]
-pub struct Args {
-    /// Which pins [default: all]
+      Print what would change")]
+struct UpdateArgs {
+    /// Pins to update [default: all]
     #[arg(value_enum)]
     which: Option<Publisher>,
-    /// Fetch and check as always, but leave the files with the pins as they are
+    /// Download and verify, but do not change the files with the pins
     #[arg(long)]
     dry_run: bool,
-    /// The publisher's public key, as `gpg --export` writes it; may be given several times. Without it no signature is checked
+    /// File with the publisher's public key, from `gpg --export`; repeatable. Without it,
+    /// signatures are not verified
     #[arg(long, value_name = "FILE")]
     keyring: Vec<PathBuf>,
 }
 
-/// What has become of a file with pins.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Outcome {
-    /// There is nothing newer than this version.
-    Newest {
-        name: String,
-        version: String,
-    },
+    /// No release is newer than this pin.
+    Newest(Pin),
     Moved(Vec<Move>),
 }
 
@@ -66,37 +78,33 @@ struct Move {
     new: Pin,
 }
 
-/// Whether a file with pins is changed.
+/// Whether the file with the pins is changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mode {
     Write,
-    Tell,
+    DryRun,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let trust = Trust::open(&args.keyring)?;
+    let Subcommand::Update(args) = &args.subcommand;
+    let keys = TrustedKeys::open(&args.keyring)?;
     let cache = Cache::open()?;
-    let mode = if args.dry_run { Mode::Tell } else { Mode::Write };
-    let mut outcomes = Vec::new();
-    for publisher in Publisher::ALL {
-        if args.which.is_some_and(|which| which != publisher) {
-            continue;
-        }
-        let file = project::root().join(publisher.file());
-        let site = Site::new(publisher, Client::default(), trust.clone());
-        outcomes.push(
-            update(&file, &site, &cache, mode)
-                .map(|outcome| tell(&outcome, publisher.file(), mode))
-                .with_context(|| format!("updating the pins of {}", publisher.file())),
-        );
-    }
-    config::join_outcomes(outcomes)
+    let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
+    let chosen = |publisher: &Publisher| args.which.is_none_or(|which| which == *publisher);
+    let outcomes = Publisher::ALL.into_iter().filter(chosen).map(|publisher| {
+        let site = Site { publisher, client: Client::default(), keys: keys.clone() };
+        let file = publisher.file();
+        update(&project::root().join(file), &site, &cache, mode)
+            .map(|outcome| print(&outcome, file, mode))
+            .with_context(|| format!("updating the pins of {file}"))
+    });
+    config::join_outcomes(outcomes.collect::<Vec<_>>())
 }
 
-fn tell(outcome: &Outcome, file: &str, mode: Mode) {
+fn print(outcome: &Outcome, file: &str, mode: Mode) {
     let done = if mode == Mode::Write { "pinned in" } else { "not written to" };
     match outcome {
-        Outcome::Newest { name, version } => {
+        Outcome::Newest(Pin { name, version, .. }) => {
             report::result(format_args!("{name} {version} is already the newest of its series"));
         }
         Outcome::Moved(moves) => {
@@ -110,32 +118,33 @@ fn tell(outcome: &Outcome, file: &str, mode: Mode) {
     }
 }
 
-/// Moves all pins of `file` that come from this publisher to its newest release.
+/// Moves all pins of this publisher in `file` to its newest release. Writes all changes or none.
 fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    let publisher = site.publisher();
+    let publisher = site.publisher;
     let pins = publisher.pins(&text)?;
-    let (Some(first), newest) = (pins.first(), site.newest(&pins)?) else {
-        bail!("{} pins nothing of {publisher}", file.display())
-    };
-    let Some(newest) = newest else {
-        // Where nothing moves, that the pins are what is published is worth knowing all the same.
-        for pin in &pins {
-            verify_published(pin, site)?;
+    let lists: Vec<List> = pins.iter().map(|pin| site.list(pin)).collect::<Result<_>>()?;
+    let Some(newest) = publisher::newest(&pins, &lists)? else {
+        for (pin, list) in pins.iter().zip(&lists) {
+            verify_pin(pin, &site.digest(pin, list)?)?;
         }
-        return Ok(Outcome::Newest { name: first.name.clone(), version: first.version.clone() });
+        let pin = pins.into_iter().next();
+        return pin
+            .map(Outcome::Newest)
+            .with_context(|| format!("{} pins nothing", file.display()));
     };
-    let draft = rewrite::values(&text, &[(publisher.version_key(), newest)])?;
+    let draft = with_values(&text, &[(publisher.version_key(), newest)])?;
     let (mut moves, mut digests) = (Vec::new(), Vec::new());
-    for (at, (old, mut new)) in pins.into_iter().zip(publisher.pins(&draft)?).enumerate() {
-        new.sha256 = site.digest(&new)?;
-        let path = obtain(&new, site, cache)?;
+    for (index, (old, mut new)) in pins.into_iter().zip(publisher.pins(&draft)?).enumerate() {
+        let list = lists.get(index).context("a pin has no list")?;
+        new.sha256 = site.digest(&new, list)?;
+        let path = download(&new, site, cache)?;
         site.verify_signature(&new, &path)?;
-        digests.push((publisher.digest_key(at), new.sha256.clone()));
+        digests.push((publisher.digest_key(index), new.sha256.clone()));
         moves.push(Move { old, new });
     }
-    let draft = rewrite::values(&draft, &digests)?;
+    let draft = with_values(&draft, &digests)?;
     publisher.pins(&draft).context("checking the new text")?;
     if mode == Mode::Write {
         output::write(file, draft.as_bytes())?;
@@ -143,38 +152,54 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
     Ok(Outcome::Moved(moves))
 }
 
-/// Fails where the publisher lists another digest than the pinned one.
-fn verify_published(pin: &Pin, site: &Site) -> Result<()> {
-    let published = site.digest(pin)?;
-    if published != pin.sha256 {
-        bail!(
-            "{} {} is pinned with sha256 {}, and its publisher says {published}  hint: somebody changed the file or the list; find out who before you use either",
-            pin.name,
-            pin.version,
-            pin.sha256
-        );
-    }
+/// Fails if the published digest is not the pinned one.
+fn verify_pin(pin: &Pin, published: &str) -> Result<()> {
+    ensure!(
+        published == pin.sha256,
+        "{} {} is pinned with sha256 {}, the published one is {published}  hint: find out whether \
+         the file or the list was changed before you use either",
+        pin.name,
+        pin.version,
+        pin.sha256
+    );
     Ok(())
 }
 
-/// The file of a pin whose digest was just published, from the cache or its URL.
-fn obtain(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
+/// The file with the published digest in `pin`, from the cache or its URL.
+fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
     if let Some(path) = cache.source(&pin.sha256, pin.file_name())? {
         return Ok(path);
     }
     let fetching = || format!("fetching {}", pin.url);
     report::step(fetching());
     let mut file = cache.temporary_file()?;
-    site.client().fetch(&pin.url, &pin.name, file.as_file_mut()).with_context(fetching)?;
+    site.client.fetch(&pin.url, &pin.name, file.as_file_mut()).with_context(fetching)?;
     let found = output::digest(file.path())?;
     if found != pin.sha256 {
         bail!(
-            "sha256 of {} is {found}, its publisher says {}  hint: a broken transfer or a mirror at work: try again later, and pin nothing by hand",
+            "sha256 of {} is {found}, the published one is {}  hint: try again later; a mirror may \
+             be updating",
             pin.url,
             pin.sha256
         );
     }
     cache.store_source(file, &found, pin.file_name())
+}
+
+/// `text` with other strings for these existing keys. Comments, order and layout are kept.
+fn with_values(text: &str, changes: &[(Vec<&str>, String)]) -> Result<String> {
+    let mut document: DocumentMut = text.parse().context("parsing TOML")?;
+    for (key, new) in changes {
+        let value = key
+            .iter()
+            .try_fold(document.as_item_mut(), |item: &mut Item, name| item.get_mut(name))
+            .and_then(Item::as_value_mut)
+            .ok_or_else(|| anyhow!("key '{}' not found", key.join(".")))?;
+        let around = value.decor().clone();
+        *value = Value::from(new.as_str());
+        *value.decor_mut() = around;
+    }
+    Ok(document.to_string())
 }
 
 #[cfg(test)]

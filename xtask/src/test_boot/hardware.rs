@@ -66,10 +66,11 @@ const SERVERS: [Server; 15] = [
     card("installs_over_vmxnet3", "vmxnet3"),
 ];
 
-/// This adapter exists on PCs alone, and so does its driver.
+/// This adapter and its driver exist on PCs only.
 const PC_ONLY: [&str; 1] = ["installs_onto_pvscsi"];
 
-/// The cases that the lab's kernel is made for and this QEMU has the devices for. What is left out is told.
+/// The cases for which the lab's kernel has drivers and this QEMU has devices. The others are
+/// reported as skipped.
 pub(super) fn cases(lab: &Lab) -> Vec<Case> {
     let mut cases = Vec::new();
     // Of the kernels here these ask for a firmware file in every machine: that of the wireless regulations.

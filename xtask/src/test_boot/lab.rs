@@ -122,7 +122,7 @@ impl Lab {
         project::logs().join(format!("boot-{}-{}.log", self.name(), case.name))
     }
 
-    /// Takes a case's logs away: of an earlier run, or because nobody needs them.
+    /// Removes the logs of a case.
     pub(super) fn remove_logs(&self, case: &Case) {
         for log in [self.log(case), Guest::second_log(&self.log(case))] {
             // Most cases have one log, and a first run has none.

@@ -48,7 +48,7 @@ pub(super) const CASES: [Case; 12] = [
     Case { name: "the_backup_gpt_is_at_the_end", run: the_backup_gpt_is_at_the_end },
 ];
 
-/// The kernel's last lines, by which a machine that reboots is told from one that goes off. They come in spite of `quiet`.
+/// The kernel's last line shows whether a machine reboots or powers off, even with `quiet`.
 const RESTARTED: &str = "reboot: Restarting system";
 const POWERED_OFF: &str = "reboot: Power down";
 
@@ -196,7 +196,7 @@ fn has_begun(disk: &Path, image: &[u8]) -> Result<bool> {
     Ok(disk.get(second.clone()) == image.get(second))
 }
 
-/// A byte that somebody changed since stays changed.
+/// A byte that was changed since stays changed.
 fn a_second_boot_does_not_reinstall(lab: &Lab, case: &Case) -> Result<()> {
     let words = format!("{} ocidd.skip_if_installed", tag(&lab.plain.guest()));
     let first = lab.boot(case, &words)?;

@@ -1,5 +1,5 @@
-//! A wire between a guest and a registry that a test can hold: it lets so many bytes of answers through, then stands still until told otherwise.
-//! A TCP relay on loopback with two threads for each connection. It knows no HTTP and no TLS, and changes no byte.
+//! A TCP relay on loopback between a guest and a registry. A test can limit the bytes of its answers
+//! and hold it. It parses nothing and changes no byte.
 
 use crate::registry;
 use anyhow::Context as _;
@@ -18,7 +18,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 /// How long the relay may wait for a guest to fetch as much as it lets through.
-const PATIENCE: Duration = Duration::from_mins(4);
+const TIMEOUT: Duration = Duration::from_mins(4);
 
 /// Small, so that a hold comes at the very byte asked for.
 const BUFFER_BYTES: usize = 16 << 10;
@@ -70,12 +70,12 @@ impl Relay {
         let (state, _) = self
             .wire
             .changed
-            .wait_timeout_while(state, PATIENCE, |state| !state.held)
+            .wait_timeout_while(state, TIMEOUT, |state| !state.held)
             .unwrap_or_else(PoisonError::into_inner);
         if !state.held {
             bail!(
                 "no answer reached the relay's limit within {} s, {} bytes are left of it",
-                PATIENCE.as_secs(),
+                TIMEOUT.as_secs(),
                 state.allowance.unwrap_or_default()
             );
         }

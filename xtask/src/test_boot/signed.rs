@@ -62,7 +62,7 @@ fn push(lab: &Lab, case: &Case, signer: Option<&KeyPair>) -> Result<()> {
     );
     let mut place = session.target(&format!("{}/{repository}:1", lab.plain.local()))?;
     let image = place.resolve()?.descriptor;
-    // Whatever it is known by: nobody compares it.
+    // The name is not compared.
     let known_as = format!("registry.example/{repository}");
     sign(&mut place, &image, &known_as, &SigningKey::read(&key)?).map(drop)
 }

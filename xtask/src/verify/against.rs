@@ -1,5 +1,6 @@
-//! Holds a published set against a rebuild of it. Goes in: the set, and who builds. Comes out: nothing, or why they cannot be equal, or where they differ.
+//! Compares a published set with a rebuild of it.
 
+use crate::diff;
 use crate::output;
 use crate::report;
 use crate::reproduce;
@@ -11,23 +12,23 @@ use anyhow::Result;
 use anyhow::bail;
 use anyhow::ensure;
 
-/// A file that is not what was published.
+/// A file that differs from the published one.
 #[derive(Debug)]
 pub(super) struct Mismatch {
     pub(super) name: String,
-    /// Both digests, and where the files begin to differ.
-    pub(super) told: String,
+    /// Both digests and the first difference.
+    pub(super) description: String,
     pub(super) ours: Vec<u8>,
     pub(super) theirs: Vec<u8>,
 }
 
-/// The first boot file of the set that `builder` does not give, byte for byte; `None` where it gives all of them.
+/// The first boot file of the set that `builder` builds differently, or `None` if all are equal.
 pub(super) fn compare(
     set: &Set,
     published: &Published,
     builder: &dyn Builder,
 ) -> Result<Option<Mismatch>> {
-    // A manifest that lies about its own files says nothing that is worth an hour of building.
+    // Building takes up to an hour, so the published files are verified first.
     let mut files = Vec::new();
     for (name, sha256) in &published.outputs {
         files.push((name.as_str(), set.verified(name, sha256)?));
@@ -36,31 +37,29 @@ pub(super) fn compare(
         ["initramfs-", "vmlinuz-"]
             .iter()
             .all(|kind| files.iter().any(|(name, _)| name.starts_with(kind))),
-        "the manifest names no initramfs or no kernel among its outputs"
+        "the outputs of the manifest lack an initramfs or a kernel"
     );
-    report::step("the published files are those of their manifest");
-    let inputs =
-        builder.inputs(published).context("finding out what a rebuild would be made of")?;
+    report::step("the published files match their manifest");
+    let inputs = builder.inputs(published).context("collecting the inputs of a rebuild")?;
     let note = inputs.note(published);
     if let Some(note) = &note {
         report::warn(note);
     }
-    let faults = inputs.faults(published);
-    if !faults.is_empty() {
-        let faults: Vec<String> = faults.into_iter().chain(note).collect();
+    let mismatches = inputs.mismatches(published);
+    if !mismatches.is_empty() {
+        let mismatches: Vec<String> = mismatches.into_iter().chain(note).collect();
         bail!(
-            "the outputs cannot be equal, since the inputs are not:\n{}\nhint: check out the commit of the published build, and use the tools and sources it names",
-            faults.join("\n")
+            "the outputs cannot be equal because the inputs differ:\n{}\nhint: check out the \
+             commit of the published build and use its tools and sources",
+            mismatches.join("\n")
         );
     }
-    // In the order of names, so the initramfs comes first, which takes a minute where the kernel takes many.
+    // Sorted by name: the initramfs, which builds in a minute, comes before the kernel.
     for (name, theirs) in files {
-        let (ours, difference) = if name.starts_with("initramfs-") {
-            let ours = builder.initramfs()?;
-            let difference = reproduce::initramfs_difference(&ours, &theirs);
-            (ours, difference.unwrap_or_default())
+        let ours = if name.starts_with("initramfs-") {
+            builder.initramfs()?
         } else if name.starts_with("vmlinuz-") {
-            (builder.kernel()?, None)
+            builder.kernel()?
         } else {
             continue;
         };
@@ -69,14 +68,17 @@ pub(super) fn compare(
             report::step(format_args!("{name} is the same bytes: {digest}"));
             continue;
         }
-        let difference = difference.or_else(|| reproduce::content_difference(&ours, &theirs));
-        let told = format!(
-            "{name} is {digest} when rebuilt, published was {}: {}{}",
+        // The published file may not be an archive at all.
+        let difference = match reproduce::initramfs_difference(&ours, &theirs) {
+            Ok(Some(difference)) => difference,
+            _ => diff::content_difference(&ours, &theirs),
+        };
+        let description = format!(
+            "{name} is {digest} when rebuilt, published was {}: {difference}{}",
             output::digest_of(&theirs),
-            difference.unwrap_or_default(),
             note.map(|note| format!(" ({note})")).unwrap_or_default()
         );
-        return Ok(Some(Mismatch { name: name.to_owned(), told, ours, theirs }));
+        return Ok(Some(Mismatch { name: name.to_owned(), description, ours, theirs }));
     }
     Ok(None)
 }

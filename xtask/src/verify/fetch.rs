@@ -1,5 +1,5 @@
-//! A published set of files, wherever it is: in a folder, below a URL, in a registry. Goes in: where. Comes out: the files in reach of this machine.
-//! Nothing that is fetched is believed: the manifest says which digests its files must have.
+//! Opens a published set of files: a directory, a URL or an artifact in a registry. Fetched files
+//! are verified with the digests of the manifest.
 
 mod artifact;
 
@@ -18,40 +18,43 @@ use std::path::Path;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// How a reference to an artifact in a registry begins.
+/// Prefix of a reference to an artifact in a registry.
 const OCI: &str = "oci://";
+
 /// A published set.
 #[derive(Debug)]
 pub struct Set {
     /// As the user named it.
     name: String,
-    folder: PathBuf,
-    /// Where files come from that the folder lacks.
+    directory: PathBuf,
+    /// Source of files that are not in the directory yet.
     url: Option<String>,
     _temporary: Option<TempDir>,
 }
 
-/// The set at `from`: `oci://…`, of which only `archs` are fetched, `https://…`, or a folder.
+/// Opens the set at `from`: `oci://…`, of which only `archs` are fetched, `https://…` or a
+/// directory.
 pub fn open(from: &str, archs: &[Arch]) -> Result<Set> {
-    let set = |folder: PathBuf, url, temporary| Set {
+    let set = |directory: PathBuf, url, temporary| Set {
         name: from.to_owned(),
-        folder,
+        directory,
         url,
         _temporary: temporary,
     };
     if let Some(reference) = from.strip_prefix(OCI) {
-        let folder =
+        let directory =
             artifact::fetch(reference, archs).with_context(|| format!("fetching {from}"))?;
-        return Ok(set(folder.path().to_owned(), None, Some(folder)));
+        return Ok(set(directory.path().to_owned(), None, Some(directory)));
     }
     if from.starts_with("https://") || from.starts_with("http://") {
-        let folder = tempfile::tempdir().context("making a folder for a published set")?;
+        let directory = tempfile::tempdir().context("creating a directory for a published set")?;
         let url = from.trim_end_matches('/').to_owned();
-        return Ok(set(folder.path().to_owned(), Some(url), Some(folder)));
+        return Ok(set(directory.path().to_owned(), Some(url), Some(directory)));
     }
     ensure!(
         Path::new(from).is_dir(),
-        "'{from}' is no folder  hint: name a folder, a URL as https://boot.example/ocidd, or {OCI}REGISTRY/REPOSITORY:TAG"
+        "directory '{from}' not found  hint: expected a directory, an https:// URL or \
+         {OCI}REGISTRY/REPOSITORY:TAG"
     );
     Ok(set(PathBuf::from(from), None, None))
 }
@@ -61,7 +64,7 @@ impl Set {
         &self.name
     }
 
-    /// What the set's manifest for one build says.
+    /// The parsed manifest of one build.
     pub fn published(&self, arch: Arch, profile: Profile) -> Result<Published> {
         let [name, ..] = describe::file_names(arch, profile);
         let path = self.file(&name)?;
@@ -78,36 +81,38 @@ impl Set {
         Ok(published)
     }
 
-    /// A file of the set, fetched where it is not here yet.
+    /// A file of the set, fetched if necessary.
     pub fn file(&self, name: &str) -> Result<PathBuf> {
-        ensure!(is_plain(name), "'{name}' is no name of a file");
-        let path = self.folder.join(name);
+        ensure!(is_plain(name), "invalid file name '{name}'");
+        let path = self.directory.join(name);
         if path.is_file() {
             return Ok(path);
         }
         let Some(url) = &self.url else { bail!("{} has no file '{name}'", self.name) };
         let url = format!("{url}/{name}");
-        let mut file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+        let mut file =
+            File::create(&path).with_context(|| format!("creating {}", path.display()))?;
         Client::default()
             .fetch(&url, name, &mut file)
             .with_context(|| format!("fetching {url}"))?;
         Ok(path)
     }
 
-    /// A file of the set, which must have this digest.
+    /// The bytes of a file of the set, verified with this digest.
     pub fn verified(&self, name: &str, sha256: &str) -> Result<Vec<u8>> {
         let path = self.file(name)?;
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let found = output::digest_of(&bytes);
         ensure!(
             found == sha256,
-            "sha256 of the published '{name}' is {found}, its own manifest says {sha256}  hint: the set is damaged, or somebody changed it; there is no use in rebuilding it"
+            "sha256 of the published '{name}' is {found}, its manifest contains {sha256}  hint: \
+             the set is damaged or was changed; do not use it"
         );
         Ok(bytes)
     }
 }
 
-/// Neither a path nor hidden.
+/// Whether a name is neither a path nor hidden.
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
 }

@@ -1,4 +1,4 @@
-//! What a build with this checkout on this machine would be made of, to be held against what was published, and that build.
+//! The inputs of a build from this checkout, compared with the published ones, and that build.
 
 use crate::arch::Arch;
 use crate::config;
@@ -20,10 +20,10 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// This side of the comparison.
+/// The inputs of a build from this checkout.
 #[derive(Clone, Debug)]
 pub(super) struct Inputs {
-    /// The commit, and whether the tree is as the commit has it.
+    /// The commit, and whether there are no uncommitted changes.
     pub(super) commit: Option<(String, bool)>,
     pub(super) sources: BTreeMap<String, String>,
     pub(super) tools: BTreeMap<String, String>,
@@ -32,9 +32,9 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// What makes equal outputs impossible, or unlikely enough not to spend half an hour on them.
-    pub(super) fn faults(&self, published: &Published) -> Vec<String> {
-        let mut faults = Vec::new();
+    /// The differences that make equal outputs impossible or unlikely.
+    pub(super) fn mismatches(&self, published: &Published) -> Vec<String> {
+        let mut mismatches = Vec::new();
         for (kind, theirs, ours) in [
             ("source", &published.sources, &self.sources),
             ("tool", &published.tools, &self.tools),
@@ -44,25 +44,28 @@ impl Inputs {
                 match ours.get(name) {
                     Some(ours) if ours == theirs => {}
                     Some(ours) => {
-                        faults.push(format!("{kind} '{name}' is {ours}, published was {theirs}"));
+                        mismatches
+                            .push(format!("{kind} '{name}' is {ours}, published was {theirs}"));
                     }
-                    // Later manifests tell of more tools than are looked at here; the kernel's key covers those that made it.
+                    // Newer manifests name more tools. The kernel's key covers those for the
+                    // kernel.
                     None if kind == "tool" => {}
-                    None => faults
+                    None => mismatches
                         .push(format!("{kind} '{name}' of the published build is missing here")),
                 }
             }
         }
-        if faults.is_empty() && self.kernel_key != published.kernel_key {
-            faults.push(format!(
-                "the kernel's key is {}, published was {}: a fragment below kernel/, binutils or the way of building differ",
+        if mismatches.is_empty() && self.kernel_key != published.kernel_key {
+            mismatches.push(format!(
+                "the kernel's key is {}, published was {}: a fragment in kernel/, binutils or the \
+                 build steps differ",
                 self.kernel_key, published.kernel_key
             ));
         }
-        faults
+        mismatches
     }
 
-    /// What may explain other bytes, and need not lead to them.
+    /// Differences that may explain different outputs, but need not cause them.
     pub(super) fn note(&self, published: &Published) -> Option<String> {
         let mut note = String::new();
         if let (Some((ours, clean)), Some((theirs, was_clean))) = (&self.commit, &published.commit)
@@ -76,7 +79,7 @@ impl Inputs {
             {
                 if !clean {
                     let joint = if note.is_empty() { "" } else { "; " };
-                    write!(note, "{joint}{name} has changes that are in no commit").ok();
+                    write!(note, "{joint}{name} has uncommitted changes").ok();
                 }
             }
         }
@@ -84,22 +87,22 @@ impl Inputs {
     }
 }
 
-/// Whatever can be asked for its inputs and for its outputs: builds, and what stands in for them in tests.
+/// A build with its inputs and outputs. Tests use a stub.
 pub(super) trait Builder {
     fn inputs(&self, published: &Published) -> Result<Inputs>;
     fn initramfs(&self) -> Result<Vec<u8>>;
     fn kernel(&self) -> Result<Vec<u8>>;
 }
 
-/// A build with this checkout, as a manifest says.
+/// A build from this checkout with the settings of a manifest.
 #[derive(Debug)]
 pub(super) struct Rebuild {
     pub(super) arch: Arch,
     pub(super) profile: Profile,
     pub(super) settings: Settings,
     pub(super) options: SourceOptions,
-    /// Whether to take no kernel from the cache.
-    pub(super) anew: bool,
+    /// Whether the kernel is built without the cache.
+    pub(super) without_cache: bool,
 }
 
 impl Rebuild {
@@ -131,7 +134,7 @@ impl Builder for Rebuild {
         ];
         let sources = parts.sources.iter().chain([&kernel.source]);
         let mut files = BTreeMap::new();
-        // Of a name that leads out of the project nothing is told, not even whether it is there.
+        // A name outside of the project must not even reveal whether the file exists.
         for name in
             published.files.keys().filter(|name| !name.contains("..") && !name.starts_with('/'))
         {
@@ -147,7 +150,7 @@ impl Builder for Rebuild {
                     (source.name.clone(), format!("{}, {}", source.version, source.sha256))
                 })
                 .collect(),
-            tools: tools.map(|(name, told)| (name.to_owned(), told)).into_iter().collect(),
+            tools: tools.map(|(name, version)| (name.to_owned(), version)).into_iter().collect(),
             files,
             kernel_key: kernel.key,
         })
@@ -159,7 +162,7 @@ impl Builder for Rebuild {
 
     fn kernel(&self) -> Result<Vec<u8>> {
         self.with_kernel(|request| {
-            if self.anew {
+            if self.without_cache {
                 return reproduce::rebuilt_kernel(request);
             }
             let built = kernel::build(request)?;

@@ -1,4 +1,4 @@
-//! What somebody says of a build: the manifest beside its outputs. Text in, checked values out. Pure.
+//! Parses the manifest of a published build.
 
 use crate::arch::Arch;
 use crate::config::Profile;
@@ -14,25 +14,25 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What a manifest says, as far as a rebuild and its comparison need it.
+/// The parts of a manifest that a rebuild and its comparison need.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Published {
     pub arch: Arch,
     pub profile: Profile,
     pub set: SourceSet,
-    /// The commit, and whether the tree was as the commit has it. `None` where the project was no clone of a repository.
+    /// The commit, and whether there were no uncommitted changes. `None` without a repository.
     pub commit: Option<(String, bool)>,
     /// `version, sha256` of each source, by its name.
     pub sources: BTreeMap<String, String>,
-    /// What is said of each tool.
+    /// The version or JSON description of each tool.
     pub tools: BTreeMap<String, String>,
-    /// The digests of the project's files that decide what is built.
+    /// The digests of the project's files that affect the build.
     pub files: BTreeMap<String, String>,
-    /// The digest of all that went into the kernel.
+    /// The digest of all inputs of the kernel.
     pub kernel_key: String,
     /// The times and kernel options to build with.
     pub settings: Settings,
-    /// The digests of the files beside it.
+    /// The digests of the published files.
     pub outputs: BTreeMap<String, String>,
 }
 
@@ -65,12 +65,12 @@ impl Published {
     }
 }
 
-/// Each tool by its name; a text as it is, anything else as JSON.
+/// The tools by name. A value that is not a string is converted to JSON.
 fn tools(manifest: &Manifest) -> Result<BTreeMap<String, String>> {
     let tools = serde_json::to_value(&manifest.tools).context("reading the manifest's tools")?;
-    let told = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let describe = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let tools = tools.as_object().into_iter().flatten();
-    Ok(tools.map(|(name, value)| (name.clone(), told(value))).collect())
+    Ok(tools.map(|(name, value)| (name.clone(), describe(value))).collect())
 }
 
 fn settings(manifest: &Manifest) -> Result<Settings> {
@@ -82,18 +82,20 @@ fn settings(manifest: &Manifest) -> Result<Settings> {
         fs_mtime: u32::try_from(fs_mtime.as_second())
             .with_context(|| format!("reading 'fs_mtime' of the manifest, '{fs_mtime}'"))?,
         kernel_timestamp: time("kernel_build_timestamp", &manifest.times.kernel_build_timestamp)?,
-        kernel_config: harmless(&manifest.kernel.options)?,
+        kernel_config: checked_options(&manifest.kernel.options)?,
     })
 }
 
-/// The words of `KERNEL_CONFIG`. They come from somebody else and end in a shell script of the kernel, which hands them to `sed`.
-fn harmless(words: &[String]) -> Result<Vec<String>> {
+/// Rejects arguments of `KERNEL_CONFIG` that could run programs: a shell script of the kernel
+/// passes them to `sed`.
+fn checked_options(words: &[String]) -> Result<Vec<String>> {
     let is_harmless = |word: &String| {
         word.chars().all(|letter| letter.is_ascii_alphanumeric() || " -_.,=/+@()".contains(letter))
     };
     if let Some(word) = words.iter().find(|word| !is_harmless(word)) {
         return Err(anyhow!(
-            "the manifest's kernel option '{word}' has letters that could run programs here  hint: build with KERNEL_CONFIG yourself, if you trust it"
+            "the manifest's kernel option '{word}' contains characters that could run programs  \
+             hint: if you trust it, build with KERNEL_CONFIG instead"
         ));
     }
     Ok(words.to_vec())
@@ -103,7 +105,7 @@ fn outputs(manifest: &Manifest) -> Result<BTreeMap<String, String>> {
     let output = |(name, output): (&String, &crate::describe::manifest::Output)| {
         let digest = &output.sha256;
         let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        ensure!(is_digest, "the manifest has '{digest}' for a SHA-256");
+        ensure!(is_digest, "the manifest contains the invalid SHA-256 '{digest}'");
         Ok((name.clone(), digest.clone()))
     };
     manifest.outputs.iter().map(output).collect()
@@ -131,14 +133,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_build_from() {
+    fn rejects_unusable_manifests() {
         for (pointer, value, fact) in [
             ("/arch", json!("riscv64"), "is for 'riscv64'"),
             ("/kernel/profile", json!("big"), "profile 'big'"),
             ("/kernel/options", json!(["--enable", "A:w /etc/passwd"]), "could run programs"),
             ("/inputs/set", json!("mirror"), "source set 'mirror'"),
             ("/times/fs_mtime", json!("1960-01-01T00:00:00Z"), "'fs_mtime'"),
-            ("/outputs", json!({ "vmlinuz": { "bytes": 1, "sha256": "abc" } }), "for a SHA-256"),
+            ("/outputs", json!({ "vmlinuz": { "bytes": 1, "sha256": "abc" } }), "invalid SHA-256"),
             ("/inputs/sources", json!([{}]), "missing field"),
             ("/schema", json!(2), "schema 2"),
         ] {

@@ -9,7 +9,11 @@ use crate::download::fake::Answer;
 use upstreams::Upstream;
 
 fn updated(upstream: &Upstream, cache: &Cache, mode: Mode) -> Result<Outcome> {
-    let site = Site::new(upstream.publisher, Client::default(), Trust::Transport);
+    let site = Site {
+        publisher: upstream.publisher,
+        client: Client::default(),
+        keys: TrustedKeys::default(),
+    };
     update(&upstream.file, &site, cache, mode)
 }
 
@@ -22,7 +26,7 @@ fn refused(upstream: &Upstream) -> String {
 }
 
 #[test]
-fn the_newest_release_of_the_series_is_pinned() {
+fn pins_newest_release_of_the_series() {
     let (_folder, cache) = empty();
     let upstream = Upstream::linux("6.12.109");
     upstream.publish_linux(&[
@@ -42,12 +46,11 @@ fn the_newest_release_of_the_series_is_pinned() {
     let wanted = before.replace("\"6.12.109\"", "\"6.12.110\"").replace(&old.sha256, &new.sha256);
     assert_eq!(upstream.text(), wanted);
     assert!(cache.source(&new.sha256, "linux-6.12.110.tar.xz").unwrap().is_some());
-    let wanted = Outcome::Newest { name: "linux".to_owned(), version: "6.12.110".to_owned() };
-    assert_eq!(updated(&upstream, &cache, Mode::Write).unwrap(), wanted);
+    assert_eq!(updated(&upstream, &cache, Mode::Write).unwrap(), Outcome::Newest(new.clone()));
 }
 
 #[test]
-fn both_architectures_of_alpine_are_pinned() {
+fn pins_both_architectures_of_alpine() {
     let (_folder, cache) = empty();
     let upstream = Upstream::alpine("3.23.4");
     upstream.publish_alpine("x86_64", "3.23.5");
@@ -63,7 +66,7 @@ fn both_architectures_of_alpine_are_pinned() {
 }
 
 #[test]
-fn a_release_for_one_architecture_waits_for_the_other() {
+fn ignores_release_for_one_architecture() {
     let (_folder, cache) = empty();
     let upstream = Upstream::alpine("3.23.4");
     upstream.publish_alpine("aarch64", "3.23.4");
@@ -71,12 +74,12 @@ fn a_release_for_one_architecture_waits_for_the_other() {
     upstream.pin_as_published();
     upstream.publish_alpine("x86_64", "3.23.5");
     let before = upstream.text();
-    assert!(matches!(updated(&upstream, &cache, Mode::Write).unwrap(), Outcome::Newest { .. }));
+    assert!(matches!(updated(&upstream, &cache, Mode::Write).unwrap(), Outcome::Newest(_)));
     assert_eq!(upstream.text(), before);
 }
 
 #[test]
-fn both_architectures_change_or_none() {
+fn changes_both_architectures_or_none() {
     let upstream = Upstream::alpine("3.23.4");
     upstream.publish_alpine("x86_64", "3.23.5");
     upstream.publish_alpine("aarch64", "3.23.5");
@@ -86,17 +89,17 @@ fn both_architectures_change_or_none() {
 }
 
 #[test]
-fn telling_changes_no_file() {
+fn dry_run_changes_nothing() {
     let (_folder, cache) = empty();
     let upstream = Upstream::linux("6.12.109");
     upstream.publish_linux(&["6.12.110"]);
     let before = upstream.text();
-    assert!(matches!(updated(&upstream, &cache, Mode::Tell).unwrap(), Outcome::Moved(_)));
+    assert!(matches!(updated(&upstream, &cache, Mode::DryRun).unwrap(), Outcome::Moved(_)));
     assert_eq!(upstream.text(), before);
 }
 
 #[test]
-fn an_older_release_is_never_chosen() {
+fn never_chooses_older_release() {
     let upstream = Upstream::linux("6.12.109");
     upstream.publish_linux(&["6.12.108", "6.13.1"]);
     // Nor is the pin good: the list does not have it.
@@ -105,15 +108,15 @@ fn an_older_release_is_never_chosen() {
 }
 
 #[test]
-fn another_series_is_never_chosen() {
+fn never_chooses_another_series() {
     let upstream = Upstream::linux("6.12.109");
     upstream.publish_linux(&["6.13.1", "7.12.110"]);
     let error = refused(&upstream);
-    assert!(error.contains("names no 'linux-….tar.xz' of the series of 6.12.109"), "{error}");
+    assert!(error.contains("lists no 'linux-….tar.xz' of the series of 6.12.109"), "{error}");
 }
 
 #[test]
-fn bytes_have_to_be_those_of_the_published_digest() {
+fn rejects_bytes_with_another_digest() {
     let linux = Upstream::linux("6.12.109");
     linux.publish_linux(&["6.12.110"]);
     linux.answer("linux-6.12.110.tar.xz", Answer::File(b"evil".to_vec()));
@@ -124,12 +127,15 @@ fn bytes_have_to_be_those_of_the_published_digest() {
         .answer("aarch64/alpine-minirootfs-3.23.5-aarch64.tar.gz", Answer::File(b"evil".to_vec()));
     for upstream in [linux, alpine] {
         let error = refused(&upstream);
-        assert!(error.contains(", its publisher says ") && error.contains("sha256 of "), "{error}");
+        assert!(
+            error.contains(", the published one is ") && error.contains("sha256 of "),
+            "{error}"
+        );
     }
 }
 
 #[test]
-fn a_pin_that_is_not_what_is_published_is_told() {
+fn reports_pin_that_differs_from_published_digest() {
     let upstream = Upstream::linux("6.12.109");
     upstream.publish_linux(&["6.12.109"]);
     let error = refused(&upstream);
@@ -137,7 +143,7 @@ fn a_pin_that_is_not_what_is_published_is_told() {
 }
 
 #[test]
-fn a_host_that_lists_nothing_changes_nothing() {
+fn changes_nothing_without_a_list() {
     let linux = Upstream::linux("6.12.109");
     let alpine = Upstream::alpine("3.23.4");
     for (upstream, list) in [(&linux, "sha256sums.asc"), (&alpine, "x86_64/latest-releases.yaml")] {
@@ -150,5 +156,24 @@ fn a_host_that_lists_nothing_changes_nothing() {
         );
         upstream.answer(list, Answer::File(b"<html>welcome</html>".to_vec()));
         refused(upstream);
+    }
+}
+
+#[test]
+fn changes_values_and_keeps_the_rest() {
+    let text = "# head\n\n[a]   # table\nversion   =  \"1\"  # why\nother = 'x'\n[a.sha256]\narm64 = \"12\"\n# end";
+    let changes =
+        [(vec!["a", "version"], "2".to_owned()), (vec!["a", "sha256", "arm64"], "34".to_owned())];
+    assert_eq!(
+        with_values(text, &changes).unwrap(),
+        text.replace("\"1\"", "\"2\"").replace("\"12\"", "\"34\"")
+    );
+}
+
+#[test]
+fn rejects_missing_keys() {
+    for key in [vec!["b"], vec!["a", "c"], vec!["a"]] {
+        let error = with_values("[a]\nb = \"1\"\n", &[(key.clone(), String::new())]).unwrap_err();
+        assert_eq!(error.to_string(), format!("key '{}' not found", key.join(".")));
     }
 }

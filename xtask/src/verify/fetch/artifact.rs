@@ -1,4 +1,4 @@
-//! A set in a registry: one that `publish` has put there, or a plain artifact whose titles are the names of the files.
+//! Fetches a set from a registry: one that `publish` pushed, or an artifact with titled layers.
 
 use super::is_plain;
 use crate::arch::Arch;
@@ -18,7 +18,7 @@ use registry::session::Settings;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// The files of the set in a folder of their own.
+/// Saves the files of the set in a temporary directory.
 pub(super) fn fetch(reference: &str, archs: &[Arch]) -> Result<TempDir> {
     let host = reference.split(['/', ':']).next().unwrap_or_default();
     let is_here = matches!(host, "localhost" | "127.0.0.1");
@@ -26,7 +26,7 @@ pub(super) fn fetch(reference: &str, archs: &[Arch]) -> Result<TempDir> {
     let session =
         Session::new(Settings { tls, ..Settings::default() }, Box::new(crate::report::Console));
     let mut place = session.source(reference)?;
-    let folder = tempfile::tempdir().context("making a folder for an artifact")?;
+    let folder = tempfile::tempdir().context("creating a directory for an artifact")?;
     let found = place.resolve()?;
     match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
         Document::Manifest(_) => save(&mut place, &found.descriptor, folder.path())?,
@@ -37,19 +37,22 @@ pub(super) fn fetch(reference: &str, archs: &[Arch]) -> Result<TempDir> {
                 named.is_some_and(|named| archs.iter().any(|arch| arch.oci() == named))
             };
             let entries: Vec<_> = index.manifests().iter().filter(wanted).collect();
-            ensure!(!entries.is_empty(), "the image index has nothing for these architectures");
+            ensure!(
+                !entries.is_empty(),
+                "the image index contains nothing for these architectures"
+            );
             entries.into_iter().try_for_each(|entry| save(&mut place, entry, folder.path()))?;
         }
     }
     Ok(folder)
 }
 
-/// The files of one manifest: under the names that the build manifest gives them, which refers to it; or else under their titles.
+/// Saves the files of one manifest under the names in its build manifest, else under their titles.
 fn save(place: &mut Location<'_>, manifest: &Descriptor, folder: &Path) -> Result<()> {
     let bytes = place.read_manifest(manifest)?;
     let Document::Manifest(parsed) = Document::parse(&bytes, manifest.media_type().as_ref())?
     else {
-        bail!("the image index leads to another image index");
+        bail!("the image index refers to another image index");
     };
     let Some((name, text)) = build_manifest(place, manifest)? else {
         return save_titled(place, parsed.layers(), folder);
@@ -57,18 +60,18 @@ fn save(place: &mut Location<'_>, manifest: &Descriptor, folder: &Path) -> Resul
     std::fs::write(folder.join(&name), &text).with_context(|| format!("writing {name}"))?;
     let build = Manifest::parse(&text).with_context(|| format!("reading {name}"))?;
     for (name, output) in &build.outputs {
-        ensure!(is_plain(name), "'{name}' is no name of a file");
+        ensure!(is_plain(name), "invalid file name '{name}'");
         let digest = format!("sha256:{}", output.sha256);
         let layer = parsed.layers().iter().find(|layer| layer.digest().to_string() == digest);
         let layer = layer.with_context(|| {
-            format!("the published manifest has no layer {digest}, which its build manifest calls {name}")
+            format!("layer {digest} for {name} of the build manifest not found in the manifest")
         })?;
         place.save_blob(layer, &folder.join(name))?;
     }
     Ok(())
 }
 
-/// The name and the text of the build manifest that refers to a published manifest.
+/// Name and text of the build manifest that refers to a published manifest.
 fn build_manifest(
     place: &mut Location<'_>,
     about: &Descriptor,
@@ -96,7 +99,7 @@ fn build_manifest(
 fn save_titled(place: &mut Location<'_>, layers: &[Descriptor], folder: &Path) -> Result<()> {
     for layer in layers {
         let Some(title) = document::title_of(layer) else { continue };
-        ensure!(is_plain(title), "the title '{title}' of a layer is no name of a file");
+        ensure!(is_plain(title), "the title '{title}' of a layer is not a valid file name");
         place.save_blob(layer, &folder.join(title))?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Sets in a folder, below a URL of loopback, and in a real registry.
+//! Sets in a directory, at a loopback URL and in a real registry.
 
 use super::*;
 use crate::cmd;
@@ -18,8 +18,8 @@ fn initramfs_of(set: &Set) -> Result<Vec<u8>> {
     set.verified("initramfs-amd64.gz", &output::digest_of(b"an initramfs"))
 }
 
-/// A folder with a manifest and an initramfs.
-fn folder() -> TempDir {
+/// A directory with a manifest and an initramfs.
+fn set_directory() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(MANIFEST), manifest().to_string()).unwrap();
     std::fs::write(folder.path().join("initramfs-amd64.gz"), "an initramfs").unwrap();
@@ -27,21 +27,26 @@ fn folder() -> TempDir {
 }
 
 #[test]
-fn opens_a_folder_and_holds_its_files_against_digests() {
-    let folder = folder();
+fn opens_directory_and_verifies_digests() {
+    let folder = set_directory();
     let set = open(folder.path().to_str().unwrap(), &Arch::ALL).unwrap();
     assert_eq!(set.published(Arch::X86_64, Profile::Hw).unwrap().arch, Arch::X86_64);
     assert!(set.published(Arch::Arm64, Profile::Hw).is_err());
     assert_eq!(initramfs_of(&set).unwrap(), b"an initramfs");
     std::fs::write(folder.path().join("initramfs-amd64.gz"), "another one!").unwrap();
     let error = initramfs_of(&set).unwrap_err().to_string();
-    assert!(error.contains("its own manifest says"), "{error}");
+    assert!(error.contains("its manifest contains"), "{error}");
     for (name, fact) in
-        [("vmlinuz", "has no file"), ("../x", "no name of a file"), (".x", "no name")]
+        [("vmlinuz", "has no file"), ("../x", "invalid file name"), (".x", "invalid file name")]
     {
         assert!(set.file(name).unwrap_err().to_string().contains(fact), "{name}");
     }
-    assert!(open("/no/such/folder", &Arch::ALL).unwrap_err().to_string().contains("is no folder"));
+    assert!(
+        open("/no/such/folder", &Arch::ALL)
+            .unwrap_err()
+            .to_string()
+            .contains("directory '/no/such/folder' not found")
+    );
     // A manifest under another's name.
     std::fs::rename(folder.path().join(MANIFEST), folder.path().join("manifest-arm64.json"))
         .unwrap();
@@ -50,8 +55,8 @@ fn opens_a_folder_and_holds_its_files_against_digests() {
 }
 
 #[test]
-fn fetches_what_it_needs_from_a_url() {
-    let folder = folder();
+fn fetches_files_from_url() {
+    let folder = set_directory();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/sets/", listener.local_addr().unwrap());
     let root = folder.path().to_owned();
@@ -78,9 +83,9 @@ fn fetches_what_it_needs_from_a_url() {
     assert!(error.contains("/sets/vmlinuz-amd64") && error.contains("404"), "{error}");
 }
 
-/// A machine without a registry server is told by `cargo xtask setup`.
+/// `cargo xtask setup` installs the registry server.
 #[test]
-fn fetches_an_artifact_from_a_registry() {
+fn fetches_artifact_from_registry() {
     let has = |name: &str| cmd::find(name).is_some();
     if !(has("docker-registry") || has("registry")) {
         return;

@@ -27,8 +27,8 @@ impl Signer {
         self.home.path().join("public.gpg")
     }
 
-    fn trust(&self) -> Trust {
-        Trust::open(&[self.keyring()]).unwrap()
+    fn keys(&self) -> TrustedKeys {
+        TrustedKeys::open(&[self.keyring()]).unwrap()
     }
 
     fn gpg(&self, words: &[&str]) -> Cmd<'_> {
@@ -55,12 +55,13 @@ impl Drop for Signer {
 
 fn updated_by(signer: &Signer, upstream: &Upstream) -> Result<Outcome> {
     let (_folder, cache) = empty();
-    let site = Site::new(upstream.publisher, Client::default(), signer.trust());
+    let site =
+        Site { publisher: upstream.publisher, client: Client::default(), keys: signer.keys() };
     update(&upstream.file, &site, &cache, Mode::Write)
 }
 
 #[test]
-fn kernel_org_has_to_sign_its_list() {
+fn rejects_unsigned_or_wrongly_signed_list_of_kernel_org() {
     let (signer, other) = (Signer::new(), Signer::new());
     let text = |signed: &[u8]| String::from_utf8(signed.to_vec()).unwrap();
     let upstream = Upstream::linux("6.12.109");
@@ -87,7 +88,7 @@ fn kernel_org_has_to_sign_its_list() {
 }
 
 #[test]
-fn alpine_has_to_sign_each_archive() {
+fn rejects_unsigned_or_wrongly_signed_archive_of_alpine() {
     let (signer, other) = (Signer::new(), Signer::new());
     let upstream = Upstream::alpine("3.23.4");
     let (x86, x86_bytes) = upstream.publish_alpine("x86_64", "3.23.5");
@@ -110,14 +111,14 @@ fn alpine_has_to_sign_each_archive() {
 }
 
 #[test]
-fn a_keyring_that_gpgv_cannot_read_is_refused() {
+fn rejects_keyring_that_gpgv_cannot_read() {
     let folder = tempfile::tempdir().unwrap();
     let armored = folder.path().join("key.asc");
     std::fs::write(&armored, "-----BEGIN PGP PUBLIC KEY BLOCK-----\n").unwrap();
     for (keyring, said) in
         [(armored, "gpg --dearmor"), (folder.path().join("none"), "reading --keyring")]
     {
-        let error = format!("{:#}", Trust::open(&[keyring]).unwrap_err());
+        let error = format!("{:#}", TrustedKeys::open(&[keyring]).unwrap_err());
         assert!(error.contains(said), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Another copy of the project, in which the initramfs is built under other conditions, by this very xtask. Goes in: what to build. Comes out: its bytes.
+//! A copy of the project in which this program builds the initramfs under other conditions.
 
 use crate::arch::Arch;
 use crate::build_initramfs;
@@ -11,47 +11,47 @@ use crate::sources::SourceOptions;
 use anyhow::Context as _;
 use anyhow::Result;
 use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
-use xshell::Cmd;
 use xshell::Shell;
 use xshell::cmd;
 
-/// A copy of the project, with a home and a cargo folder of its own.
-pub(super) struct Elsewhere {
+/// A copy of the project, with its own home and cargo directories.
+pub(super) struct ProjectCopy {
     project: PathBuf,
     home: PathBuf,
     cargo_home: PathBuf,
-    /// Runs cargo on another day.
+    /// Runs cargo on another date.
     cargo: PathBuf,
 }
 
-impl Elsewhere {
-    pub(super) fn new(folder: &Path) -> Result<Self> {
-        let elsewhere = Self {
-            project: folder.join("a project"),
-            home: folder.join("home"),
-            cargo_home: folder.join("cargo"),
-            cargo: folder.join("cargo-on-another-day"),
+impl ProjectCopy {
+    pub(super) fn new(directory: &Path) -> Result<Self> {
+        let copy = Self {
+            project: directory.join("a project"),
+            home: directory.join("home"),
+            cargo_home: directory.join("cargo"),
+            cargo: directory.join("cargo-on-another-day"),
         };
-        for folder in [&elsewhere.project, &elsewhere.home, &elsewhere.cargo_home] {
-            std::fs::create_dir(folder).with_context(|| format!("making {}", folder.display()))?;
+        for path in [&copy.home, &copy.cargo_home] {
+            std::fs::create_dir(path).with_context(|| format!("creating {}", path.display()))?;
         }
-        copy_project(&elsewhere.project)?;
-        // The packages are the same, and cargo reaches them by another path. Where a mirror serves them, the settings say so.
+        copy_project(&copy.project)?;
+        // The same packages under another path. The settings may name a mirror.
         let cargo_home = home_of("CARGO_HOME", ".cargo")?;
         for name in ["registry", "config.toml", "credentials.toml"] {
             let original = cargo_home.join(name);
             if original.exists() {
-                std::os::unix::fs::symlink(&original, elsewhere.cargo_home.join(name))
+                std::os::unix::fs::symlink(&original, copy.cargo_home.join(name))
                     .with_context(|| format!("linking {}", original.display()))?;
             }
         }
-        Ok(elsewhere)
+        Ok(copy)
     }
 
-    /// Builds, and gives the bytes.
+    /// Builds and returns the initramfs.
     pub(super) fn build(
         &self,
         arch: Arch,
@@ -63,67 +63,68 @@ impl Elsewhere {
         let shell = Shell::new()?;
         shell.change_dir("/");
         let xtask = copy_this_program(&self.home)?;
-        // One processor: other jobs at once, and in another order.
+        // With one processor, jobs run in another order.
         let build = cmd::behind(&shell, &conditions.wrapper, "taskset")
             .args(["-c", &Processor::Last.find()?])
             .arg(xtask)
-            .args(["build-initramfs", "--arch", arch.kernel()])
-            .args(words_of(options)?);
-        self.with_environment(build, settings)?.quiet().ignore_stdout().run()?;
-        let name = build_initramfs::output_path(arch);
-        let path = self.project.join("out").join(name.file_name().unwrap_or_default());
-        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
-    }
-
-    fn with_environment<'a>(&self, build: Cmd<'a>, settings: &Settings) -> Result<Cmd<'a>> {
+            .args(arguments(arch, options)?);
         let mut build = cmd::clean_env(build)
             .envs(conditions::POISON)
-            .env("FS_MTIME", format!("@{}", settings.fs_mtime))
-            .env("KERNEL_BUILD_TIMESTAMP", "@0")
+            .envs(variables(settings)?)
             .env("CARGO_MANIFEST_DIR", self.project.join("xtask"))
             .env("CARGO", &self.cargo)
             .env("HOME", &self.home)
-            .env("CARGO_HOME", &self.cargo_home)
-            .env("RUSTUP_HOME", home_of("RUSTUP_HOME", ".rustup")?)
-            .env("XDG_CACHE_HOME", home_of("XDG_CACHE_HOME", ".cache")?);
+            .env("CARGO_HOME", &self.cargo_home);
         for name in ["RUSTC", "RUSTUP_TOOLCHAIN"] {
             if let Some(value) = std::env::var_os(name) {
                 build = build.env(name, value);
             }
         }
-        Ok(build)
+        build.quiet().ignore_stdout().run()?;
+        let name = build_initramfs::output_path(arch);
+        let path = self.project.join("out").join(name.file_name().unwrap_or_default());
+        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
     }
 }
 
-/// Copies this very program into `folder`. The file it was started from may be another one by now, since cargo replaces it when it builds the
-/// workspace for tests.
-pub(super) fn copy_this_program(folder: &Path) -> Result<PathBuf> {
-    let copy = folder.join("xtask");
+/// Variables with which another build uses the times, toolchain and cache of this one.
+pub(super) fn variables(settings: &Settings) -> Result<Vec<(&'static str, OsString)>> {
+    Ok(vec![
+        ("FS_MTIME", format!("@{}", settings.fs_mtime).into()),
+        ("KERNEL_BUILD_TIMESTAMP", "@0".into()),
+        ("RUSTUP_HOME", home_of("RUSTUP_HOME", ".rustup")?.into()),
+        ("XDG_CACHE_HOME", home_of("XDG_CACHE_HOME", ".cache")?.into()),
+    ])
+}
+
+/// Copies this program into `directory`. cargo may have replaced the file it was started from.
+pub(super) fn copy_this_program(directory: &Path) -> Result<PathBuf> {
+    let copy = directory.join("xtask");
     std::fs::copy("/proc/self/exe", &copy).context("copying this program")?;
     Ok(copy)
 }
 
-/// The words that say where sources come from, as every build subcommand takes them.
-pub(super) fn words_of(options: &SourceOptions) -> Result<Vec<String>> {
-    let mut words = Vec::new();
+/// The arguments with which this program builds the initramfs from the same sources.
+pub(super) fn arguments(arch: Arch, options: &SourceOptions) -> Result<Vec<String>> {
+    let mut arguments = ["build-initramfs", "--arch", arch.kernel()].map(str::to_owned).to_vec();
     if let Some(set) = options.sources.as_ref().and_then(clap::ValueEnum::to_possible_value) {
-        words.extend(["--sources".to_owned(), set.get_name().to_owned()]);
+        arguments.extend(["--sources".to_owned(), set.get_name().to_owned()]);
     }
     if options.offline {
-        words.push("--offline".to_owned());
+        arguments.push("--offline".to_owned());
     }
     if options.locked {
-        words.push("--locked".to_owned());
+        arguments.push("--locked".to_owned());
     }
-    if let Some(folder) = &options.source_dir {
-        let folder = std::path::absolute(folder).context("finding the folder of sources")?;
-        words.extend(["--source-dir".to_owned(), folder.display().to_string()]);
+    if let Some(directory) = &options.source_dir {
+        let directory = std::path::absolute(directory).context("finding the source directory")?;
+        arguments.extend(["--source-dir".to_owned(), directory.display().to_string()]);
     }
-    Ok(words)
+    Ok(arguments)
 }
 
-/// Writes a program that runs `original` on another day. xtask itself stays on this one: it reads no clock for what it makes, and on another day
-/// apt's lists would be out of date and the cache's temporary files abandoned.
+/// Writes a program that runs `original` on another date. xtask itself keeps today's date: it reads
+/// no clock for its output, but would consider apt's lists outdated and temporary files abandoned.
 pub(super) fn write_on_another_day(program: &Path, original: &OsStr, day: &Path) -> Result<()> {
     let text = format!(
         "#!/bin/sh\nLD_PRELOAD={} exec {} \"$@\"\n",
@@ -137,7 +138,7 @@ pub(super) fn write_on_another_day(program: &Path, original: &OsStr, day: &Path)
     write().with_context(|| format!("writing {}", program.display()))
 }
 
-/// One of the processors this process may run on, as `taskset` takes it. Two builds at once take different ones.
+/// A processor this process may run on. Two concurrent builds use different ones.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Processor {
     First,
@@ -151,7 +152,7 @@ impl Processor {
         Ok(self.among_allowed(&status))
     }
 
-    /// Out of the text of `/proc/self/status`.
+    /// Parses the text of `/proc/self/status`.
     fn among_allowed(self, status: &str) -> String {
         let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
         let mut bounds = list.unwrap_or_default().trim().split([',', '-']);
@@ -163,7 +164,7 @@ impl Processor {
     }
 }
 
-/// A folder that `variable` names, else the one of this name in the home folder.
+/// The directory in `variable`, else `name` in the home directory.
 pub(super) fn home_of(variable: &str, name: &str) -> Result<PathBuf> {
     let named = std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     named
@@ -171,7 +172,7 @@ pub(super) fn home_of(variable: &str, name: &str) -> Result<PathBuf> {
         .with_context(|| format!("neither {variable} nor HOME is set"))
 }
 
-/// Copies what git knows or would add: no outputs, no settings of this machine.
+/// Copies tracked and untracked files, but none that git ignores.
 pub(super) fn copy_project(to: &Path) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(project::root());
@@ -183,13 +184,13 @@ pub(super) fn copy_project(to: &Path) -> Result<()> {
     for name in files.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let name: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(name);
         let (from, to) = (project::root().join(name), to.join(name));
-        // Deleted, and git has not been told.
+        // A deleted file stays in the index.
         if !from.is_file() {
             continue;
         }
         let copying = || format!("copying {}", from.display());
-        if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder).with_context(copying)?;
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent).with_context(copying)?;
         }
         std::fs::copy(&from, &to).with_context(copying)?;
     }
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_processors_it_may_use() {
+    fn finds_allowed_processors() {
         for (status, first, last) in [
             ("Name:\tx\nCpus_allowed_list:\t0-1\nMems_allowed_list:\t0\n", "0", "1"),
             ("Cpus_allowed_list:\t12,14-15\n", "12", "15"),
