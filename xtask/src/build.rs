@@ -1,22 +1,22 @@
 //! `cargo xtask build` and `build-kernel`: kernel, initramfs, digests and manifest.
 
-use crate::arch::Arch;
-use crate::arch::ArchOption;
-use crate::build_initramfs;
 use crate::config;
 use crate::config::ImageConfig;
 use crate::config::KernelConfig;
 use crate::config::Profile;
+use crate::config::env::Settings;
 use crate::describe;
 use crate::describe::Facts;
-use crate::env::Settings;
+use crate::host::arch::Arch;
+use crate::host::arch::ArchOption;
+use crate::host::output;
+use crate::host::project;
+use crate::host::report;
+use crate::host::setup;
+use crate::host::setup::Need;
+use crate::initramfs;
 use crate::kernel;
 use crate::kernel::KernelRequest;
-use crate::output;
-use crate::project;
-use crate::report;
-use crate::setup;
-use crate::setup::Need;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
 use anyhow::Result;
@@ -129,7 +129,7 @@ pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
     // First, because it takes a minute and a kernel up to half an hour.
     let images = image_configs
         .iter()
-        .map(|(arch, config)| build_initramfs::build(*arch, config, &settings, &sources))
+        .map(|(arch, config)| initramfs::build(*arch, config, &settings, &sources))
         .collect::<Result<Vec<_>>>()?;
     let mut all = Vec::new();
     for (arch, image) in archs.into_iter().zip(&images) {
@@ -167,7 +167,7 @@ pub fn find(wanted: &Wanted) -> Result<Vec<Built>> {
         let built = Built {
             arch,
             kernel: kernel_path(arch, wanted.profile),
-            initramfs: build_initramfs::output_path(arch),
+            initramfs: initramfs::output_path(arch),
         };
         for file in [&built.kernel, &built.initramfs] {
             if !file.is_file() {

@@ -1,7 +1,7 @@
 //! `cargo xtask completions`: prints shell completions of the subcommands and flags.
 
 use crate::Cli;
-use crate::report;
+use crate::host::report;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
@@ -51,7 +51,7 @@ pub fn run(args: &Args) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmd;
+    use crate::host::cmd;
     use xshell::Shell as Runner;
 
     #[test]

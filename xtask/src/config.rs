@@ -1,5 +1,6 @@
 //! The project's configuration files as checked values.
 
+pub mod env;
 mod initramfs;
 mod kernel;
 mod problems;
@@ -15,8 +16,8 @@ pub use problems::Problems;
 pub use problems::nearest;
 pub use problems::unknown_name;
 
-use crate::arch::Arch;
-use crate::project;
+use crate::host::arch::Arch;
+use crate::host::project;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;

@@ -1,44 +1,21 @@
 //! Development tasks of ocidd, one subcommand per file.
 #![expect(unreachable_pub, reason = "`pub` marks what a module exports to the others")]
 
-mod arch;
-mod authority;
-mod bench;
-mod binaries;
 mod build;
-mod build_initramfs;
-mod cache;
-mod cmd;
+mod cache_cmd;
 mod completions;
 mod config;
-mod debian;
-mod demo;
 mod describe;
-mod diff;
-mod download;
-mod env;
-mod fuzz;
-#[cfg(test)]
-mod golden;
+mod host;
+mod initramfs;
+mod inspect;
 mod kernel;
-mod lint;
-mod output;
 mod overlay;
-mod parts;
-mod project;
 mod publish;
-mod pypi;
-mod qemu;
-mod registry;
-mod report;
-mod reproduce;
-mod sample;
-mod setup;
 mod sources;
 mod test;
-mod test_boot;
-mod toolchain;
-mod tree_cmd;
+mod testbed;
+mod update;
 mod verify;
 
 use clap::Parser;
@@ -58,47 +35,47 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Sub {
-    Setup(setup::Args),
+    Setup(host::setup::Args),
     BuildKernel(build::KernelArgs),
-    BuildInitramfs(build_initramfs::Args),
+    BuildInitramfs(initramfs::Args),
     Build(build::Args),
     Overlay(overlay::Args),
-    Tree(tree_cmd::Args),
-    Diff(diff::Args),
-    Sources(sources::update::Args),
-    Demo(demo::Args),
+    Tree(inspect::tree::Args),
+    Diff(inspect::diff::Args),
+    Sources(update::Args),
+    Demo(test::demo::Args),
     Test(test::Args),
-    TestBoot(test_boot::Args),
+    TestBoot(test::boot::Args),
     Verify(verify::Args),
     Publish(publish::Args),
-    Lint(lint::Args),
-    Fuzz(fuzz::Args),
-    Bench(bench::Args),
-    Cache(cache::Args),
+    Lint(test::lint::Args),
+    Fuzz(test::fuzz::Args),
+    Bench(test::bench::Args),
+    Cache(cache_cmd::Args),
     Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    setup::set_consent(cli.yes);
+    host::setup::set_consent(cli.yes);
     let outcome = match &cli.subcommand {
-        Sub::Setup(args) => setup::run(args),
+        Sub::Setup(args) => host::setup::run(args),
         Sub::BuildKernel(args) => build::run_kernel(args),
-        Sub::BuildInitramfs(args) => build_initramfs::run(args),
+        Sub::BuildInitramfs(args) => initramfs::run(args),
         Sub::Build(args) => build::run(args),
         Sub::Overlay(args) => overlay::run(args),
-        Sub::Tree(args) => tree_cmd::run(args),
-        Sub::Diff(args) => return diff::run(args),
-        Sub::Sources(args) => sources::update::run(args),
-        Sub::Demo(args) => demo::run(args),
+        Sub::Tree(args) => inspect::tree::run(args),
+        Sub::Diff(args) => return inspect::diff::run(args),
+        Sub::Sources(args) => update::run(args),
+        Sub::Demo(args) => test::demo::run(args),
         Sub::Test(args) => test::run(args),
-        Sub::TestBoot(args) => test_boot::run(args),
+        Sub::TestBoot(args) => test::boot::run(args),
         Sub::Verify(args) => verify::run(args),
         Sub::Publish(args) => publish::run(args),
-        Sub::Lint(args) => lint::run(args),
-        Sub::Fuzz(args) => fuzz::run(args),
-        Sub::Bench(args) => bench::run(args),
-        Sub::Cache(args) => cache::run(args),
+        Sub::Lint(args) => test::lint::run(args),
+        Sub::Fuzz(args) => test::fuzz::run(args),
+        Sub::Bench(args) => test::bench::run(args),
+        Sub::Cache(args) => cache_cmd::run(args),
         Sub::Completions(args) => {
             completions::run(args);
             Ok(())
@@ -107,7 +84,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report::failure(&error);
+            host::report::failure(&error);
             ExitCode::FAILURE
         }
     }

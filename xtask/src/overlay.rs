@@ -4,10 +4,10 @@
 mod check;
 mod keys;
 
-use crate::output;
-use crate::output::Readers;
-use crate::project;
-use crate::report;
+use crate::host::output;
+use crate::host::output::Readers;
+use crate::host::project;
+use crate::host::report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;

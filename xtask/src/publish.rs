@@ -6,11 +6,11 @@ mod forms;
 mod layout;
 mod release;
 
-use crate::arch::ArchOption;
-use crate::arch::Archs;
 use crate::config::Profile;
-use crate::project;
-use crate::report;
+use crate::host::arch::ArchOption;
+use crate::host::arch::Archs;
+use crate::host::project;
+use crate::host::report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;

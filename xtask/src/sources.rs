@@ -1,17 +1,17 @@
 //! Sources of a build: pinned upstream files, or Debian packages if upstream is unreachable. Their
 //! digests are verified in every run.
 
-pub mod update;
+pub mod cache;
+pub mod debian;
+pub mod download;
 
-use crate::arch::Arch;
-use crate::cache::Cache;
 pub use crate::config::Pin;
-use crate::debian;
-use crate::download;
-use crate::download::Client;
-use crate::download::DownloadError;
-use crate::output;
-use crate::report;
+use crate::host::arch::Arch;
+use crate::host::output;
+use crate::host::report;
+use crate::sources::cache::Cache;
+use crate::sources::download::Client;
+use crate::sources::download::DownloadError;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;

@@ -1,24 +1,30 @@
 //! `cargo xtask test`: all checks that a change must pass, from cheap to real. CI runs only this.
 
-use crate::arch::Arch;
-use crate::arch::ArchOption;
-use crate::arch::Archs;
+pub mod bench;
+pub mod boot;
+pub mod demo;
+pub mod fuzz;
+#[cfg(test)]
+pub mod golden;
+pub mod lint;
+pub mod pypi;
+
 use crate::build;
 use crate::build::Wanted;
-use crate::cmd;
 use crate::config;
 use crate::config::Profile;
+use crate::host::arch::Arch;
+use crate::host::arch::ArchOption;
+use crate::host::arch::Archs;
+use crate::host::cmd;
+use crate::host::project;
+use crate::host::report;
+use crate::host::setup;
+use crate::host::setup::Need;
 use crate::kernel;
-use crate::lint;
-use crate::project;
-use crate::pypi;
-use crate::report;
-use crate::reproduce;
-use crate::setup;
-use crate::setup::Need;
 use crate::sources::SourceOptions;
-use crate::test_boot;
-use crate::test_boot::Tally;
+use crate::test::boot::Tally;
+use crate::verify::twice;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -67,11 +73,11 @@ pub fn run(args: &Args) -> Result<()> {
         },
         || {
             report::step("boot tests");
-            tally = test_boot::run_cases(&test_boot::Args::built(&wanted))?;
+            tally = boot::run_cases(&boot::Args::built(&wanted))?;
             Ok(())
         },
     )?;
-    test_boot::conclude(tally)
+    boot::conclude(tally)
 }
 
 /// Runs `tests` in parallel with `build`, then `boots` in parallel with `again`, to use both cores.
@@ -134,12 +140,12 @@ fn reproduce_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
     let name = arch.oci();
     if Arch::host() == Some(arch) {
         report::step("building the initramfs again under reprotest");
-        reproduce::reprotest(arch, options)?;
+        twice::reprotest(arch, options)?;
     } else {
         report::step(format_args!("building the initramfs for {name} again"));
-        reproduce::check_initramfs(arch, options)?;
+        twice::check_initramfs(arch, options)?;
     }
-    report::result(format_args!("test reproduce::{name}::initramfs_is_the_same_bytes ... ok"));
+    report::result(format_args!("test twice::{name}::initramfs_is_the_same_bytes ... ok"));
     Ok(())
 }
 

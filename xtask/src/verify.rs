@@ -1,23 +1,28 @@
 //! `cargo xtask verify`: builds twice under varied conditions, or rebuilds a published set.
 
 mod against;
+mod conditions;
+mod difference;
 pub mod fetch;
 mod inputs;
+mod kernel;
+mod project_copy;
 pub mod published;
+mod reprotest;
+pub mod twice;
 
-use crate::arch::Arch;
-use crate::arch::ArchOption;
 use crate::config;
 use crate::config::Profile;
-use crate::env::Settings;
+use crate::config::env::Settings;
+use crate::host::arch::Arch;
+use crate::host::arch::ArchOption;
+use crate::host::report;
+use crate::host::setup;
+use crate::host::setup::Need;
 use crate::kernel::KernelRequest;
-use crate::report;
-use crate::reproduce;
-use crate::reproduce::First;
-use crate::setup;
-use crate::setup::Need;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
+use crate::verify::twice::First;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -76,9 +81,9 @@ pub fn run(args: &Args) -> Result<()> {
 /// Builds twice.
 fn twice(args: &Args, arch: Arch) -> Result<()> {
     if args.reprotest {
-        reproduce::reprotest(arch, &args.sources)?;
+        twice::reprotest(arch, &args.sources)?;
     } else {
-        reproduce::check_initramfs(arch, &args.sources)?;
+        twice::check_initramfs(arch, &args.sources)?;
     }
     report::result(format_args!("initramfs for {arch}: the same bytes"));
     if !args.kernel {
@@ -95,7 +100,7 @@ fn twice(args: &Args, arch: Arch) -> Result<()> {
         config: &config,
     };
     let first = if args.anew { First::Rebuilt } else { First::Cached };
-    reproduce::check_kernel(&request, first)?;
+    twice::check_kernel(&request, first)?;
     report::result(format_args!("kernel for {arch}, profile {}: the same bytes", args.profile));
     Ok(())
 }
@@ -117,7 +122,7 @@ fn against(args: &Args, arch: Arch, set: &fetch::Set) -> Result<()> {
     let mismatch = against::compare(set, &published, &rebuild)
         .with_context(|| format!("comparing with {}", set.name()))?;
     if let Some(mismatch) = mismatch {
-        let kept = reproduce::keep(&mismatch.name, &mismatch.ours, &mismatch.theirs)?;
+        let kept = twice::keep(&mismatch.name, &mismatch.ours, &mismatch.theirs)?;
         bail!("{}; {kept}", mismatch.description);
     }
     report::result(format_args!("{} for {arch}: rebuilt with the same bytes", set.name()));

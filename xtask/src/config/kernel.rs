@@ -5,7 +5,7 @@ use super::Pin;
 use super::problems::Problems;
 use super::values;
 use super::values::Sha256;
-use crate::arch::Arch;
+use crate::host::arch::Arch;
 use anyhow::Context as _;
 use anyhow::Result;
 use clap::ValueEnum;

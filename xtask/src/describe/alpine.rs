@@ -1,7 +1,7 @@
 //! Finds the Alpine package that a file of the minirootfs belongs to, in apk's database in it.
 
 use crate::config::Members;
-use crate::parts::Archive;
+use crate::initramfs::parts::Archive;
 use anyhow::Result;
 use std::path::Path;
 

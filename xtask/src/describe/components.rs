@@ -65,8 +65,8 @@ pub fn comment_on_crate(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::Arch;
     use crate::config;
+    use crate::host::arch::Arch;
 
     #[test]
     fn every_file_of_a_source_has_a_licence() {

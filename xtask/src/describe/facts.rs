@@ -10,18 +10,18 @@ use super::manifest::SCHEMA;
 use super::manifest::SourceEntry;
 use super::manifest::Times;
 use super::manifest::Tools;
-use crate::arch::Arch;
-use crate::build_initramfs::Image;
-use crate::cmd;
 use crate::config;
 use crate::config::Profile;
-use crate::env::Settings;
+use crate::config::env::Settings;
+use crate::host::arch::Arch;
+use crate::host::cmd;
+use crate::host::output;
+use crate::host::project;
+use crate::host::report;
+use crate::initramfs::Image;
+use crate::initramfs::toolchain::Toolchain;
 use crate::kernel::KernelBuild;
-use crate::output;
-use crate::project;
-use crate::report;
 use crate::sources::Source;
-use crate::toolchain::Toolchain;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -64,13 +64,13 @@ pub struct HostFacts {
 }
 
 /// The common part of a build's file names: `amd64`, `arm64-hw`.
-pub(super) fn label(arch: Arch, profile: Profile) -> String {
+pub fn label(arch: Arch, profile: Profile) -> String {
     format!("{}{}", arch.oci(), profile.suffix())
 }
 
 impl Facts<'_> {
     /// The manifest of this build.
-    pub(super) fn to_manifest(self, host: &HostFacts) -> Result<Manifest> {
+    pub fn to_manifest(self, host: &HostFacts) -> Result<Manifest> {
         let Self { settings, kernel, image, .. } = self;
         let toolchain = &image.toolchain;
         let mut sources: Vec<SourceEntry> =
@@ -111,7 +111,7 @@ impl Facts<'_> {
     }
 
     /// SHA-256 of the project's files that determine this build, by path in the project.
-    pub(super) fn project_files(self) -> Result<BTreeMap<String, String>> {
+    pub fn project_files(self) -> Result<BTreeMap<String, String>> {
         let kernel = config::read_kernel_config()?;
         let fragments = kernel
             .profiles
@@ -146,7 +146,7 @@ fn output_entry(path: &Path) -> Result<(String, Output)> {
 }
 
 impl HostFacts {
-    pub(super) fn of(facts: &Facts<'_>) -> Result<Self> {
+    pub fn of(facts: &Facts<'_>) -> Result<Self> {
         let host = Arch::host() == Some(facts.arch);
         let cross = if host { "" } else { facts.arch.cross_prefix() };
         Ok(Self {

@@ -18,10 +18,10 @@ pub use facts::Facts;
 pub use facts::commit;
 pub use manifest::Manifest;
 
-use crate::arch::Arch;
 use crate::config::Profile;
-use crate::output;
-use crate::project;
+use crate::host::arch::Arch;
+use crate::host::output;
+use crate::host::project;
 use anyhow::Context as _;
 use anyhow::Result;
 use crates::Crates;

@@ -5,7 +5,7 @@ use super::manifest::Manifest;
 use super::manifest::SourceEntry;
 use super::manifest::Tools;
 use super::purl;
-use crate::output;
+use crate::host::output;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -1,11 +1,15 @@
 //! Checks that every profile can be configured for every architecture, without building a kernel.
 //! The kernel silently drops unknown options and options with missing dependencies.
 
-use crate::arch::Arch;
-use crate::cache::Cache;
 use crate::config;
 use crate::config::Profile;
-use crate::env::Settings;
+use crate::config::env::Settings;
+use crate::host::arch::Arch;
+use crate::host::output;
+use crate::host::project;
+use crate::host::report;
+use crate::host::setup;
+use crate::host::setup::Need;
 use crate::kernel;
 use crate::kernel::KernelRequest;
 use crate::kernel::Plan;
@@ -15,14 +19,10 @@ use crate::kernel::key::Key;
 use crate::kernel::make::Make;
 use crate::kernel::make::Place;
 use crate::kernel::make::Surroundings;
-use crate::output;
-use crate::project;
-use crate::report;
-use crate::setup;
-use crate::setup::Need;
 use crate::sources::Source;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
+use crate::sources::cache::Cache;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;

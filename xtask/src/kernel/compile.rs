@@ -1,8 +1,7 @@
 //! Unpacks, configures, builds and stores a kernel.
 
-use crate::cache::Cache;
-use crate::cmd;
-use crate::debian;
+use crate::host::cmd;
+use crate::host::report;
 use crate::kernel::CONFIG;
 use crate::kernel::IMAGE;
 use crate::kernel::INPUTS;
@@ -14,8 +13,9 @@ use crate::kernel::make;
 use crate::kernel::make::Make;
 use crate::kernel::make::Place;
 use crate::kernel::make::Surroundings;
-use crate::report;
 use crate::sources::Source;
+use crate::sources::cache::Cache;
+use crate::sources::debian;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -28,7 +28,7 @@ use std::time::Instant;
 use xshell::Shell;
 
 /// Builds and stores a kernel, in the cache's `build` directory. The caller holds `KERNEL_LOCK`.
-pub(super) fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
+pub fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
     let scratch = cache.folder("build")?;
     make::remove(&scratch)?;
     let place = Place {
@@ -54,7 +54,7 @@ pub(super) fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathB
 }
 
 /// Builds a kernel in `place`. Returns the paths of its image and configuration there.
-pub(super) fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
+pub fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
     let started = Instant::now();
     let title =
         format!("linux {} for {}, profile {}", plan.source.version, plan.arch, plan.profile);
@@ -73,7 +73,7 @@ pub(super) fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, Path
 
 /// Unpacks the kernel's tarball, or the one in a Debian package, into the existing `folder`,
 /// without its top-level directory.
-pub(super) fn unpack(source: &Source, folder: &Path) -> Result<()> {
+pub fn unpack(source: &Source, folder: &Path) -> Result<()> {
     unpack_into(source, folder).with_context(|| format!("unpacking {}", source.path.display()))
 }
 
@@ -130,8 +130,8 @@ impl Drop for Umask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::Arch;
     use crate::config::Profile;
+    use crate::host::arch::Arch;
 
     /// Replaces the kernel's. Writes the variables that make received to the image.
     const MAKEFILE: &str = "

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Requested first, because these options depend on the host: the second appends the state of a git
 /// tree around the source to the version, the third needs the compiler's plugin headers.
-pub(super) const ALWAYS: &str =
+pub const ALWAYS: &str =
     "CONFIG_LOCALVERSION=\"\"\nCONFIG_LOCALVERSION_AUTO=n\nCONFIG_GCC_PLUGINS=n\n";
 
 /// Bases without options. Unrequested options stay off; `olddefconfig` would enable defaults.
@@ -20,7 +20,7 @@ const EMPTY: [&str; 2] = ["allnoconfig", "tinyconfig"];
 
 /// Writes `.config` to the build directory: the base, then the fragments, then `KERNEL_CONFIG`.
 /// Returns the number of requested options, all of which are set.
-pub(super) fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
+pub fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
     let config = make.build.join(".config");
     let read = || {
         std::fs::read_to_string(&config).with_context(|| format!("reading {}", config.display()))
@@ -61,7 +61,7 @@ fn before_words(plan: &Plan<'_>) -> Result<Vec<Requested>> {
 
 /// Verifies that `config` has all options of `plan` and returns their number. The kernel silently
 /// drops unknown options and options whose dependencies are off.
-pub(super) fn check(plan: &Plan<'_>, config: &str) -> Result<usize> {
+pub fn check(plan: &Plan<'_>, config: &str) -> Result<usize> {
     let mut requested = before_words(plan)?;
     requested.extend_from_slice(&plan.word_options);
     let lost = options::lost(&requested, config);

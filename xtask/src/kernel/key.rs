@@ -1,24 +1,24 @@
 //! The key of a kernel in the cache: the digest of everything that determines its bytes.
 
+use crate::host::output;
 use crate::kernel::Plan;
 use crate::kernel::configure;
 use crate::kernel::make;
-use crate::output;
 use std::fmt::Write as _;
 
 /// Increase it when kernels are built differently.
 const FORMAT: u32 = 1;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Key {
+pub struct Key {
     /// 64 hexadecimal digits.
-    pub(super) digest: String,
+    pub digest: String,
     /// The hashed text, one `name=value` per line.
-    pub(super) inputs: String,
+    pub inputs: String,
 }
 
 impl Key {
-    pub(super) fn of(plan: &Plan<'_>) -> Self {
+    pub fn of(plan: &Plan<'_>) -> Self {
         let mut inputs = String::new();
         let mut line = |name: &str, value: &str| {
             // `{:?}` escapes line ends. Writing to a String cannot fail.

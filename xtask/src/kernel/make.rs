@@ -1,9 +1,9 @@
 //! Runs the kernel's make in a fixed environment, with a log, progress on a terminal, and the last
 //! lines of the log after a failure.
 
-use crate::cmd;
+use crate::host::cmd;
+use crate::host::report;
 use crate::kernel::Plan;
-use crate::report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -20,11 +20,11 @@ use xshell::Shell;
 
 /// Flags for compiler and assembler that remove both directories from the kernel. The last match
 /// wins.
-pub(super) const FLAGS: &str = "-ffile-prefix-map={build}=. \
+pub const FLAGS: &str = "-ffile-prefix-map={build}=. \
     -ffile-prefix-map={source}=. -ffile-prefix-map={build}/= -ffile-prefix-map={source}/=";
 
 /// Tools that the image does not need. The configuration would contain their versions if installed.
-pub(super) const ABSENT: [&str; 3] = ["RUSTC=none", "BINDGEN=none", "PAHOLE=none"];
+pub const ABSENT: [&str; 3] = ["RUSTC=none", "BINDGEN=none", "PAHOLE=none"];
 
 /// Lines of the log in the error of a failed command.
 const SHOWN_LINES: usize = 25;
@@ -65,10 +65,10 @@ pub struct Place {
 
 /// A source tree and a build directory, with a log of all commands run there.
 #[derive(Debug)]
-pub(super) struct Make<'a> {
+pub struct Make<'a> {
     plan: &'a Plan<'a>,
-    pub(super) source: PathBuf,
-    pub(super) build: PathBuf,
+    pub source: PathBuf,
+    pub build: PathBuf,
     log_path: PathBuf,
     log: File,
     shell: Shell,
@@ -78,7 +78,7 @@ pub(super) struct Make<'a> {
 
 impl<'a> Make<'a> {
     /// Both directories must exist, neither inside the other: `FLAGS` could not distinguish them.
-    pub(super) fn new(plan: &'a Plan<'a>, place: Place) -> Result<Self> {
+    pub fn new(plan: &'a Plan<'a>, place: Place) -> Result<Self> {
         let Place { source, objects: build, log: log_path, compiler_cache, surroundings } = place;
         for folder in [&source, &build] {
             if folder.display().to_string().contains([' ', ':', '\t']) {
@@ -110,7 +110,7 @@ impl<'a> Make<'a> {
     }
 
     /// Builds `target` with additional variables. `what` describes it in the progress line.
-    pub(super) fn make(&self, target: &str, variables: &[String], what: &str) -> Result<()> {
+    pub fn make(&self, target: &str, variables: &[String], what: &str) -> Result<()> {
         let flags = FLAGS
             .replace("{build}", &self.build.display().to_string())
             .replace("{source}", &self.source.display().to_string());
@@ -127,7 +127,7 @@ impl<'a> Make<'a> {
     }
 
     /// Runs a program of the source tree.
-    pub(super) fn script(&self, below: &str, arguments: &[String]) -> Result<()> {
+    pub fn script(&self, below: &str, arguments: &[String]) -> Result<()> {
         let script = self.source.join(below);
         let script = cmd::behind(&self.shell, &self.surroundings.wrapper, script).args(arguments);
         self.run(script, below, "configuring")
@@ -213,7 +213,7 @@ pub fn minutes(time: Duration) -> String {
 }
 
 /// Removes a directory and its contents, if it exists.
-pub(super) fn remove(folder: &Path) -> Result<()> {
+pub fn remove(folder: &Path) -> Result<()> {
     if folder.exists() {
         std::fs::remove_dir_all(folder)
             .with_context(|| format!("removing {}", folder.display()))?;

@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 
 /// A requested option.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Requested {
+pub struct Requested {
     /// `CONFIG_…`
-    pub(super) name: String,
+    pub name: String,
     /// `y`, `n`, `m`, a number, or a quoted text; `None` is the default.
-    pub(super) value: Option<String>,
+    pub value: Option<String>,
     /// Where it is requested: file and line, or a variable.
     from: String,
 }
@@ -22,14 +22,14 @@ impl Requested {
     }
 
     /// The line of a `.config`, but with `n` for "is not set".
-    pub(super) fn assignment(&self) -> String {
+    pub fn assignment(&self) -> String {
         format!("{}={}", self.name, self.value.as_deref().unwrap_or_default())
     }
 }
 
 /// Parses a fragment: lines of `CONFIG_X=value` or `# CONFIG_X is not set`, comments and empty
 /// lines. Reports all invalid lines.
-pub(super) fn parse_fragment(file: &str, text: &str) -> Result<Vec<Requested>> {
+pub fn parse_fragment(file: &str, text: &str) -> Result<Vec<Requested>> {
     let mut requested = Vec::new();
     let mut errors = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -85,7 +85,7 @@ fn is_value(value: &str) -> bool {
 }
 
 /// Parses `KERNEL_CONFIG`: arguments of the kernel's `scripts/config`.
-pub(super) fn parse_words(words: &[String]) -> Result<Vec<Requested>> {
+pub fn parse_words(words: &[String]) -> Result<Vec<Requested>> {
     let mut requested = Vec::new();
     let mut keep_case = false;
     let mut rest = words.iter().map(String::as_str);
@@ -122,7 +122,7 @@ pub(super) fn parse_words(words: &[String]) -> Result<Vec<Requested>> {
 }
 
 /// The base configuration, changed by `requested`. The last value of an option wins.
-pub(super) fn merge(base: &str, requested: &[Requested]) -> String {
+pub fn merge(base: &str, requested: &[Requested]) -> String {
     let latest = latest(requested);
     let mut text = String::new();
     for line in base.lines() {
@@ -139,7 +139,7 @@ pub(super) fn merge(base: &str, requested: &[Requested]) -> String {
 }
 
 /// A line for each requested option that `config` does not have.
-pub(super) fn lost(requested: &[Requested], config: &str) -> Vec<String> {
+pub fn lost(requested: &[Requested], config: &str) -> Vec<String> {
     let found: BTreeMap<&str, &str> = config
         .lines()
         .filter_map(|line| match parse_line(line) {

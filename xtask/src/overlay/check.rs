@@ -12,7 +12,7 @@ const PREFIXES: [&str; 3] = ["oci.", "dd.", "ocidd."];
 const OTHER_WORDS: [&str; 4] = ["wait", "http_proxy", "https_proxy", "no_proxy"];
 
 /// One word a line, as the installer reads them: white space around it is taken off and nothing else.
-pub(super) fn words(bytes: &[u8]) -> Result<(), String> {
+pub fn words(bytes: &[u8]) -> Result<(), String> {
     let text = text(bytes)?;
     for (line, number) in text.lines().map(str::trim).zip(1..) {
         if !line.is_empty() && !line.starts_with('#') {
@@ -58,7 +58,7 @@ fn is_known(key: &str) -> bool {
 }
 
 /// Docker's `config.json`, with a login for each registry in it.
-pub(super) fn logins(bytes: &[u8]) -> Result<(), String> {
+pub fn logins(bytes: &[u8]) -> Result<(), String> {
     // The library's errors tell line and column, and of the text at most a single character.
     let config: Value =
         serde_json::from_slice(bytes).map_err(|error| format!("no JSON: {error}"))?;
@@ -83,7 +83,7 @@ pub(super) fn logins(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// PEM with at least one certificate and nothing secret.
-pub(super) fn authorities(bytes: &[u8]) -> Result<(), String> {
+pub fn authorities(bytes: &[u8]) -> Result<(), String> {
     let mut store = RootCertStore::empty();
     for item in ureq::tls::parse_pem(bytes) {
         match item {
@@ -108,7 +108,7 @@ pub(super) fn authorities(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// A script that the kernel can start.
-pub(super) fn hook(bytes: &[u8]) -> Result<(), String> {
+pub fn hook(bytes: &[u8]) -> Result<(), String> {
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if !first.starts_with(b"#!") {
         return Err("it does not begin with '#!'; hint: #!/bin/sh".to_owned());
@@ -127,8 +127,8 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::ServerFiles;
-    use crate::project;
+    use crate::host::project;
+    use crate::testbed::authority::ServerFiles;
 
     fn assert_facts(check: fn(&[u8]) -> Result<(), String>, table: &[(&str, &str)]) {
         for (text, fact) in table {

@@ -5,7 +5,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::pem::SectionKind;
 
 /// PEM with public keys of the kinds that the installer checks signatures by, and nothing else.
-pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
+pub fn check(bytes: &[u8]) -> Result<(), String> {
     let mut count = 0;
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(bytes) {
         count += 1;

@@ -1,8 +1,8 @@
 //! Folders as sites keep them, and what becomes of them: a golden listing, the same bytes again, and each refusal.
 
 use super::*;
-use crate::authority::ServerFiles;
-use crate::golden;
+use crate::test::golden;
+use crate::testbed::authority::ServerFiles;
 use std::fs::File;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;

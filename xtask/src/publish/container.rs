@@ -24,7 +24,7 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const DIRECTORY: &str = "boot";
 
 /// Adds layers and config to the store. Returns the manifest.
-pub(super) fn add(store: &Store, build: &Build) -> Result<Artifact> {
+pub fn add(store: &Store, build: &Build) -> Result<Artifact> {
     let created: Timestamp = build.created().parse().context("reading the time of a build")?;
     let mtime = u64::try_from(created.as_second()).context("converting the time of a build")?;
     let mut layers = Vec::new();

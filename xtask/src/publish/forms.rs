@@ -1,7 +1,7 @@
 //! The forms in which boot files are published, each as its clients specify it.
 
 use super::release::Build;
-use crate::arch::Arch;
+use crate::host::arch::Arch;
 use anyhow::Result;
 use oci::bundle::Bundle;
 use oci::bundle::Flavour;
@@ -22,18 +22,18 @@ pub const INITRAMFS: &str = "initrd.img";
 
 /// What all manifests of a publication have in common.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ReleaseInfo<'a> {
+pub struct ReleaseInfo<'a> {
     /// The tag.
-    pub(super) version: &'a str,
+    pub version: &'a str,
     /// URL of the source code.
-    pub(super) source: Option<&'a str>,
+    pub source: Option<&'a str>,
 }
 
 /// A blob in the layout.
 #[derive(Clone, Debug)]
-pub(super) struct Blob {
-    pub(super) digest: oci::digest::Digest,
-    pub(super) size_bytes: u64,
+pub struct Blob {
+    pub digest: oci::digest::Digest,
+    pub size_bytes: u64,
 }
 
 impl Blob {
@@ -49,10 +49,10 @@ impl Blob {
 
 /// The boot files of one build in the layout.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Files<'a> {
-    pub(super) build: &'a Build,
-    pub(super) kernel: &'a Blob,
-    pub(super) initramfs: &'a Blob,
+pub struct Files<'a> {
+    pub build: &'a Build,
+    pub kernel: &'a Blob,
+    pub initramfs: &'a Blob,
 }
 
 impl ReleaseInfo<'_> {
@@ -69,14 +69,14 @@ impl ReleaseInfo<'_> {
     }
 
     /// The annotations of Pulp and Foreman for manifest, index and index entry.
-    pub(super) fn netboot_annotations(&self) -> Annotations {
+    pub fn netboot_annotations(&self) -> Annotations {
         let (key, value) = NETBOOT_VERSION;
         let mut annotations = Annotations::from([(key.to_owned(), value.to_owned())]);
         annotations.extend(self.source.map(|url| (names::SOURCE.to_owned(), url.to_owned())));
         annotations
     }
 
-    pub(super) fn netboot(&self, files: &Files<'_>) -> Result<Artifact> {
+    pub fn netboot(&self, files: &Files<'_>) -> Result<Artifact> {
         let mut annotations = self.annotations(files);
         annotations.extend(self.netboot_annotations());
         Ok(Artifact {
@@ -92,7 +92,7 @@ impl ReleaseInfo<'_> {
     }
 
     /// An entry of the netboot index. Foreman requires all of these fields.
-    pub(super) fn netboot_entry(&self, manifest: &Descriptor, arch: Arch) -> Descriptor {
+    pub fn netboot_entry(&self, manifest: &Descriptor, arch: Arch) -> Descriptor {
         let mut entry = document::with_annotations(manifest.clone(), self.netboot_annotations());
         entry.set_artifact_type(Some(NETBOOT.into()));
         let mut platform = platform(arch);
@@ -102,7 +102,7 @@ impl ReleaseInfo<'_> {
     }
 
     /// The config blob and the manifest.
-    pub(super) fn ironcore(&self, files: &Files<'_>) -> Result<(Vec<u8>, Artifact)> {
+    pub fn ironcore(&self, files: &Files<'_>) -> Result<(Vec<u8>, Artifact)> {
         let flavour = Flavour::Ironcore;
         let bundle = Bundle {
             flavour,
@@ -125,14 +125,14 @@ fn command_line(arch: Arch) -> &'static str {
     }
 }
 
-pub(super) fn platform(arch: Arch) -> Platform {
+pub fn platform(arch: Arch) -> Platform {
     let mut platform = Platform::default();
     platform.set_os("linux".into());
     platform.set_architecture(arch.oci().into());
     platform
 }
 
-pub(super) fn entry(manifest: &Descriptor, arch: Arch) -> Descriptor {
+pub fn entry(manifest: &Descriptor, arch: Arch) -> Descriptor {
     let mut entry = manifest.clone();
     entry.set_platform(Some(platform(arch)));
     entry

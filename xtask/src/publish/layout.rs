@@ -8,7 +8,7 @@ use super::forms::ReleaseInfo;
 use super::release::Attestation;
 use super::release::Build;
 use super::release::Release;
-use crate::output;
+use crate::host::output;
 use anyhow::Context as _;
 use anyhow::Result;
 use oci::document;
@@ -24,24 +24,20 @@ use std::path::Path;
 
 /// A manifest or an index in the layout.
 #[derive(Clone, Debug)]
-pub(super) struct Published {
+pub struct Published {
     /// `None` for a manifest that refers to another one.
-    pub(super) tag: Option<String>,
-    pub(super) descriptor: Descriptor,
-    pub(super) bytes: Vec<u8>,
+    pub tag: Option<String>,
+    pub descriptor: Descriptor,
+    pub bytes: Vec<u8>,
 }
 
 /// The location of a tag in the layout.
-pub(super) fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
+pub fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
     Ok(Location::in_store(session, Store::open_existing(folder)?, tag))
 }
 
 /// Writes every form of a release. Manifests precede the indexes that list them.
-pub(super) fn write(
-    store: &Store,
-    release: &Release,
-    info: &ReleaseInfo<'_>,
-) -> Result<Vec<Published>> {
+pub fn write(store: &Store, release: &Release, info: &ReleaseInfo<'_>) -> Result<Vec<Published>> {
     let base = format!("{}{}", info.version, release.profile.suffix());
     let mut writer = Writer { store, all: Vec::new() };
     let (mut netboot, mut ironcore, mut image) = (Vec::new(), Vec::new(), Vec::new());

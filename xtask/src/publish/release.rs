@@ -1,13 +1,13 @@
 //! Reads the files of a profile in `out/` and compares them with their manifests.
 
-use crate::arch::Arch;
 use crate::build;
-use crate::build_initramfs;
 use crate::config::Profile;
 use crate::describe;
 use crate::describe::Manifest;
-use crate::output;
-use crate::report;
+use crate::host::arch::Arch;
+use crate::host::output;
+use crate::host::report;
+use crate::initramfs;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -17,27 +17,27 @@ use std::path::PathBuf;
 
 /// The boot files of one profile.
 #[derive(Debug)]
-pub(super) struct Release {
-    pub(super) profile: Profile,
-    pub(super) builds: Vec<Build>,
+pub struct Release {
+    pub profile: Profile,
+    pub builds: Vec<Build>,
 }
 
 /// The boot files for one architecture.
 #[derive(Debug)]
-pub(super) struct Build {
-    pub(super) arch: Arch,
-    pub(super) kernel: PathBuf,
-    pub(super) initramfs: PathBuf,
-    pub(super) manifest: Manifest,
-    pub(super) attestations: Vec<Attestation>,
+pub struct Build {
+    pub arch: Arch,
+    pub kernel: PathBuf,
+    pub initramfs: PathBuf,
+    pub manifest: Manifest,
+    pub attestations: Vec<Attestation>,
 }
 
 /// A file that describes a build.
 #[derive(Debug)]
-pub(super) struct Attestation {
-    pub(super) name: String,
-    pub(super) media_type: &'static str,
-    pub(super) bytes: Vec<u8>,
+pub struct Attestation {
+    pub name: String,
+    pub media_type: &'static str,
+    pub bytes: Vec<u8>,
 }
 
 /// The media type of the build manifest. `verify` finds it by this.
@@ -47,14 +47,14 @@ const PROVENANCE: &str = "application/vnd.in-toto+json";
 
 impl Release {
     /// Reads all builds. Missing files and files that differ from their manifest are errors.
-    pub(super) fn read(out: &Path, profile: Profile, archs: &[Arch]) -> Result<Self> {
+    pub fn read(out: &Path, profile: Profile, archs: &[Arch]) -> Result<Self> {
         let builds = archs.iter().map(|arch| Build::read(out, *arch, profile));
         Ok(Self { profile, builds: builds.collect::<Result<_>>()? })
     }
 }
 
 /// All builds of a version must be from one commit.
-pub(super) fn check_commits(releases: &[Release]) -> Result<()> {
+pub fn check_commits(releases: &[Release]) -> Result<()> {
     let mut builds = releases.iter().flat_map(|release| &release.builds);
     let Some(first) = builds.next() else { return Ok(()) };
     for other in builds {
@@ -83,7 +83,7 @@ impl Build {
     fn read(out: &Path, arch: Arch, profile: Profile) -> Result<Self> {
         let named = |path: PathBuf| out.join(path.file_name().unwrap_or_default());
         let kernel = named(build::kernel_path(arch, profile));
-        let initramfs = named(build_initramfs::output_path(arch));
+        let initramfs = named(initramfs::output_path(arch));
         let attestation = |name: String, media_type| {
             let path = out.join(&name);
             let bytes = std::fs::read(&path).with_context(|| {
@@ -139,7 +139,7 @@ impl Build {
     }
 
     /// The creation time: the time of all files in the initramfs.
-    pub(super) fn created(&self) -> &str {
+    pub fn created(&self) -> &str {
         &self.manifest.times.fs_mtime
     }
 }

@@ -4,12 +4,12 @@
 mod schema;
 
 use super::*;
-use crate::arch::Arch;
-use crate::cmd;
 use crate::describe::example;
-use crate::output;
-use crate::registry::Registry;
-use crate::registry::Serve;
+use crate::host::arch::Arch;
+use crate::host::cmd;
+use crate::host::output;
+use crate::testbed::registry::Registry;
+use crate::testbed::registry::Serve;
 use crate::verify::fetch;
 use serde_json::Value;
 use serde_json::json;

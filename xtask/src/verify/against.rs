@@ -1,12 +1,12 @@
 //! Compares a published set with a rebuild of it.
 
-use crate::diff;
-use crate::output;
-use crate::report;
-use crate::reproduce;
+use crate::host::output;
+use crate::host::report;
+use crate::inspect::diff;
 use crate::verify::fetch::Set;
 use crate::verify::inputs::Builder;
 use crate::verify::published::Published;
+use crate::verify::twice;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -14,16 +14,16 @@ use anyhow::ensure;
 
 /// A file that differs from the published one.
 #[derive(Debug)]
-pub(super) struct Mismatch {
-    pub(super) name: String,
+pub struct Mismatch {
+    pub name: String,
     /// Both digests and the first difference.
-    pub(super) description: String,
-    pub(super) ours: Vec<u8>,
-    pub(super) theirs: Vec<u8>,
+    pub description: String,
+    pub ours: Vec<u8>,
+    pub theirs: Vec<u8>,
 }
 
 /// The first boot file of the set that `builder` builds differently, or `None` if all are equal.
-pub(super) fn compare(
+pub fn compare(
     set: &Set,
     published: &Published,
     builder: &dyn Builder,
@@ -69,7 +69,7 @@ pub(super) fn compare(
             continue;
         }
         // The published file may not be an archive at all.
-        let difference = match reproduce::initramfs_difference(&ours, &theirs) {
+        let difference = match twice::initramfs_difference(&ours, &theirs) {
             Ok(Some(difference)) => difference,
             _ => diff::content_difference(&ours, &theirs),
         };

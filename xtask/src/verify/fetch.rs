@@ -3,11 +3,11 @@
 
 mod artifact;
 
-use crate::arch::Arch;
 use crate::config::Profile;
 use crate::describe;
-use crate::download::Client;
-use crate::output;
+use crate::host::arch::Arch;
+use crate::host::output;
+use crate::sources::download::Client;
 use crate::verify::published::Published;
 use anyhow::Context as _;
 use anyhow::Result;

@@ -1,20 +1,20 @@
 //! The inputs of a build from this checkout, compared with the published ones, and that build.
 
-use crate::arch::Arch;
 use crate::config;
 use crate::config::Profile;
+use crate::config::env::Settings;
 use crate::describe;
-use crate::env::Settings;
+use crate::host::arch::Arch;
+use crate::host::output;
+use crate::host::project;
+use crate::initramfs::parts;
+use crate::initramfs::toolchain;
 use crate::kernel;
 use crate::kernel::KernelRequest;
-use crate::output;
-use crate::parts;
-use crate::project;
-use crate::reproduce;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
-use crate::toolchain;
 use crate::verify::published::Published;
+use crate::verify::twice;
 use anyhow::Context as _;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -22,18 +22,18 @@ use std::fmt::Write as _;
 
 /// The inputs of a build from this checkout.
 #[derive(Clone, Debug)]
-pub(super) struct Inputs {
+pub struct Inputs {
     /// The commit, and whether there are no uncommitted changes.
-    pub(super) commit: Option<(String, bool)>,
-    pub(super) sources: BTreeMap<String, String>,
-    pub(super) tools: BTreeMap<String, String>,
-    pub(super) files: BTreeMap<String, String>,
-    pub(super) kernel_key: String,
+    pub commit: Option<(String, bool)>,
+    pub sources: BTreeMap<String, String>,
+    pub tools: BTreeMap<String, String>,
+    pub files: BTreeMap<String, String>,
+    pub kernel_key: String,
 }
 
 impl Inputs {
     /// The differences that make equal outputs impossible or unlikely.
-    pub(super) fn mismatches(&self, published: &Published) -> Vec<String> {
+    pub fn mismatches(&self, published: &Published) -> Vec<String> {
         let mut mismatches = Vec::new();
         for (kind, theirs, ours) in [
             ("source", &published.sources, &self.sources),
@@ -66,7 +66,7 @@ impl Inputs {
     }
 
     /// Differences that may explain different outputs, but need not cause them.
-    pub(super) fn note(&self, published: &Published) -> Option<String> {
+    pub fn note(&self, published: &Published) -> Option<String> {
         let mut note = String::new();
         if let (Some((ours, clean)), Some((theirs, was_clean))) = (&self.commit, &published.commit)
         {
@@ -88,7 +88,7 @@ impl Inputs {
 }
 
 /// A build with its inputs and outputs. Tests use a stub.
-pub(super) trait Builder {
+pub trait Builder {
     fn inputs(&self, published: &Published) -> Result<Inputs>;
     fn initramfs(&self) -> Result<Vec<u8>>;
     fn kernel(&self) -> Result<Vec<u8>>;
@@ -96,13 +96,13 @@ pub(super) trait Builder {
 
 /// A build from this checkout with the settings of a manifest.
 #[derive(Debug)]
-pub(super) struct Rebuild {
-    pub(super) arch: Arch,
-    pub(super) profile: Profile,
-    pub(super) settings: Settings,
-    pub(super) options: SourceOptions,
+pub struct Rebuild {
+    pub arch: Arch,
+    pub profile: Profile,
+    pub settings: Settings,
+    pub options: SourceOptions,
     /// Whether the kernel is built without the cache.
-    pub(super) without_cache: bool,
+    pub without_cache: bool,
 }
 
 impl Rebuild {
@@ -157,13 +157,13 @@ impl Builder for Rebuild {
     }
 
     fn initramfs(&self) -> Result<Vec<u8>> {
-        reproduce::rebuilt_initramfs(self.arch, &self.settings, &self.options)
+        twice::rebuilt_initramfs(self.arch, &self.settings, &self.options)
     }
 
     fn kernel(&self) -> Result<Vec<u8>> {
         self.with_kernel(|request| {
             if self.without_cache {
-                return reproduce::rebuilt_kernel(request);
+                return twice::rebuilt_kernel(request);
             }
             let built = kernel::build(request)?;
             std::fs::read(&built.image)

@@ -1,9 +1,9 @@
 //! Parses the manifest of a published build.
 
-use crate::arch::Arch;
 use crate::config::Profile;
+use crate::config::env::Settings;
 use crate::describe::Manifest;
-use crate::env::Settings;
+use crate::host::arch::Arch;
 use crate::sources::SourceSet;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -112,7 +112,7 @@ fn outputs(manifest: &Manifest) -> Result<BTreeMap<String, String>> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub mod tests {
     use super::*;
     pub(in crate::verify) use crate::describe::example::value as manifest;
     use serde_json::json;

@@ -1,7 +1,7 @@
 //! The provenance of an example build, compared with in-toto and SLSA.
 
 use crate::describe::example::Example;
-use crate::output;
+use crate::host::output;
 use crate::sources::SourceSet;
 use serde_json::Value;
 use serde_json::json;

@@ -104,9 +104,9 @@ fn reports_lost_options_with_origin_and_value() {
 fn every_hardware_option_is_built_in_and_has_a_reason() {
     let config = crate::config::read_kernel_config().unwrap();
     let not_built_in = ["CONFIG_NR_CPUS=512", "CONFIG_GNSS=n"];
-    for arch in crate::arch::Arch::ALL {
+    for arch in crate::host::arch::Arch::ALL {
         for file in config.profiles[&crate::config::Profile::Hw].fragments(arch) {
-            let text = std::fs::read_to_string(crate::project::root().join(file)).unwrap();
+            let text = std::fs::read_to_string(crate::host::project::root().join(file)).unwrap();
             let lines: Vec<&str> = text.lines().collect();
             for pair in lines.windows(2).filter(|pair| pair[1].starts_with("CONFIG_")) {
                 assert!(

@@ -2,16 +2,16 @@
 
 use super::HELLO;
 use super::pin;
-use crate::cache::tests::empty;
-use crate::download::Client;
-use crate::download::fake::Answer;
-use crate::download::fake::FakeUpstream;
-use crate::download::tests::again;
-use crate::download::tests::hasty;
-use crate::download::tests::refusing_url;
 use crate::sources::SourceOptions;
 use crate::sources::SourceSet;
 use crate::sources::Sources;
+use crate::sources::cache::tests::empty;
+use crate::sources::download::Client;
+use crate::sources::download::fake::Answer;
+use crate::sources::download::fake::FakeUpstream;
+use crate::sources::download::tests::again;
+use crate::sources::download::tests::hasty;
+use crate::sources::download::tests::refusing_url;
 use std::path::Path;
 
 /// What a build gets.

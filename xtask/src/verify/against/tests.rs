@@ -1,9 +1,9 @@
 //! Published sets with one thing wrong each, held against a builder that only hands out bytes.
 
 use super::*;
-use crate::arch::Arch;
 use crate::config::Profile;
 use crate::describe::file_names;
+use crate::host::arch::Arch;
 use crate::verify::fetch;
 use crate::verify::inputs::Inputs;
 use crate::verify::published::tests::manifest;

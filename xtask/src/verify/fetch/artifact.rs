@@ -1,8 +1,8 @@
 //! Fetches a set from a registry: one that `publish` pushed, or an artifact with titled layers.
 
 use super::is_plain;
-use crate::arch::Arch;
 use crate::describe::Manifest;
+use crate::host::arch::Arch;
 use crate::publish::BUILD_MANIFEST;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -19,12 +19,14 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// Saves the files of the set in a temporary directory.
-pub(super) fn fetch(reference: &str, archs: &[Arch]) -> Result<TempDir> {
+pub fn fetch(reference: &str, archs: &[Arch]) -> Result<TempDir> {
     let host = reference.split(['/', ':']).next().unwrap_or_default();
     let is_here = matches!(host, "localhost" | "127.0.0.1");
     let tls = if is_here { Tls::Plain } else { Tls::Required };
-    let session =
-        Session::new(Settings { tls, ..Settings::default() }, Box::new(crate::report::Console));
+    let session = Session::new(
+        Settings { tls, ..Settings::default() },
+        Box::new(crate::host::report::Console),
+    );
     let mut place = session.source(reference)?;
     let folder = tempfile::tempdir().context("creating a directory for an artifact")?;
     let found = place.resolve()?;

@@ -1,9 +1,9 @@
 //! Sets in a directory, at a loopback URL and in a real registry.
 
 use super::*;
-use crate::cmd;
-use crate::registry::Registry;
-use crate::registry::Serve;
+use crate::host::cmd;
+use crate::testbed::registry::Registry;
+use crate::testbed::registry::Serve;
 use crate::verify::published::tests::manifest;
 use serde_json::Value;
 use serde_json::json;

@@ -1,0 +1,211 @@
+//! Writes outputs atomically: to a temporary file, synced, then renamed.
+
+use crate::host::project;
+use anyhow::Context as _;
+use anyhow::Result;
+use sha2::Digest as _;
+use sha2::Sha256;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::fs::Permissions;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use tempfile::NamedTempFile;
+
+/// The list of digests beside files, as `sha256sum --check` reads it.
+pub const SUMS: &str = "SHA256SUMS";
+/// How the names of the files that it lists begin.
+const PREFIXES: [&str; 5] = ["vmlinuz-", "initramfs-", "manifest-", "sbom-", "provenance-"];
+
+/// Who may read an output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Readers {
+    All,
+    /// For what holds secrets.
+    Owner,
+}
+
+impl Readers {
+    fn mode(self) -> u32 {
+        match self {
+            Self::All => 0o644,
+            Self::Owner => 0o600,
+        }
+    }
+}
+
+/// Writes `bytes` to `to`, readable by all whatever the umask.
+pub fn write(to: &Path, bytes: &[u8]) -> Result<()> {
+    write_for(to, bytes, Readers::All)
+}
+
+/// Writes `bytes` to `to`, readable by `readers` whatever the umask.
+pub fn write_for(to: &Path, bytes: &[u8], readers: Readers) -> Result<()> {
+    from_reader(to, &mut &*bytes, readers)
+}
+
+/// Copies `from` to `to`, readable by all whatever the umask.
+pub fn publish(from: &Path, to: &Path) -> Result<()> {
+    let mut reader = File::open(from).with_context(|| format!("opening {}", from.display()))?;
+    from_reader(to, &mut reader, Readers::All)
+}
+
+fn from_reader(to: &Path, reader: &mut dyn Read, readers: Readers) -> Result<()> {
+    // The parent of a bare name is the empty path, which no call takes.
+    let folder = match to.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let mut copy = || -> Result<()> {
+        let mut file = NamedTempFile::with_prefix_in(".new-", folder)?;
+        std::io::copy(reader, &mut file)?;
+        file.flush()?;
+        persist_for(file, to, readers)
+    };
+    copy().with_context(|| format!("writing {}", to.display()))
+}
+
+/// Renames a finished temporary file. Readable by all, whatever the umask.
+pub fn persist(file: NamedTempFile, to: &Path) -> Result<()> {
+    persist_for(file, to, Readers::All)
+}
+
+fn persist_for(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
+    file.as_file().set_permissions(Permissions::from_mode(readers.mode()))?;
+    file.as_file().sync_all()?;
+    let _renamed = file.persist(to)?;
+    Ok(())
+}
+
+/// The SHA-256 of a file, in lower-case hexadecimal digits.
+pub fn digest(path: &Path) -> Result<String> {
+    let hashing = || format!("hashing {}", path.display());
+    let mut hasher = Sha256::new();
+    let mut file = BufReader::with_capacity(256 * 1024, File::open(path).with_context(hashing)?);
+    loop {
+        let bytes = file.fill_buf().with_context(hashing)?;
+        if bytes.is_empty() {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(bytes);
+        let count = bytes.len();
+        file.consume(count);
+    }
+}
+
+/// The SHA-256 of `bytes`, in lower-case hexadecimal digits.
+pub fn digest_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}
+
+/// Writes the digests of all outputs that lie in `out/`.
+pub fn write_sums() -> Result<()> {
+    write_sums_of(&project::out())
+}
+
+fn write_sums_of(folder: &Path) -> Result<()> {
+    let mut names = Vec::new();
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?
+    {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        // Whatever else a user put there is none of ours.
+        if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    write(&folder.join(SUMS), sums(folder, &names)?.as_bytes())
+}
+
+/// The digests of these files of `folder`, as `sha256sum` writes them.
+pub fn sums(folder: &Path, names: &[String]) -> Result<String> {
+    let mut sums = String::new();
+    for name in names {
+        // Writing to a String cannot fail.
+        writeln!(sums, "{}  {name}", digest(&folder.join(name))?).ok();
+    }
+    Ok(sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_a_file_whole_and_readable() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("below/name");
+        write(&to, b"one").unwrap();
+        write(&to, b"two").unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"two");
+        assert_eq!(to.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("below")).unwrap().count(),
+            1,
+            "a temporary file is left"
+        );
+    }
+
+    #[test]
+    fn leaves_the_old_file_where_the_new_one_fails() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("the source broke"))
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("name");
+        write(&to, b"old").unwrap();
+        let error = format!("{:#}", from_reader(&to, &mut Broken, Readers::All).unwrap_err());
+        assert!(error.contains("writing") && error.contains("the source broke"), "{error}");
+        assert_eq!(std::fs::read(&to).unwrap(), b"old");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "a temporary file is left"
+        );
+    }
+
+    #[test]
+    fn sums_list_our_outputs_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [
+            "vmlinuz-b",
+            "initramfs-a",
+            "manifest-b.json",
+            "sbom-b.spdx.json",
+            "provenance-b.intoto.json",
+            "notes.txt",
+            ".new-x",
+            SUMS,
+        ];
+        for name in names {
+            write(&folder.path().join(name), b"abc").unwrap();
+        }
+        write_sums_of(folder.path()).unwrap();
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join(SUMS)).unwrap(),
+            format!(
+                "{abc}  initramfs-a\n{abc}  manifest-b.json\n{abc}  provenance-b.intoto.json\n{abc}  sbom-b.spdx.json\n{abc}  vmlinuz-b\n"
+            )
+        );
+        assert_eq!(digest_of(b"abc"), abc);
+    }
+}

@@ -1,0 +1,225 @@
+//! `cargo xtask build-initramfs`: writes a reproducible archive as described in `initramfs.toml`.
+
+pub mod binaries;
+pub mod parts;
+pub mod toolchain;
+
+use crate::config;
+use crate::config::ImageConfig;
+use crate::config::env::Settings;
+use crate::host::arch::Arch;
+use crate::host::arch::ArchOption;
+use crate::host::output;
+use crate::host::project;
+use crate::host::report;
+use crate::host::setup;
+use crate::host::setup::Need;
+use crate::initramfs::parts::Parts;
+use crate::initramfs::toolchain::Toolchain;
+use crate::sources::SourceOptions;
+use crate::sources::Sources;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::anyhow;
+use archive::gzip;
+use archive::newc;
+use archive::tree::Entry;
+use archive::tree::Tree;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Build the initramfs
+///
+/// Writes out/initramfs-amd64.gz or out/initramfs-arm64.gz as described in initramfs.toml, with
+/// ocidd and init built from this workspace. The same inputs give the same bytes. `FS_MTIME` sets
+/// the time of its files; see .env.example.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask build-initramfs
+      For this machine's architecture
+  cargo xtask build-initramfs --arch all
+      For x86_64 and arm64; offers to install a missing cross compiler
+  cargo xtask build-initramfs --locked
+      From pinned sources only, as releases are made
+  zcat out/initramfs-amd64.gz | cpio -itv
+      List its contents")]
+pub struct Args {
+    #[command(flatten)]
+    pub arch: ArchOption,
+    #[command(flatten)]
+    pub sources: SourceOptions,
+}
+
+/// An initramfs in `out/`, and its inputs.
+#[derive(Debug)]
+pub struct Image {
+    pub path: PathBuf,
+    pub toolchain: Toolchain,
+    /// The digests of the workspace's programs, by package.
+    pub programs: BTreeMap<String, String>,
+    pub parts: Parts,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let archs = args.arch.chosen()?;
+    let settings = Settings::read()?;
+    setup::require_for(&archs, &[Need::Binaries])?;
+    let sources = Sources::open(&args.sources)?;
+    for arch in archs {
+        let config = config::read_image_config(arch)?;
+        let image = build(arch, &config, &settings, &sources)?;
+        report::result(image.path.display());
+    }
+    output::write_sums()
+}
+
+/// Builds the initramfs that `config` describes.
+pub fn build(
+    arch: Arch,
+    config: &ImageConfig,
+    settings: &Settings,
+    sources: &Sources,
+) -> Result<Image> {
+    let toolchain = toolchain::select(arch)?;
+    let programs = programs(arch, config, &toolchain)?;
+    let parts = parts::obtain(config, arch, sources)?;
+    let image = compose(config, &programs, &parts, settings.fs_mtime)?;
+    let path = output_path(arch);
+    output::write(&path, &image)?;
+    let programs =
+        programs.into_iter().map(|(package, bytes)| (package, output::digest_of(&bytes))).collect();
+    Ok(Image { path, toolchain, programs, parts })
+}
+
+/// The workspace's programs that the image holds, by package.
+fn programs(
+    arch: Arch,
+    config: &ImageConfig,
+    toolchain: &Toolchain,
+) -> Result<BTreeMap<String, Vec<u8>>> {
+    let packages = config.binaries.iter().map(|binary| binary.package.as_str()).collect();
+    binaries::build(&packages, arch, toolchain)
+}
+
+/// The compressed archive.
+fn compose(
+    config: &ImageConfig,
+    programs: &BTreeMap<String, Vec<u8>>,
+    parts: &Parts,
+    mtime: u32,
+) -> Result<Vec<u8>> {
+    let locals = read_locals(config)?;
+    let tree = build_tree(config, programs, parts, &locals)
+        .context("building the tree of the initramfs")?;
+    let archive = newc::write(&tree, mtime).context("writing the initramfs")?;
+    let zipped = gzip::compress(&archive)?;
+    report::step(format_args!(
+        "initramfs of {} entries, {} bytes, {} compressed",
+        tree.entries().count(),
+        archive.len(),
+        zipped.len()
+    ));
+    Ok(zipped)
+}
+
+/// The output file of the initramfs.
+pub fn output_path(arch: Arch) -> PathBuf {
+    project::out().join(format!("initramfs-{}.gz", arch.oci()))
+}
+
+/// The contents of the project's own files, by path.
+fn read_locals(config: &ImageConfig) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let read = |file: &PathBuf| {
+        std::fs::read(project::root().join(file))
+            .with_context(|| format!("reading {}", file.display()))
+    };
+    config.locals.iter().map(|local| Ok((local.file.clone(), read(&local.file)?))).collect()
+}
+
+/// The tree that `config` describes, with the bytes of each file.
+fn build_tree(
+    config: &ImageConfig,
+    programs: &BTreeMap<String, Vec<u8>>,
+    parts: &Parts,
+    locals: &BTreeMap<PathBuf, Vec<u8>>,
+) -> Result<Tree> {
+    let mut entries: Vec<(String, Entry)> = Vec::new();
+    entries.extend(
+        config.folders.iter().map(|folder| (folder.path.clone(), Entry::directory(folder.mode))),
+    );
+    entries.extend(config.links.iter().map(|link| (link.path.clone(), Entry::link(&link.target))));
+    entries.extend(config.devices.iter().map(|device| {
+        let (major, minor) = device.number;
+        (device.path.clone(), Entry::device(device.mode, major, minor))
+    }));
+    entries.extend(
+        parts
+            .files
+            .iter()
+            .map(|(part, bytes)| (part.path.clone(), Entry::file(part.mode, bytes.clone()))),
+    );
+    for binary in &config.binaries {
+        let bytes = programs
+            .get(&binary.package)
+            .ok_or_else(|| anyhow!("package '{}' was not built", binary.package))?;
+        entries.push((binary.path.clone(), Entry::file(binary.mode, bytes.clone())));
+    }
+    for local in &config.locals {
+        let bytes = locals
+            .get(&local.file)
+            .ok_or_else(|| anyhow!("{} was not read", local.file.display()))?;
+        entries.push((local.path.clone(), Entry::file(local.mode, bytes.clone())));
+    }
+    Ok(Tree::new(entries)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::SourceSet;
+    use crate::test::golden;
+    use clap::ValueEnum as _;
+
+    /// The image of the project's `initramfs.toml`; the content of each file is its path.
+    fn listing(arch: Arch, set: SourceSet) -> String {
+        let config = config::read_image_config(arch).unwrap();
+        let programs = config
+            .binaries
+            .iter()
+            .map(|binary| (binary.package.clone(), binary.path.clone().into_bytes()))
+            .collect();
+        let piece = |part: &config::Part| {
+            if set == SourceSet::Upstream { part.upstream.is_some() } else { part.debian.is_some() }
+        };
+        let files = config
+            .parts
+            .iter()
+            .filter(|part| piece(part))
+            .map(|part| (part.clone(), part.path.clone().into_bytes()))
+            .collect();
+        let parts = Parts { files, set, sources: Vec::new() };
+        let tree = build_tree(&config, &programs, &parts, &read_locals(&config).unwrap()).unwrap();
+        golden::listing(&newc::read(&newc::write(&tree, 0).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn image_contains_the_reviewed_files() {
+        for arch in Arch::value_variants() {
+            for set in SourceSet::value_variants() {
+                let name = set.to_possible_value().unwrap();
+                golden::check(
+                    &format!("initramfs-{}-{}.txt", arch.oci(), name.get_name()),
+                    &listing(*arch, *set),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn rejects_an_image_with_missing_bytes() {
+        let config = config::read_image_config(Arch::X86_64).unwrap();
+        let parts = Parts { files: Vec::new(), set: SourceSet::Upstream, sources: Vec::new() };
+        let error = build_tree(&config, &BTreeMap::new(), &parts, &BTreeMap::new()).unwrap_err();
+        assert_eq!(error.to_string(), "package 'init' was not built");
+    }
+}

@@ -1,0 +1,272 @@
+//! Reads the files of the image that come from sources, all from one set.
+
+use crate::config::ImageConfig;
+use crate::config::Members;
+use crate::config::Part;
+use crate::config::Piece;
+use crate::config::nearest;
+use crate::host::arch::Arch;
+use crate::sources::Source;
+use crate::sources::SourceSet;
+use crate::sources::Sources;
+use crate::sources::debian;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::anyhow;
+use anyhow::bail;
+use flate2::read::MultiGzDecoder;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// The parts of one image.
+#[derive(Debug)]
+pub struct Parts {
+    /// Each part of the set in use, and its bytes.
+    pub files: Vec<(Part, Vec<u8>)>,
+    pub set: SourceSet,
+    pub sources: Vec<Source>,
+}
+
+impl Parts {
+    /// The set's name, as `--sources` takes it.
+    pub fn set_name(&self) -> &'static str {
+        match self.set {
+            SourceSet::Upstream => "upstream",
+            SourceSet::Debian => "debian",
+        }
+    }
+}
+
+/// All parts of `config`, from upstream if it is reachable, otherwise from Debian.
+pub fn obtain(config: &ImageConfig, arch: Arch, sources: &Sources) -> Result<Parts> {
+    match obtain_upstream(config, sources)? {
+        Some(parts) => Ok(parts),
+        None => obtain_debian(config, arch, sources),
+    }
+}
+
+fn obtain_upstream(config: &ImageConfig, sources: &Sources) -> Result<Option<Parts>> {
+    let used: BTreeSet<&String> = config
+        .parts
+        .iter()
+        .filter_map(|part| part.upstream.as_ref())
+        .map(|piece| &piece.from)
+        .collect();
+    let (mut archives, mut found) = (BTreeMap::new(), Vec::new());
+    for (name, pin) in config.upstream.iter().filter(|(name, _)| used.contains(name)) {
+        let Some(source) = sources.upstream(pin)? else { return Ok(None) };
+        archives.insert(name.clone(), Archive::read_tar_gz(&source.path)?);
+        found.push(source);
+    }
+    let files = pick(&config.parts, |part| part.upstream.as_ref(), &archives)?;
+    Ok(Some(Parts { files, set: SourceSet::Upstream, sources: found }))
+}
+
+fn obtain_debian(config: &ImageConfig, arch: Arch, sources: &Sources) -> Result<Parts> {
+    let pieces: Vec<&Piece> = config.parts.iter().filter_map(|part| part.debian.as_ref()).collect();
+    let packages: BTreeSet<&str> = pieces.iter().map(|piece| piece.from.as_str()).collect();
+    let packages: Vec<&str> = packages.into_iter().collect();
+    let found = sources.debian(&packages, arch)?;
+    let mut archives = BTreeMap::new();
+    for (package, source) in packages.iter().zip(&found) {
+        let wanted: Vec<&Members> = pieces
+            .iter()
+            .filter(|piece| piece.from == *package)
+            .map(|piece| &piece.members)
+            .collect();
+        let members = debian::read_members(&source.path, |name| {
+            wanted.iter().any(|members| accepts(members, name))
+        })?;
+        archives.insert((*package).to_owned(), Archive::of_files(&source.path, members));
+    }
+    let files = pick(&config.parts, |part| part.debian.as_ref(), &archives)?;
+    Ok(Parts { files, set: SourceSet::Debian, sources: found })
+}
+
+/// The bytes of each part of one set.
+fn pick(
+    parts: &[Part],
+    piece: impl Fn(&Part) -> Option<&Piece>,
+    archives: &BTreeMap<String, Archive>,
+) -> Result<Vec<(Part, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for part in parts {
+        let Some(piece) = piece(part) else { continue };
+        let Some(archive) = archives.get(&piece.from) else {
+            bail!("unknown source '{}' of '/{}'", piece.from, part.path)
+        };
+        let bytes = archive
+            .get(&piece.members)
+            .with_context(|| format!("reading the bytes of '/{}'", part.path))?;
+        files.push((part.clone(), bytes));
+    }
+    Ok(files)
+}
+
+/// Maximum length of a chain of links.
+const MAX_LINKS: usize = 8;
+
+/// The members of an archive, in memory. Links are followed inside it; nothing is written to disk.
+#[derive(Debug)]
+pub struct Archive {
+    /// The file name, for errors.
+    name: String,
+    members: BTreeMap<String, Member>,
+}
+
+#[derive(Debug)]
+enum Member {
+    File(Vec<u8>),
+    /// A link to this member.
+    Link(String),
+}
+
+impl Archive {
+    pub fn read_tar_gz(path: &Path) -> Result<Self> {
+        let reading = || format!("reading {}", path.display());
+        let file = File::open(path).with_context(reading)?;
+        let members =
+            read_tar(MultiGzDecoder::new(std::io::BufReader::new(file))).with_context(reading)?;
+        Ok(Self { name: file_name(path), members })
+    }
+
+    /// An archive with these files, which were read from `path`.
+    fn of_files(path: &Path, files: BTreeMap<String, Vec<u8>>) -> Self {
+        let members =
+            files.into_iter().map(|(name, bytes)| (plain(&name), Member::File(bytes))).collect();
+        Self { name: file_name(path), members }
+    }
+
+    /// The bytes of the members that `wanted` describes.
+    pub fn get(&self, wanted: &Members) -> Result<Vec<u8>> {
+        match wanted {
+            Members::One(name) => Ok(self.file(name)?.to_vec()),
+            Members::Joined { prefix, suffix } => self.joined(prefix, suffix),
+        }
+    }
+
+    fn joined(&self, prefix: &str, suffix: &str) -> Result<Vec<u8>> {
+        let mut joined = Vec::new();
+        for name in self.members.keys().filter(|name| matches(name, prefix, suffix)) {
+            joined.extend_from_slice(self.file(name)?);
+            if !joined.ends_with(b"\n") {
+                joined.push(b'\n');
+            }
+        }
+        if joined.is_empty() {
+            bail!("{} has no member '{prefix}*{suffix}'", self.name);
+        }
+        Ok(joined)
+    }
+
+    /// The file of this name, after following links.
+    fn file(&self, wanted: &str) -> Result<&[u8]> {
+        let mut name = plain(wanted);
+        for _ in 0..=MAX_LINKS {
+            // Debian 13 has /bin, /sbin and /lib below /usr.
+            match self.members.get(&name).or_else(|| self.members.get(&format!("usr/{name}"))) {
+                Some(Member::File(bytes)) => return Ok(bytes),
+                Some(Member::Link(target)) => name.clone_from(target),
+                None => return Err(self.not_found(wanted, &name)),
+            }
+        }
+        bail!("'{wanted}' in {} leads through more than {MAX_LINKS} links", self.name)
+    }
+
+    fn not_found(&self, wanted: &str, name: &str) -> anyhow::Error {
+        let names: Vec<&str> = self.members.keys().map(String::as_str).collect();
+        let hint = nearest(name, &names)
+            .map(|near| format!("  hint: it has './{near}'"))
+            .unwrap_or_default();
+        if plain(wanted) == name {
+            anyhow!("{} has no file '{wanted}'{hint}", self.name)
+        } else {
+            anyhow!(
+                "'{wanted}' in {} links to './{name}', which the archive does not contain",
+                self.name
+            )
+        }
+    }
+}
+
+/// Whether `wanted` may describe a member of this name.
+fn accepts(wanted: &Members, name: &str) -> bool {
+    let name = plain(name);
+    match wanted {
+        Members::One(one) => {
+            name == plain(one) || name.strip_prefix("usr/").is_some_and(|rest| rest == plain(one))
+        }
+        Members::Joined { prefix, suffix } => matches(&name, prefix, suffix),
+    }
+}
+
+/// Whether `name` is `prefix`, characters other than `/`, and `suffix`.
+fn matches(name: &str, prefix: &str, suffix: &str) -> bool {
+    let prefix = plain_prefix(prefix);
+    name.strip_prefix(prefix)
+        .and_then(|rest| rest.strip_suffix(suffix))
+        .is_some_and(|between| !between.contains('/'))
+}
+
+fn read_tar(tar: impl Read) -> Result<BTreeMap<String, Member>> {
+    let mut members = BTreeMap::new();
+    for entry in tar::Archive::new(tar).entries()? {
+        let mut entry = entry?;
+        let name = plain(&String::from_utf8_lossy(&entry.path_bytes()));
+        let kind = entry.header().entry_type();
+        let target =
+            entry.link_name_bytes().map(|target| String::from_utf8_lossy(&target).into_owned());
+        match target {
+            Some(target) if kind.is_symlink() => {
+                drop(members.insert(name.clone(), Member::Link(resolve(&name, &target))));
+            }
+            Some(target) if kind.is_hard_link() => {
+                drop(members.insert(name, Member::Link(plain(&target))));
+            }
+            _ if kind.is_file() => {
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes).with_context(|| format!("reading '{name}'"))?;
+                members.insert(name, Member::File(bytes));
+            }
+            _ => {}
+        }
+    }
+    Ok(members)
+}
+
+/// The target of the symbolic link `link` in the archive.
+fn resolve(link: &str, target: &str) -> String {
+    let base = if target.starts_with('/') {
+        ""
+    } else {
+        link.rsplit_once('/').map_or("", |(folder, _)| folder)
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in base.split('/').chain(target.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// A name without the leading `./` or `/` of some archives.
+fn plain(name: &str) -> String {
+    plain_prefix(name).to_owned()
+}
+
+fn plain_prefix(name: &str) -> &str {
+    name.trim_start_matches("./").trim_start_matches('/')
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! Shows and compares initramfs files.
+
+pub mod diff;
+pub mod tree;

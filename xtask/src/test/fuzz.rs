@@ -1,0 +1,181 @@
+//! `cargo xtask fuzz`: fuzzes each parser for a limited time. `target/fuzz` keeps the corpus and
+//! the findings. The targets are in `ocidd/fuzz/fuzz_targets` and call `ocidd/src/fuzzing.rs`.
+
+use crate::host::cmd;
+use crate::host::project;
+use crate::host::report;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use std::fs;
+use std::path::PathBuf;
+use xshell::Shell;
+use xshell::cmd;
+
+/// Programs that must be in `PATH`, and how to install them.
+const PROGRAMS: [(&str, &str); 2] = [
+    ("cargo-fuzz", "cargo install cargo-fuzz --locked"),
+    ("c++", "install g++ or clang; libFuzzer is built by it"),
+];
+/// Seconds after which an input is considered an endless loop.
+const TIMEOUT: &str = "-timeout=10";
+/// libFuzzer prints these before the number of inputs and before the path of a failing one.
+const EXECUTIONS: &str = "stat::number_of_executed_units:";
+const FINDING: &str = "Test unit written to ";
+
+/// Fuzz the parsers
+///
+/// Needs cargo-fuzz and a C++ compiler. The project's stable compiler is enough: no sanitizer is
+/// used, because the workspace contains no unsafe code.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask fuzz
+      Run every target for a minute
+  cargo xtask fuzz reference --seconds 3600
+      Run one target for an hour")]
+pub struct Args {
+    /// Target to run [default: all]
+    target: Option<String>,
+    /// Time for each target
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    require_programs()?;
+    let targets = chosen(targets()?, args.target.as_deref())?;
+    // Fuzzes the dependencies that are shipped. cargo adds those of the targets.
+    let (from, to) = (project::root().join("Cargo.lock"), folder().join("Cargo.lock"));
+    fs::copy(&from, &to)
+        .with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+    let mut failed = Vec::new();
+    for target in &targets {
+        if let Err(error) = fuzz(target, args.seconds) {
+            report::failure(&error);
+            failed.push(target.as_str());
+        }
+    }
+    if !failed.is_empty() {
+        bail!("fuzzing failed for {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// The crate of the targets.
+fn folder() -> PathBuf {
+    project::root().join("ocidd/fuzz")
+}
+
+fn require_programs() -> Result<()> {
+    for (program, remedy) in PROGRAMS {
+        if cmd::find(program).is_none() {
+            bail!("{program} not found in PATH  hint: {remedy}");
+        }
+    }
+    Ok(())
+}
+
+/// The names of all targets, sorted.
+fn targets() -> Result<Vec<String>> {
+    let folder = folder().join("fuzz_targets");
+    let doing = || format!("listing {}", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(doing)? {
+        let path = entry.with_context(doing)?.path();
+        names.extend(path.file_stem().and_then(|name| name.to_str()).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn chosen(all: Vec<String>, target: Option<&str>) -> Result<Vec<String>> {
+    match target {
+        None => Ok(all),
+        Some(name) if all.iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
+        Some(name) => {
+            bail!("unknown fuzz target '{name}'  hint: the targets are {}", all.join(", "))
+        }
+    }
+}
+
+/// Builds and runs one target.
+fn fuzz(target: &str, seconds: u32) -> Result<()> {
+    let kept = project::root().join("target/fuzz");
+    let corpus = kept.join("corpus").join(target);
+    let findings = kept.join("findings").join(target);
+    let log = project::logs().join(format!("fuzz-{target}.log"));
+    let shell = Shell::new()?;
+    for folder in [&corpus, &findings, &project::logs()] {
+        shell.create_dir(folder)?;
+    }
+    report::step(format_args!("fuzzing {target} for {seconds} s; log in {}", log.display()));
+    let crate_folder = folder();
+    let seeds = crate_folder.join("seeds").join(target);
+    // libFuzzer does not add a slash.
+    let prefix = format!("-artifact_prefix={}/", findings.display());
+    let time = format!("-max_total_time={seconds}");
+    let cargo = cmd::cargo();
+    let fuzz = cmd!(
+        shell,
+        "{cargo} fuzz run --sanitizer none --fuzz-dir {crate_folder} --target-dir {kept} {target}"
+    );
+    let output = fuzz
+        .args([corpus, seeds])
+        .args(["--", &time, TIMEOUT, &prefix, "-print_final_stats=1"])
+        .quiet()
+        .ignore_status()
+        .output()
+        .context("running cargo fuzz")?;
+    fs::write(&log, &output.stderr).with_context(|| format!("writing {}", log.display()))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let executions = after(&text, EXECUTIONS);
+    match (after(&text, FINDING), executions) {
+        (Some(path), _) => {
+            bail!("{target} failed with the input {path}; log in {}", log.display())
+        }
+        (None, Some(executions)) if output.status.success() => {
+            report::result(format_args!("{target:<12} {executions:>12} executions"));
+            Ok(())
+        }
+        _ => bail!("cargo fuzz ended with {}, log in {}", output.status, log.display()),
+    }
+}
+
+/// The text after the last occurrence of `words` on a line.
+fn after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
+    text.lines().rev().find_map(|line| line.split_once(words)).map(|(_, rest)| rest.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_output_of_libfuzzer() {
+        let good = "Done 274675 runs in 11 second(s)\nstat::number_of_executed_units: 274675\nstat::peak_rss_mb:              43\n";
+        let bad = "SUMMARY: libFuzzer: deadly signal\nartifact_prefix='/f/'; Test unit written to /f/crash-1\nBase64: MQ==\n";
+        assert_eq!((after(good, EXECUTIONS), after(good, FINDING)), (Some("274675"), None));
+        assert_eq!((after(bad, EXECUTIONS), after(bad, FINDING)), (None, Some("/f/crash-1")));
+    }
+
+    #[test]
+    fn rejects_unknown_target() {
+        let all = targets().unwrap();
+        assert!(all.is_sorted() && all.iter().any(|name| name == "parameters"), "{all:?}");
+        assert_eq!(chosen(all.clone(), None).unwrap(), all);
+        assert_eq!(chosen(all.clone(), Some("parameters")).unwrap(), ["parameters"]);
+        let error = chosen(all, Some("wrods")).unwrap_err().to_string();
+        assert!(
+            error.contains("unknown fuzz target 'wrods'  hint: the targets are challenge, "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn has_seeds_for_each_target() {
+        for target in targets().unwrap() {
+            let seeds = folder().join("seeds").join(&target);
+            assert!(fs::read_dir(seeds).unwrap().next().is_some(), "{target}");
+        }
+    }
+}

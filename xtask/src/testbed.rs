@@ -1,0 +1,6 @@
+//! What tests run against: QEMU, registries, a certificate authority and sample disks.
+
+pub mod authority;
+pub mod qemu;
+pub mod registry;
+pub mod sample;

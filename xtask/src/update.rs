@@ -1,0 +1,206 @@
+//! `cargo xtask sources update`: moves pins to the newest patch release of their series.
+
+mod publisher;
+mod signature;
+
+use crate::config;
+use crate::host::output;
+use crate::host::project;
+use crate::host::report;
+use crate::sources::Pin;
+use crate::sources::cache::Cache;
+use crate::sources::download::Client;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::anyhow;
+use anyhow::bail;
+use anyhow::ensure;
+use publisher::List;
+use publisher::Publisher;
+use publisher::Site;
+use signature::TrustedKeys;
+use std::path::Path;
+use std::path::PathBuf;
+use toml_edit::DocumentMut;
+use toml_edit::Item;
+use toml_edit::Value;
+
+/// Work with the pins of the upstream sources
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    subcommand: Subcommand,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Subcommand {
+    Update(UpdateArgs),
+}
+
+/// Pin the newest patch release of a series
+///
+/// Looks for newer releases of the pinned series of Linux and Alpine, downloads them into the
+/// cache, verifies the publisher's digests, and writes version and digest into kernel/kernel.toml
+/// and initramfs.toml. Never changes to another series or an older release. Uses the hosts of the
+/// pinned URLs, so a mirror with the same layout works too.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask sources update
+      Update both, trusting their hosts over HTTPS
+  cargo xtask sources update linux --keyring autosigner.gpg
+      Verify kernel.org's signature with a key from gpg --export autosigner@kernel.org
+  cargo xtask sources update --dry-run
+      Print what would change")]
+struct UpdateArgs {
+    /// Pins to update [default: all]
+    #[arg(value_enum)]
+    which: Option<Publisher>,
+    /// Download and verify, but do not change the files with the pins
+    #[arg(long)]
+    dry_run: bool,
+    /// File with the publisher's public key, from `gpg --export`; repeatable. Without it,
+    /// signatures are not verified
+    #[arg(long, value_name = "FILE")]
+    keyring: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Outcome {
+    /// No release is newer than this pin.
+    Newest(Pin),
+    Moved(Vec<Move>),
+}
+
+/// A pin before and after.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Move {
+    old: Pin,
+    new: Pin,
+}
+
+/// Whether the file with the pins is changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mode {
+    Write,
+    DryRun,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let Subcommand::Update(args) = &args.subcommand;
+    let keys = TrustedKeys::open(&args.keyring)?;
+    let cache = Cache::open()?;
+    let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
+    let chosen = |publisher: &Publisher| args.which.is_none_or(|which| which == *publisher);
+    let outcomes = Publisher::ALL.into_iter().filter(chosen).map(|publisher| {
+        let site = Site { publisher, client: Client::default(), keys: keys.clone() };
+        let file = publisher.file();
+        update(&project::root().join(file), &site, &cache, mode)
+            .map(|outcome| print(&outcome, file, mode))
+            .with_context(|| format!("updating the pins of {file}"))
+    });
+    config::join_outcomes(outcomes.collect::<Vec<_>>())
+}
+
+fn print(outcome: &Outcome, file: &str, mode: Mode) {
+    let done = if mode == Mode::Write { "pinned in" } else { "not written to" };
+    match outcome {
+        Outcome::Newest(Pin { name, version, .. }) => {
+            report::result(format_args!("{name} {version} is already the newest of its series"));
+        }
+        Outcome::Moved(moves) => {
+            for Move { old, new } in moves {
+                report::result(format_args!(
+                    "{} {} -> {}, {done} {file}\n  {}\n  sha256 {} -> {}",
+                    new.name, old.version, new.version, new.url, old.sha256, new.sha256
+                ));
+            }
+        }
+    }
+}
+
+/// Moves all pins of this publisher in `file` to its newest release. Writes all changes or none.
+fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let publisher = site.publisher;
+    let pins = publisher.pins(&text)?;
+    let lists: Vec<List> = pins.iter().map(|pin| site.list(pin)).collect::<Result<_>>()?;
+    let Some(newest) = publisher::newest(&pins, &lists)? else {
+        for (pin, list) in pins.iter().zip(&lists) {
+            verify_pin(pin, &site.digest(pin, list)?)?;
+        }
+        let pin = pins.into_iter().next();
+        return pin
+            .map(Outcome::Newest)
+            .with_context(|| format!("{} pins nothing", file.display()));
+    };
+    let draft = with_values(&text, &[(publisher.version_key(), newest)])?;
+    let (mut moves, mut digests) = (Vec::new(), Vec::new());
+    for (index, (old, mut new)) in pins.into_iter().zip(publisher.pins(&draft)?).enumerate() {
+        let list = lists.get(index).context("a pin has no list")?;
+        new.sha256 = site.digest(&new, list)?;
+        let path = download(&new, site, cache)?;
+        site.verify_signature(&new, &path)?;
+        digests.push((publisher.digest_key(index), new.sha256.clone()));
+        moves.push(Move { old, new });
+    }
+    let draft = with_values(&draft, &digests)?;
+    publisher.pins(&draft).context("checking the new text")?;
+    if mode == Mode::Write {
+        output::write(file, draft.as_bytes())?;
+    }
+    Ok(Outcome::Moved(moves))
+}
+
+/// Fails if the published digest is not the pinned one.
+fn verify_pin(pin: &Pin, published: &str) -> Result<()> {
+    ensure!(
+        published == pin.sha256,
+        "{} {} is pinned with sha256 {}, the published one is {published}  hint: find out whether \
+         the file or the list was changed before you use either",
+        pin.name,
+        pin.version,
+        pin.sha256
+    );
+    Ok(())
+}
+
+/// The file with the published digest in `pin`, from the cache or its URL.
+fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
+    if let Some(path) = cache.source(&pin.sha256, pin.file_name())? {
+        return Ok(path);
+    }
+    let fetching = || format!("fetching {}", pin.url);
+    report::step(fetching());
+    let mut file = cache.temporary_file()?;
+    site.client.fetch(&pin.url, &pin.name, file.as_file_mut()).with_context(fetching)?;
+    let found = output::digest(file.path())?;
+    if found != pin.sha256 {
+        bail!(
+            "sha256 of {} is {found}, the published one is {}  hint: try again later; a mirror may \
+             be updating",
+            pin.url,
+            pin.sha256
+        );
+    }
+    cache.store_source(file, &found, pin.file_name())
+}
+
+/// `text` with other strings for these existing keys. Comments, order and layout are kept.
+fn with_values(text: &str, changes: &[(Vec<&str>, String)]) -> Result<String> {
+    let mut document: DocumentMut = text.parse().context("parsing TOML")?;
+    for (key, new) in changes {
+        let value = key
+            .iter()
+            .try_fold(document.as_item_mut(), |item: &mut Item, name| item.get_mut(name))
+            .and_then(Item::as_value_mut)
+            .ok_or_else(|| anyhow!("key '{}' not found", key.join(".")))?;
+        let around = value.decor().clone();
+        *value = Value::from(new.as_str());
+        *value.decor_mut() = around;
+    }
+    Ok(document.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Builds a second time under other conditions and compares: the same inputs must give the same
+//! bytes.
+
+pub use crate::verify::difference::initramfs_difference;
+pub use crate::verify::difference::keep;
+pub use crate::verify::kernel::First;
+pub use crate::verify::kernel::check_kernel;
+pub use crate::verify::kernel::rebuilt_kernel;
+pub use crate::verify::reprotest::reprotest;
+
+use crate::config;
+use crate::config::env::Settings;
+use crate::host::arch::Arch;
+use crate::host::output;
+use crate::host::report;
+use crate::host::setup;
+use crate::host::setup::Need;
+use crate::initramfs;
+use crate::initramfs::Image;
+use crate::sources::SourceOptions;
+use crate::sources::Sources;
+use crate::verify::conditions::Conditions;
+use crate::verify::project_copy::ProjectCopy;
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+
+/// Builds the initramfs here, and again from a copy of the project. Fails if the two differ.
+pub fn check_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
+    let settings = Settings::read()?;
+    let (image, options) = first_initramfs(arch, &settings, options)?;
+    let first =
+        std::fs::read(&image.path).with_context(|| format!("reading {}", image.path.display()))?;
+    let second = rebuilt_initramfs(arch, &settings, &options)?;
+    if let Some(difference) = initramfs_difference(&first, &second)? {
+        let kept = keep(&format!("initramfs-{}", arch.oci()), &first, &second)?;
+        bail!("two builds of the initramfs differ: {difference}; {kept}");
+    }
+    report::step(format_args!("both initramfs are the same bytes: {}", output::digest_of(&first)));
+    Ok(())
+}
+
+/// Builds the initramfs here. Also returns the options with which a second build uses its sources.
+pub fn first_initramfs(
+    arch: Arch,
+    settings: &Settings,
+    options: &SourceOptions,
+) -> Result<(Image, SourceOptions)> {
+    setup::require(&[Need::Binaries, Need::Compiler(arch), Need::Test])?;
+    let config = config::read_image_config(arch)?;
+    let image = initramfs::build(arch, &config, settings, &Sources::open(options)?)?;
+    let options = SourceOptions { sources: Some(image.parts.set), ..options.clone() };
+    Ok((image, options))
+}
+
+/// Builds the initramfs in a copy of the project under other conditions. `out/` does not change.
+pub fn rebuilt_initramfs(
+    arch: Arch,
+    settings: &Settings,
+    options: &SourceOptions,
+) -> Result<Vec<u8>> {
+    let directory = tempfile::Builder::new()
+        .prefix("ocidd again ")
+        .tempdir()
+        .context("creating a directory for another build")?;
+    let copy = ProjectCopy::new(directory.path())?;
+    // LD_PRELOAD separates libraries by spaces, so this path must not contain one.
+    let library = tempfile::tempdir().context("creating a directory for a library")?;
+    let conditions = Conditions::detect(library.path())?;
+    report::step(format_args!(
+        "building the initramfs again in {}; changed: {}, number of processors",
+        directory.path().display(),
+        conditions.varied.join(", ")
+    ));
+    copy.build(arch, settings, options, &conditions).context("building the initramfs a second time")
+}
