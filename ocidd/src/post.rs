@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_event_has_the_fields_that_are_documented() {
-        let readme = include_str!("../../README.md");
+        let reference = include_str!("../../docs/reference.md");
         for (event, (name, fields)) in events().iter().zip(EVENTS) {
             let document = document(event).unwrap();
             assert_eq!(document["event"], name);
@@ -211,7 +211,7 @@ mod tests {
                 assert!(fields.contains(&format!("`{field}`")), "{name} has {field}: {fields}");
             }
             let row = format!("| `{name}` | {fields} |");
-            assert!(readme.contains(&row), "README.md lacks this row:\n{row}");
+            assert!(reference.contains(&row), "docs/reference.md lacks this row:\n{row}");
         }
         assert!(document(&Event::Note("for people".to_owned())).is_none());
     }

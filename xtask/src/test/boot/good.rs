@@ -139,13 +139,13 @@ fn ocidd_can_be_run_again_from_the_shell(lab: &Lab, case: &Case) -> Result<()> {
 }
 
 fn installs_what_skopeo_pushed_as_readme_says(lab: &Lab, case: &Case) -> Result<()> {
-    let readme =
-        fs::read_to_string(project::root().join("README.md")).context("reading README.md")?;
+    let readme = fs::read_to_string(project::root().join("docs/reference.md"))
+        .context("reading docs/reference.md")?;
     let script = readme
         .split("```sh\n# skopeo\n")
         .nth(1)
         .and_then(|rest| rest.split("```").next())
-        .context("README.md has no block for skopeo")?;
+        .context("docs/reference.md has no block for skopeo")?;
     // A registry on loopback has no certificate, and a test machine no policy of its own.
     let script =
         script.replace("skopeo copy", "skopeo --insecure-policy copy --dest-tls-verify=false");
