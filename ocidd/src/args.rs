@@ -136,7 +136,7 @@ impl fmt::Display for Help {
                ocidd oci.tag=registry.example/os:1 dd.of=serial:S3Z8NB0K ocidd.dry_run\n\n\
              Exit status:\n",
         )?;
-        for (code, meaning) in crate::failure::EXIT_CODES {
+        for (code, meaning) in crate::report::failure::EXIT_CODES {
             writeln!(f, "  {code}  {meaning}")?;
         }
         Ok(())

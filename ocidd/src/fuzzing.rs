@@ -4,12 +4,12 @@
 //! A new door is a function, a line in `DOORS`, a target in `fuzz/fuzz_targets`, and a folder of seeds; the test names what is missing.
 
 use crate::args::parse_words;
-use crate::disk::gpt;
-use crate::disk::marker;
 use crate::disk::selector::Target;
 use crate::format;
 use crate::format::Decoder;
 use crate::trust::Trust;
+use crate::write::gpt;
+use crate::write::marker;
 use oci::digest::Digest;
 use oci::index;
 use oci::manifest;

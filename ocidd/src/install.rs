@@ -1,48 +1,52 @@
 //! One install from plan to its end, in the order that keeps the disk safe: everything that can be refused is refused before the first write.
 
-mod signed;
-
 use crate::args::Retries;
-use crate::classify;
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::device::Device;
 use crate::disk::device::Medium as _;
-use crate::disk::marker;
 use crate::disk::reread;
-use crate::disk::sink::Abandoned;
-use crate::disk::sink::Committed;
-use crate::disk::sink::Finish;
-use crate::disk::sink::Sink;
-use crate::disk::sink::SinkError;
 use crate::disk::wait::find_target;
-use crate::event;
-use crate::event::Done;
-use crate::event::Event;
-use crate::event::Listener;
-use crate::event::Outcome;
-use crate::failure::Cause;
-use crate::failure::DiskState;
-use crate::failure::Failure;
-use crate::failure::OrFail as _;
 use crate::format;
 use crate::format::Format;
 use crate::machine::Machine;
-use crate::pipeline;
-use crate::pipeline::Compressed;
+use crate::plan::BadPlan;
 use crate::plan::Confirm;
 use crate::plan::Depth;
 use crate::plan::Plan;
-use crate::progress::Progress;
-use crate::report::Rate;
+use crate::report::classify;
+use crate::report::console::Rate;
+use crate::report::event;
+use crate::report::event::Done;
+use crate::report::event::Event;
+use crate::report::event::Listener;
+use crate::report::event::Outcome;
+use crate::report::event::Progress;
+use crate::report::failure::Cause;
+use crate::report::failure::DiskState;
+use crate::report::failure::Failure;
+use crate::report::failure::OrFail as _;
+use crate::trust::Trust;
+use crate::write::ends::Finish;
+use crate::write::error::SinkError;
+use crate::write::marker;
+use crate::write::pipeline;
+use crate::write::pipeline::Compressed;
+use crate::write::sink::Abandoned;
+use crate::write::sink::Committed;
+use crate::write::sink::Sink;
+use anyhow::Context as _;
 use anyhow::anyhow;
 use oci::manifest::Layer;
+use oci::reference::Image;
+use oci::signature::Key;
 use oci::size::Bytes;
 use registry::blob::Blob;
 use registry::credentials::Credentials;
 use registry::http::CertificateCheck;
 use registry::http::Client;
 use registry::mirrors::Registry;
+use registry::mirrors::Resolved;
 use registry::observer::Observer;
 use registry::retry::RetryPolicy;
 use registry::signatures::Signed;
@@ -61,12 +65,12 @@ pub fn install(
     confirm: impl FnOnce(&Path) -> anyhow::Result<bool>,
 ) -> Result<Done, Failure> {
     warn_of_dangers(plan, listener);
-    let keys = signed::read_keys(plan, machine)?;
+    let keys = read_keys(plan, machine)?;
     let (path, device) = open_disk(plan, machine, listener)?;
     let mut registry = open_registry(plan, machine)?;
     let resolved =
         registry.resolve(&plan.image, &plan.platform, &listener).or_fail_by(classify::fetching)?;
-    let signed = signed::verify(&mut registry, plan, &resolved, &keys, listener)?;
+    let signed = verify_signature(&mut registry, plan, &resolved, &keys, listener)?;
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
     let mut job = Job { plan, path, device, layer, signed, listener, start: Instant::now() };
@@ -95,6 +99,38 @@ fn warn_of_dangers(plan: &Plan, listener: &dyn Listener) {
                 .to_owned(),
         );
     }
+}
+
+/// The keys of which one has to have signed the image; none where nobody asks for signatures.
+fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
+    let cause = match plan.trust {
+        Trust::Site => Cause::Signature,
+        Trust::Named(_) => Cause::Words,
+    };
+    let keys = plan.trust.read(&machine.keys_folder).or_fail(cause)?;
+    match plan.image {
+        Image::Blob(_) if !keys.is_empty() => Err(BadPlan::UnsignedBlob).or_fail(Cause::Words),
+        _ => Ok(keys),
+    }
+}
+
+/// Nothing where there are no keys; with any, an image that none of them has signed is a failure.
+fn verify_signature(
+    registry: &mut Registry,
+    plan: &Plan,
+    resolved: &Resolved,
+    keys: &[Key],
+    listener: &dyn Listener,
+) -> Result<Option<Signed>, Failure> {
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let signed = registry
+        .verify(&resolved.manifests, keys, &listener)
+        .with_context(|| format!("verifying the signature of {}", plan.image))
+        .or_fail_by(classify::signature)?;
+    listener.note(signed.to_string());
+    Ok(Some(signed))
 }
 
 fn open_disk(

@@ -1,10 +1,7 @@
 //! Installs a disk image from an OCI registry: words → options → plan → layer → pipeline → sink → done; events tell of it.
 
 pub mod args;
-mod classify;
 pub mod disk;
-pub mod event;
-pub mod failure;
 pub mod format;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
@@ -13,12 +10,8 @@ pub mod fuzzing;
 pub mod image;
 pub mod install;
 pub mod machine;
-pub mod pipeline;
 pub mod plan;
-pub mod post;
-pub mod progress;
 pub mod prompt;
 pub mod report;
-pub mod source;
-mod sysfs;
 pub mod trust;
+pub mod write;

@@ -1,7 +1,7 @@
 //! The machine that an install runs on: where its kernel and its site tell about it, and by what it is known elsewhere. A test has its own.
 
-use crate::sysfs::read_names;
-use crate::sysfs::read_text;
+use crate::disk::sysfs::read_names;
+use crate::disk::sysfs::read_text;
 use registry::http::roots::CertificateFiles;
 use serde_json::Value;
 use serde_json::json;

@@ -5,21 +5,21 @@ use ocidd::args::Help;
 use ocidd::args::Options;
 use ocidd::args::Request;
 use ocidd::disk::probe::read_disks;
-use ocidd::event::Event;
-use ocidd::event::Listener;
-use ocidd::failure::Cause;
-use ocidd::failure::Failure;
-use ocidd::failure::OrFail as _;
 use ocidd::install::install;
 use ocidd::machine::Machine;
 use ocidd::plan;
 use ocidd::plan::Plan;
-use ocidd::post;
-use ocidd::post::Post;
 use ocidd::prompt::Console;
-use ocidd::report::Marks;
-use ocidd::report::Report;
-use ocidd::report::Style;
+use ocidd::report::console::Marks;
+use ocidd::report::console::Report;
+use ocidd::report::console::Style;
+use ocidd::report::event::Event;
+use ocidd::report::event::Listener;
+use ocidd::report::failure::Cause;
+use ocidd::report::failure::Failure;
+use ocidd::report::failure::OrFail as _;
+use ocidd::report::webhook;
+use ocidd::report::webhook::Post;
 use ocidd::trust::KEYS_FOLDER;
 use registry::credentials::AUTH_FILE;
 use registry::http::CertificateFiles;
@@ -82,7 +82,7 @@ fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
     let Some(url) = options.report.clone() else {
         return complete_and_install(options, &machine, report);
     };
-    let network = Network { timeout: post::TIMEOUT, ..plan::network_of(&options) };
+    let network = Network { timeout: webhook::TIMEOUT, ..plan::network_of(&options) };
     let client = match Client::for_events(&network, &machine.certificates) {
         Ok(client) => client,
         Err(error) => {

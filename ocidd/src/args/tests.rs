@@ -167,10 +167,10 @@ fn help_and_readme_name_every_word_with_its_meaning() {
     for (part, meaning) in selector::PARTS {
         assert_row(format!("| `{part}` | {meaning} |"));
     }
-    for (code, meaning) in crate::failure::EXIT_CODES {
+    for (code, meaning) in crate::report::failure::EXIT_CODES {
         assert_row(format!("| {code} | {meaning} |"));
     }
-    for entry in crate::failure::CAUSES {
+    for entry in crate::report::failure::CAUSES {
         assert_row(format!("| `{}` | {} | {} |", entry.id, entry.exit_code, entry.remedy));
     }
 }

@@ -1,5 +1,6 @@
 //! Memory that direct I/O takes: buffers whose start is aligned, and the search for zeroes in them.
 
+use oci::size::prefix;
 use std::fmt;
 
 /// Alignment of buffers, offsets and lengths that every disk takes for `O_DIRECT`: no logical sector in use is larger (open(2)).
@@ -53,6 +54,12 @@ impl fmt::Debug for AlignedBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AlignedBuffer({} of {} bytes)", self.filled, self.capacity)
     }
+}
+
+/// The first `length` bytes, and the rest.
+pub fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
+    let first = prefix(bytes, length);
+    (first, bytes.get(first.len()..).unwrap_or_default())
 }
 
 /// Whether every byte is zero, looked at 64 at a time: the compiler makes vector instructions of it, which it does not of `all`.

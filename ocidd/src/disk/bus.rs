@@ -5,10 +5,10 @@
 //! `pci-0000:01:00.0-sas-phy3-lun-0`, `pci-0000:00:05.0` (virtio and MMC), `platform-fe310000.mmc`, `xen-vbd-51712`. There is none for disks
 //! in a network (iSCSI, Fibre Channel).
 
-use crate::sysfs::name_of;
-use crate::sysfs::read_names;
-use crate::sysfs::read_subsystem;
-use crate::sysfs::read_text;
+use crate::disk::sysfs::name_of;
+use crate::disk::sysfs::read_names;
+use crate::disk::sysfs::read_subsystem;
+use crate::disk::sysfs::read_text;
 use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;

@@ -2,9 +2,9 @@
 
 use crate::disk::holders::list;
 use crate::disk::probe::FoundDisk;
-use crate::disk::property::Property;
 use crate::disk::selector::Extreme;
 use crate::disk::selector::Part;
+use crate::disk::selector::Property;
 use crate::disk::selector::Selector;
 use oci::size::Bytes;
 use oci::size::Rounded;

@@ -1,10 +1,10 @@
 //! Who holds a disk or a partition of it: mounts and swap from procfs, volumes and arrays from sysfs. Opens no device.
 
-use crate::sysfs::block_folder;
-use crate::sysfs::node;
-use crate::sysfs::read_names;
-use crate::sysfs::read_partition_names;
-use crate::sysfs::read_text;
+use crate::disk::sysfs::block_folder;
+use crate::disk::sysfs::node;
+use crate::disk::sysfs::read_names;
+use crate::disk::sysfs::read_partition_names;
+use crate::disk::sysfs::read_text;
 use std::fmt;
 use std::fs;
 use std::path::Path;

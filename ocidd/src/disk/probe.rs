@@ -5,15 +5,15 @@ use crate::disk::bus::read_bus_path;
 use crate::disk::bus::transport_of;
 use crate::disk::holders::Holder;
 use crate::disk::holders::read_holders;
-use crate::disk::identity::read_model;
-use crate::disk::identity::read_serial;
-use crate::disk::identity::read_wwn;
-use crate::sysfs::block_folder;
-use crate::sysfs::name_of;
-use crate::sysfs::node;
-use crate::sysfs::read_names;
-use crate::sysfs::read_partition_names;
-use crate::sysfs::read_text;
+use crate::disk::sysfs::block_folder;
+use crate::disk::sysfs::clean;
+use crate::disk::sysfs::name_of;
+use crate::disk::sysfs::node;
+use crate::disk::sysfs::read_names;
+use crate::disk::sysfs::read_partition_names;
+use crate::disk::sysfs::read_subsystem;
+use crate::disk::sysfs::read_text;
+use std::fs;
 use std::path::Path;
 
 /// A whole disk that could be installed to.
@@ -118,6 +118,55 @@ fn read_number(file: &Path) -> Option<u64> {
 
 fn read_size(folder: &Path) -> Option<u64> {
     read_number(&folder.join("size"))?.checked_mul(SYSFS_SECTOR_BYTES)
+}
+
+/// The serial number of the disk in `folder`, its real place below `devices/`.
+fn read_serial(folder: &Path) -> Option<String> {
+    read_text(&folder.join("serial")) // virtio
+        .or_else(|| read_text(&folder.join("device/serial"))) // NVMe, MMC
+        .or_else(|| parse_unit_serial(&fs::read(folder.join("device/vpd_pg80")).ok()?)) // SCSI, SATA
+        .or_else(|| read_usb_serial(folder)) // The kernel asks few USB disks for their VPD pages.
+}
+
+/// The world wide name as the kernel writes it: `naa.…`, `eui.…`, `nvme.…`, `uuid.…`, `t10.…`.
+fn read_wwn(folder: &Path) -> Option<String> {
+    read_text(&folder.join("wwid")).or_else(|| read_text(&folder.join("device/wwid")))
+}
+
+/// The model, after its vendor where the bus keeps both apart and the model does not begin with it.
+fn read_model(folder: &Path) -> Option<String> {
+    let Some(model) = read_text(&folder.join("device/model")) else {
+        return read_text(&folder.join("device/name")); // MMC
+    };
+    // NVMe and MMC have no such file.
+    match read_text(&folder.join("device/vendor")) {
+        Some(vendor) if !is_said_already(&vendor, &model) => Some(format!("{vendor} {model}")),
+        _ => Some(model),
+    }
+}
+
+/// libata puts `ATA` in the vendor's place of every SATA disk; some vendors are in the model too.
+fn is_said_already(vendor: &str, model: &str) -> bool {
+    let start = model.split_at_checked(vendor.len()).map(|(start, _)| start);
+    vendor == "ATA" || start.is_some_and(|start| start.eq_ignore_ascii_case(vendor))
+}
+
+/// The text of a SCSI "unit serial number" page: 4 bytes of header whose last two are the length, then ASCII (SPC-4, 7.8.15).
+fn parse_unit_serial(page: &[u8]) -> Option<String> {
+    let (header, text) = page.split_first_chunk::<4>()?;
+    let [_, 0x80, high, low] = *header else {
+        return None;
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    clean(text.get(..length).unwrap_or(text))
+}
+
+fn read_usb_serial(folder: &Path) -> Option<String> {
+    let device = folder.ancestors().find(|parent| {
+        // The interface is of the same subsystem and has no vendor of its own.
+        read_subsystem(parent).as_deref() == Some("usb") && parent.join("idVendor").exists()
+    })?;
+    read_text(&device.join("serial"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Makes the kernel read a disk's partition table again, and tells which partitions it sees then. Writes nothing.
 
-use crate::sysfs::read_partition_names;
+use crate::disk::sysfs::read_partition_names;
 use gptman::linux::BlockError;
 use gptman::linux::reread_partition_table;
 use rustix::io::Errno;

@@ -1,9 +1,9 @@
 //! Waits for a target disk: looks again until it is there or the time is over. A slow disk is usual on bare metal: spin-up, USB, SAS expanders.
 
 use crate::disk::choice::NoChoice;
+use crate::disk::device::Refusal;
 use crate::disk::probe::FoundDisk;
 use crate::disk::probe::read_disks;
-use crate::disk::refusal::Refusal;
 use crate::disk::selector::Selector;
 use crate::disk::selector::Target;
 use std::io;

@@ -1,13 +1,13 @@
 //! What `ocidd image` shows on its console.
 
-use crate::event::Event;
-use crate::event::Listener as _;
-use crate::event::Pace;
-use crate::report::Marks;
-use crate::report::Rate;
-use crate::report::Report;
-use crate::report::Style;
-use crate::report::clock;
+use crate::report::console::Marks;
+use crate::report::console::Rate;
+use crate::report::console::Report;
+use crate::report::console::Style;
+use crate::report::console::clock;
+use crate::report::event::Event;
+use crate::report::event::Listener as _;
+use crate::report::event::Pace;
 use oci::progress::Counter;
 use oci::progress::Transfer;
 use oci::size::Rounded;

@@ -15,7 +15,7 @@ use crate::target::DISK;
 use crate::target::Left;
 use crate::target::OLD;
 use crate::target::Target;
-use ocidd::failure::DiskState;
+use ocidd::report::failure::DiskState;
 use rustix::fs::MemfdFlags;
 use rustix::fs::SealFlags;
 use std::fs;

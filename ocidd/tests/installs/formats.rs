@@ -13,7 +13,7 @@ use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
 use oci::digest::Digest;
-use ocidd::failure::Cause;
+use ocidd::report::failure::Cause;
 
 #[test]
 fn an_image_of_every_format_is_installed_under_every_media_type_that_fits() {

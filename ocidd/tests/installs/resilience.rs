@@ -14,7 +14,7 @@ use crate::run::BLOB;
 use crate::run::BOTH;
 use crate::run::TAG;
 use crate::target::Left;
-use ocidd::failure::Cause;
+use ocidd::report::failure::Cause;
 use rows::End::Installed;
 use rows::Row;
 use rows::assert_rows;

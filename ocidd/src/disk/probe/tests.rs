@@ -163,3 +163,17 @@ fn knows_a_partition_from_a_disk() {
     assert_eq!(read_parent(&machine.sys(), "sda"), None);
     assert_eq!(read_parent(&machine.sys(), "nosuch"), None);
 }
+
+#[test]
+fn reads_the_unit_serial_page() {
+    for (page, serial) in [
+        (&b"\0\x80\0\x14SATA1               "[..], Some("SATA1")),
+        (b"\0\x80\0\x05SCSI1 and what the length leaves out", Some("SCSI1")),
+        (b"\0\x80\0\xffcut off", Some("cut off")),
+        (b"\0\x80\0\0", None),
+        (b"\0\x83\0\x05SCSI1", None),
+        (b"\0\x80", None),
+    ] {
+        assert_eq!(parse_unit_serial(page).as_deref(), serial);
+    }
+}

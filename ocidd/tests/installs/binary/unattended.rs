@@ -14,7 +14,7 @@ use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
 use ocidd::args::WORDS;
-use ocidd::failure::EXIT_CODES;
+use ocidd::report::failure::EXIT_CODES;
 use std::fs;
 
 #[test]

@@ -15,7 +15,7 @@ use crate::signatures::signer::sign;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::event::Outcome;
+use ocidd::report::event::Outcome;
 use std::fs;
 
 #[test]

@@ -1,7 +1,6 @@
 //! What happens in an install, as values: whoever wants to tell it, a console or a receiver of events, listens. Nothing here prints or sends.
 
-use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::report::failure::Failure;
 use oci::digest::Digest;
 use oci::progress::Counter;
 use oci::progress::Transfer;
@@ -48,6 +47,15 @@ impl From<&Failure> for Event {
             disk: failure.disk.id(),
         }
     }
+}
+
+/// Counters that the threads of an install share with the console.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Compressed bytes received.
+    pub fetched: Counter,
+    /// Bytes of the disk image written.
+    pub written: Counter,
 }
 
 /// How far an install has come.

@@ -3,11 +3,11 @@
 use super::*;
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::device::Device;
-use crate::disk::gpt::sample::Sample;
 use crate::disk::loop_device::LoopDevice;
 use crate::disk::loop_device::run;
-use crate::disk::marker;
 use crate::disk::reread::reread;
+use crate::write::gpt::sample::Sample;
+use crate::write::marker;
 use oci::digest::Digest;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! SHA-256 of both in its last 32 bytes.
 
 use crate::disk::buffer::ALIGNMENT;
-use crate::disk::sink::HELD_BACK_BYTES;
+use crate::write::HELD_BACK_BYTES;
 use oci::digest::Digest;
 
 /// One block, which every disk takes in a direct write.

@@ -1,9 +1,9 @@
 //! Disks that fail at any step or byte, lose power, are interrupted, or lie: none may end as a bootable disk with a wrong byte on it.
 
 use super::*;
-use crate::disk::marker;
-use crate::disk::sink::tests::memory_disk::Afterwards;
-use crate::disk::sink::tests::memory_disk::Tear;
+use crate::write::marker;
+use crate::write::sink::tests::memory_disk::Afterwards;
+use crate::write::sink::tests::memory_disk::Tear;
 use oci::digest::Digest;
 use rustix::io::Errno;
 

@@ -6,11 +6,11 @@ mod mbr;
 #[cfg(test)]
 pub(crate) mod sample;
 
-use crate::disk::gpt::header::Header;
-use crate::disk::gpt::header::Partition;
-use crate::disk::gpt::header::Places;
-use crate::disk::gpt::header::put;
-use crate::disk::gpt::mbr::Mbr;
+use crate::write::gpt::header::Header;
+use crate::write::gpt::header::Partition;
+use crate::write::gpt::header::Places;
+use crate::write::gpt::header::put;
+use crate::write::gpt::mbr::Mbr;
 use oci::size::Bytes;
 use oci::size::length_of;
 use thiserror::Error;

@@ -1,12 +1,12 @@
 //! Images with partition tables: what commit makes of a GPT, where the marker goes, and what is refused or told.
 
 use super::*;
-use crate::disk::gpt::Layout;
-use crate::disk::gpt::Table;
-use crate::disk::gpt::relocate;
-use crate::disk::gpt::sample::Sample;
-use crate::disk::marker;
-use crate::disk::marker::Marker;
+use crate::write::gpt::Layout;
+use crate::write::gpt::Table;
+use crate::write::gpt::relocate;
+use crate::write::gpt::sample::Sample;
+use crate::write::marker;
+use crate::write::marker::Marker;
 use oci::digest::Digest;
 
 const MOVE: Finish = Finish { gpt: Gpt::Move, marker: None };

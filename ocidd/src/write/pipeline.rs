@@ -1,19 +1,22 @@
 //! Moves an image from a compressed stream to a sink: fetch and hash, unpack, write, each in a thread of its own, with a bounded number of
 //! buffers between them. Nothing is committed here; what comes out is the proof that every byte was right, or the reason why not.
 
+pub mod verified;
+
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::device::Medium;
-use crate::disk::sink::Sink;
-use crate::disk::sink::SinkError;
 use crate::format;
 use crate::format::Decoder;
 use crate::format::FIRST_BYTES;
 use crate::format::Format;
 use crate::format::FormatError;
-use crate::progress::Progress;
-use crate::source::Chunk;
-use crate::source::Source;
-use crate::source::SourceError;
+use crate::report::event::Progress;
+use crate::write::error::SinkError;
+use crate::write::pipeline::verified::Verified;
+use crate::write::sink::Sink;
+use crate::write::source::Chunk;
+use crate::write::source::Source;
+use crate::write::source::SourceError;
 use oci::digest::Digest;
 use oci::digest::Digested;
 use oci::digest::Hasher;
@@ -38,18 +41,6 @@ const FETCH_BUFFERS: usize = 8;
 pub const IMAGE_BYTES: usize = 2 << 20;
 /// One is being filled, one written, and two may wait.
 const IMAGE_BUFFERS: usize = 4;
-
-/// Proof that an image is what was asked for. Only [`transfer`] makes one, after the digest and every checksum of the stream were right.
-#[derive(Debug)]
-pub struct Verified(());
-
-impl Verified {
-    /// Proof of nothing, for tests of what needs a proof.
-    #[cfg(test)]
-    pub(crate) fn unproven() -> Self {
-        Self(())
-    }
-}
 
 /// A compressed image as it arrives, and what it must turn out to be.
 #[derive(Debug)]
@@ -195,7 +186,7 @@ fn inflate(
     match (unpacked?, layer.raw_size_bytes) {
         (0, _) => Err(TransferError::Empty),
         (found, Some(wanted)) if found != wanted => Err(TransferError::RawSize { found, wanted }),
-        _ => Ok(Verified(())),
+        _ => Ok(Verified::new()),
     }
 }
 

@@ -1,19 +1,36 @@
 //! What the two held back ends of a disk become: the image's bytes, with a GPT that fits the disk, and the marker's place. Pure.
 
-use crate::disk::gpt;
-use crate::disk::gpt::Backup;
-use crate::disk::gpt::Fault;
-use crate::disk::gpt::Reserve;
-use crate::disk::gpt::Table;
-use crate::disk::marker;
-use crate::disk::marker::MARKER_BYTES;
-use crate::disk::marker::Marker;
-use crate::disk::sink::Finish;
-use crate::disk::sink::Gpt;
+use crate::write::gpt;
+use crate::write::gpt::Backup;
+use crate::write::gpt::Fault;
+use crate::write::gpt::Reserve;
+use crate::write::gpt::Table;
+use crate::write::marker;
+use crate::write::marker::MARKER_BYTES;
+use crate::write::marker::Marker;
+use oci::digest::Digest;
 use std::ops::Range;
 
 const NO_MARKER: &str = "no room for the marker before the end of the disk: the image or a partition reaches there; \
     ocidd.skip_if_installed will not know this install";
+
+/// What becomes of the image's GPT.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Gpt {
+    /// It is made to fit the disk: the backup lies at the disk's end.
+    #[default]
+    Move,
+    /// It is written as it is in the image.
+    Keep,
+}
+
+/// What to do to the disk besides writing the image.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Finish {
+    pub gpt: Gpt,
+    /// The layer that a marker is to name.
+    pub marker: Option<Digest>,
+}
 
 /// The image's own bytes for both ends, and what surrounds them.
 #[derive(Debug)]

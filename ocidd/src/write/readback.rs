@@ -1,9 +1,9 @@
 //! Finds out whether a disk holds what it was given: remembers hashes of what was written, reads it back and compares. Never writes.
 
 use crate::disk::buffer::AlignedBuffer;
+use crate::disk::buffer::split;
 use crate::disk::device::Medium;
-use crate::disk::sink::SinkError;
-use crate::disk::sink::split;
+use crate::write::error::SinkError;
 use oci::digest::Digest;
 use oci::digest::Hasher;
 use oci::size::length_of;
@@ -123,7 +123,7 @@ fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::sink::tests::memory_disk::MemoryDisk;
+    use crate::write::sink::tests::memory_disk::MemoryDisk;
 
     #[test]
     fn the_first_wrong_stretch_is_named() {

@@ -1,11 +1,11 @@
 //! From the errors of the parts to the causes that people and scripts tell apart. Pure.
 
 use crate::disk::choice::NoChoice;
-use crate::disk::refusal::Refusal;
-use crate::disk::sink::SinkError;
+use crate::disk::device::Refusal;
 use crate::disk::wait::NoTarget;
-use crate::failure::Cause;
-use crate::pipeline::TransferError;
+use crate::report::failure::Cause;
+use crate::write::error::SinkError;
+use crate::write::pipeline::TransferError;
 use registry::error::HttpError;
 use registry::error::Trouble;
 use registry::signatures::NotSigned;

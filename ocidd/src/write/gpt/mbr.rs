@@ -1,8 +1,8 @@
 //! The four records of an MBR, as far as they tell a partition table of its own from the one that protects a GPT. Pure.
 
-use crate::disk::gpt::header::Partition;
-use crate::disk::gpt::header::put;
-use crate::disk::gpt::header::u32_at;
+use crate::write::gpt::header::Partition;
+use crate::write::gpt::header::put;
+use crate::write::gpt::header::u32_at;
 
 /// Offsets and values (UEFI 2.10, 5.2.1 to 5.2.3).
 const RECORDS: usize = 446;

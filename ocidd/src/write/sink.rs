@@ -4,52 +4,27 @@
 //! else is written and filled in by [`Sink::commit`], which takes the proof of verification. A power cut at any moment before that leaves a
 //! disk without partition tables.
 
-mod commit;
-mod ends;
-mod readback;
-
-pub use crate::disk::sink::commit::Committed;
-pub use crate::disk::sink::commit::Finish;
-pub use crate::disk::sink::commit::Gpt;
-
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::is_zero;
+use crate::disk::buffer::split;
 use crate::disk::device::Medium;
-use crate::disk::gpt;
-use crate::disk::sink::readback::Witness;
-use oci::size::Bytes;
+use crate::write::HELD_BACK_BYTES;
+use crate::write::ends::Finish;
+use crate::write::ends::Given;
+use crate::write::error::SinkError;
+use crate::write::gpt;
+use crate::write::gpt::Table;
+use crate::write::pipeline::verified::Verified;
+use crate::write::readback::Witness;
+use crate::write::readback::compare;
 use oci::size::length_of;
-use oci::size::prefix;
-use std::io;
 use std::ops::Range;
-use thiserror::Error;
-
-/// Bytes kept back at each end. 1 MiB covers the MBR, a GPT of 128 entries at 4 KiB sectors, and the usual boot loader gap.
-pub const HELD_BACK_BYTES: u64 = 1 << 20;
 
 /// Zeroes are looked for in pieces of this size. Smaller pieces find more of them, but each run of them is a call of its own.
 const ZERO_PIECE_BYTES: usize = 256 << 10;
 
 /// Zero runs are handed to the disk in steps of at most this, so that progress is seen where the disk has to write them.
 const ZERO_STEP_BYTES: u64 = 64 << 20;
-
-#[derive(Debug, Error)]
-pub enum SinkError {
-    #[error("image has {} or more, the disk has {}", Bytes(*.image), Bytes(*.disk))]
-    TooSmall { image: u64, disk: u64 },
-    #[error("writing {} at byte {offset}", Bytes(*.length))]
-    Write { offset: u64, length: u64, source: io::Error },
-    #[error("flushing the disk")]
-    Sync(#[source] io::Error),
-    #[error(
-        "the image's GPT is made for sectors of {image} bytes, the disk has sectors of {disk} bytes; hint: make the image for such disks"
-    )]
-    SectorSize { image: u64, disk: u64 },
-    #[error("reading back {} at byte {offset}", Bytes(*.length))]
-    Read { offset: u64, length: u64, source: io::Error },
-    #[error("reading back: bytes {} to {} of the disk are not what was written; hint: replace the disk, its cable or its controller", .range.start, .range.end)]
-    ReadBack { range: Range<u64> },
-}
 
 /// Whether the disk is trusted to hold what it was given.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -65,6 +40,15 @@ pub enum Verify {
 struct HeldBack {
     range: Range<u64>,
     bytes: Vec<u8>,
+}
+
+/// What is on the disk.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Committed {
+    pub image_bytes: u64,
+    pub table: Table,
+    /// What a person should know, none of it a failure.
+    pub notes: Vec<String>,
 }
 
 /// What a given up install leaves on the disk.
@@ -152,6 +136,52 @@ impl<'a, M: Medium> Sink<'a, M> {
         self.end.bytes.extend_from_slice(end);
         self.position += length_of(end);
         Ok(())
+    }
+
+    /// Makes the disk bootable. Where it is to be read back, a disk whose middle is wrong never becomes bootable at all.
+    ///
+    /// After an error the caller has to [`Sink::abandon`].
+    pub fn commit(&mut self, _proof: &Verified, finish: &Finish) -> Result<Committed, SinkError> {
+        // An image that ends within the held back start was not looked at before.
+        self.refuse_other_sectors()?;
+        let given = Given {
+            start: &self.start.bytes,
+            end: &self.end.bytes,
+            end_range: self.end.range.clone(),
+            image_bytes: self.position,
+            sector_bytes: self.medium.sector_bytes(),
+        };
+        let ends = given.arrange(finish);
+        self.touch()?;
+        self.flush_zeroes()?;
+        self.sync()?;
+        let witness = self.witness.take();
+        let reading_back = witness.is_some();
+        if let Some(witness) = witness {
+            witness.verify(self.medium)?;
+        }
+        write_at(self.medium, &ends.end, self.end.range.start)?;
+        // No firmware takes a GPT for one without the MBR in front of it (UEFI 2.10, 5.2.3), so the first sector decides. It comes when the rest is
+        // safe, and by itself, as a disk writes a sector wholly or not at all.
+        let sector_bytes = self.medium.sector_bytes().unwrap_or(512);
+        let (first, rest) = split(&ends.start, sector_bytes);
+        write_at(self.medium, rest, sector_bytes)?;
+        self.sync()?;
+        write_at(self.medium, first, 0)?;
+        self.sync()?;
+        if reading_back {
+            compare(self.medium, &ends.start, 0)?;
+            compare(self.medium, &ends.end, self.end.range.start)?;
+        }
+        // Last of all: a marker on a disk that does not boot would keep the disk from being installed again.
+        if let Some((offset, bytes)) = &ends.marker {
+            write_at(self.medium, bytes, *offset)?;
+            self.sync()?;
+            if reading_back {
+                compare(self.medium, bytes, *offset)?;
+            }
+        }
+        Ok(Committed { image_bytes: self.position, table: ends.table, notes: ends.notes })
     }
 
     /// Makes sure that the disk boots neither the old system nor half of the new one. Where nothing was written, nothing is.
@@ -242,12 +272,6 @@ fn zero_at(medium: &mut impl Medium, range: &Range<u64>) -> Result<(), SinkError
     })
 }
 
-/// The first `length` bytes, and the rest.
-fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
-    let first = prefix(bytes, length);
-    (first, bytes.get(first.len()..).unwrap_or_default())
-}
-
 #[derive(Debug, Eq, PartialEq)]
 enum Run<'a> {
     Zeroes(u64),
@@ -266,4 +290,4 @@ fn runs(mut bytes: &[u8]) -> impl Iterator<Item = Run<'_>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::write) mod tests;

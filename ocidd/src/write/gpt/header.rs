@@ -1,6 +1,6 @@
 //! The header of a GPT, its array of entries, and their checksums. Bytes of a disk's start in, checked values out. Trusts no field.
 
-use crate::disk::gpt::Fault;
+use crate::write::gpt::Fault;
 use flate2::Crc;
 use oci::size::length_of;
 

@@ -2,14 +2,13 @@
 //! bytes out; nothing here opens, writes or fetches anything.
 
 mod decoder;
-mod frame;
-mod recognise;
+mod detect;
 mod xz;
 mod zstd;
 
 pub use decoder::Decoder;
-pub use recognise::check_unpacked;
-pub use recognise::recognise;
+pub use detect::check_unpacked;
+pub use detect::recognise;
 
 use oci::size::Bytes;
 use std::fmt;
@@ -105,7 +104,7 @@ pub fn size_hint(format: Format, head: &[u8], tail: &[u8]) -> Option<u64> {
     match format {
         // The last member's size modulo 2^32 (RFC 1952, 2.3.1).
         Format::Gzip => tail.last_chunk().map(|size| u64::from(u32::from_le_bytes(*size))),
-        Format::Zstd => frame::content_size(head),
+        Format::Zstd => zstd::content_size(head),
         Format::Xz | Format::Raw => None,
     }
 }

@@ -1,12 +1,12 @@
 //! Events for a receiver elsewhere: JSON documents by HTTP POST (`ocidd.report`). README documents them. A receiver that is slow, dead or wrong
 //! never stops an install: what cannot be sent in time is dropped.
 
-use crate::event::Done;
-use crate::event::Event;
-use crate::event::Listener;
-use crate::event::Pace;
-use crate::event::Snapshot;
 use crate::machine::Machine;
+use crate::report::event::Done;
+use crate::report::event::Event;
+use crate::report::event::Listener;
+use crate::report::event::Pace;
+use crate::report::event::Snapshot;
 use registry::http::Client;
 use registry::observer::Retry;
 use serde_json::Value;
@@ -166,7 +166,7 @@ fn unix_seconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Outcome;
+    use crate::report::event::Outcome;
     use oci::digest::Digest;
 
     /// One event of each kind that is sent.
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_event_has_the_fields_that_are_documented() {
-        let readme = include_str!("../../README.md");
+        let readme = include_str!("../../../README.md");
         for (event, (name, fields)) in events().iter().zip(EVENTS) {
             let document = document(event).unwrap();
             assert_eq!(document["event"], name);

@@ -22,7 +22,7 @@ pub enum SourceError {
 
 /// What the fetching thread hands over.
 #[derive(Debug)]
-pub enum Chunk {
+pub(super) enum Chunk {
     Bytes(Vec<u8>),
     /// The last one of a stream that broke off.
     Broken(io::Error),
@@ -32,7 +32,7 @@ pub enum Chunk {
 
 /// Chunks from another thread, read as one stream.
 #[derive(Debug)]
-pub struct Source {
+pub(super) struct Source {
     chunks: Receiver<Chunk>,
     chunk: Vec<u8>,
     used: usize,
@@ -44,7 +44,7 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn new(chunks: Receiver<Chunk>, size_bytes: Option<u64>) -> Self {
+    pub(super) fn new(chunks: Receiver<Chunk>, size_bytes: Option<u64>) -> Self {
         Self {
             chunks,
             chunk: Vec::new(),
@@ -57,7 +57,7 @@ impl Source {
     }
 
     /// Reads what is left and gives the digest of everything; or says why not everything came.
-    pub fn finish(mut self) -> Result<Digest, SourceError> {
+    pub(super) fn finish(mut self) -> Result<Digest, SourceError> {
         while self.receive() {}
         match (self.failure, self.digest) {
             (Some(failure), _) => Err(failure),

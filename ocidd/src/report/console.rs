@@ -1,10 +1,10 @@
 //! What `ocidd` tells on its console: a line for each event, and the progress of an install. The only part of `ocidd` that prints by itself.
 
-use crate::event::Done;
-use crate::event::Event;
-use crate::event::Listener;
-use crate::event::Pace;
-use crate::event::Snapshot;
+use crate::report::event::Done;
+use crate::report::event::Event;
+use crate::report::event::Listener;
+use crate::report::event::Pace;
+use crate::report::event::Snapshot;
 use oci::size::Rounded;
 use registry::observer::Retry;
 use std::io;

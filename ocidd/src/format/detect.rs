@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::FormatError;
-use super::frame;
+use super::zstd;
 
 const REPACK: &str = "unpack it, then pack it with gzip, zstd or xz";
 const CONVERT: &str = "convert it with `qemu-img convert -O raw`, then pack and push it";
@@ -62,7 +62,7 @@ fn packed(first: &[u8]) -> Option<Format> {
     } else if first.starts_with(b"\xfd7zXZ\0") {
         Some(Format::Xz)
     } else {
-        first.first_chunk().is_some_and(|magic| frame::is_magic(*magic)).then_some(Format::Zstd)
+        first.first_chunk().is_some_and(|magic| zstd::is_magic(*magic)).then_some(Format::Zstd)
     }
 }
 
