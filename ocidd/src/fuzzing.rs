@@ -136,7 +136,7 @@ pub fn gpt(bytes: &[u8]) {
 
 /// A packed stream, up to as much of what is in it as fits into memory many times over.
 pub fn decoder(bytes: &[u8]) {
-    if let Ok(format) = format::recognise(bytes) {
+    if let Ok(format) = format::detect(bytes) {
         let limit = 16 << 20;
         io::copy(&mut Decoder::new(format, bytes).take(limit), &mut io::sink()).ok();
     }

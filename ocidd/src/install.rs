@@ -10,10 +10,10 @@ use crate::disk::wait::find_target;
 use crate::format;
 use crate::format::Format;
 use crate::machine::Machine;
-use crate::plan::BadPlan;
 use crate::plan::Confirm;
-use crate::plan::Depth;
+use crate::plan::InstallMode;
 use crate::plan::Plan;
+use crate::plan::PlanError;
 use crate::report::classify;
 use crate::report::console::Rate;
 use crate::report::event;
@@ -74,10 +74,10 @@ pub fn install(
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
     let mut job = Job { plan, path, device, layer, signed, listener, start: Instant::now() };
-    if plan.depth == Depth::UnlessInstalled && job.is_installed() {
+    if plan.mode == InstallMode::UnlessInstalled && job.is_installed() {
         return Ok(job.done(Outcome::AlreadyInstalled, 0));
     }
-    let is_dry_run = plan.depth == Depth::DryRun;
+    let is_dry_run = plan.mode == InstallMode::DryRun;
     let asks = plan.confirm == Confirm::Ask && !is_dry_run;
     if asks && !confirm(&job.path).or_fail(Cause::Declined)? {
         return Err(anyhow!("not confirmed")).or_fail(Cause::Declined);
@@ -109,7 +109,7 @@ fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
     };
     let keys = plan.trust.read(&machine.keys_folder).or_fail(cause)?;
     match plan.image {
-        Image::Blob(_) if !keys.is_empty() => Err(BadPlan::UnsignedBlob).or_fail(Cause::Words),
+        Image::Blob(_) if !keys.is_empty() => Err(PlanError::UnsignedBlob).or_fail(Cause::Words),
         _ => Ok(keys),
     }
 }
@@ -215,7 +215,7 @@ impl Job<'_> {
     fn read_size(&self, blob: &mut Blob<'_>) -> Option<u64> {
         self.layer.media_type.as_deref().filter(|announced| announced.ends_with("+gzip"))?;
         let first = blob.peek(format::FIRST_BYTES).ok()?;
-        format::recognise(first).ok().filter(|format| *format == Format::Gzip)?;
+        format::detect(first).ok().filter(|format| *format == Format::Gzip)?;
         let size = format::size_hint(Format::Gzip, &[], &blob.read_tail(4)?)?;
         let most = blob.size_bytes()?.saturating_mul(DEFLATE_RATIO);
         Some(size).filter(|size| *size <= most)
@@ -225,7 +225,7 @@ impl Job<'_> {
         let disk = self.disk();
         self.start = Instant::now();
         let size_bytes = blob.size_bytes();
-        self.listener.hear(&Event::Started {
+        self.listener.on_event(&Event::Started {
             image: self.plan.image.to_string(),
             disk: disk.clone(),
             layer: self.layer.digest,

@@ -19,7 +19,7 @@ use ocidd::report::failure::Cause;
 use ocidd::report::failure::Failure;
 use ocidd::report::failure::OrFail as _;
 use ocidd::report::webhook;
-use ocidd::report::webhook::Post;
+use ocidd::report::webhook::Webhook;
 use ocidd::trust::KEYS_FOLDER;
 use registry::credentials::AUTH_FILE;
 use registry::http::CertificateFiles;
@@ -90,7 +90,7 @@ fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
         }
     };
     let console = self::report();
-    let post = Post::start(client, url, &machine, move |complaint| console.warn(complaint));
+    let post = Webhook::start(client, url, &machine, move |complaint| console.warn(complaint));
     let outcome = complete_and_install(options, &machine, &[report as &dyn Listener, &post]);
     post.finish();
     outcome
@@ -115,7 +115,7 @@ fn complete_and_install(
     });
     match done {
         Ok(done) => {
-            listener.hear(&Event::Done(done));
+            listener.on_event(&Event::Done(done));
             Ok(())
         }
         Err(failure) => tell(&failure, listener),
@@ -123,7 +123,7 @@ fn complete_and_install(
 }
 
 fn tell(failure: &Failure, listener: &dyn Listener) -> Result<(), Cause> {
-    listener.hear(&Event::from(failure));
+    listener.on_event(&Event::from(failure));
     Err(failure.cause)
 }
 

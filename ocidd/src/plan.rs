@@ -2,10 +2,10 @@
 
 use crate::args::Options;
 use crate::args::Retries;
-use crate::disk::selector::BadTarget;
+use crate::disk::selector::SelectorError;
 use crate::disk::selector::Target;
-use crate::trust::BadName;
 use crate::trust::Trust;
+use crate::trust::TrustError;
 use crate::write::ends::Gpt;
 use crate::write::sink::Verify;
 use oci::platform::BadPlatform;
@@ -28,7 +28,7 @@ pub enum Confirm {
 
 /// What is done besides writing the image, or in its place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Depth {
+pub enum InstallMode {
     /// Everything but the writing.
     DryRun,
     /// Unless the disk carries the image already.
@@ -55,11 +55,11 @@ pub struct Plan {
     pub gpt: Gpt,
     pub verify: Verify,
     pub confirm: Confirm,
-    pub depth: Depth,
+    pub mode: InstallMode,
 }
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum BadPlan {
+pub enum PlanError {
     #[error(
         "oci.tag and oci.blob are both given; hint: leave one out, the image is one or the other"
     )]
@@ -75,15 +75,15 @@ pub enum BadPlan {
     #[error("oci.platform: {0}")]
     Platform(BadPlatform),
     #[error("oci.verify_key: {0}")]
-    Key(BadName),
+    Key(TrustError),
     #[error(
         "oci.blob is given, and a bare blob has no signature for the trusted keys; hint: name a manifest by oci.tag"
     )]
     UnsignedBlob,
     #[error("dd.of: {0}")]
-    Disk(BadTarget),
+    Disk(SelectorError),
     #[error("ocidd.dry_run and ocidd.skip_if_installed are both given; hint: leave one out")]
-    TwoDepths,
+    TwoModes,
 }
 
 /// Enough for a switch that takes its time to forward, or a registry that is being restarted: about three minutes in all.
@@ -92,46 +92,46 @@ const DEFAULT_RETRIES: Retries = Retries::Times(8);
 const DEFAULT_DISK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The image the options name, if they name one.
-pub fn parse_image(options: &Options) -> Result<Option<Image>, BadPlan> {
+pub fn parse_image(options: &Options) -> Result<Option<Image>, PlanError> {
     match (&options.tag, &options.blob) {
-        (Some(_), Some(_)) => Err(BadPlan::TwoImages),
+        (Some(_), Some(_)) => Err(PlanError::TwoImages),
         (Some(tag), None) => {
-            tag.parse().map(|reference| Some(Image::Manifest(reference))).map_err(BadPlan::Tag)
+            tag.parse().map(|reference| Some(Image::Manifest(reference))).map_err(PlanError::Tag)
         }
         (None, Some(blob)) => {
-            blob.parse().map(|reference| Some(Image::Blob(reference))).map_err(BadPlan::Blob)
+            blob.parse().map(|reference| Some(Image::Blob(reference))).map_err(PlanError::Blob)
         }
         (None, None) => Ok(None),
     }
 }
 
 impl TryFrom<&Options> for Plan {
-    type Error = BadPlan;
+    type Error = PlanError;
 
-    fn try_from(options: &Options) -> Result<Self, BadPlan> {
+    fn try_from(options: &Options) -> Result<Self, PlanError> {
         let platform = options.platform.as_deref().map(str::parse).transpose();
-        let disk = options.disk.as_deref().ok_or(BadPlan::NoDisk)?;
+        let disk = options.disk.as_deref().ok_or(PlanError::NoDisk)?;
         Ok(Self {
-            image: parse_image(options)?.ok_or(BadPlan::NoImage)?,
-            platform: platform.map_err(BadPlan::Platform)?.unwrap_or_else(Platform::of_host),
+            image: parse_image(options)?.ok_or(PlanError::NoImage)?,
+            platform: platform.map_err(PlanError::Platform)?.unwrap_or_else(Platform::of_host),
             trust: match &options.verify_key {
-                Some(keys) => Trust::parse(keys).map_err(BadPlan::Key)?,
+                Some(keys) => Trust::parse(keys).map_err(PlanError::Key)?,
                 None => Trust::Site,
             },
             network: network_of(options),
             retries: options.retries.unwrap_or(DEFAULT_RETRIES),
             mirrors: options.mirrors.clone(),
-            disk: disk.parse().map_err(BadPlan::Disk)?,
+            disk: disk.parse().map_err(PlanError::Disk)?,
             disk_timeout: options.disk_timeout.unwrap_or(DEFAULT_DISK_TIMEOUT),
             transfer_size: options.transfer_size,
             gpt: if options.keep_gpt { Gpt::Keep } else { Gpt::Move },
             verify: if options.read_back { Verify::ReadBack } else { Verify::Nothing },
             confirm: if options.wait { Confirm::Ask } else { Confirm::No },
-            depth: match (options.dry_run, options.skip_if_installed) {
-                (true, true) => return Err(BadPlan::TwoDepths),
-                (true, false) => Depth::DryRun,
-                (false, true) => Depth::UnlessInstalled,
-                (false, false) => Depth::Always,
+            mode: match (options.dry_run, options.skip_if_installed) {
+                (true, true) => return Err(PlanError::TwoModes),
+                (true, false) => InstallMode::DryRun,
+                (false, true) => InstallMode::UnlessInstalled,
+                (false, false) => InstallMode::Always,
             },
         })
     }
@@ -169,8 +169,8 @@ mod tests {
     fn tls_is_required_and_nobody_asked_unless_said() {
         let plan = Plan::try_from(&options()).unwrap();
         assert_eq!(
-            (plan.network.tls, plan.network.certificates, plan.confirm, plan.depth),
-            (Tls::Required, CertificateCheck::Verify, Confirm::No, Depth::Always)
+            (plan.network.tls, plan.network.certificates, plan.confirm, plan.mode),
+            (Tls::Required, CertificateCheck::Verify, Confirm::No, InstallMode::Always)
         );
         let plan = Plan::try_from(&Options {
             allow_no_tls: true,
@@ -181,8 +181,8 @@ mod tests {
         })
         .unwrap();
         assert_eq!(
-            (plan.network.tls, plan.network.certificates, plan.confirm, plan.depth),
-            (Tls::Plain, CertificateCheck::Skip, Confirm::Ask, Depth::DryRun)
+            (plan.network.tls, plan.network.certificates, plan.confirm, plan.mode),
+            (Tls::Plain, CertificateCheck::Skip, Confirm::Ask, InstallMode::DryRun)
         );
     }
 

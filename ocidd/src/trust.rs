@@ -36,7 +36,7 @@ pub enum Named {
 }
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum BadName {
+pub enum TrustError {
     #[error("'{0}' is neither the absolute path of a file nor the base64 of a key")]
     Shape(String),
     #[error("'{0}': {1}")]
@@ -45,7 +45,7 @@ pub enum BadName {
 
 impl Trust {
     /// Reads the value of the word: files and keys, with commas between them.
-    pub(crate) fn parse(value: &str) -> Result<Self, BadName> {
+    pub(crate) fn parse(value: &str) -> Result<Self, TrustError> {
         value.split(',').map(Named::parse).collect::<Result<_, _>>().map(Self::Named)
     }
 
@@ -69,13 +69,15 @@ impl Trust {
 
 impl Named {
     /// The DER of a key begins with a byte whose base64 is never a slash.
-    fn parse(text: &str) -> Result<Self, BadName> {
+    fn parse(text: &str) -> Result<Self, TrustError> {
         if text.starts_with('/') {
             return Ok(Self::File(text.into()));
         }
         let der = BASE64.decode(text).ok().filter(|der| !der.is_empty());
-        let der = der.ok_or_else(|| BadName::Shape(text.to_owned()))?;
-        Key::parse_der(&der, WORD).map(Self::Key).map_err(|bad| BadName::Key(text.to_owned(), bad))
+        let der = der.ok_or_else(|| TrustError::Shape(text.to_owned()))?;
+        Key::parse_der(&der, WORD)
+            .map(Self::Key)
+            .map_err(|bad| TrustError::Key(text.to_owned(), bad))
     }
 }
 

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 /// Why no disk was chosen. Prints in several lines, the last of them a hint.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum NoChoice {
+pub enum ChoiceError {
     /// A disk that matches may appear later.
     #[error("no disk matches '{selector}'{table}")]
     NoMatch { selector: String, table: String },
@@ -34,9 +34,9 @@ struct Verdict<'a> {
 
 impl Selector {
     /// The one disk of `disks` that is free to be overwritten and has every property. Loop devices and the like are no [`FoundDisk`].
-    pub fn choose<'a>(&self, disks: &'a [FoundDisk]) -> Result<&'a FoundDisk, NoChoice> {
+    pub fn choose<'a>(&self, disks: &'a [FoundDisk]) -> Result<&'a FoundDisk, ChoiceError> {
         let mut verdicts: Vec<Verdict<'a>> =
-            disks.iter().map(|disk| Verdict { disk, against: self.speak_against(disk) }).collect();
+            disks.iter().map(|disk| Verdict { disk, against: self.reject_reasons(disk) }).collect();
         if let Some(extreme) = self.extreme {
             keep_extreme(extreme, &mut verdicts);
         }
@@ -44,11 +44,11 @@ impl Selector {
             verdicts.iter().filter(|v| v.against.is_empty()).map(|v| v.disk).collect();
         match left.as_slice() {
             [only] => Ok(only),
-            [] => Err(NoChoice::NoMatch {
+            [] => Err(ChoiceError::NoMatch {
                 selector: self.to_string(),
                 table: table(&verdicts, "hint: take a property from this list, as dd.of=serial:…"),
             }),
-            several => Err(NoChoice::Ambiguous {
+            several => Err(ChoiceError::Ambiguous {
                 selector: self.to_string(),
                 matching: several.iter().map(|disk| disk.path.clone()).collect(),
                 table: table(
@@ -69,9 +69,9 @@ impl Selector {
         })
     }
 
-    fn speak_against(&self, disk: &FoundDisk) -> Vec<String> {
+    fn reject_reasons(&self, disk: &FoundDisk) -> Vec<String> {
         let mut against: Vec<String> =
-            self.parts.iter().filter_map(|part| part.speak_against(disk)).collect();
+            self.parts.iter().filter_map(|part| part.reject_reasons(disk)).collect();
         if disk.removable {
             against.push("is removable".to_owned());
         }
@@ -86,7 +86,7 @@ impl Selector {
 }
 
 impl Part {
-    fn speak_against(&self, disk: &FoundDisk) -> Option<String> {
+    fn reject_reasons(&self, disk: &FoundDisk) -> Option<String> {
         match self {
             Self::Text { property, pattern } => {
                 let values = property.values(disk);

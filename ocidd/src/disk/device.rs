@@ -75,12 +75,12 @@ enum Zeroing {
 
 impl Device {
     /// Opens an existing whole disk or regular file, or refuses with a reason. Writes nothing. `sys` and `proc` are a mounted sysfs and procfs.
-    pub fn open(path: &Path, sys: &Path, proc: &Path) -> Result<Self, Refusal> {
-        let refuse = |error| Refusal::of(path, error);
+    pub fn open(path: &Path, sys: &Path, proc: &Path) -> Result<Self, DeviceError> {
+        let refuse = |error| DeviceError::of(path, error);
         // Without O_CREAT: a mistyped name must not become a file in memory.
         let kind = path.metadata().map_err(refuse)?.file_type();
         if !kind.is_block_device() && !kind.is_file() {
-            return Err(Refusal::NotADisk { path: path.to_owned() });
+            return Err(DeviceError::NotADisk { path: path.to_owned() });
         }
         if kind.is_block_device() {
             refuse_by_sysfs(path, &path.canonicalize().map_err(refuse)?, sys, proc)?;
@@ -88,7 +88,7 @@ impl Device {
         let (mut file, access) = open_exclusively(path, kind.is_block_device()).map_err(refuse)?;
         let size_bytes = file.seek(SeekFrom::End(0)).map_err(refuse)?;
         if size_bytes == 0 {
-            return Err(Refusal::Empty { path: path.to_owned() });
+            return Err(DeviceError::Empty { path: path.to_owned() });
         }
         let sector_bytes = if kind.is_block_device() {
             Some(rustix::fs::ioctl_blksszget(&file).map_err(|error| refuse(error.into()))?.into())
@@ -183,18 +183,18 @@ impl Medium for Device {
 }
 
 /// Refuses what the kernel's tables know to be no target, before it is opened. `real` is the device's own node, where `path` is a link to it.
-fn refuse_by_sysfs(path: &Path, real: &Path, sys: &Path, proc: &Path) -> Result<(), Refusal> {
+fn refuse_by_sysfs(path: &Path, real: &Path, sys: &Path, proc: &Path) -> Result<(), DeviceError> {
     let path = path.to_owned();
     let name = real.strip_prefix("/dev").unwrap_or(real).to_string_lossy().replace('/', "!");
     if let Some(parent) = read_parent(sys, &name) {
-        return Err(Refusal::Partition { path, disk: node(&parent) });
+        return Err(DeviceError::Partition { path, disk: node(&parent) });
     }
     let holders = read_holders(sys, proc, &name);
     if !holders.is_empty() {
-        return Err(Refusal::Busy { path, holders });
+        return Err(DeviceError::Busy { path, holders });
     }
     if is_read_only(sys, &name) {
-        return Err(Refusal::ReadOnly { path });
+        return Err(DeviceError::ReadOnly { path });
     }
     Ok(())
 }
@@ -217,7 +217,7 @@ fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, Access)> 
 
 /// Said before the first write; nothing was changed.
 #[derive(Debug, Error)]
-pub enum Refusal {
+pub enum DeviceError {
     /// There is no such file. A disk may appear later.
     #[error("opening target disk '{}'{}", path.display(), about_udev(path))]
     Missing { path: PathBuf, source: io::Error },
@@ -246,7 +246,7 @@ pub enum Refusal {
     Open { path: PathBuf, source: io::Error },
 }
 
-impl Refusal {
+impl DeviceError {
     /// The refusal of a path that could not be looked at or opened.
     pub fn of(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

@@ -57,7 +57,7 @@ pub(super) enum Comparison {
 }
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum BadTarget {
+pub enum SelectorError {
     #[error("'{text}' is neither a path nor a selector; hint: a path begins with '/', as {path}")]
     NoPath { text: String, path: String },
     #[error("'{part}' is no part of a disk selector; hint: the parts are {}", parts())]
@@ -98,9 +98,9 @@ fn parts() -> String {
 }
 
 impl FromStr for Target {
-    type Err = BadTarget;
+    type Err = SelectorError;
 
-    fn from_str(text: &str) -> Result<Self, BadTarget> {
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
         if text.starts_with('/') {
             return Ok(Self::Path(text.into()));
         }
@@ -118,9 +118,9 @@ impl fmt::Display for Target {
 }
 
 impl FromStr for Selector {
-    type Err = BadTarget;
+    type Err = SelectorError;
 
-    fn from_str(text: &str) -> Result<Self, BadTarget> {
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
         let mut selector = Self { text: text.to_owned(), parts: Vec::new(), extreme: None };
         for (number, part) in split_parts(text).iter().enumerate() {
             let extreme = match part.as_str() {
@@ -133,7 +133,7 @@ impl FromStr for Selector {
                 }
             };
             if selector.extreme.replace(extreme).is_some() {
-                return Err(BadTarget::TwoExtremes);
+                return Err(SelectorError::TwoExtremes);
             }
         }
         Ok(selector)
@@ -164,7 +164,7 @@ fn split_parts(text: &str) -> Vec<String> {
 }
 
 /// `None` where the part begins with no name we know.
-fn parse_part(part: &str) -> Result<Option<Part>, BadTarget> {
+fn parse_part(part: &str) -> Result<Option<Part>, SelectorError> {
     let Some((name, value)) = part.split_once(':') else {
         return Ok(None);
     };
@@ -178,19 +178,19 @@ fn parse_part(part: &str) -> Result<Option<Part>, BadTarget> {
         _ => return Ok(None),
     };
     if value.trim().is_empty() {
-        return Err(BadTarget::NoValue { part: part.to_owned() });
+        return Err(SelectorError::NoValue { part: part.to_owned() });
     }
     let value = if property == Property::Wwn { strip_wwn_prefix(value.trim()) } else { value };
     let pattern =
-        Pattern::new(value).ok_or_else(|| BadTarget::InnerStar { part: part.to_owned() })?;
+        Pattern::new(value).ok_or_else(|| SelectorError::InnerStar { part: part.to_owned() })?;
     let is_known = |transport: Transport| pattern.matches_any(&transport_names(transport));
     if property == Property::Transport && !Transport::ALL.into_iter().any(is_known) {
-        return Err(BadTarget::Transport { part: part.to_owned() });
+        return Err(SelectorError::Transport { part: part.to_owned() });
     }
     Ok(Some(Part::Text { property, pattern }))
 }
 
-fn parse_comparison(part: &str, value: &str) -> Result<Part, BadTarget> {
+fn parse_comparison(part: &str, value: &str) -> Result<Part, SelectorError> {
     let value = value.trim();
     let (comparison, size) = [
         Comparison::AtLeast,
@@ -202,20 +202,21 @@ fn parse_comparison(part: &str, value: &str) -> Result<Part, BadTarget> {
     .into_iter()
     .find_map(|comparison| Some((comparison, value.strip_prefix(comparison.sign())?)))
     .unwrap_or((Comparison::Equal, value));
-    let bytes = parse_size(size.trim()).ok_or_else(|| BadTarget::Size { part: part.to_owned() })?;
+    let bytes =
+        parse_size(size.trim()).ok_or_else(|| SelectorError::Size { part: part.to_owned() })?;
     Ok(Part::Size { comparison, bytes })
 }
 
-fn unknown(text: &str, part: &str, number: usize) -> BadTarget {
+fn unknown(text: &str, part: &str, number: usize) -> SelectorError {
     let part = part.to_owned();
     if number > 0 {
-        BadTarget::UnknownAfterComma { part }
+        SelectorError::UnknownAfterComma { part }
     } else if text.contains([',', ':']) || text.is_empty() {
-        BadTarget::Unknown { part }
+        SelectorError::Unknown { part }
     } else {
         // `sda`, or `dev/sda`.
         let below_dev = part.strip_prefix("dev/").unwrap_or(&part);
-        BadTarget::NoPath { path: format!("/dev/{below_dev}"), text: part }
+        SelectorError::NoPath { path: format!("/dev/{below_dev}"), text: part }
     }
 }
 

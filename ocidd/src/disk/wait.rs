@@ -1,7 +1,7 @@
 //! Waits for a target disk: looks again until it is there or the time is over. A slow disk is usual on bare metal: spin-up, USB, SAS expanders.
 
-use crate::disk::choice::NoChoice;
-use crate::disk::device::Refusal;
+use crate::disk::choice::ChoiceError;
+use crate::disk::device::DeviceError;
 use crate::disk::probe::FoundDisk;
 use crate::disk::probe::read_disks;
 use crate::disk::selector::Selector;
@@ -60,11 +60,11 @@ pub enum Look<T, E> {
 
 /// Why there is no target disk.
 #[derive(Debug, Error)]
-pub enum NoTarget {
+pub enum TargetError {
     #[error(transparent)]
-    NoChoice(#[from] NoChoice),
+    Choice(#[from] ChoiceError),
     #[error(transparent)]
-    Refusal(#[from] Refusal),
+    Device(#[from] DeviceError),
 }
 
 /// Calls `poll` with the time passed until it has found something, knows that it never will, or `timeout` is over. There is always a last look
@@ -104,7 +104,7 @@ pub fn find_target(
     proc: &Path,
     timeout: Duration,
     on_wait: impl FnMut(&str),
-) -> Result<PathBuf, NoTarget> {
+) -> Result<PathBuf, TargetError> {
     let disks = || read_disks(sys, proc);
     find_among(target, Path::new("/dev"), disks, timeout, &mut SystemClock::start(), on_wait)
 }
@@ -117,7 +117,7 @@ fn find_among(
     timeout: Duration,
     clock: &mut impl Clock,
     mut on_wait: impl FnMut(&str),
-) -> Result<PathBuf, NoTarget> {
+) -> Result<PathBuf, TargetError> {
     let mut tell =
         |what: &str| on_wait(&format!("waiting up to {} s for {what}", timeout.as_secs()));
     match target {
@@ -134,13 +134,13 @@ fn find_among(
     }
 }
 
-fn look_for_path(path: &Path, dev: &Path) -> Look<PathBuf, NoTarget> {
+fn look_for_path(path: &Path, dev: &Path) -> Look<PathBuf, TargetError> {
     let Err(error) = path.metadata() else {
         return Look::Found(path.to_owned());
     };
     // Only the kernel makes files while we look, and only in /dev. A regular file that is missing stays so.
     let may_appear = error.kind() == io::ErrorKind::NotFound && path.starts_with(dev);
-    let refusal = Refusal::of(path, error).into();
+    let refusal = DeviceError::of(path, error).into();
     if may_appear { Look::NotYet(refusal) } else { Look::Never(refusal) }
 }
 
@@ -156,14 +156,14 @@ impl Settling {
         selector: &Selector,
         disks: &[FoundDisk],
         now: Duration,
-    ) -> Look<PathBuf, NoTarget> {
+    ) -> Look<PathBuf, TargetError> {
         let disk = match selector.choose(disks) {
             Ok(disk) => disk,
-            Err(error @ NoChoice::NoMatch { .. }) => {
+            Err(error @ ChoiceError::NoMatch { .. }) => {
                 self.chosen = None;
                 return Look::NotYet(error.into());
             }
-            Err(error @ NoChoice::Ambiguous { .. }) => return Look::Never(error.into()),
+            Err(error @ ChoiceError::Ambiguous { .. }) => return Look::Never(error.into()),
         };
         let since = match &self.chosen {
             Some((path, since)) if *path == disk.path => *since,

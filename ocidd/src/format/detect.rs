@@ -1,17 +1,19 @@
-//! Tells formats by their first bytes, and what is certainly no disk image from what may be one: a raw disk starts with whatever its boot code is.
+//! Detects formats by their first bytes and rejects what is certainly not a disk image. A raw disk
+//! may start with any boot code.
 
 use super::Format;
 use super::FormatError;
 use super::zstd;
 
-const REPACK: &str = "unpack it, then pack it with gzip, zstd or xz";
-const CONVERT: &str = "convert it with `qemu-img convert -O raw`, then pack and push it";
-const EXTRACT: &str = "push the disk image that is in it, packed with gzip, zstd or xz";
-const OTHER_BLOB: &str = "check that the reference names the image, and that nothing between here and the registry answers in its place";
-const ONCE: &str = "pack the disk image once";
+const REPACK: &str = "decompress it, then compress it with gzip, zstd or xz";
+const CONVERT: &str = "convert it with `qemu-img convert -O raw`, then push it";
+const EXTRACT: &str = "push the disk image inside it, compressed with gzip, zstd or xz";
+const OTHER_BLOB: &str =
+    "check that the reference names the image and that no proxy answers instead of the registry";
+const ONCE: &str = "compress the disk image once";
 
-/// What certainly is no raw disk: where its magic is, what it is, what to do.
-const REFUSED: [(usize, &[u8], &str, &str); 14] = [
+/// Offset of the magic bytes, magic bytes, name and hint of what is certainly not a raw disk.
+const REJECTED: [(usize, &[u8], &str, &str); 14] = [
     (0, b"BZh", "a bzip2 stream", REPACK),
     (0, b"\x04\x22\x4d\x18", "an lz4 stream", REPACK),
     (0, b"\x02\x21\x4c\x18", "an lz4 stream", REPACK),
@@ -26,37 +28,33 @@ const REFUSED: [(usize, &[u8], &str, &str); 14] = [
     (0, b"vhdxfile", "a VHDX image", CONVERT),
     (0, b"conectix", "a VHD image", CONVERT),
     (64, b"\x7f\x10\xda\xbe", "a VDI image", CONVERT),
-    (
-        0,
-        b"\x3a\xff\x26\xed",
-        "an Android sparse image",
-        "convert it with `simg2img`, then pack and push it",
-    ),
+    (0, b"\x3a\xff\x26\xed", "an Android sparse image", "convert it with `simg2img`, then push it"),
 ];
 
-/// What a layer that begins with these bytes is; up to [`super::FIRST_BYTES`] are looked at. What is neither known nor refused is a raw disk.
-pub fn recognise(first: &[u8]) -> Result<Format, FormatError> {
-    if let Some(format) = packed(first) {
+/// Detects the format of a layer by its first [`super::FIRST_BYTES`]. What is neither known nor
+/// rejected is a raw disk.
+pub fn detect(first: &[u8]) -> Result<Format, FormatError> {
+    if let Some(format) = compression(first) {
         return Ok(format);
     }
-    match no_disk(first) {
+    match find_other(first) {
         Some((found, hint)) => Err(FormatError::NoDisk { found, hint }),
         None => Ok(Format::Raw),
     }
 }
 
-/// Err where these first bytes of an unpacked layer are certainly no raw disk's.
+/// Fails if the first bytes of a decompressed layer are certainly not those of a raw disk.
 pub fn check_unpacked(first: &[u8]) -> Result<(), FormatError> {
-    let found = match packed(first) {
+    let found = match compression(first) {
         Some(Format::Gzip) => Some(("another gzip stream", ONCE)),
         Some(Format::Zstd) => Some(("another zstd stream", ONCE)),
         Some(Format::Xz) => Some(("another xz stream", ONCE)),
-        Some(Format::Raw) | None => no_disk(first),
+        Some(Format::Raw) | None => find_other(first),
     };
     found.map_or(Ok(()), |(found, hint)| Err(FormatError::NoDiskInside { found, hint }))
 }
 
-fn packed(first: &[u8]) -> Option<Format> {
+fn compression(first: &[u8]) -> Option<Format> {
     if first.starts_with(b"\x1f\x8b") {
         Some(Format::Gzip)
     } else if first.starts_with(b"\xfd7zXZ\0") {
@@ -66,8 +64,8 @@ fn packed(first: &[u8]) -> Option<Format> {
     }
 }
 
-fn no_disk(first: &[u8]) -> Option<(&'static str, &'static str)> {
-    let magic = REFUSED
+fn find_other(first: &[u8]) -> Option<(&'static str, &'static str)> {
+    let magic = REJECTED
         .into_iter()
         .find(|(at, magic, ..)| first.get(*at..).is_some_and(|bytes| bytes.starts_with(magic)));
     if let Some((_, _, found, hint)) = magic {
@@ -79,8 +77,9 @@ fn no_disk(first: &[u8]) -> Option<(&'static str, &'static str)> {
     text(first).map(|found| (found, OTHER_BLOB))
 }
 
-/// The old format has no magic, but nobody uses other properties than these: lc 3, lp 0, pb 2, a dictionary of 2^n or 2^n + 2^(n-1) bytes, and a
-/// size that is unknown or below 256 TiB (lzma-file-format.txt of XZ Utils, 1.1).
+/// The format has no magic bytes, but in practice only these properties: lc 3, lp 0, pb 2, a
+/// dictionary of 2^n or 2^n + 2^(n-1) bytes, and a size that is unknown or below 256 TiB
+/// (lzma-file-format.txt of XZ Utils, 1.1).
 fn is_lzma_alone(first: &[u8]) -> bool {
     let Some((head, _)) = first.split_first_chunk::<13>() else { return false };
     let [properties, d0, d1, d2, d3, size @ ..] = *head;
@@ -93,7 +92,7 @@ fn is_lzma_alone(first: &[u8]) -> bool {
         && (size == u64::MAX || size < 1 << 48)
 }
 
-/// What kind of text this is, of those a registry or a proxy answers with in place of a blob.
+/// Recognizes text that a registry or a proxy sends instead of a blob.
 fn text(first: &[u8]) -> Option<&'static str> {
     let first = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first).trim_ascii_start();
     let starts_with =
@@ -101,7 +100,7 @@ fn text(first: &[u8]) -> Option<&'static str> {
     if starts_with(b"<!doctype") || starts_with(b"<html") || starts_with(b"<?xml") {
         return Some("a web page");
     }
-    // No boot code is text for so long.
+    // Boot code contains control characters.
     let is_text = !first.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
     let inside = first.strip_prefix(b"{").map(<[u8]>::trim_ascii_start)?;
     (is_text && matches!(inside.first(), Some(b'"' | b'}'))).then_some("JSON text")
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_unpacked_is_told_by_its_magic() {
+    fn detects_compression_by_magic_bytes() {
         for (first, format) in [
             (&b"\x1f\x8b\x08\0"[..], Format::Gzip),
             (b"\x1f\x8b", Format::Gzip),
@@ -127,18 +126,18 @@ mod tests {
             (b"\x5f\x2a\x4d\x18", Format::Zstd),
             (b"\xfd7zXZ\0\0\x04", Format::Xz),
         ] {
-            assert_eq!(recognise(first), Ok(format), "{first:x?}");
-            assert_eq!(recognise(&at(0, first)), Ok(format), "{first:x?}");
+            assert_eq!(detect(first), Ok(format), "{first:x?}");
+            assert_eq!(detect(&at(0, first)), Ok(format), "{first:x?}");
             let inside = check_unpacked(&at(0, first)).unwrap_err().to_string();
             let says = format!(
-                "unpacks to what looks like another {format} stream, not like a disk image; hint: pack the disk image once"
+                "decompressed layer looks like another {format} stream, not like a disk image; hint: compress the disk image once"
             );
             assert!(inside.contains(&says), "{inside}");
         }
     }
 
     #[test]
-    fn every_other_start_is_a_raw_disk() {
+    fn detects_a_raw_disk_otherwise() {
         for first in [
             b"".to_vec(),
             b"\x1f".to_vec(),
@@ -156,17 +155,17 @@ mod tests {
             at(0, b"{\"a"),
             at(0, b"<htm"),
         ] {
-            assert_eq!(recognise(&first), Ok(Format::Raw), "{first:x?}");
+            assert_eq!(detect(&first), Ok(Format::Raw), "{first:x?}");
             assert_eq!(check_unpacked(&first), Ok(()), "{first:x?}");
         }
     }
 
     #[test]
-    fn what_is_certainly_no_disk_is_refused_with_a_remedy() {
+    fn rejects_other_content_with_a_hint() {
         for (first, says) in [
             (
                 at(0, b"BZh91AY&SY"),
-                "layer looks like a bzip2 stream, not like a disk image; hint: unpack it, then pack it with gzip, zstd or xz",
+                "layer looks like a bzip2 stream, not like a disk image; hint: decompress it, then compress it with gzip, zstd or xz",
             ),
             (at(0, b"\x04\x22\x4d\x18"), "an lz4 stream"),
             (at(0, b"\x02\x21\x4c\x18"), "an lz4 stream"),
@@ -176,7 +175,7 @@ mod tests {
             (at(0, b"PK\x03\x04"), "a zip archive"),
             (
                 at(257, b"ustar\x0000"),
-                "a tar archive, not like a disk image; hint: push the disk image that is in it",
+                "a tar archive, not like a disk image; hint: push the disk image inside it",
             ),
             (at(257, b"ustar  \0"), "a tar archive"),
             (
@@ -196,9 +195,9 @@ mod tests {
             (b"{\n  \"schemaVersion\": 2".to_vec(), "JSON text"),
             (b"{}".to_vec(), "JSON text"),
         ] {
-            let error = recognise(&first).unwrap_err().to_string();
+            let error = detect(&first).unwrap_err().to_string();
             assert!(error.contains(says), "{error}\nlacks\n{says}");
-            let FormatError::NoDisk { found, hint } = recognise(&first).unwrap_err() else {
+            let FormatError::NoDisk { found, hint } = detect(&first).unwrap_err() else {
                 panic!("{error}");
             };
             assert_eq!(check_unpacked(&first), Err(FormatError::NoDiskInside { found, hint }));

@@ -1,5 +1,5 @@
-//! How a disk image may be packed: told by its first bytes, checked against what the registry announced, and unpacked as it is read. Bytes in,
-//! bytes out; nothing here opens, writes or fetches anything.
+//! Formats of a disk image: detected by the first bytes, compared with the media type, and
+//! decompressed while reading. No I/O of its own.
 
 mod decoder;
 mod detect;
@@ -8,29 +8,30 @@ mod zstd;
 
 pub use decoder::Decoder;
 pub use detect::check_unpacked;
-pub use detect::recognise;
+pub use detect::detect;
 
 use oci::size::Bytes;
 use std::fmt;
 use thiserror::Error;
 
-/// As many of the first bytes as [`recognise`] looks at.
+/// Number of first bytes that [`detect`] needs.
 pub const FIRST_BYTES: usize = 512;
 
-/// The most memory a stream may ask for to look back in: zstd's window, xz's dictionary. With the pipeline's buffers the program then stays
-/// below 64 MiB; RFC 8878 (3.1.1.1.2) wants 8 MiB at least, `zstd -19` needs these, `zstd -20` and `xz -8` need all 32.
+/// Largest zstd window or xz dictionary. With the buffers of the pipeline, the program then stays
+/// below 64 MiB. RFC 8878 (3.1.1.1.2) requires at least 8 MiB, as `zstd -19` needs; `zstd -20` and
+/// `xz -8` need 32 MiB.
 pub const WINDOW_BYTES: u64 = 32 << 20;
 
-/// The media type of a disk image of any format, and of a raw one.
+/// Media type of a raw disk image, and of one in an unnamed format.
 const DISK: &str = "application/octet-stream";
 
-/// What a layer's bytes are.
+/// Format of a layer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
     Gzip,
     Zstd,
     Xz,
-    /// The disk image as it is. Nothing in it tells where it ends: only the layer's size and digest do.
+    /// The plain disk image. Only the size and the digest of the layer show that it is complete.
     Raw,
 }
 
@@ -48,7 +49,7 @@ impl fmt::Display for Format {
 impl Format {
     const ALL: [Self; 4] = [Self::Gzip, Self::Zstd, Self::Xz, Self::Raw];
 
-    /// The media type that says exactly this; of a raw image there is none.
+    /// The media type that names this format; a raw image has none.
     pub(crate) fn media_type(self) -> Option<&'static str> {
         match self {
             Self::Gzip => Some("application/octet-stream+gzip"),
@@ -63,16 +64,16 @@ impl Format {
 pub enum FormatError {
     #[error("layer looks like {found}, not like a disk image; hint: {hint}")]
     NoDisk { found: &'static str, hint: &'static str },
-    #[error("layer unpacks to what looks like {found}, not like a disk image; hint: {hint}")]
+    #[error("decompressed layer looks like {found}, not like a disk image; hint: {hint}")]
     NoDiskInside { found: &'static str, hint: &'static str },
-    #[error("layer is announced as '{announced}', its first bytes say {found}; hint: push it again as '{}'", .found.media_type().unwrap_or(DISK))]
+    #[error("layer has the media type '{announced}', but its format is {found}; hint: push it again as '{}'", .found.media_type().unwrap_or(DISK))]
     NotAnnounced { announced: String, found: Format },
-    #[error("layer's {format} stream has to look back {}, {} are allowed; hint: pack it again with `{}` or less", Bytes(*.found), Bytes(*.allowed), repack(*.format))]
+    #[error("the {format} stream of the layer needs a window of {}, at most {} are supported; hint: compress it with `{}` or less", Bytes(*.found), Bytes(*.allowed), compress_command(*.format))]
     Window { format: Format, found: u64, allowed: u64 },
 }
 
-/// The option that makes the largest window allowed.
-fn repack(format: Format) -> &'static str {
+/// The command with the largest supported window.
+fn compress_command(format: Format) -> &'static str {
     match format {
         Format::Zstd => "zstd --long=25",
         Format::Xz => "xz -8",
@@ -80,14 +81,14 @@ fn repack(format: Format) -> &'static str {
     }
 }
 
-/// Err where the announced media type names a format and `found` is another. Media types that name none agree with everything.
+/// Fails if the media type names another format than `found`.
 pub fn check(announced: Option<&str>, found: Format) -> Result<(), FormatError> {
     let Some(announced) = announced else { return Ok(()) };
-    let wanted = Format::ALL.into_iter().find(|format| {
+    let named = Format::ALL.into_iter().find(|format| {
         format.media_type().is_some_and(|known| known.eq_ignore_ascii_case(essence(announced)))
     });
-    match wanted {
-        Some(wanted) if wanted != found => {
+    match named {
+        Some(named) if named != found => {
             Err(FormatError::NotAnnounced { announced: announced.to_owned(), found })
         }
         _ => Ok(()),
@@ -99,10 +100,10 @@ fn essence(media_type: &str) -> &str {
     media_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// A size in bytes that the raw image has at least, as far as a layer's first and last bytes tell. Not verified: a broken layer may say anything.
+/// A lower bound of the image size, from the first and the last bytes of a layer. Not verified.
 pub fn size_hint(format: Format, head: &[u8], tail: &[u8]) -> Option<u64> {
     match format {
-        // The last member's size modulo 2^32 (RFC 1952, 2.3.1).
+        // The size of the last member, modulo 2^32 (RFC 1952, 2.3.1).
         Format::Gzip => tail.last_chunk().map(|size| u64::from(u32::from_le_bytes(*size))),
         Format::Zstd => zstd::content_size(head),
         Format::Xz | Format::Raw => None,

@@ -1,8 +1,8 @@
 //! From the errors of the parts to the causes that people and scripts tell apart. Pure.
 
-use crate::disk::choice::NoChoice;
-use crate::disk::device::Refusal;
-use crate::disk::wait::NoTarget;
+use crate::disk::choice::ChoiceError;
+use crate::disk::device::DeviceError;
+use crate::disk::wait::TargetError;
 use crate::report::failure::Cause;
 use crate::write::error::SinkError;
 use crate::write::pipeline::TransferError;
@@ -23,23 +23,23 @@ pub(crate) fn signature(error: &anyhow::Error) -> Cause {
 }
 
 /// Why no disk was found.
-pub(crate) fn no_target(error: &NoTarget) -> Cause {
+pub(crate) fn no_target(error: &TargetError) -> Cause {
     match error {
-        NoTarget::NoChoice(NoChoice::NoMatch { .. }) => Cause::DiskMissing,
-        NoTarget::NoChoice(NoChoice::Ambiguous { .. }) => Cause::DiskAmbiguous,
-        NoTarget::Refusal(error) => refusal(error),
+        TargetError::Choice(ChoiceError::NoMatch { .. }) => Cause::DiskMissing,
+        TargetError::Choice(ChoiceError::Ambiguous { .. }) => Cause::DiskAmbiguous,
+        TargetError::Device(error) => refusal(error),
     }
 }
 
 /// Why a disk was refused.
-pub(crate) fn refusal(refusal: &Refusal) -> Cause {
+pub(crate) fn refusal(refusal: &DeviceError) -> Cause {
     match refusal {
-        Refusal::Missing { .. } | Refusal::Open { .. } => Cause::DiskMissing,
-        Refusal::NotADisk { .. } | Refusal::Partition { .. } | Refusal::Empty { .. } => {
-            Cause::DiskNotWhole
-        }
-        Refusal::Busy { .. } => Cause::DiskBusy,
-        Refusal::ReadOnly { .. } => Cause::DiskReadOnly,
+        DeviceError::Missing { .. } | DeviceError::Open { .. } => Cause::DiskMissing,
+        DeviceError::NotADisk { .. }
+        | DeviceError::Partition { .. }
+        | DeviceError::Empty { .. } => Cause::DiskNotWhole,
+        DeviceError::Busy { .. } => Cause::DiskBusy,
+        DeviceError::ReadOnly { .. } => Cause::DiskReadOnly,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::report::event::Done;
 use crate::report::event::Event;
 use crate::report::event::Listener;
-use crate::report::event::Pace;
+use crate::report::event::RateLimit;
 use crate::report::event::Snapshot;
 use oci::size::Rounded;
 use registry::observer::Retry;
@@ -54,12 +54,12 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Report {
     style: Style,
     marks: Marks,
-    pace: Pace,
+    rate_limit: RateLimit,
 }
 
 impl Report {
     pub fn new(style: Style, marks: Marks) -> Self {
-        Self { style, marks, pace: Pace::new(PLAIN_INTERVAL) }
+        Self { style, marks, rate_limit: RateLimit::new(PLAIN_INTERVAL) }
     }
 
     fn say(&self, level: Level, text: &str) {
@@ -81,7 +81,7 @@ impl Report {
     pub(crate) fn show(&self, elapsed: Duration, line: &str) {
         if self.style == Style::Live {
             print(&format!("{CLEAR_LINE}ocidd: {line}"));
-        } else if elapsed >= PLAIN_INTERVAL && self.pace.is_due() {
+        } else if elapsed >= PLAIN_INTERVAL && self.rate_limit.is_due() {
             // The first line comes an interval after the start: short installs need none.
             self.say(Level::Progress, line);
         }
@@ -94,7 +94,7 @@ fn print(text: &str) {
 }
 
 impl Listener for Report {
-    fn hear(&self, event: &Event) {
+    fn on_event(&self, event: &Event) {
         match event {
             Event::Started { image, disk, .. } => {
                 self.say(Level::Info, &format!("installing {image} to {disk}"));

@@ -100,29 +100,29 @@ impl Outcome {
 
 /// Somebody who is told. Must not block for long, and cannot fail: an install goes on whoever listens.
 pub trait Listener: Sync {
-    fn hear(&self, event: &Event);
+    fn on_event(&self, event: &Event);
 
     fn note(&self, text: String) {
-        self.hear(&Event::Note(text));
+        self.on_event(&Event::Note(text));
     }
 
     fn warn(&self, text: String) {
-        self.hear(&Event::Warning(text));
+        self.on_event(&Event::Warning(text));
     }
 }
 
 /// The registry client reports to the same listeners. An install shows its progress by itself.
 impl Observer for &dyn Listener {
     fn retry(&self, retry: Retry) {
-        self.hear(&Event::Retry(retry));
+        self.on_event(&Event::Retry(retry));
     }
 
     fn warn(&self, text: String) {
-        self.hear(&Event::Warning(text));
+        self.on_event(&Event::Warning(text));
     }
 
     fn note(&self, text: String) {
-        self.hear(&Event::Note(text));
+        self.on_event(&Event::Note(text));
     }
 
     fn transfer(&self, _label: &str, _total_bytes: u64) -> Box<dyn Transfer + '_> {
@@ -131,21 +131,21 @@ impl Observer for &dyn Listener {
 }
 
 impl<const N: usize> Listener for [&dyn Listener; N] {
-    fn hear(&self, event: &Event) {
+    fn on_event(&self, event: &Event) {
         for listener in self {
-            listener.hear(event);
+            listener.on_event(event);
         }
     }
 }
 
 /// Lets a listener take a part of what it hears: once in an interval.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimit {
     interval: Duration,
     last: Mutex<Option<Instant>>,
 }
 
-impl Pace {
+impl RateLimit {
     pub fn new(interval: Duration) -> Self {
         Self { interval, last: Mutex::default() }
     }
@@ -172,18 +172,18 @@ pub fn follow<T>(
     work: impl FnOnce() -> T,
 ) -> T {
     let tell = |elapsed| {
-        listener.hear(&Event::Progress(Snapshot {
+        listener.on_event(&Event::Progress(Snapshot {
             elapsed,
             fetched_bytes: progress.fetched.get(),
             total_bytes,
             written_bytes: progress.written.get(),
         }));
     };
-    while_telling(tell, work)
+    report_while(tell, work)
 }
 
 /// Calls `tell` with the time since the start, again and again until `work` ends.
-pub(crate) fn while_telling<T>(tell: impl Fn(Duration) + Send, work: impl FnOnce() -> T) -> T {
+pub(crate) fn report_while<T>(tell: impl Fn(Duration) + Send, work: impl FnOnce() -> T) -> T {
     let (sender, ended) = sync_channel::<()>(0);
     let start = Instant::now();
     std::thread::scope(|scope| {

@@ -1,27 +1,24 @@
-//! How an install can end badly: the causes that scripts and people tell apart, their exit codes, and what became of the disk.
+//! How an install can fail: causes with stable ids and exit codes, and the state of the disk.
 
 use std::fmt;
 
-/// Every exit code of `ocidd` and what it means. Stable: scripts and `init` rely on them.
+/// Every exit code of `ocidd` and its meaning. Stable: scripts and `init` rely on them.
 pub const EXIT_CODES: [(u8, &str); 9] = [
-    (
-        0,
-        "the image is on the disk, verified and synced (or was there already, or it was a dry run)",
-    ),
-    (1, "ocidd itself failed"),
-    (2, "a word is wrong or missing; nothing was written"),
+    (0, "installed, verified and synced (or already installed, or a dry run)"),
+    (1, "internal error"),
+    (2, "a parameter is invalid or missing; nothing was written"),
     (3, "not confirmed on the console; nothing was written"),
-    (4, "the image could not be fetched: registry, network, reference or manifest"),
+    (4, "fetching the image failed: registry, network, reference or manifest"),
     (
         5,
-        "the target disk was refused: missing, in use, not a whole disk, too small or of another sector size",
+        "the target disk was rejected: missing, in use, not a whole disk, too small or other sectors",
     ),
-    (6, "the image is broken: its digest or its compressed stream is not right"),
-    (7, "writing to the disk went wrong"),
+    (6, "the image is corrupt: its digest or its compressed stream is wrong"),
+    (7, "writing to the disk failed"),
     (8, "the image is not signed by a trusted key; nothing was written"),
 ];
 
-/// Why an install failed. Each has a stable id, which events and the last line of a failed install carry.
+/// Why an install failed. Events and the last line of a failed install contain its id.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cause {
     Internal,
@@ -49,7 +46,7 @@ pub enum Cause {
     Signature,
 }
 
-/// What is known of a cause.
+/// A cause and its documentation.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     pub cause: Cause,
@@ -62,121 +59,51 @@ const fn entry(cause: Cause, id: &'static str, exit_code: u8, remedy: &'static s
     Entry { cause, id, exit_code, remedy }
 }
 
-/// Every cause, in the order of README's table. Ids are stable like the exit codes.
+/// Every cause, in the order of the documented table. Ids are stable like the exit codes.
 pub const CAUSES: [Entry; 23] = [
-    entry(
-        Cause::Internal,
-        "internal",
-        1,
-        "a defect or a machine without memory: please report what the console says",
-    ),
-    entry(Cause::Words, "bad-words", 2, "mend the words that the message names"),
-    entry(Cause::Declined, "not-confirmed", 3, "answer 'yes', or leave `wait` out"),
+    entry(Cause::Internal, "internal", 1, "report the console output: a defect, or no memory left"),
+    entry(Cause::Words, "bad-words", 2, "fix the parameters named in the message"),
+    entry(Cause::Declined, "not-confirmed", 3, "answer 'yes', or remove `wait`"),
     entry(
         Cause::Unreachable,
         "unreachable",
         4,
-        "look at cable, switch, DHCP, DNS, proxy and registry; `oci.retries=infinite` waits for them",
+        "check cable, switch, DHCP, DNS, proxy and registry; `oci.retries=infinite` waits for them",
     ),
-    entry(
-        Cause::Untrusted,
-        "untrusted",
-        4,
-        "put the site's certificate authority into an overlay; look at the clock",
-    ),
-    entry(
-        Cause::Refused,
-        "refused",
-        4,
-        "look at the registry's log: it said no, or that it is broken",
-    ),
-    entry(
-        Cause::Login,
-        "login-refused",
-        4,
-        "put a login that may pull into the overlay's `auth.json`",
-    ),
-    entry(Cause::NotFound, "not-found", 4, "push the image, or mend repository, tag or digest"),
+    entry(Cause::Untrusted, "untrusted", 4, "add the site's CA to an overlay; check the clock"),
+    entry(Cause::Refused, "refused", 4, "check the log of the registry"),
+    entry(Cause::Login, "login-refused", 4, "fix the credentials in `auth.json` of the overlay"),
+    entry(Cause::NotFound, "not-found", 4, "push the image, or fix repository, tag or digest"),
     entry(
         Cause::Manifest,
         "bad-manifest",
         4,
-        "push the image as one disk layer; choose a platform of the index by `oci.platform`",
+        "push one disk layer; set `oci.platform` for an index",
     ),
-    entry(
-        Cause::Transfer,
-        "bad-transfer",
-        4,
-        "look at what lies between machine and registry: it sends other bytes than were asked for",
-    ),
+    entry(Cause::Transfer, "bad-transfer", 4, "check proxies and registry: they send other bytes"),
     entry(
         Cause::DiskMissing,
         "disk-missing",
         5,
-        "mend `dd.of`; look at cables and drivers; raise `dd.timeout`",
+        "fix `dd.of`; check cables and drivers; raise `dd.timeout`",
     ),
-    entry(
-        Cause::DiskAmbiguous,
-        "disk-ambiguous",
-        5,
-        "add parts to the selector until one disk matches",
-    ),
-    entry(
-        Cause::DiskNotWhole,
-        "disk-not-whole",
-        5,
-        "name the whole disk, not a partition or a file of another kind",
-    ),
-    entry(
-        Cause::DiskBusy,
-        "disk-busy",
-        5,
-        "unmount, or stop the LVM, RAID or swap that the message names",
-    ),
+    entry(Cause::DiskAmbiguous, "disk-ambiguous", 5, "extend the selector until one disk matches"),
+    entry(Cause::DiskNotWhole, "disk-not-whole", 5, "select a whole disk or a regular file"),
+    entry(Cause::DiskBusy, "disk-busy", 5, "unmount it, or stop the LVM, RAID or swap using it"),
     entry(
         Cause::DiskReadOnly,
         "disk-read-only",
         5,
-        "look for a write-protect switch, or a virtual medium",
+        "check for a write-protect switch, virtual media",
     ),
     entry(Cause::DiskTooSmall, "disk-too-small", 5, "use a larger disk or a smaller image"),
-    entry(
-        Cause::DiskSectors,
-        "disk-sector-size",
-        5,
-        "build the image for the disk's logical sector size",
-    ),
-    entry(
-        Cause::Digest,
-        "digest-mismatch",
-        6,
-        "push the image again: the registry or something on the way changes bytes",
-    ),
-    entry(Cause::Stream, "broken-stream", 6, "pack and push the image again"),
-    entry(
-        Cause::Format,
-        "unknown-format",
-        6,
-        "push a raw disk image, compressed by gzip, zstd or xz, under the right media type",
-    ),
-    entry(
-        Cause::Write,
-        "write-error",
-        7,
-        "look at the kernel's messages: the disk or its cable fails",
-    ),
-    entry(
-        Cause::ReadBack,
-        "readback-mismatch",
-        7,
-        "replace the disk: it does not keep what it is given",
-    ),
-    entry(
-        Cause::Signature,
-        "bad-signature",
-        8,
-        "have the image signed by a key of the overlay's `keys.d` or of `oci.verify_key`, or mend that key; find out who pushed it",
-    ),
+    entry(Cause::DiskSectors, "disk-sector-size", 5, "build the image for the disk's sector size"),
+    entry(Cause::Digest, "digest-mismatch", 6, "push the image again; check proxies and registry"),
+    entry(Cause::Stream, "broken-stream", 6, "compress and push the image again"),
+    entry(Cause::Format, "unknown-format", 6, "push a raw disk image, or one in gzip, zstd or xz"),
+    entry(Cause::Write, "write-error", 7, "check the kernel messages: the disk or its cable fails"),
+    entry(Cause::ReadBack, "readback-mismatch", 7, "replace the disk: it does not keep its data"),
+    entry(Cause::Signature, "bad-signature", 8, "sign the image; fix `keys.d` or `oci.verify_key`"),
 ];
 
 impl Cause {
@@ -188,7 +115,7 @@ impl Cause {
         self.entry().map_or(1, |entry| entry.exit_code)
     }
 
-    /// What to do about it.
+    /// One suggested action.
     pub fn remedy(self) -> &'static str {
         self.entry().map_or("", |entry| entry.remedy)
     }
@@ -198,15 +125,15 @@ impl Cause {
     }
 }
 
-/// What a failed install left behind.
+/// State of the disk after a failed install.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum DiskState {
     Untouched,
-    /// The start and the end were cleared, so no firmware takes the disk for bootable.
+    /// Start and end were cleared, so the disk is not bootable.
     Cleared {
         disk: String,
     },
-    /// Clearing went wrong too.
+    /// Clearing failed too.
     Unknown {
         disk: String,
         reason: String,
@@ -214,7 +141,7 @@ pub enum DiskState {
 }
 
 impl DiskState {
-    /// One word for machines.
+    /// Id for machines.
     pub fn id(&self) -> &'static str {
         match self {
             Self::Untouched => "untouched",
@@ -232,13 +159,13 @@ impl fmt::Display for DiskState {
                 write!(f, "the start and the end of '{disk}' were cleared, it will not boot")
             }
             Self::Unknown { disk, reason } => {
-                write!(f, "'{disk}' is in an unknown state, clearing it went wrong too: {reason}")
+                write!(f, "'{disk}' is in an unknown state, clearing it failed too: {reason}")
             }
         }
     }
 }
 
-/// Why an install ended without an installed disk.
+/// A failed install.
 #[derive(Debug)]
 pub struct Failure {
     pub cause: Cause,
@@ -252,10 +179,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Gives an error its cause, on the way up from where the disk has not been touched.
+/// Adds a cause to an error. For errors before the first write.
 pub trait OrFail<T, E> {
     fn or_fail(self, cause: Cause) -> Result<T, Failure>;
-    /// The same, where the error itself tells the cause.
+    /// Like `or_fail`, with the cause derived from the error.
     fn or_fail_by(self, cause: impl FnOnce(&E) -> Cause) -> Result<T, Failure>;
 }
 
@@ -278,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cause_has_one_id_and_a_code_that_is_told() {
+    fn every_cause_has_a_unique_id_and_a_documented_exit_code() {
         for (at, entry) in CAUSES.iter().enumerate() {
             assert!(EXIT_CODES.iter().any(|(code, _)| *code == entry.exit_code), "{}", entry.id);
             assert!(CAUSES[..at].iter().all(|earlier| earlier.id != entry.id), "{}", entry.id);

@@ -5,7 +5,7 @@ use crate::machine::Machine;
 use crate::report::event::Done;
 use crate::report::event::Event;
 use crate::report::event::Listener;
-use crate::report::event::Pace;
+use crate::report::event::RateLimit;
 use crate::report::event::Snapshot;
 use registry::http::Client;
 use registry::observer::Retry;
@@ -49,14 +49,14 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Sends events from a thread of its own.
 #[derive(Debug)]
-pub struct Post {
+pub struct Webhook {
     sender: Mutex<Option<SyncSender<String>>>,
     machine: Value,
-    pace: Pace,
+    rate_limit: RateLimit,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Post {
+impl Webhook {
     /// `complain` is told once, when the receiver first fails.
     pub fn start(
         client: Client,
@@ -67,12 +67,12 @@ impl Post {
         let (sender, events) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("post".to_owned())
-            .spawn(move || send_all(&client, &url, &events, complain))
+            .spawn(move || send_events(&client, &url, &events, complain))
             .ok();
         Self {
             sender: Mutex::new(Some(sender)),
             machine: machine.describe(),
-            pace: Pace::new(PROGRESS_INTERVAL),
+            rate_limit: RateLimit::new(PROGRESS_INTERVAL),
             thread,
         }
     }
@@ -91,9 +91,9 @@ impl Post {
     }
 }
 
-impl Listener for Post {
-    fn hear(&self, event: &Event) {
-        if matches!(event, Event::Progress(_)) && !self.pace.is_due() {
+impl Listener for Webhook {
+    fn on_event(&self, event: &Event) {
+        if matches!(event, Event::Progress(_)) && !self.rate_limit.is_due() {
             return;
         }
         let Some(mut document) = document(event) else { return };
@@ -111,7 +111,12 @@ impl Listener for Post {
     }
 }
 
-fn send_all(client: &Client, url: &str, events: &Receiver<String>, complain: impl FnOnce(String)) {
+fn send_events(
+    client: &Client,
+    url: &str,
+    events: &Receiver<String>,
+    complain: impl FnOnce(String),
+) {
     let mut complain = Some(complain);
     for event in events {
         let fault = match client.post(url, "application/json", &event) {

@@ -197,7 +197,7 @@ impl Packed {
         empty: &Receiver<AlignedBuffer>,
         full: &SyncSender<AlignedBuffer>,
     ) -> Result<u64, TransferError> {
-        let format = self.recognise()?;
+        let format = self.detect()?;
         let mut decoder = Decoder::new(format, &mut self.source);
         let mut at = 0;
         loop {
@@ -211,7 +211,10 @@ impl Packed {
             if length > 0 {
                 full.send(buffer).map_err(|_disconnected| TransferError::Stopped)?;
             }
-            outcome.map_err(|cause| broken(format, at, cause))?;
+            outcome.map_err(|cause| match decoder.take_refusal() {
+                Some(refusal) => refusal.into(),
+                None => TransferError::Decode { format, at, cause },
+            })?;
             if length == 0 {
                 return Ok(at);
             }
@@ -219,14 +222,14 @@ impl Packed {
     }
 
     /// Tells the format, and refuses what is no disk image or does not fit, before anything is written.
-    fn recognise(&mut self) -> Result<Format, TransferError> {
+    fn detect(&mut self) -> Result<Format, TransferError> {
         // Why there is nothing to read is told by the source's end.
         let first = self.source.fill_buf().unwrap_or_default();
         let first = prefix(first, FIRST_BYTES as u64);
         if first.is_empty() {
             return Ok(Format::Raw);
         }
-        let format = format::recognise(first)?;
+        let format = format::detect(first)?;
         format::check(self.media_type.as_deref(), format)?;
         let least = match format {
             Format::Raw => self.size_bytes,
@@ -236,14 +239,6 @@ impl Packed {
             Some(image) => Err(SinkError::TooSmall { image, disk: self.disk_bytes }.into()),
             None => Ok(format),
         }
-    }
-}
-
-/// A stream that breaks; or one that is whole and asks for more than we give, which is told as such.
-fn broken(format: Format, at: u64, cause: io::Error) -> TransferError {
-    match cause.get_ref().and_then(|inner| inner.downcast_ref::<FormatError>()) {
-        Some(refusal) => refusal.clone().into(),
-        None => TransferError::Decode { format, at, cause },
     }
 }
 

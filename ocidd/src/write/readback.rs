@@ -17,7 +17,7 @@ const PIECE_BYTES: usize = 2 << 20;
 
 /// Hashes of what was written from some byte on.
 #[derive(Debug)]
-pub(super) struct Witness {
+pub(super) struct WrittenHashes {
     start: u64,
     stretch_bytes: u64,
     stretches: Vec<Digest>,
@@ -26,7 +26,7 @@ pub(super) struct Witness {
     hashed: u64,
 }
 
-impl Witness {
+impl WrittenHashes {
     pub(super) fn new(start: u64) -> Self {
         Self::in_stretches(start, STRETCH_BYTES)
     }
@@ -138,7 +138,7 @@ mod tests {
             (Some(10_500), None),
         ] {
             for piece in [1, 999, 3000, 10_000] {
-                let mut witness = Witness::in_stretches(500, 3000);
+                let mut witness = WrittenHashes::in_stretches(500, 3000);
                 bytes.chunks(piece).for_each(|bytes| witness.update(bytes));
                 let mut disk = MemoryDisk::new(11_000);
                 disk.bytes[500..10_500].copy_from_slice(&bytes);
@@ -156,13 +156,13 @@ mod tests {
 
     #[test]
     fn a_whole_number_of_stretches_ends_with_the_last() {
-        let mut witness = Witness::in_stretches(0, 1000);
+        let mut witness = WrittenHashes::in_stretches(0, 1000);
         witness.update(&[7; 2000]);
         let mut disk = MemoryDisk::new(2000);
         disk.bytes.fill(7);
         witness.verify(&mut disk).unwrap();
         // Nothing written is nothing to read.
-        Witness::new(5 << 30).verify(&mut disk).unwrap();
+        WrittenHashes::new(5 << 30).verify(&mut disk).unwrap();
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::write::error::SinkError;
 use crate::write::gpt;
 use crate::write::gpt::Table;
 use crate::write::pipeline::verified::Verified;
-use crate::write::readback::Witness;
+use crate::write::readback::WrittenHashes;
 use crate::write::readback::compare;
 use oci::size::length_of;
 use std::ops::Range;
@@ -73,7 +73,7 @@ pub struct Sink<'a, M> {
     start: HeldBack,
     end: HeldBack,
     /// Remembers what was written between the ends, where that is to be read back.
-    witness: Option<Witness>,
+    witness: Option<WrittenHashes>,
 }
 
 impl<'a, M: Medium> Sink<'a, M> {
@@ -101,7 +101,7 @@ impl<'a, M: Medium> Sink<'a, M> {
     pub fn verifying(mut self, verify: Verify) -> Self {
         self.witness = match verify {
             Verify::Nothing => None,
-            Verify::ReadBack => Some(Witness::new(self.start.range.end)),
+            Verify::ReadBack => Some(WrittenHashes::new(self.start.range.end)),
         };
         self
     }

@@ -125,7 +125,7 @@ fn a_disk_that_takes_no_writes_is_in_an_unknown_state() {
     assert!(matches!(failure.disk, DiskState::Unknown { .. }), "{text}");
     for part in [
         "writing 1048576 bytes (1 MiB) at byte 0: Operation not permitted",
-        "is in an unknown state, clearing it went wrong too: writing ",
+        "is in an unknown state, clearing it failed too: writing ",
     ] {
         assert!(text.contains(part), "{text}");
     }

@@ -69,17 +69,17 @@ fn a_format_that_is_refused_leaves_the_disk_untouched() {
             "layer looks like a web page",
         ),
         ("an error", br#"{"errors":[{"code":"DENIED"}]}"#.to_vec(), "layer looks like JSON text"),
-        ("tar in gzip", gzip(&tar), "layer unpacks to what looks like a tar archive"),
-        ("qcow2 in zstd", zstd(&qcow2), "layer unpacks to what looks like a qcow2 image"),
+        ("tar in gzip", gzip(&tar), "decompressed layer looks like a tar archive"),
+        ("qcow2 in zstd", zstd(&qcow2), "decompressed layer looks like a qcow2 image"),
         (
             "zstd in xz",
             xz(&zstd(&disk)),
-            "looks like another zstd stream, not like a disk image; hint: pack the disk image once",
+            "looks like another zstd stream, not like a disk image; hint: compress the disk image once",
         ),
         (
             "a window of 64 MiB",
             zstd_with_window(&disk, 26),
-            "layer's zstd stream has to look back 67108864 bytes (64 MiB), 33554432 bytes (32 MiB) are allowed; hint: pack it again with `zstd --long=25` or less",
+            "the zstd stream of the layer needs a window of 67108864 bytes (64 MiB), at most 33554432 bytes (32 MiB) are supported; hint: compress it with `zstd --long=25` or less",
         ),
     ] {
         assert_ends(rule, &Layer::new(layer), None, &[says], Left::Untouched);
@@ -99,7 +99,7 @@ fn a_format_that_is_not_the_announced_one_leaves_the_disk_untouched() {
     ] {
         let push = if found == "raw" { ANY.to_owned() } else { format!("{ANY}+{found}") };
         let says = format!(
-            "layer is announced as '{announced}', its first bytes say {found}; hint: push it again as '{push}'; nothing"
+            "layer has the media type '{announced}', but its format is {found}; hint: push it again as '{push}'; nothing"
         );
         assert_ends(&says, &Layer::new(layer), Some(announced), &[&says], Left::Untouched);
     }

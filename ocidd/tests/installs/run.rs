@@ -100,7 +100,7 @@ pub(crate) fn install_heard(
 pub(crate) struct Heard(Mutex<Vec<Event>>);
 
 impl Listener for Heard {
-    fn hear(&self, event: &Event) {
+    fn on_event(&self, event: &Event) {
         if !matches!(event, Event::Progress(_)) {
             self.0.lock().unwrap().push(event.clone());
         }

@@ -41,7 +41,7 @@ fn disks() -> Vec<FoundDisk> {
     ]
 }
 
-fn choose(selector: &str) -> Result<String, NoChoice> {
+fn choose(selector: &str) -> Result<String, ChoiceError> {
     let selector: Selector = selector.parse().unwrap();
     selector.choose(&disks()).map(|disk| disk.path.clone())
 }
@@ -68,7 +68,7 @@ fn chooses_the_only_disk_that_has_every_property() {
 #[test]
 fn refuses_a_selector_that_matches_two_disks() {
     for selector in ["transport:nvme", "size:100G", "smallest", "largest,transport:nvme"] {
-        let Err(NoChoice::Ambiguous { matching, table, .. }) = choose(selector) else {
+        let Err(ChoiceError::Ambiguous { matching, table, .. }) = choose(selector) else {
             panic!("'{selector}' is not ambiguous");
         };
         assert_eq!(matching, ["/dev/nvme0n1", "/dev/nvme1n1"], "{selector}");
@@ -84,7 +84,7 @@ fn never_chooses_a_removable_a_read_only_or_a_busy_disk() {
         ("serial:S2", "no: in use: /dev/sdd1 is mounted on /mnt"),
     ] {
         let error = choose(selector).unwrap_err();
-        assert!(matches!(error, NoChoice::NoMatch { .. }), "{selector}");
+        assert!(matches!(error, ChoiceError::NoMatch { .. }), "{selector}");
         assert!(error.to_string().contains(reason), "{error}");
     }
 }

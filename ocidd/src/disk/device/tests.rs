@@ -57,7 +57,7 @@ fn refuses_what_is_no_disk() {
     assert!(!missing.exists(), "a missing target must not be created");
     let empty = tempfile::NamedTempFile::new().unwrap();
     let refusal = Device::open(empty.path(), Path::new("/sys"), Path::new("/proc"));
-    assert!(matches!(refusal, Err(Refusal::Empty { .. })), "{refusal:?}");
+    assert!(matches!(refusal, Err(DeviceError::Empty { .. })), "{refusal:?}");
 }
 
 /// What is said of a node before it is opened, with the causes.
@@ -111,11 +111,11 @@ fn refuses_a_partition_a_held_and_a_read_only_disk_before_opening() {
 
 #[test]
 fn a_busy_disk_that_nobody_is_known_to_hold_is_said_to_be_in_use() {
-    let busy = Refusal::of(Path::new("/dev/sda"), rustix::io::Errno::BUSY.into());
+    let busy = DeviceError::of(Path::new("/dev/sda"), rustix::io::Errno::BUSY.into());
     let text = busy.to_string();
     assert!(text.starts_with("'/dev/sda' is in use: the kernel keeps it"), "{text}");
-    let other = Refusal::of(Path::new("/dev/sda"), rustix::io::Errno::NOMEDIUM.into());
-    assert!(matches!(other, Refusal::Open { .. }), "{other:?}");
+    let other = DeviceError::of(Path::new("/dev/sda"), rustix::io::Errno::NOMEDIUM.into());
+    assert!(matches!(other, DeviceError::Open { .. }), "{other:?}");
 }
 
 #[test]
