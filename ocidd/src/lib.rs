@@ -1,11 +1,8 @@
-//! Installs a disk image from an OCI registry: words → options → plan → layer → pipeline → sink → done; events tell of it.
+//! Installs a disk image from an OCI registry.
 
 pub mod args;
 pub mod disk;
 pub mod format;
-#[cfg(any(fuzzing, test))]
-#[doc(hidden)]
-pub mod fuzzing;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod install;

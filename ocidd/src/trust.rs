@@ -45,7 +45,7 @@ pub enum TrustError {
 
 impl Trust {
     /// Reads the value of the word: files and keys, with commas between them.
-    pub(crate) fn parse(value: &str) -> Result<Self, TrustError> {
+    pub fn parse(value: &str) -> Result<Self, TrustError> {
         value.split(',').map(Named::parse).collect::<Result<_, _>>().map(Self::Named)
     }
 

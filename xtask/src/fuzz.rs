@@ -1,5 +1,5 @@
 //! `cargo xtask fuzz`: gives made-up bytes to each parser for a while, and tells how many were tried. What is found is kept below `target/fuzz`, and the next
-//! run goes on from there. The targets are `ocidd/fuzz/fuzz_targets`, what they call is `ocidd/src/fuzzing.rs`.
+//! run goes on from there. The targets are `ocidd/fuzz/fuzz_targets`, what they call is `ocidd/fuzz/lib.rs`.
 
 use crate::cmd;
 use crate::project;

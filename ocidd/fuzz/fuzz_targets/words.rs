@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::words`.
+//! Passes arbitrary bytes to `ocidd_fuzz::words`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::words(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::words(bytes));

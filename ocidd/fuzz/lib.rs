@@ -1,15 +1,9 @@
-//! Doors to the parsers for whatever tries them with any bytes: `cargo xtask fuzz`, and the test below. Each gives its bytes to one parser and panics where
-//! something does not hold that has to. In no program: only fuzzing and tests compile this.
+//! Fuzz entry points: each passes arbitrary bytes to one parser and panics if an invariant is
+//! violated. `cargo xtask fuzz` calls them, and `ocidd/tests/fuzz_seeds.rs` with the seeds.
 //!
-//! A new door is a function, a line in `DOORS`, a target in `fuzz/fuzz_targets`, and a folder of seeds; the test names what is missing.
+//! A new one needs a function, a target in `fuzz_targets`, a directory of seeds and a line in the
+//! table of that test, which reports what is missing.
 
-use crate::args::parse_words;
-use crate::disk::selector::Target;
-use crate::format;
-use crate::format::Decoder;
-use crate::trust::Trust;
-use crate::write::gpt;
-use crate::write::marker;
 use oci::digest::Digest;
 use oci::index;
 use oci::manifest;
@@ -23,6 +17,13 @@ use oci::signature::Key;
 use oci::size::Bytes;
 use oci::size::length_of;
 use oci::size::parse_size;
+use ocidd::args::parse_words;
+use ocidd::disk::selector::Target;
+use ocidd::format;
+use ocidd::format::Decoder;
+use ocidd::trust::Trust;
+use ocidd::write::gpt;
+use ocidd::write::marker;
 use registry::auth::challenge;
 use registry::blob::content_range;
 use registry::credentials::Credentials;
@@ -33,7 +34,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Words, one a line.
+/// Parameters, one per line.
 pub fn words(bytes: &[u8]) {
     if let Err(faults) = parse_words(text(bytes).lines()) {
         assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.is_empty()), "{faults:?}");
@@ -41,12 +42,12 @@ pub fn words(bytes: &[u8]) {
 }
 
 pub fn reference(bytes: &[u8]) {
-    read_or_refuse::<ManifestReference>(&text(bytes));
-    read_or_refuse::<BlobReference>(&text(bytes));
+    check_round_trip::<ManifestReference>(&text(bytes));
+    check_round_trip::<BlobReference>(&text(bytes));
 }
 
 pub fn digest(bytes: &[u8]) {
-    read_or_refuse::<Digest>(&text(bytes));
+    check_round_trip::<Digest>(&text(bytes));
 }
 
 pub fn size(bytes: &[u8]) {
@@ -71,7 +72,7 @@ pub fn content_range(bytes: &[u8]) {
     }
 }
 
-/// A manifest or an image index, and the choice from that.
+/// A manifest or an image index, and the selection from an index.
 pub fn manifest(bytes: &[u8]) {
     for media_type in ["application/vnd.oci.image.manifest.v1+json", "text/html", ""] {
         if let Ok(Document::Index(entries)) = manifest::parse(bytes, media_type) {
@@ -80,7 +81,7 @@ pub fn manifest(bytes: &[u8]) {
     }
 }
 
-/// A file of logins. Whatever it holds, an error never repeats a line of it.
+/// A Docker auth file.
 pub fn logins(bytes: &[u8]) {
     let repository = Repository { registry: "r.example".to_owned(), name: "os".to_owned() };
     if let Ok(credentials) = Credentials::parse(bytes, Path::new("auth.json")) {
@@ -88,10 +89,10 @@ pub fn logins(bytes: &[u8]) {
     }
 }
 
-/// What lists signatures, what refers to an image, and what is signed.
+/// Signature manifests, lists of referrers and signed payloads.
 pub fn signature(bytes: &[u8]) {
     for claim in signature::parse_manifest(bytes).into_iter().flatten().flatten() {
-        assert!(claim.verify(bytes, &Digest::of(bytes), &[]).is_err(), "nobody is trusted");
+        assert!(claim.verify(bytes, &Digest::of(bytes), &[]).is_err(), "no key is trusted");
     }
     signature::parse_referrers(bytes).ok();
     if let Err(unfit) = signature::parse_payload(bytes) {
@@ -99,7 +100,7 @@ pub fn signature(bytes: &[u8]) {
     }
 }
 
-/// A file of keys, one key, and a word of them.
+/// A file of keys, one key, and a parameter with keys.
 pub fn key(bytes: &[u8]) {
     if let Ok(keys) = Key::parse_pem(bytes, "site.pub") {
         assert!(!keys.is_empty());
@@ -113,10 +114,10 @@ pub fn key(bytes: &[u8]) {
 }
 
 pub fn selector(bytes: &[u8]) {
-    read_or_refuse::<Target>(&text(bytes));
+    check_round_trip::<Target>(&text(bytes));
 }
 
-/// The first bytes of a disk, for disks of several sizes and both sizes of sectors.
+/// The first bytes of a disk, for several disk sizes and both sector sizes.
 pub fn gpt(bytes: &[u8]) {
     for sector_bytes in [512, 4096] {
         for disk_bytes in [1 << 20, 8 << 20, 1 << 40, u64::MAX] {
@@ -134,7 +135,7 @@ pub fn gpt(bytes: &[u8]) {
     gpt::sector_size(bytes);
 }
 
-/// A packed stream, up to as much of what is in it as fits into memory many times over.
+/// A compressed stream, up to 16 MiB of its content.
 pub fn decoder(bytes: &[u8]) {
     if let Ok(format) = format::detect(bytes) {
         let limit = 16 << 20;
@@ -152,8 +153,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What is read prints as something that reads as the same; what is refused is refused in words.
-fn read_or_refuse<T>(text: &str)
+/// A parsed value prints as text that parses to the same value; an error has a message.
+fn check_round_trip<T>(text: &str)
 where
     T: FromStr<Err: Display> + Display + Debug + PartialEq,
 {
@@ -163,78 +164,5 @@ where
             assert!(again.is_ok_and(|again| again == value), "{text:?} reads as {value:?}");
         }
         Err(error) => assert!(!error.to_string().is_empty(), "{text:?}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-    use std::fs;
-
-    type Door = fn(&[u8]);
-
-    const DOORS: [(&str, Door); 14] = [
-        ("challenge", challenge),
-        ("content_range", content_range),
-        ("decoder", decoder),
-        ("digest", digest),
-        ("gpt", gpt),
-        ("key", key),
-        ("logins", logins),
-        ("manifest", manifest),
-        ("marker", marker),
-        ("reference", reference),
-        ("selector", selector),
-        ("signature", signature),
-        ("size", size),
-        ("words", words),
-    ];
-
-    /// The seeds that a door's target starts from.
-    fn seeds(name: &str) -> Vec<Vec<u8>> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
-        let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{name}: {error}"));
-        files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
-    }
-
-    #[test]
-    fn every_door_has_a_target_and_seeds() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
-        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-        for (name, _) in DOORS {
-            assert!(manifest.contains(&format!("name = \"{name}\"\n")), "{name}");
-            let target = fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs")));
-            assert!(target.unwrap().contains(&format!("ocidd::fuzzing::{name}(bytes)")), "{name}");
-            assert!(!seeds(name).is_empty(), "{name}");
-        }
-        let targets = fs::read_dir(folder.join("fuzz_targets")).unwrap();
-        assert_eq!(targets.count(), DOORS.len());
-    }
-
-    #[test]
-    fn every_door_takes_its_seeds_and_what_becomes_of_them() {
-        let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-        for (name, door) in DOORS {
-            let seeds = seeds(name);
-            for seed in &seeds {
-                door(seed);
-            }
-            let seed = prop::sample::select(seeds);
-            // A seed cut in two, with a few other bytes in between.
-            let changed = (seed, any::<prop::sample::Index>(), vec(any::<u8>(), 0..4), 0..4_usize);
-            let outcome = proptest::test_runner::TestRunner::new(config.clone()).run(
-                &changed,
-                |(mut seed, at, bytes, lost)| {
-                    let at = at.index(seed.len() + 1);
-                    let end = (at + lost).min(seed.len());
-                    seed.splice(at..end, bytes);
-                    door(&seed);
-                    Ok(())
-                },
-            );
-            outcome.unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        }
     }
 }
