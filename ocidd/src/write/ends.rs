@@ -1,4 +1,5 @@
-//! What the two held back ends of a disk become: the image's bytes, with a GPT that fits the disk, and the marker's place. Pure.
+//! The two held back ends of a disk: the bytes of the image, a GPT that fits the disk, and the
+//! marker. Pure.
 
 use crate::write::gpt;
 use crate::write::gpt::Backup;
@@ -11,54 +12,54 @@ use crate::write::marker::Marker;
 use oci::digest::Digest;
 use std::ops::Range;
 
-const NO_MARKER: &str = "no room for the marker before the end of the disk: the image or a partition reaches there; \
-    ocidd.skip_if_installed will not know this install";
+const NO_MARKER: &str = "no space for the marker before the end of the disk: the image or a \
+    partition uses it; ocidd.skip_if_installed will not detect this install";
 
-/// What becomes of the image's GPT.
+/// Treatment of the GPT of the image.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Gpt {
-    /// It is made to fit the disk: the backup lies at the disk's end.
+    /// It is adapted to the disk: the backup is moved to the end.
     #[default]
     Move,
-    /// It is written as it is in the image.
+    /// It is written unchanged.
     Keep,
 }
 
-/// What to do to the disk besides writing the image.
+/// Changes to the disk besides the image.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Finish {
     pub gpt: Gpt,
-    /// The layer that a marker is to name.
+    /// The layer that the marker names.
     pub marker: Option<Digest>,
 }
 
-/// The image's own bytes for both ends, and what surrounds them.
+/// The bytes of the image for both ends, and the properties of image and disk.
 #[derive(Debug)]
-pub(super) struct Given<'a> {
+pub(super) struct ImageEnds<'a> {
     pub(super) start: &'a [u8],
     pub(super) end: &'a [u8],
-    /// Where the held back end lies. It ends with the disk.
+    /// The held back end. It ends with the disk.
     pub(super) end_range: Range<u64>,
     pub(super) image_bytes: u64,
-    /// The disk's; `None` where the image decides.
+    /// Of the disk; `None` if the image decides.
     pub(super) sector_bytes: Option<u64>,
 }
 
-/// The bytes to write, and what to tell.
+/// The bytes to write, and warnings.
 #[derive(Debug)]
 pub(super) struct Ends {
     pub(super) start: Vec<u8>,
     pub(super) end: Vec<u8>,
-    /// Where to write it, and its bytes.
+    /// Offset and bytes.
     pub(super) marker: Option<(u64, Vec<u8>)>,
     pub(super) table: Table,
     pub(super) notes: Vec<String>,
 }
 
-impl Given<'_> {
+impl ImageEnds<'_> {
     pub(super) fn arrange(&self, finish: &Finish) -> Ends {
         let sector_bytes = self.sector_bytes.or_else(|| gpt::sector_size(self.start));
-        // Nothing but a GPT depends on it from here on, and that has told.
+        // Only a GPT depends on it, and `sector_size` has found none.
         let sector_bytes = sector_bytes.unwrap_or(512);
         let disk_bytes = self.end_range.end;
         let table = gpt::inspect(self.start, sector_bytes, disk_bytes, self.image_bytes);
@@ -75,7 +76,7 @@ impl Given<'_> {
                     self.place(&backup, patched != start, &mut end);
                     start = patched;
                 }
-                Err(fault) if layout.faults.contains(&fault) => {} // The warning tells it.
+                Err(fault) if layout.faults.contains(&fault) => {} // Already in the warning.
                 Err(fault) => notes
                     .push(format!("the backup GPT was not moved to the end of the disk: {fault}")),
             }
@@ -90,19 +91,19 @@ impl Given<'_> {
         Ends { start, end, marker, table, notes }
     }
 
-    /// The start with a GPT that fits the disk, and the backup that belongs to it.
+    /// Returns the start with a GPT that fits the disk, and its backup.
     fn relocate(&self, sector_bytes: u64, reserve_bytes: u64) -> Result<(Vec<u8>, Backup), Fault> {
         let disk = self.end_range.end;
         let mut patched = self.start.to_vec();
         let backup = gpt::relocate(&mut patched, sector_bytes, disk, reserve_bytes)?;
-        // Only what is held back may become part of a partition table now.
+        // Everything outside the held back ends is already written.
         if backup.offset < self.end_range.start {
             return Err(Fault::NoRoom { end: self.end_range.start, disk });
         }
         Ok((patched, backup))
     }
 
-    /// Puts the backup GPT into the bytes of the end. One that lies where it did before is the image's own affair, as far as the image reaches.
+    /// Puts the backup GPT into the bytes of the end. An unmoved one inside the image is kept.
     fn place(&self, backup: &Backup, moved: bool, end: &mut Vec<u8>) {
         if !moved && self.image_bytes > backup.offset {
             return;
@@ -116,7 +117,7 @@ impl Given<'_> {
     }
 }
 
-/// Where the marker lies on such a disk, when all of it is within what is free.
+/// Offset of the marker, if all of it is in the free range.
 fn marker_place(disk_bytes: u64, free: &Range<u64>) -> Option<u64> {
     let at = marker::offset(disk_bytes)?;
     let end = at + MARKER_BYTES;

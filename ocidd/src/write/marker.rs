@@ -1,36 +1,36 @@
-//! The marker near the end of a disk, which says which layer was installed to it. Bytes in, values out, and the other way round. Never opens a disk.
-//!
-//! It lies outside of the image and of every partition, so that installing changes no byte of the image. It holds lines of text, zeroes, and the
-//! SHA-256 of both in its last 32 bytes.
+//! The marker near the end of a disk names the installed layer. It contains lines of text, zeroes,
+//! and the SHA-256 of both in its last 32 bytes. It lies outside of the image and of every partition.
 
 use crate::disk::buffer::ALIGNMENT;
 use crate::write::HELD_BACK_BYTES;
 use oci::digest::Digest;
 
-/// One block, which every disk takes in a direct write.
+/// One block, which every disk accepts as a direct write.
 pub const MARKER_BYTES: u64 = 4096;
 
-/// Where it lies before the end of the disk: a usual backup GPT (20 KiB at most) has room behind it.
+/// Distance from the end of the disk. A usual backup GPT (at most 20 KiB) fits after the marker.
 const BEFORE_END_BYTES: u64 = 64 << 10;
 
-/// How much to keep free before a backup GPT, so that no partition is ever made over the marker. Its own place may be rounded down by almost a block.
+/// Space to keep free before a backup GPT, so that no partition overlaps the marker, whose offset
+/// may be rounded down by almost a block.
 pub const RESERVE_BYTES: u64 = BEFORE_END_BYTES + MARKER_BYTES;
 
 const LENGTH: usize = 4096;
-/// All but the SHA-256.
+/// Everything except the SHA-256.
 const CHECKED_BYTES: usize = LENGTH - 32;
 
-/// What is on a disk.
+/// A disk with an installed layer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Marker {
-    /// Of the compressed layer, as it was verified.
+    /// Verified digest of the compressed layer.
     pub layer: Digest,
     pub image_bytes: u64,
-    /// Of the disk that was installed to. A copy on another disk says nothing of that one.
+    /// Of the target disk. A copy on a disk of another size is not valid.
     pub disk_bytes: u64,
 }
 
-/// Where the marker of such a disk lies: within its held back end, at a multiple of 4096. `None` where the disk is too small for two separate ends.
+/// Offset of the marker: within the held back end, at a multiple of 4096. `None` if the disk is too
+/// small for two separate ends.
 pub fn offset(disk_bytes: u64) -> Option<u64> {
     let block = u64::from(ALIGNMENT);
     (disk_bytes >= 2 * HELD_BACK_BYTES).then(|| (disk_bytes - BEFORE_END_BYTES) / block * block)
@@ -49,7 +49,8 @@ pub fn encode(marker: &Marker) -> Vec<u8> {
     bytes
 }
 
-/// Reads a marker from the start of `bytes`. `None` where it is none, was damaged, or was made for a disk of another size than `disk_bytes`.
+/// Decodes a marker at the start of `bytes`. `None` if there is none, if it is damaged, or if it is
+/// for a disk of another size.
 pub fn decode(bytes: &[u8], disk_bytes: u64) -> Option<Marker> {
     let bytes = bytes.get(..LENGTH)?;
     let text = bytes.split(|byte| *byte == 0).next()?;
@@ -58,7 +59,8 @@ pub fn decode(bytes: &[u8], disk_bytes: u64) -> Option<Marker> {
     let mut number =
         |name| lines.next()?.strip_prefix(name)?.strip_suffix(" bytes")?.parse::<u64>().ok();
     let marker = Marker { layer, image_bytes: number("image ")?, disk_bytes: number("disk ")? };
-    // Encoding it again looks at the first line, the zeroes and the digest at once, and lets no second spelling through.
+    // Comparing with the encoded form checks the first line, the zeroes and the digest, and rejects
+    // any other spelling.
     (marker.disk_bytes == disk_bytes && encode(&marker) == bytes).then_some(marker)
 }
 

@@ -1,5 +1,5 @@
-//! Moves an image from a compressed stream to a sink: fetch and hash, unpack, write, each in a thread of its own, with a bounded number of
-//! buffers between them. Nothing is committed here; what comes out is the proof that every byte was right, or the reason why not.
+//! Moves an image from a compressed stream to a sink in three threads (fetch and hash, decompress,
+//! write) with bounded channels. Returns the proof that every byte was verified; commits nothing.
 
 pub mod verified;
 
@@ -33,25 +33,25 @@ use std::sync::mpsc::sync_channel;
 use std::thread::Builder;
 use thiserror::Error;
 
-/// Bytes of a buffer with compressed data, and how many of them may wait.
+/// Size of a buffer of compressed data, and the number of buffers that may wait.
 const FETCH_BYTES: usize = 256 << 10;
 const FETCH_BUFFERS: usize = 8;
 
-/// Bytes of a buffer with unpacked data. Direct writes of 1 to 4 MiB are the fastest, smaller ones much slower (measured).
+/// Size of a buffer of decompressed data. Direct writes of 1 to 4 MiB are the fastest (measured).
 pub const IMAGE_BYTES: usize = 2 << 20;
-/// One is being filled, one written, and two may wait.
+/// One is being filled, one is being written, and two may wait.
 const IMAGE_BUFFERS: usize = 4;
 
-/// A compressed image as it arrives, and what it must turn out to be.
+/// A compressed image, and its expected properties.
 #[derive(Debug)]
 pub struct Compressed<R> {
     pub reader: R,
     pub digest: Digest,
-    /// Where it is known beforehand.
+    /// Of the compressed layer, if known.
     pub size_bytes: Option<u64>,
-    /// As the registry announced it; a bare blob has none.
+    /// From the manifest; a blob without a manifest has none.
     pub media_type: Option<String>,
-    /// Size and digest of the image that is in it, where the publisher has told them.
+    /// Size and digest of the decompressed image, if the publisher has annotated them.
     pub raw_size_bytes: Option<u64>,
     pub raw_digest: Option<Digest>,
 }
@@ -60,28 +60,29 @@ pub struct Compressed<R> {
 pub enum TransferError {
     #[error(transparent)]
     Source(#[from] SourceError),
-    #[error("layer digest is {found}, {wanted} was asked for")]
+    #[error("layer has digest {found}, expected {wanted}")]
     Digest { found: Digest, wanted: Digest },
-    #[error("layer has the digest asked for, but its {format} stream breaks after {} of disk image: {cause}; hint: pack and push the image again", Bytes(*.at))]
+    #[error("layer has the expected digest, but its {format} stream is corrupt after {} of disk image: {cause}; hint: compress and push the image again", Bytes(*.at))]
     Decode { format: Format, at: u64, cause: io::Error },
     #[error(transparent)]
     Format(#[from] FormatError),
-    #[error("layer unpacks to {}, its manifest says {}", Bytes(*.found), Bytes(*.wanted))]
+    #[error("decompressed layer has {}, its manifest declares {}", Bytes(*.found), Bytes(*.wanted))]
     RawSize { found: u64, wanted: u64 },
-    #[error("layer unpacks to an image with digest {found}, its manifest says {wanted}")]
+    #[error("decompressed layer has digest {found}, its manifest declares {wanted}")]
     RawDigest { found: Digest, wanted: Digest },
-    #[error("layer holds no disk image: it unpacks to nothing")]
+    #[error("layer contains no disk image: its content is empty")]
     Empty,
     #[error(transparent)]
     Sink(#[from] SinkError),
     #[error("starting a thread")]
     Thread(#[source] io::Error),
-    /// The writer gave up first; its error is the one that is told.
+    /// The writer failed first. Its error is reported instead.
     #[error("writing has stopped")]
     Stopped,
 }
 
-/// Fetches, verifies and unpacks `compressed` into `sink`. The sink may have been written to whatever comes back.
+/// Fetches, verifies and decompresses `compressed` into `sink`, which may have been written to even
+/// after an error.
 pub fn transfer<R: Digested + Send, M: Medium>(
     compressed: Compressed<R>,
     sink: &mut Sink<'_, M>,
@@ -91,7 +92,7 @@ pub fn transfer<R: Digested + Send, M: Medium>(
     let (full_sender, full) = sync_channel::<AlignedBuffer>(IMAGE_BUFFERS);
     let (empty_sender, empty) = sync_channel(IMAGE_BUFFERS);
     for _ in 0..IMAGE_BUFFERS {
-        // There is room for all of them.
+        // The channel has room for all of them.
         empty_sender.try_send(AlignedBuffer::new(IMAGE_BYTES)).ok();
     }
     let Compressed { reader, digest, size_bytes, media_type, raw_size_bytes, raw_digest } =
@@ -102,28 +103,29 @@ pub fn transfer<R: Digested + Send, M: Medium>(
         start("fetch")
             .spawn_scoped(scope, move || fetch(reader, &fetched_sender, progress))
             .map_err(TransferError::Thread)?;
-        let layer = Packed {
+        let layer = CompressedLayer {
             source: Source::new(fetched, size_bytes),
             size_bytes,
             media_type,
             raw_size_bytes,
             disk_bytes,
         };
-        let inflating = start("inflate")
-            .spawn_scoped(scope, move || inflate(layer, digest, &empty, &full_sender))
+        let decompressing = start("decompress")
+            .spawn_scoped(scope, move || decompress(layer, digest, &empty, &full_sender))
             .map_err(TransferError::Thread)?;
-        // Here and not where it is unpacked: this thread mostly waits for the disk.
+        // Hashed here because this thread mostly waits for the disk.
         let mut hasher = raw_digest.map(|wanted| (wanted, Hasher::default()));
         let written = write(full, &empty_sender, sink, progress, |bytes| {
             if let Some((_, hasher)) = &mut hasher {
                 hasher.update(bytes);
             }
         });
-        // Without empty buffers the other threads end, also after a failed write.
+        // Ends the other threads, also after a failed write: they get no more empty buffers.
         drop(empty_sender);
-        let inflated = inflating.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let decompressed =
+            decompressing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         written?;
-        let verified = inflated?;
+        let verified = decompressed?;
         match hasher.map(|(wanted, hasher)| (wanted, hasher.finish())) {
             Some((wanted, found)) if found != wanted => {
                 Err(TransferError::RawDigest { found, wanted })
@@ -133,7 +135,7 @@ pub fn transfer<R: Digested + Send, M: Medium>(
     })
 }
 
-/// Reads to the end, an error, or until nobody listens any more.
+/// Reads until the end, an error, or the receiver is gone.
 fn fetch(mut reader: impl Digested, chunks: &SyncSender<Chunk>, progress: &Progress) {
     loop {
         let mut chunk = Vec::with_capacity(FETCH_BYTES);
@@ -143,7 +145,7 @@ fn fetch(mut reader: impl Digested, chunks: &SyncSender<Chunk>, progress: &Progr
             Err(error) => Some(Chunk::Broken(error)),
             Ok(_) => chunk.is_empty().then(|| Chunk::End(reader.digest())),
         };
-        // What arrived before an error is passed on before it.
+        // Data received before an error is passed on before it.
         if !chunk.is_empty() && chunks.send(Chunk::Bytes(chunk)).is_err() {
             return;
         }
@@ -154,8 +156,8 @@ fn fetch(mut reader: impl Digested, chunks: &SyncSender<Chunk>, progress: &Progr
     }
 }
 
-/// What is to be unpacked, and what is known of it.
-struct Packed {
+/// A layer to decompress, and what its manifest declares.
+struct CompressedLayer {
     source: Source,
     size_bytes: Option<u64>,
     media_type: Option<String>,
@@ -163,36 +165,37 @@ struct Packed {
     disk_bytes: u64,
 }
 
-/// Unpacks the whole layer into full buffers, then tells whether all of it was right.
-fn inflate(
-    mut layer: Packed,
+/// Decompresses the whole layer into full buffers, then verifies digest and size.
+fn decompress(
+    mut layer: CompressedLayer,
     wanted: Digest,
     empty: &Receiver<AlignedBuffer>,
     full: &SyncSender<AlignedBuffer>,
 ) -> Result<Verified, TransferError> {
-    let unpacked = layer.unpack(empty, full);
+    let outcome = layer.decompress(empty, full);
     if matches!(
-        unpacked,
+        outcome,
         Err(TransferError::Stopped | TransferError::Format(FormatError::NoDisk { .. }))
     ) {
-        // Nobody takes more of it, or the first bytes have told enough.
-        return Err(unpacked.err().unwrap_or(TransferError::Stopped));
+        // The receiver is gone, or the first bytes are not a disk image.
+        return Err(outcome.err().unwrap_or(TransferError::Stopped));
     }
-    // Read to the end also after a broken stream: the digest tells a bad transfer from a badly made image.
+    // Read to the end even if the stream is corrupt: the digest shows whether the transfer or the
+    // image is wrong.
     let found = layer.source.finish()?;
     if found != wanted {
         return Err(TransferError::Digest { found, wanted });
     }
-    match (unpacked?, layer.raw_size_bytes) {
+    match (outcome?, layer.raw_size_bytes) {
         (0, _) => Err(TransferError::Empty),
         (found, Some(wanted)) if found != wanted => Err(TransferError::RawSize { found, wanted }),
         _ => Ok(Verified::new()),
     }
 }
 
-impl Packed {
-    /// Returns the size of the unpacked image.
-    fn unpack(
+impl CompressedLayer {
+    /// Returns the size of the decompressed image.
+    fn decompress(
         &mut self,
         empty: &Receiver<AlignedBuffer>,
         full: &SyncSender<AlignedBuffer>,
@@ -221,9 +224,9 @@ impl Packed {
         }
     }
 
-    /// Tells the format, and refuses what is no disk image or does not fit, before anything is written.
+    /// Detects the format and rejects what is not a disk image or does not fit, before any write.
     fn detect(&mut self) -> Result<Format, TransferError> {
-        // Why there is nothing to read is told by the source's end.
+        // If there is nothing to read, `Source::finish` returns the reason.
         let first = self.source.fill_buf().unwrap_or_default();
         let first = prefix(first, FIRST_BYTES as u64);
         if first.is_empty() {
@@ -233,7 +236,7 @@ impl Packed {
         format::check(self.media_type.as_deref(), format)?;
         let least = match format {
             Format::Raw => self.size_bytes,
-            packed => format::size_hint(packed, first, &[]),
+            other => format::size_hint(other, first, &[]),
         };
         match least.filter(|least| *least > self.disk_bytes) {
             Some(image) => Err(SinkError::TooSmall { image, disk: self.disk_bytes }.into()),
@@ -255,7 +258,7 @@ fn fill(reader: &mut impl Read, buffer: &mut AlignedBuffer) -> io::Result<()> {
     Ok(())
 }
 
-/// Hands full buffers to the sink and gives them back empty, until there are no more.
+/// Passes full buffers to the sink and returns them empty, until there are no more.
 fn write<M: Medium>(
     full: Receiver<AlignedBuffer>,
     empty: &SyncSender<AlignedBuffer>,
@@ -268,7 +271,7 @@ fn write<M: Medium>(
         sink.write(buffer.filled())?;
         progress.written.add(length_of(buffer.filled()));
         buffer.clear();
-        // Nobody needs it any more once the last one was filled.
+        // The receiver is gone after the last buffer was filled.
         empty.send(buffer).ok();
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Finds out whether a disk holds what it was given: remembers hashes of what was written, reads it back and compares. Never writes.
+//! Reads back a disk and compares it with hashes of what was written. Never writes.
 
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::buffer::split;
@@ -9,56 +9,57 @@ use oci::digest::Hasher;
 use oci::size::length_of;
 use std::ops::Range;
 
-/// What is hashed together. An error can name no smaller range, and each takes 32 bytes of memory: 512 KiB for a TiB.
-const STRETCH_BYTES: u64 = 64 << 20;
+/// Size of a hashed range. Errors name such a range, and each takes 32 bytes of memory: 512 KiB per
+/// TiB.
+const RANGE_BYTES: u64 = 64 << 20;
 
-/// Read at once, as it was written.
+/// Size of one read.
 const PIECE_BYTES: usize = 2 << 20;
 
-/// Hashes of what was written from some byte on.
+/// Hashes of what was written from offset `start`.
 #[derive(Debug)]
 pub(super) struct WrittenHashes {
     start: u64,
-    stretch_bytes: u64,
-    stretches: Vec<Digest>,
-    /// Of the stretch that is not full yet, and how much of it there is.
+    range_bytes: u64,
+    ranges: Vec<Digest>,
+    /// Of the incomplete last range.
     hasher: Hasher,
     hashed: u64,
 }
 
 impl WrittenHashes {
     pub(super) fn new(start: u64) -> Self {
-        Self::in_stretches(start, STRETCH_BYTES)
+        Self::in_ranges(start, RANGE_BYTES)
     }
 
-    fn in_stretches(start: u64, stretch_bytes: u64) -> Self {
+    fn in_ranges(start: u64, range_bytes: u64) -> Self {
         let hasher = Hasher::default();
-        Self { start, stretch_bytes, stretches: Vec::new(), hasher, hashed: 0 }
+        Self { start, range_bytes, ranges: Vec::new(), hasher, hashed: 0 }
     }
 
-    /// Remembers the next bytes.
+    /// Hashes the next bytes.
     pub(super) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let (now, later) = split(bytes, self.stretch_bytes - self.hashed);
+            let (now, later) = split(bytes, self.range_bytes - self.hashed);
             self.hasher.update(now);
             self.hashed += length_of(now);
-            if self.hashed == self.stretch_bytes {
+            if self.hashed == self.range_bytes {
                 self.close();
             }
             bytes = later;
         }
     }
 
-    /// Reads back what was written, and tells the first stretch that is different.
+    /// Reads back what was written. An error names the first different range.
     pub(super) fn verify(mut self, medium: &mut impl Medium) -> Result<(), SinkError> {
-        let full: u64 = self.stretches.iter().map(|_| self.stretch_bytes).sum();
+        let full: u64 = self.ranges.iter().map(|_| self.range_bytes).sum();
         let end = self.start + full + self.hashed;
         if self.hashed > 0 {
             self.close();
         }
         let mut offset = self.start;
-        for wanted in &self.stretches {
-            let range = offset..end.min(offset + self.stretch_bytes);
+        for wanted in &self.ranges {
+            let range = offset..end.min(offset + self.range_bytes);
             let mut hasher = Hasher::default();
             read(medium, range.clone(), |_, bytes| {
                 hasher.update(bytes);
@@ -67,18 +68,18 @@ impl WrittenHashes {
             if hasher.finish() != *wanted {
                 return Err(SinkError::ReadBack { range });
             }
-            offset += self.stretch_bytes;
+            offset += self.range_bytes;
         }
         Ok(())
     }
 
     fn close(&mut self) {
-        self.stretches.push(std::mem::take(&mut self.hasher).finish());
+        self.ranges.push(std::mem::take(&mut self.hasher).finish());
         self.hashed = 0;
     }
 }
 
-/// The disk holds `wanted` at `offset`, or the error tells from where on it does not.
+/// Compares the disk at `offset` with `wanted`. An error names the range from the first difference.
 pub(super) fn compare(
     medium: &mut impl Medium,
     wanted: &[u8],
@@ -99,7 +100,7 @@ pub(super) fn compare(
     })
 }
 
-/// Hands on what the disk holds in `range`, in pieces with their offsets.
+/// Calls `found` with the content of `range`, in pieces with their offsets.
 fn read(
     medium: &mut impl Medium,
     range: Range<u64>,
@@ -138,14 +139,14 @@ mod tests {
             (Some(10_500), None),
         ] {
             for piece in [1, 999, 3000, 10_000] {
-                let mut witness = WrittenHashes::in_stretches(500, 3000);
-                bytes.chunks(piece).for_each(|bytes| witness.update(bytes));
+                let mut written = WrittenHashes::in_ranges(500, 3000);
+                bytes.chunks(piece).for_each(|bytes| written.update(bytes));
                 let mut disk = MemoryDisk::new(11_000);
                 disk.bytes[500..10_500].copy_from_slice(&bytes);
                 if let Some(wrong) = wrong {
                     disk.bytes[wrong] ^= 1;
                 }
-                let found = match witness.verify(&mut disk) {
+                let found = match written.verify(&mut disk) {
                     Err(SinkError::ReadBack { range }) => Some(range),
                     verified => verified.map(|()| None).unwrap(),
                 };
@@ -155,12 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_of_stretches_ends_with_the_last() {
-        let mut witness = WrittenHashes::in_stretches(0, 1000);
-        witness.update(&[7; 2000]);
+    fn a_whole_number_of_ranges_ends_with_the_last() {
+        let mut written = WrittenHashes::in_ranges(0, 1000);
+        written.update(&[7; 2000]);
         let mut disk = MemoryDisk::new(2000);
         disk.bytes.fill(7);
-        witness.verify(&mut disk).unwrap();
+        written.verify(&mut disk).unwrap();
         // Nothing written is nothing to read.
         WrittenHashes::new(5 << 30).verify(&mut disk).unwrap();
     }

@@ -1,8 +1,8 @@
-//! Writes an image to a medium in order, so that nothing bootable is on it before the image was verified.
+//! Writes an image to a medium in an order that keeps it unbootable until the image is verified.
 //!
-//! The first and the last MiB of the disk are held back: they hold MBR, both GPTs and the boot loader's gap. They are cleared before anything
-//! else is written and filled in by [`Sink::commit`], which takes the proof of verification. A power cut at any moment before that leaves a
-//! disk without partition tables.
+//! The first and the last MiB (MBR, both GPTs, boot loader gap) are held back. They are cleared
+//! before the first other write, and written by [`Sink::commit`], which requires the proof of
+//! verification. A power cut before that leaves a disk without partition tables.
 
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::is_zero;
@@ -10,7 +10,7 @@ use crate::disk::buffer::split;
 use crate::disk::device::Medium;
 use crate::write::HELD_BACK_BYTES;
 use crate::write::ends::Finish;
-use crate::write::ends::Given;
+use crate::write::ends::ImageEnds;
 use crate::write::error::SinkError;
 use crate::write::gpt;
 use crate::write::gpt::Table;
@@ -20,67 +20,67 @@ use crate::write::readback::compare;
 use oci::size::length_of;
 use std::ops::Range;
 
-/// Zeroes are looked for in pieces of this size. Smaller pieces find more of them, but each run of them is a call of its own.
+/// Unit of the search for zeroes. Smaller pieces find more of them, but each run costs a call.
 const ZERO_PIECE_BYTES: usize = 256 << 10;
 
-/// Zero runs are handed to the disk in steps of at most this, so that progress is seen where the disk has to write them.
+/// Maximum size of one zeroing call, so that progress is visible if the disk writes the zeroes.
 const ZERO_STEP_BYTES: u64 = 64 << 20;
 
-/// Whether the disk is trusted to hold what it was given.
+/// Whether the disk is read back.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Verify {
     #[default]
     Nothing,
-    /// The whole image is read from the disk again and compared.
+    /// The whole image is read from the disk and compared.
     ReadBack,
 }
 
-/// One end of the disk: where it lies and what of the image belongs there.
+/// One end of the disk, and the bytes of the image that belong there.
 #[derive(Debug)]
 struct HeldBack {
     range: Range<u64>,
     bytes: Vec<u8>,
 }
 
-/// What is on the disk.
+/// A committed install.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Committed {
     pub image_bytes: u64,
     pub table: Table,
-    /// What a person should know, none of it a failure.
+    /// Warnings for the operator.
     pub notes: Vec<String>,
 }
 
-/// What a given up install leaves on the disk.
+/// State of the disk after an abandoned install.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Abandoned {
-    /// What was there before.
+    /// The previous content.
     Untouched,
     /// No partition table at either end.
     Cleared,
 }
 
-/// An image on its way to a disk.
+/// Writes one image to a disk.
 #[derive(Debug)]
 pub struct Sink<'a, M> {
     medium: &'a mut M,
-    /// The most to write at once.
+    /// Maximum size of one write.
     transfer_bytes: usize,
     position: u64,
-    /// Zeroes seen and not yet written: a run that ends at `position`.
+    /// Length of a run of zeroes before `position` that is not yet written.
     pending_zeroes: u64,
     touched: bool,
     start: HeldBack,
     end: HeldBack,
-    /// Remembers what was written between the ends, where that is to be read back.
-    witness: Option<WrittenHashes>,
+    /// Hashes of what was written between the ends, for reading back.
+    written: Option<WrittenHashes>,
 }
 
 impl<'a, M: Medium> Sink<'a, M> {
     pub fn new(medium: &'a mut M, transfer_bytes: usize) -> Self {
         let size = medium.size_bytes();
         let start = 0..HELD_BACK_BYTES.min(size);
-        // Rounded down, so that the border can be written to directly.
+        // Rounded down, so that direct writes are possible up to the border.
         let end_start = (size.saturating_sub(HELD_BACK_BYTES) / u64::from(ALIGNMENT)
             * u64::from(ALIGNMENT))
         .max(start.end);
@@ -92,26 +92,27 @@ impl<'a, M: Medium> Sink<'a, M> {
             touched: false,
             start: HeldBack { range: start, bytes: Vec::new() },
             end: HeldBack { range: end_start..size, bytes: Vec::new() },
-            witness: None,
+            written: None,
         }
     }
 
-    /// Says before the first write whether the disk will be read back.
+    /// Sets whether the disk is read back. Call it before the first write.
     #[must_use]
     pub fn verifying(mut self, verify: Verify) -> Self {
-        self.witness = match verify {
+        self.written = match verify {
             Verify::Nothing => None,
             Verify::ReadBack => Some(WrittenHashes::new(self.start.range.end)),
         };
         self
     }
 
-    /// The most that the image may have.
+    /// Maximum size of the image.
     pub fn disk_bytes(&self) -> u64 {
         self.medium.size_bytes()
     }
 
-    /// Takes the next bytes of the image. To be written directly they should begin aligned in memory and come in multiples of 256 KiB.
+    /// Writes the next bytes of the image. Direct writes need aligned memory and multiples of
+    /// 256 KiB.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         let after = self.position + length_of(bytes);
         if after > self.medium.size_bytes() {
@@ -121,11 +122,11 @@ impl<'a, M: Medium> Sink<'a, M> {
         self.start.bytes.extend_from_slice(start);
         self.position += length_of(start);
         if !start.is_empty() && length_of(&self.start.bytes) == HELD_BACK_BYTES {
-            self.refuse_other_sectors()?;
+            self.check_sector_size()?;
         }
         let (middle, end) = split(rest, self.end.range.start.saturating_sub(self.position));
-        if let Some(witness) = &mut self.witness {
-            witness.update(middle);
+        if let Some(written) = &mut self.written {
+            written.update(middle);
         }
         for run in runs(middle) {
             match run {
@@ -138,31 +139,30 @@ impl<'a, M: Medium> Sink<'a, M> {
         Ok(())
     }
 
-    /// Makes the disk bootable. Where it is to be read back, a disk whose middle is wrong never becomes bootable at all.
-    ///
-    /// After an error the caller has to [`Sink::abandon`].
+    /// Makes the disk bootable. If it is read back, that happens first for all but the ends. After an
+    /// error the caller must call [`Sink::abandon`].
     pub fn commit(&mut self, _proof: &Verified, finish: &Finish) -> Result<Committed, SinkError> {
-        // An image that ends within the held back start was not looked at before.
-        self.refuse_other_sectors()?;
-        let given = Given {
+        // Not checked before if the image ends within the held back start.
+        self.check_sector_size()?;
+        let image = ImageEnds {
             start: &self.start.bytes,
             end: &self.end.bytes,
             end_range: self.end.range.clone(),
             image_bytes: self.position,
             sector_bytes: self.medium.sector_bytes(),
         };
-        let ends = given.arrange(finish);
+        let ends = image.arrange(finish);
         self.touch()?;
         self.flush_zeroes()?;
         self.sync()?;
-        let witness = self.witness.take();
-        let reading_back = witness.is_some();
-        if let Some(witness) = witness {
-            witness.verify(self.medium)?;
+        let written = self.written.take();
+        let reading_back = written.is_some();
+        if let Some(written) = written {
+            written.verify(self.medium)?;
         }
         write_at(self.medium, &ends.end, self.end.range.start)?;
-        // No firmware takes a GPT for one without the MBR in front of it (UEFI 2.10, 5.2.3), so the first sector decides. It comes when the rest is
-        // safe, and by itself, as a disk writes a sector wholly or not at all.
+        // Firmware accepts a GPT only with an MBR (UEFI 2.10, 5.2.3), so the first sector decides.
+        // It is written last and by itself, because disks write a sector completely or not at all.
         let sector_bytes = self.medium.sector_bytes().unwrap_or(512);
         let (first, rest) = split(&ends.start, sector_bytes);
         write_at(self.medium, rest, sector_bytes)?;
@@ -173,7 +173,7 @@ impl<'a, M: Medium> Sink<'a, M> {
             compare(self.medium, &ends.start, 0)?;
             compare(self.medium, &ends.end, self.end.range.start)?;
         }
-        // Last of all: a marker on a disk that does not boot would keep the disk from being installed again.
+        // Last, because a marker on a disk that does not boot would prevent another install.
         if let Some((offset, bytes)) = &ends.marker {
             write_at(self.medium, bytes, *offset)?;
             self.sync()?;
@@ -184,7 +184,8 @@ impl<'a, M: Medium> Sink<'a, M> {
         Ok(Committed { image_bytes: self.position, table: ends.table, notes: ends.notes })
     }
 
-    /// Makes sure that the disk boots neither the old system nor half of the new one. Where nothing was written, nothing is.
+    /// Clears both ends, so that neither the old system nor a part of the new one boots. Writes
+    /// nothing if nothing was written before.
     pub fn abandon(mut self) -> Result<Abandoned, SinkError> {
         if !self.touched {
             return Ok(Abandoned::Untouched);
@@ -193,8 +194,8 @@ impl<'a, M: Medium> Sink<'a, M> {
         Ok(Abandoned::Cleared)
     }
 
-    /// A firmware looks for a GPT in the disk's own sectors. One made for others is refused while nothing is written.
-    fn refuse_other_sectors(&self) -> Result<(), SinkError> {
+    /// Rejects a GPT for another sector size before the first write: firmware would not find it.
+    fn check_sector_size(&self) -> Result<(), SinkError> {
         let (image, disk) = (gpt::sector_size(&self.start.bytes), self.medium.sector_bytes());
         match (image, disk) {
             (Some(image), Some(disk)) if image != disk => {
@@ -220,19 +221,19 @@ impl<'a, M: Medium> Sink<'a, M> {
         if self.pending_zeroes >= ZERO_STEP_BYTES { self.flush_zeroes() } else { Ok(()) }
     }
 
-    /// Zero runs are written too. The disk may hold an older system, and a discard is no promise of zeroes.
+    /// Zero runs are written too: the disk may contain old data, and a discard guarantees nothing.
     fn flush_zeroes(&mut self) -> Result<(), SinkError> {
         let length = std::mem::take(&mut self.pending_zeroes);
         if length == 0 {
             return Ok(());
         }
         self.touch()?;
-        // What is pending lies before the held back end, even where the position has gone on into it.
+        // Pending zeroes lie before the held back end, even if the position is already inside it.
         let offset = self.position.min(self.end.range.start) - length;
         zero_at(self.medium, &(offset..offset + length))
     }
 
-    /// The first write of all clears both ends: from here on the old system does not boot any more.
+    /// Clears both ends before the first write. The old system no longer boots from here on.
     fn touch(&mut self) -> Result<(), SinkError> {
         if self.touched {
             return Ok(());
@@ -278,7 +279,7 @@ enum Run<'a> {
     Data(&'a [u8]),
 }
 
-/// Takes bytes apart into the longest runs of pieces that are all zero, or all not.
+/// Splits bytes into the longest runs of pieces that are all zero or all non-zero.
 fn runs(mut bytes: &[u8]) -> impl Iterator<Item = Run<'_>> {
     std::iter::from_fn(move || {
         let zero = is_zero(bytes.chunks(ZERO_PIECE_BYTES).next()?);

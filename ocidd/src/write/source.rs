@@ -1,5 +1,5 @@
-//! The compressed bytes on their way into the decoder, from the thread that fetches and hashes them: one stream, and at its end the digest of
-//! every byte of it, of those the decoder saw and of those it left.
+//! The compressed stream between the fetching thread and the decoder. It ends with the digest of
+//! every byte, including those that the decoder did not read.
 
 use oci::digest::Digest;
 use oci::size::Bytes;
@@ -14,23 +14,23 @@ use thiserror::Error;
 pub enum SourceError {
     #[error(transparent)]
     Fetch(io::Error),
-    #[error("layer ended after {}, it should have {}", Bytes(*.found), Bytes(*.wanted))]
+    #[error("layer ends after {}, its declared size is {}", Bytes(*.found), Bytes(*.wanted))]
     Short { found: u64, wanted: u64 },
-    #[error("layer goes on after the {} it should have", Bytes(*.wanted))]
+    #[error("layer is larger than its declared size of {}", Bytes(*.wanted))]
     Long { wanted: u64 },
 }
 
-/// What the fetching thread hands over.
+/// A message of the fetching thread.
 #[derive(Debug)]
 pub(super) enum Chunk {
     Bytes(Vec<u8>),
-    /// The last one of a stream that broke off.
+    /// The last one of an interrupted stream.
     Broken(io::Error),
-    /// The last one of a whole stream: the digest of all its bytes.
+    /// The last one of a complete stream: the digest of all bytes.
     End(Digest),
 }
 
-/// Chunks from another thread, read as one stream.
+/// Chunks of another thread, read as one stream.
 #[derive(Debug)]
 pub(super) struct Source {
     chunks: Receiver<Chunk>,
@@ -39,7 +39,7 @@ pub(super) struct Source {
     received: u64,
     size_bytes: Option<u64>,
     digest: Option<Digest>,
-    /// Why the stream ended early. The decoder only sees that it did.
+    /// Why the stream ended early. The decoder gets a stand-in.
     failure: Option<SourceError>,
 }
 
@@ -56,19 +56,19 @@ impl Source {
         }
     }
 
-    /// Reads what is left and gives the digest of everything; or says why not everything came.
+    /// Reads the rest and returns the digest of the whole stream, or why it is incomplete.
     pub(super) fn finish(mut self) -> Result<Digest, SourceError> {
         while self.receive() {}
         match (self.failure, self.digest) {
             (Some(failure), _) => Err(failure),
             (None, Some(digest)) => Ok(digest),
             (None, None) => {
-                Err(SourceError::Fetch(io::Error::other("the fetching thread has gone")))
+                Err(SourceError::Fetch(io::Error::other("the fetching thread is gone")))
             }
         }
     }
 
-    /// Takes in the next chunk. False when there is none.
+    /// Receives the next chunk. Returns false if there is none.
     fn receive(&mut self) -> bool {
         if self.failure.is_some() || self.digest.is_some() {
             return false;
@@ -102,7 +102,7 @@ impl BufRead for Source {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.used == self.chunk.len() && self.receive() {}
         if self.failure.is_some() {
-            return Err(io::Error::other("the layer did not arrive whole"));
+            return Err(io::Error::other("the layer is incomplete"));
         }
         Ok(self.chunk.get(self.used..).unwrap_or_default())
     }
@@ -153,11 +153,15 @@ mod tests {
         let bytes = || Chunk::Bytes(vec![1; 5]);
         let end = || Chunk::End(Digest::of(b""));
         for (chunks, size, fault) in [
-            (vec![bytes(), end()], Some(6), "layer ended after 5 bytes, it should have 6 bytes"),
-            (vec![end()], Some(6), "layer ended after 0 bytes, it should have 6 bytes"),
-            (vec![bytes(), bytes()], Some(6), "layer goes on after the 6 bytes it should have"),
+            (
+                vec![bytes(), end()],
+                Some(6),
+                "layer ends after 5 bytes, its declared size is 6 bytes",
+            ),
+            (vec![end()], Some(6), "layer ends after 0 bytes, its declared size is 6 bytes"),
+            (vec![bytes(), bytes()], Some(6), "layer is larger than its declared size of 6 bytes"),
             (vec![bytes(), broken()], None, "the cable is out"),
-            (vec![bytes()], None, "the fetching thread has gone"),
+            (vec![bytes()], None, "the fetching thread is gone"),
         ] {
             let mut source = source(chunks, size);
             source.read_to_end(&mut Vec::new()).ok();

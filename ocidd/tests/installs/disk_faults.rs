@@ -85,8 +85,8 @@ fn an_image_larger_than_the_disk_is_refused_as_early_as_its_size_is_known() {
         for by in BOTH {
             let target = Target::new(disk);
             let (outcome, _) = install_from(Fake::with(&layer), *by, &target);
-            let says = format!(" or more, the disk has {disk} bytes (");
-            let says = ["image has ", &says];
+            let says = format!(", the disk has {disk} bytes (");
+            let says = ["target disk is too small: the image needs at least ", &says];
             // The manifest says that it is gzip, so the end of the blob is asked for first: it tells the size.
             let left = if *by == By::Tag { Left::Untouched } else { left };
             let wanted = Wanted { code: 5, says: &says, left };

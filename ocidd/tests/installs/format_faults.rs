@@ -130,12 +130,12 @@ fn the_decoder_reads_to_the_end_before_the_digest_counts() {
         ] {
             let layer = Layer::new(packed);
             let says =
-                format!("layer has the digest asked for, but its {format} stream breaks after ");
-            let says = [&*says, at, "; hint: pack and push the image again; "];
+                format!("layer has the expected digest, but its {format} stream is corrupt after ");
+            let says = [&*says, at, "; hint: compress and push the image again; "];
             assert_ends(&format!("{format} {rule}"), &layer, Some(media_type), &says, left);
             // Broken on the way, the same bytes are told by their digest.
             let layer = Layer { digest: Digest::of(&good), ..layer };
-            let says = ["layer digest is sha256:", ", LAYER was asked for"];
+            let says = ["layer has digest sha256:", ", expected LAYER"];
             assert_ends(&format!("{format} {rule}"), &layer, Some(media_type), &says, left);
         }
     }
@@ -150,7 +150,7 @@ fn a_magic_that_was_changed_on_the_way_is_told_by_the_digest() {
         let layer = Layer { digest: Digest::of(&good), compressed };
         let target = Target::new(DISK);
         let (outcome, _) = install_from(Fake::with(&layer), By::Blob, &target);
-        let says = &["layer digest is sha256:", ", LAYER was asked for"];
+        let says = &["layer has digest sha256:", ", expected LAYER"];
         let wanted = Wanted { code: 6, says, left: Left::Cleared };
         let written = &layer.compressed;
         assert_failed("a changed magic", outcome, wanted, ("", &layer), (&target, written));

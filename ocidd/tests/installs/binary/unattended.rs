@@ -100,7 +100,7 @@ const FAILURES: [Row; 4] = [
         fault: |fake| fake.blob().flip_byte_from_end(4),
         code: 6,
         id: "digest-mismatch",
-        says: &["ocidd: installing to ", ": layer digest is sha256:", " was asked for; "],
+        says: &["ocidd: installing to ", ": layer has digest sha256:", ", expected sha256:", "; "],
         left: Left::Cleared,
     },
     Row {
@@ -164,8 +164,11 @@ fn a_disk_that_does_not_fit_ends_with_5() {
 
     let small = Target::new(3 * MIB);
     let word = format!("dd.of={}", small.path.display());
-    let says =
-        ["image has ", " or more, the disk has 3145728 bytes (3 MiB)", "; nothing was written\n"];
+    let says = [
+        "target disk is too small: the image needs at least ",
+        ", the disk has 3145728 bytes (3 MiB)",
+        "; nothing was written\n",
+    ];
     scene.run(&[&word], "").assert("small", 5, &says);
     small.assert_left("small", Left::Untouched, &scene.image);
 }

@@ -78,7 +78,7 @@ fn an_image_as_large_as_the_disk_is_written_as_it_is() {
         let mut disk = disk_of(4 * MIB, sector);
         let done = install(&mut disk, &image, &marked(Gpt::Move)).unwrap();
         assert!(disk.bytes == image);
-        assert!(matches!(&*done.notes, [note] if note.starts_with("no room for the marker")));
+        assert!(matches!(&*done.notes, [note] if note.starts_with("no space for the marker")));
     }
 }
 
@@ -107,8 +107,8 @@ fn a_gpt_for_another_sector_size_is_refused_before_the_first_write() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "the image's GPT is made for sectors of {made_for} bytes, the disk has sectors of {disk_has} bytes; \
-                    hint: make the image for such disks"
+                    "the GPT of the image is for sectors of {made_for} bytes, the disk has sectors of {disk_has} bytes; \
+                    hint: build the image for such disks"
                 )
             );
             assert_eq!(sink.abandon().unwrap(), Abandoned::Untouched);
@@ -168,7 +168,7 @@ fn a_disk_without_room_has_no_marker_and_that_is_told() {
         let mut disk = disk_of(size, 512);
         let done = install(&mut disk, &image, &marked(gpt)).unwrap();
         assert_eq!(read_marker(&mut disk).is_some(), room, "{rule}");
-        let told = done.notes.iter().any(|note| note.starts_with("no room for the marker"));
+        let told = done.notes.iter().any(|note| note.starts_with("no space for the marker"));
         assert_eq!(told, !room, "{rule}: {:?}", done.notes);
     }
 }
