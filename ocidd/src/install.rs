@@ -1,4 +1,4 @@
-//! One install from plan to its end, in the order that keeps the disk safe: everything that can be refused is refused before the first write.
+//! The install sequence. Every check that can reject an install runs before the first write.
 
 use crate::args::Retries;
 use crate::disk::buffer::ALIGNMENT;
@@ -54,17 +54,23 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// The most that deflate makes of one byte (zlib's technical details, "Maximum Compression Factor").
+const UNCHECKED_CERTIFICATES: &str = "CERTIFICATES ARE NOT CHECKED (oci.insecure_skip_verify): \
+    a man in the middle can change tags and read credentials";
+
+/// Maximum expansion of deflate (zlib, "Technical Details", "Maximum Compression Factor").
 const DEFLATE_RATIO: u64 = 1032;
 
-/// Carries `plan` out. `confirm` is called with the disk where the plan wants a person's yes, after registry and disk were found good.
+/// Executes `plan`. If the plan requires a confirmation, `confirm` is called with the disk, after the
+/// registry and the disk were checked.
 pub fn install(
     plan: &Plan,
     machine: &Machine,
     listener: &dyn Listener,
     confirm: impl FnOnce(&Path) -> anyhow::Result<bool>,
 ) -> Result<Done, Failure> {
-    warn_of_dangers(plan, listener);
+    if plan.network.certificates == CertificateCheck::Skip {
+        listener.warn(UNCHECKED_CERTIFICATES.to_owned());
+    }
     let keys = read_keys(plan, machine)?;
     let (path, device) = open_disk(plan, machine, listener)?;
     let mut registry = open_registry(plan, machine)?;
@@ -92,16 +98,7 @@ pub fn install(
     Ok(job.finish(image_bytes, machine))
 }
 
-fn warn_of_dangers(plan: &Plan, listener: &dyn Listener) {
-    if plan.network.certificates == CertificateCheck::Skip {
-        listener.warn(
-            "CERTIFICATES ARE NOT CHECKED (oci.insecure_skip_verify): anyone on the way can change what a tag names and read the login"
-                .to_owned(),
-        );
-    }
-}
-
-/// The keys of which one has to have signed the image; none where nobody asks for signatures.
+/// The trusted keys; none if no signature is required.
 fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
     let cause = match plan.trust {
         Trust::Site => Cause::Signature,
@@ -114,7 +111,7 @@ fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
     }
 }
 
-/// Nothing where there are no keys; with any, an image that none of them has signed is a failure.
+/// If there are trusted keys, the image must be signed by one of them.
 fn verify_signature(
     registry: &mut Registry,
     plan: &Plan,
@@ -141,8 +138,8 @@ fn open_disk(
     let path = find_target(&plan.disk, &machine.sys, &machine.proc, plan.disk_timeout, |line| {
         listener.note(line.to_owned());
     })
-    .or_fail_by(classify::no_target)?;
-    let device = Device::open(&path, &machine.sys, &machine.proc).or_fail_by(classify::refusal)?;
+    .or_fail_by(classify::target)?;
+    let device = Device::open(&path, &machine.sys, &machine.proc).or_fail_by(classify::device)?;
     Ok((path, device))
 }
 
@@ -159,7 +156,7 @@ fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
     Ok(Registry::new(plan.image.repository(), &plan.mirrors, &client, credentials, policy))
 }
 
-/// An image of `size_bytes` or more has to fit.
+/// Checks that an image of at least `size_bytes` fits.
 fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
     let disk = device.size_bytes();
     match size_bytes.filter(|image| *image > disk) {
@@ -168,7 +165,7 @@ fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
     }
 }
 
-/// An install whose image and disk are known and good.
+/// An install with a resolved image and an open disk.
 struct Job<'a> {
     plan: &'a Plan,
     path: PathBuf,
@@ -184,7 +181,7 @@ impl Job<'_> {
         self.path.display().to_string()
     }
 
-    /// Whether the disk carries a marker of this layer. What cannot be read is not there.
+    /// Whether the disk has a marker of this layer. An unreadable marker counts as none.
     fn is_installed(&mut self) -> bool {
         let disk_bytes = self.device.size_bytes();
         let Some(offset) = marker::offset(disk_bytes) else { return false };
@@ -194,7 +191,7 @@ impl Job<'_> {
         marker.is_some_and(|marker| marker.layer == self.layer.digest)
     }
 
-    /// Begins to fetch the layer, and refuses an image that is known to be too large by now.
+    /// Opens the layer, and rejects an image that is known to be too large.
     fn open_blob<'o>(
         &mut self,
         registry: Registry,
@@ -210,15 +207,16 @@ impl Job<'_> {
         Ok(blob)
     }
 
-    /// The size that a gzip stream tells in its last bytes: that of its last member, modulo 4 GiB (RFC 1952, 2.3.1). The image has at least that.
-    /// Nothing is verified yet, so a size that deflate cannot reach is passed over.
+    /// The size in the last bytes of a gzip stream: that of its last member, modulo 4 GiB (RFC 1952,
+    /// 2.3.1). The image has at least this size. It is not verified yet, so a size that deflate
+    /// cannot reach is ignored.
     fn read_size(&self, blob: &mut Blob<'_>) -> Option<u64> {
         self.layer.media_type.as_deref().filter(|announced| announced.ends_with("+gzip"))?;
         let first = blob.peek(format::FIRST_BYTES).ok()?;
         format::detect(first).ok().filter(|format| *format == Format::Gzip)?;
         let size = format::size_hint(Format::Gzip, &[], &blob.read_tail(4)?)?;
-        let most = blob.size_bytes()?.saturating_mul(DEFLATE_RATIO);
-        Some(size).filter(|size| *size <= most)
+        let max = blob.size_bytes()?.saturating_mul(DEFLATE_RATIO);
+        Some(size).filter(|size| *size <= max)
     }
 
     fn write(&mut self, blob: Blob<'_>) -> Result<Committed, Failure> {
@@ -259,7 +257,7 @@ impl Job<'_> {
         })
     }
 
-    /// Lets go of the disk and has the kernel read what is on it: whatever runs next finds the new partitions.
+    /// Closes the disk and makes the kernel read its new partition table.
     fn finish(self, image_bytes: u64, machine: &Machine) -> Done {
         let done = self.done(Outcome::Installed, image_bytes);
         let Self { path, device, listener, .. } = self;
@@ -269,10 +267,10 @@ impl Job<'_> {
             match reread::reread(&path, &machine.sys) {
                 Ok(partitions) if partitions.is_empty() => {}
                 Ok(partitions) => listener.note(format!("partitions: {}", partitions.join(", "))),
-                Err(error) => listener.warn(format!(
-                    "{:#}; the machine has to be rebooted to see the new partitions",
-                    anyhow!(error)
-                )),
+                Err(error) => {
+                    listener
+                        .warn(format!("{:#}; reboot to see the new partitions", anyhow!(error)));
+                }
             }
         }
         done
@@ -309,7 +307,7 @@ impl Job<'_> {
                 self.layer.media_type.as_deref().unwrap_or("a blob")
             ),
             self.signed.as_ref().map_or_else(
-                || "  signature: nobody asks for one".to_owned(),
+                || "  signature: not required".to_owned(),
                 |signed| format!("  {signed}"),
             ),
             format!("  compressed size: {}", size(self.layer.size_bytes)),

@@ -1,4 +1,4 @@
-//! The installer: words from the site file and the command line, a plan, an install, an exit code. init or a person at the emergency shell starts it.
+//! Entry point of the installer. init or an operator at the emergency shell starts it.
 
 use ocidd::args;
 use ocidd::args::Help;
@@ -37,7 +37,7 @@ use std::time::Duration;
 /// Words of the site, one a line; `#` begins a comment. Read before the command line, which wins.
 const SITE_WORDS: &str = "/etc/ocidd/words";
 
-/// `init` sets it: it relays our lines to every console and to the kernel's log.
+/// Set by `init`, which relays lines to every console and to the kernel log.
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Ok(Request::Install(options)) => run_install(*options, &report),
         Ok(Request::Help) => print(&Help.to_string()),
         Ok(Request::Version) => print(&format!("ocidd {}\n", env!("CARGO_PKG_VERSION"))),
-        Err(failure) => tell(&failure, &report),
+        Err(failure) => fail(&failure, &report),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,7 +76,7 @@ fn print(text: &str) -> Result<(), Cause> {
     io::stdout().write_all(text.as_bytes()).map_err(|_closed| Cause::Internal)
 }
 
-/// Installs and tells how it went, on the console and to whoever else wants to know.
+/// Installs and reports the outcome to the console and to the receiver of events.
 fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
     let machine = machine();
     let Some(url) = options.report.clone() else {
@@ -86,11 +86,11 @@ fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
     let client = match Client::for_events(&network, &machine.certificates) {
         Ok(client) => client,
         Err(error) => {
-            return Err(error).or_fail(Cause::Words).or_else(|failure| tell(&failure, report));
+            return Err(error).or_fail(Cause::Words).or_else(|failure| fail(&failure, report));
         }
     };
     let console = self::report();
-    let post = Webhook::start(client, url, &machine, move |complaint| console.warn(complaint));
+    let post = Webhook::start(client, url, &machine, move |warning| console.warn(warning));
     let outcome = complete_and_install(options, &machine, &[report as &dyn Listener, &post]);
     post.finish();
     outcome
@@ -102,7 +102,7 @@ fn complete_and_install(
     listener: &dyn Listener,
 ) -> Result<(), Cause> {
     let disks = || read_disks(&machine.sys, &machine.proc);
-    // Not locked: the thread that shows progress prints there too.
+    // Not locked: the progress thread prints there too.
     let mut console = Console { input: io::stdin().lock(), output: io::stderr() };
     let plan = console
         .complete(&mut options, disks)
@@ -118,11 +118,11 @@ fn complete_and_install(
             listener.on_event(&Event::Done(done));
             Ok(())
         }
-        Err(failure) => tell(&failure, listener),
+        Err(failure) => fail(&failure, listener),
     }
 }
 
-fn tell(failure: &Failure, listener: &dyn Listener) -> Result<(), Cause> {
+fn fail(failure: &Failure, listener: &dyn Listener) -> Result<(), Cause> {
     listener.on_event(&Event::from(failure));
     Err(failure.cause)
 }
@@ -132,13 +132,13 @@ fn machine() -> Machine {
         sys: "/sys".into(),
         proc: "/proc".into(),
         certificates: CertificateFiles {
-            // The variable is OpenSSL's, for those who run ocidd on a machine of their own.
+            // The variable of OpenSSL, for use outside of the initramfs.
             bundle: env::var_os("SSL_CERT_FILE")
                 .unwrap_or_else(|| "/etc/ssl/certs/ca-certificates.crt".into())
                 .into(),
             folder: "/etc/ocidd/ca.d".into(),
         },
-        // Podman's and skopeo's variable, for the same people.
+        // The variable of podman and skopeo.
         auth_file: env::var_os("REGISTRY_AUTH_FILE").unwrap_or_else(|| AUTH_FILE.into()).into(),
         keys_folder: KEYS_FOLDER.into(),
         first_retry_delay: Duration::from_secs(1),

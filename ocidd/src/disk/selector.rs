@@ -1,14 +1,14 @@
-//! What `dd.of=` may say: a path, or properties of a disk. From text to a checked value and back; which disk it means is told in `choice.rs`.
+//! The values of `dd.of`: a path, or properties of a disk. `choice.rs` finds the disk.
 //!
 //! ```text
-//! selector = part *( "," part )              every part has to be true of the disk
+//! selector = part *( "," part )              the disk must match every part
 //! part     = ("serial:" | "wwn:" | "model:" | "path:" | "transport:") TEXT
-//!          | "size:" [">=" | "<=" | ">" | "<" | "="] SIZE      left out, it is "="; SIZE with dd's suffixes: 100G is GiB, 100GB is 10^9
-//!          | "smallest" | "largest"           of those that all other parts leave
-//! TEXT     = ["*"] text ["*"]                 upper and lower case are the same, a comma is written "\,"
+//!          | "size:" [">=" | "<=" | ">" | "<" | "="] SIZE      default "="; SIZE with the suffixes of dd: 100G is GiB, 100GB is 10^9
+//!          | "smallest" | "largest"           of the disks that match all other parts
+//! TEXT     = ["*"] text ["*"]                 case is ignored, a comma is written "\,"
 //! ```
 //!
-//! In a TEXT a blank and `_` are the same, so that a model needs no quotes on a kernel command line.
+//! In TEXT, `_` also matches a blank, so that a model needs no quotes on a kernel command line.
 
 use crate::disk::bus::Transport;
 use crate::disk::bus::spellings_of;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// The target disk as the operator names it.
+/// The target disk, as given by the operator.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Target {
     /// A device or a regular file.
@@ -27,7 +27,7 @@ pub enum Target {
     Selector(Selector),
 }
 
-/// Properties that exactly one disk must have. Prints as it was written.
+/// Properties that exactly one disk must have. Prints the original text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Selector {
     text: String,
@@ -58,30 +58,34 @@ pub(super) enum Comparison {
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum SelectorError {
-    #[error("'{text}' is neither a path nor a selector; hint: a path begins with '/', as {path}")]
+    #[error(
+        "'{text}' is neither a path nor a selector; hint: a path begins with '/', for example {path}"
+    )]
     NoPath { text: String, path: String },
-    #[error("'{part}' is no part of a disk selector; hint: the parts are {}", parts())]
+    #[error("unknown part '{part}' of a disk selector; hint: the parts are {}", parts())]
     Unknown { part: String },
     #[error(
-        "'{part}' is no part of a disk selector; hint: a comma inside of a text is written '\\,'; the parts are {}",
+        "unknown part '{part}' of a disk selector; hint: a comma in a text is written '\\,'; the parts are {}",
         parts()
     )]
     UnknownAfterComma { part: String },
-    #[error("'{part}' has no value; hint: write it as {part}TEXT")]
+    #[error("'{part}' has no value; hint: write {part}TEXT")]
     NoValue { part: String },
-    #[error("'{part}' has a '*' inside; hint: '*' stands at the start or at the end of a text")]
+    #[error(
+        "'{part}' contains a '*' in the middle; hint: '*' is valid at the start and at the end"
+    )]
     InnerStar { part: String },
     #[error(
-        "'{part}' is no size; hint: size:>=100G, with >=, <=, >, < or = and one of dd's suffixes"
+        "invalid size '{part}'; hint: write size:>=100G, with >=, <=, >, < or = and a suffix of dd"
     )]
     Size { part: String },
-    #[error("'{part}' is no transport of ours; hint: one of {}", Transport::ALL.map(Transport::name).join(", "))]
+    #[error("unknown transport '{part}'; hint: one of {}", Transport::ALL.map(Transport::name).join(", "))]
     Transport { part: String },
-    #[error("smallest and largest do not go together; hint: give one of them, once")]
+    #[error("'smallest' and 'largest' are mutually exclusive; hint: use one of them, once")]
     TwoExtremes,
 }
 
-/// How each kind of part is written, and what it means: for errors, help and README.
+/// Syntax and meaning of each kind of part, for errors, help and documentation.
 pub const PARTS: [(&str, &str); 8] = [
     ("serial:TEXT", "the serial number"),
     ("wwn:TEXT", "the world wide name, with or without naa., eui. or 0x"),
@@ -146,7 +150,7 @@ impl fmt::Display for Selector {
     }
 }
 
-/// The texts between commas, trimmed, with `\,` made a comma.
+/// The texts between commas, trimmed, with `\,` replaced by a comma.
 fn split_parts(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut rest = text;
@@ -163,7 +167,7 @@ fn split_parts(text: &str) -> Vec<String> {
     parts.iter().map(|part| part.trim().to_owned()).collect()
 }
 
-/// `None` where the part begins with no name we know.
+/// `None` if the name of the part is unknown.
 fn parse_part(part: &str) -> Result<Option<Part>, SelectorError> {
     let Some((name, value)) = part.split_once(':') else {
         return Ok(None);
@@ -242,7 +246,7 @@ impl Comparison {
     }
 }
 
-/// A text a disk has.
+/// A text property of a disk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Property {
     Serial,
@@ -252,7 +256,7 @@ pub(super) enum Property {
     Transport,
 }
 
-/// A folded text, and whether more may stand before or after it.
+/// A folded text, and whether more text may precede or follow.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Pattern {
     core: String,
@@ -271,7 +275,7 @@ impl Property {
         }
     }
 
-    /// The spellings of this property that a disk answers to. The first is the one to show; none where the disk lacks it.
+    /// All spellings of this property of a disk; the first one is shown. Empty if it is missing.
     pub(super) fn values(self, disk: &FoundDisk) -> Vec<String> {
         let shown = match self {
             Self::Serial => &disk.serial,
@@ -299,19 +303,19 @@ pub(super) fn transport_names(transport: Transport) -> Vec<String> {
     names
 }
 
-/// `naa.5000…`, `0x5000…` and udev's `wwn-0x5000…` are one and the same name.
+/// `naa.5000…`, `0x5000…` and `wwn-0x5000…` of udev are the same name.
 pub(super) fn strip_wwn_prefix(text: &str) -> &str {
     let prefixes = ["wwn-0x", "0x", "naa.", "eui.", "nvme-eui."];
     let stripped = prefixes.iter().find_map(|prefix| {
         let (start, rest) = text.split_at_checked(prefix.len())?;
         start.eq_ignore_ascii_case(prefix).then_some(rest)
     });
-    // Nothing but a prefix, as in `naa.*`, stays as it is.
+    // A mere prefix, as in `naa.*`, is kept.
     stripped.filter(|rest| rest.starts_with(|c: char| c.is_ascii_hexdigit())).unwrap_or(text)
 }
 
 impl Pattern {
-    /// `None` where a `*` stands inside.
+    /// `None` if a `*` is in the middle.
     pub(super) fn new(text: &str) -> Option<Self> {
         let core = fold(text.trim().trim_matches('*'));
         (!core.contains('*')).then(|| Self {
@@ -333,16 +337,16 @@ impl Pattern {
         })
     }
 
-    /// Whether it can be true of one disk only, as far as the text tells.
+    /// Whether it matches only one text.
     pub(super) fn is_exact(&self) -> bool {
         !self.open_start && !self.open_end
     }
 }
 
-/// One form for all ways to write a text: lower case, a single blank for each run of blanks and `_`.
+/// Lower case, with each run of blanks and `_` replaced by one blank.
 fn fold(text: &str) -> String {
     let text = text.to_lowercase();
-    text.split([' ', '_']).filter(|word| !word.is_empty()).collect::<Vec<&str>>().join(" ")
+    text.split([' ', '_']).filter(|part| !part.is_empty()).collect::<Vec<&str>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,26 +1,27 @@
-//! Small files of sysfs and procfs: read and cleaned, or `None`. A missing attribute is usual and no error here.
+//! Reads attributes of sysfs and procfs. A missing attribute is common, and `None`.
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// The folder of the block device called `name`, disk or partition, below `sys`.
+/// The directory of the block device `name`, a disk or a partition.
 pub(crate) fn block_folder(sys: &Path, name: &str) -> PathBuf {
     sys.join("class/block").join(name)
 }
 
-/// The node of the block device called `name`.
+/// The device node of the block device `name`.
 pub(crate) fn node(name: &str) -> String {
     format!("/dev/{}", name.replace('!', "/")) // sysfs writes the slash of cciss/c0d0 as '!'.
 }
 
-/// What an attribute says, cleaned as [`clean`] does it.
+/// The text of an attribute, cleaned by [`clean`].
 pub(crate) fn read_text(file: &Path) -> Option<String> {
     clean(&fs::read(file).ok()?)
 }
 
-/// Bytes of a device as text for people. Devices pad their names with blanks or NULs, and one with an escape sequence in its model must not
-/// reach the console: what is no printable character is a blank, and each run of blanks becomes one. `None` where nothing is left.
+/// Bytes of a device as printable text: devices pad names with blanks or NULs, and escape sequences
+/// must not reach the console. Each run of unprintable characters and blanks becomes one blank.
+/// `None` if nothing is left.
 pub(crate) fn clean(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     let words: Vec<&str> = text
@@ -30,7 +31,7 @@ pub(crate) fn clean(bytes: &[u8]) -> Option<String> {
     Some(words.join(" ")).filter(|text| !text.is_empty())
 }
 
-/// The names in a folder, sorted. None where there is no such folder.
+/// The sorted names in a directory; none if it cannot be read.
 pub(crate) fn read_names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> =
@@ -39,14 +40,14 @@ pub(crate) fn read_names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The partitions of the disk in `folder`, by name.
+/// The names of the partitions of the disk in `folder`.
 pub(crate) fn read_partition_names(folder: &Path) -> Vec<String> {
     let mut names = read_names(folder);
     names.retain(|name| folder.join(name).join("partition").exists());
     names
 }
 
-/// The bus or class a device's folder belongs to: `pci`, `scsi`, `block`.
+/// The bus or class of a device: `pci`, `scsi`, `block`.
 pub(crate) fn read_subsystem(folder: &Path) -> Option<String> {
     name_of(&fs::read_link(folder.join("subsystem")).ok()?)
 }

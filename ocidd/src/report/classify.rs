@@ -1,4 +1,4 @@
-//! From the errors of the parts to the causes that people and scripts tell apart. Pure.
+//! Maps errors to causes. Pure.
 
 use crate::disk::choice::ChoiceError;
 use crate::disk::device::DeviceError;
@@ -11,29 +11,25 @@ use registry::error::Trouble;
 use registry::signatures::NotSigned;
 use std::error::Error;
 
-/// Why nothing could be fetched.
 pub(crate) fn fetching(error: &anyhow::Error) -> Cause {
-    // What the registry sent was not to be used, unless an answer is the root of it.
+    // Without an HTTP error the answer itself was unusable.
     http_cause(error.as_ref()).unwrap_or(Cause::Manifest)
 }
 
-/// Why an image was not found to be signed.
 pub(crate) fn signature(error: &anyhow::Error) -> Cause {
     if error.is::<NotSigned>() { Cause::Signature } else { fetching(error) }
 }
 
-/// Why no disk was found.
-pub(crate) fn no_target(error: &TargetError) -> Cause {
+pub(crate) fn target(error: &TargetError) -> Cause {
     match error {
         TargetError::Choice(ChoiceError::NoMatch { .. }) => Cause::DiskMissing,
         TargetError::Choice(ChoiceError::Ambiguous { .. }) => Cause::DiskAmbiguous,
-        TargetError::Device(error) => refusal(error),
+        TargetError::Device(error) => device(error),
     }
 }
 
-/// Why a disk was refused.
-pub(crate) fn refusal(refusal: &DeviceError) -> Cause {
-    match refusal {
+pub(crate) fn device(error: &DeviceError) -> Cause {
+    match error {
         DeviceError::Missing { .. } | DeviceError::Open { .. } => Cause::DiskMissing,
         DeviceError::NotADisk { .. }
         | DeviceError::Partition { .. }
@@ -43,7 +39,6 @@ pub(crate) fn refusal(refusal: &DeviceError) -> Cause {
     }
 }
 
-/// Why an image did not reach the disk.
 pub(crate) fn transfer(error: &TransferError) -> Cause {
     match error {
         TransferError::Source(error) => http_cause(error).unwrap_or(Cause::Transfer),

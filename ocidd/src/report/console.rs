@@ -1,4 +1,4 @@
-//! What `ocidd` tells on its console: a line for each event, and the progress of an install. The only part of `ocidd` that prints by itself.
+//! Prints events and progress on the console.
 
 use crate::report::event::Done;
 use crate::report::event::Event;
@@ -11,31 +11,31 @@ use std::io;
 use std::io::Write as _;
 use std::time::Duration;
 
-/// How progress is shown.
+/// Style of the progress display.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Style {
-    /// One line that is drawn again and again, for a screen.
+    /// One line that is redrawn, for a screen.
     Live,
     /// A line every few seconds, for a log or a serial console.
     Plain,
 }
 
 impl Style {
-    /// A live line needs a terminal that knows the escape codes. A serial console is a terminal too: there `init` sets `TERM=dumb`.
+    /// A live line needs a terminal with escape codes. On a serial console, `init` sets `TERM=dumb`.
     pub fn for_terminal(is_terminal: bool, term: Option<&str>) -> Self {
         let capable = term.is_some_and(|term| !term.is_empty() && term != "dumb");
         if is_terminal && capable { Self::Live } else { Self::Plain }
     }
 }
 
-/// Whether lines begin with their level as `<3>`, the way sd-daemon(3) marks them. `init` wants that, and takes the marks off.
+/// Whether lines begin with their level like `<3>` (sd-daemon(3)). `init` requests and removes it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Marks {
     None,
     Levels,
 }
 
-/// How much a line matters, in syslog(3)'s numbers.
+/// Level of a line, in the numbers of syslog(3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Level {
     Error = 3,
@@ -44,12 +44,11 @@ enum Level {
     Progress = 7,
 }
 
-/// Goes back to the start of the line and empties it.
+/// Moves to the start of the line and clears it.
 const CLEAR_LINE: &str = "\r\x1b[K";
 
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The console.
 #[derive(Debug)]
 pub struct Report {
     style: Style,
@@ -62,8 +61,8 @@ impl Report {
         Self { style, marks, rate_limit: RateLimit::new(PLAIN_INTERVAL) }
     }
 
-    fn say(&self, level: Level, text: &str) {
-        // A line takes the place of a live one.
+    fn print_lines(&self, level: Level, text: &str) {
+        // A line replaces the live one.
         let start = if self.style == Style::Live { CLEAR_LINE } else { "" };
         for line in text.lines() {
             match self.marks {
@@ -74,21 +73,21 @@ impl Report {
     }
 
     pub fn fail(&self, text: &str) {
-        self.say(Level::Error, text);
+        self.print_lines(Level::Error, text);
     }
 
-    /// Shows how far something has come.
+    /// Shows the progress.
     pub(crate) fn show(&self, elapsed: Duration, line: &str) {
         if self.style == Style::Live {
             print(&format!("{CLEAR_LINE}ocidd: {line}"));
         } else if elapsed >= PLAIN_INTERVAL && self.rate_limit.is_due() {
-            // The first line comes an interval after the start: short installs need none.
-            self.say(Level::Progress, line);
+            // The first line is an interval after the start: short installs need none.
+            self.print_lines(Level::Progress, line);
         }
     }
 }
 
-/// One write for a line, lest other programs' lines come between. A console that takes none is no reason to stop.
+/// One write per line keeps it together. Errors of the console do not stop an install.
 fn print(text: &str) {
     io::stderr().write_all(text.as_bytes()).ok();
 }
@@ -97,23 +96,29 @@ impl Listener for Report {
     fn on_event(&self, event: &Event) {
         match event {
             Event::Started { image, disk, .. } => {
-                self.say(Level::Info, &format!("installing {image} to {disk}"));
+                self.print_lines(Level::Info, &format!("installing {image} to {disk}"));
             }
-            Event::Note(text) => self.say(Level::Info, text),
-            Event::Warning(text) => self.say(Level::Warning, &format!("warning: {text}")),
+            Event::Note(text) => self.print_lines(Level::Info, text),
+            Event::Warning(text) => self.print_lines(Level::Warning, &format!("warning: {text}")),
             Event::Retry(Retry { number, of, delay, reason }) => {
                 let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
                 let delay = format!("{}.{} s", delay.as_secs(), delay.subsec_millis() / 100);
-                self.say(Level::Warning, &format!("retry {number}{of} in {delay}: {reason}"));
+                self.print_lines(
+                    Level::Warning,
+                    &format!("retry {number}{of} in {delay}: {reason}"),
+                );
             }
             Event::Progress(snapshot) => self.show(snapshot.elapsed, &line(snapshot)),
             Event::Failed { id, exit_code, remedy, message, .. } => {
-                self.say(Level::Error, message);
-                // Written for README, where words stand between backquotes.
+                self.print_lines(Level::Error, message);
+                // Remedies have backquotes for the documentation.
                 let remedy = remedy.replace('`', "'");
-                self.say(Level::Error, &format!("error {id} (exit code {exit_code}): {remedy}"));
+                self.print_lines(
+                    Level::Error,
+                    &format!("error {id} (exit code {exit_code}): {remedy}"),
+                );
             }
-            Event::Done(Done { message, .. }) => self.say(Level::Info, message),
+            Event::Done(Done { message, .. }) => self.print_lines(Level::Info, message),
         }
     }
 }
@@ -174,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_a_live_line_only_where_it_can_be_drawn() {
+    fn uses_a_live_line_only_on_capable_terminals() {
         for (is_terminal, term, style) in [
             (true, Some("linux"), Style::Live),
             (true, Some("dumb"), Style::Plain),
@@ -187,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_percent_bytes_rate_and_time_left() {
+    fn progress_line_has_percent_bytes_rate_and_time_left() {
         let second = Duration::from_secs(1);
         for (elapsed, fetched_bytes, total_bytes, written_bytes, text) in [
             (second, 0, Some(100), 0, "0%, 0 B of 100 B fetched, 0 B written, 0.0 MB/s"),

@@ -1,4 +1,4 @@
-//! What happens in an install, as values: whoever wants to tell it, a console or a receiver of events, listens. Nothing here prints or sends.
+//! Events of an install, and the listeners that receive them.
 
 use crate::report::failure::Failure;
 use oci::digest::Digest;
@@ -12,10 +12,9 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::time::Instant;
 
-/// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// From here on the disk is written to.
+    /// The disk is written from here on.
     Started {
         image: String,
         disk: String,
@@ -24,7 +23,7 @@ pub enum Event {
     },
     Note(String),
     Warning(String),
-    /// A request failed and is sent again after `delay`.
+    /// A request failed and is repeated after a delay.
     Retry(Retry),
     Progress(Snapshot),
     Failed {
@@ -63,23 +62,23 @@ pub struct Progress {
 pub struct Snapshot {
     pub elapsed: Duration,
     pub fetched_bytes: u64,
-    /// Of the layer, where it is known.
+    /// Size of the layer, if known.
     pub total_bytes: Option<u64>,
     pub written_bytes: u64,
 }
 
-/// The end of an install that went well.
+/// A successful install.
 #[derive(Clone, Debug)]
 pub struct Done {
     pub outcome: Outcome,
-    /// For people.
+    /// Text for the console.
     pub message: String,
     pub layer: Digest,
     pub image_bytes: u64,
     pub elapsed: Duration,
 }
 
-/// What a good end means for the disk.
+/// Result of a successful install.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     Installed,
@@ -88,7 +87,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// One word for machines.
+    /// Id for machines.
     pub fn id(self) -> &'static str {
         match self {
             Self::Installed => "installed",
@@ -98,7 +97,7 @@ impl Outcome {
     }
 }
 
-/// Somebody who is told. Must not block for long, and cannot fail: an install goes on whoever listens.
+/// Receives install events. Implementations must not block.
 pub trait Listener: Sync {
     fn on_event(&self, event: &Event);
 
@@ -111,7 +110,7 @@ pub trait Listener: Sync {
     }
 }
 
-/// The registry client reports to the same listeners. An install shows its progress by itself.
+/// Adapter for the registry client. The install reports its progress by itself.
 impl Observer for &dyn Listener {
     fn retry(&self, retry: Retry) {
         self.on_event(&Event::Retry(retry));
@@ -138,7 +137,7 @@ impl<const N: usize> Listener for [&dyn Listener; N] {
     }
 }
 
-/// Lets a listener take a part of what it hears: once in an interval.
+/// Limits a listener to one event per interval.
 #[derive(Debug)]
 pub struct RateLimit {
     interval: Duration,
@@ -150,7 +149,7 @@ impl RateLimit {
         Self { interval, last: Mutex::default() }
     }
 
-    /// True the first time, and whenever an interval has passed since it was true.
+    /// True the first time, and when an interval has passed since the last time.
     pub fn is_due(&self) -> bool {
         let Ok(mut last) = self.last.lock() else { return false };
         let due = last.is_none_or(|last| last.elapsed() >= self.interval);
@@ -161,17 +160,17 @@ impl RateLimit {
     }
 }
 
-/// How often progress is told; listeners that want less of it leave some out.
+/// Interval of progress events; listeners may skip some.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Tells the progress of `work` until it ends. `total_bytes` is the number of bytes to fetch.
+/// Runs `work` and reports its progress. `total_bytes` is the number of bytes to fetch.
 pub fn follow<T>(
     listener: &dyn Listener,
     progress: &Progress,
     total_bytes: Option<u64>,
     work: impl FnOnce() -> T,
 ) -> T {
-    let tell = |elapsed| {
+    let report = |elapsed| {
         listener.on_event(&Event::Progress(Snapshot {
             elapsed,
             fetched_bytes: progress.fetched.get(),
@@ -179,17 +178,17 @@ pub fn follow<T>(
             written_bytes: progress.written.get(),
         }));
     };
-    report_while(tell, work)
+    report_while(report, work)
 }
 
-/// Calls `tell` with the time since the start, again and again until `work` ends.
-pub(crate) fn report_while<T>(tell: impl Fn(Duration) + Send, work: impl FnOnce() -> T) -> T {
+/// Runs `work`, and calls `report` with the elapsed time in intervals.
+pub(crate) fn report_while<T>(report: impl Fn(Duration) + Send, work: impl FnOnce() -> T) -> T {
     let (sender, ended) = sync_channel::<()>(0);
     let start = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                tell(start.elapsed());
+                report(start.elapsed());
             }
         });
         let outcome = work();

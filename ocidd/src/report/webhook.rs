@@ -1,5 +1,5 @@
-//! Events for a receiver elsewhere: JSON documents by HTTP POST (`ocidd.report`). README documents them. A receiver that is slow, dead or wrong
-//! never stops an install: what cannot be sent in time is dropped.
+//! Sends events as JSON by HTTP POST (`ocidd.report`). A slow or broken receiver never stops an
+//! install: events that cannot be sent in time are dropped.
 
 use crate::machine::Machine;
 use crate::report::event::Done;
@@ -20,10 +20,10 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-/// The version of the documents. It changes when a field changes its meaning or goes, not when one is added.
+/// Version of the documents. Changes if a field is removed or changes its meaning.
 pub const SCHEMA: u32 = 1;
 
-/// Every event's name, and the fields it has besides those of all events.
+/// Name of every event, and its own fields.
 pub const EVENTS: [(&str, &str); 6] = [
     ("started", "`image`, `disk`, `layer` (digest), `layer_bytes` or null"),
     ("progress", "`fetched_bytes`, `layer_bytes` or null, `written_bytes`, `seconds`"),
@@ -40,14 +40,14 @@ pub const EVENTS: [(&str, &str); 6] = [
 ];
 
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
-/// The receiver's time for one event.
+/// Timeout of one event.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
-/// What may wait to be sent.
+/// Maximum number of waiting events.
 const QUEUE: usize = 64;
-/// How long the end of an install waits for the last events.
+/// Maximum wait for the last events at the end of an install.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
-/// Sends events from a thread of its own.
+/// Sends events from its own thread.
 #[derive(Debug)]
 pub struct Webhook {
     sender: Mutex<Option<SyncSender<String>>>,
@@ -57,17 +57,17 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// `complain` is told once, when the receiver first fails.
+    /// `on_failure` is called once, when the receiver first fails.
     pub fn start(
         client: Client,
         url: String,
         machine: &Machine,
-        complain: impl FnOnce(String) + Send + 'static,
+        on_failure: impl FnOnce(String) + Send + 'static,
     ) -> Self {
         let (sender, events) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("post".to_owned())
-            .spawn(move || send_events(&client, &url, &events, complain))
+            .spawn(move || send_events(&client, &url, &events, on_failure))
             .ok();
         Self {
             sender: Mutex::new(Some(sender)),
@@ -77,9 +77,9 @@ impl Webhook {
         }
     }
 
-    /// Waits a little for what is still to be sent.
+    /// Waits briefly for unsent events.
     pub fn finish(mut self) {
-        // The thread ends when nobody can send it anything any more.
+        // The thread ends when the sender is gone.
         if let Ok(mut sender) = self.sender.lock() {
             *sender = None;
         }
@@ -105,7 +105,7 @@ impl Listener for Webhook {
         if let Ok(sender) = self.sender.lock()
             && let Some(sender) = sender.as_ref()
         {
-            // Where the queue is full the receiver is dead or slow, and the event is dropped.
+            // If the queue is full, the event is dropped.
             sender.try_send(document.to_string()).ok();
         }
     }
@@ -115,24 +115,24 @@ fn send_events(
     client: &Client,
     url: &str,
     events: &Receiver<String>,
-    complain: impl FnOnce(String),
+    on_failure: impl FnOnce(String),
 ) {
-    let mut complain = Some(complain);
+    let mut on_failure = Some(on_failure);
     for event in events {
-        let fault = match client.post(url, "application/json", &event) {
+        let error = match client.post(url, "application/json", &event) {
             Ok(response) if response.status().is_success() => continue,
             Ok(response) => format!("it answered {}", response.status()),
             Err(error) => error.to_string(),
         };
-        if let Some(complain) = complain.take() {
-            complain(format!(
-                "the receiver of events (ocidd.report) fails: {fault}; going on without it"
+        if let Some(on_failure) = on_failure.take() {
+            on_failure(format!(
+                "sending events to the receiver (ocidd.report) failed: {error}; continuing without it"
             ));
         }
     }
 }
 
-/// What an event says, but for the fields that all have. A note is for people only.
+/// The own fields of an event. Notes are not sent.
 fn document(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Note(_) => return None,
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn every_event_has_the_fields_that_are_documented() {
+    fn documents_every_field_of_every_event() {
         let readme = include_str!("../../../README.md");
         for (event, (name, fields)) in events().iter().zip(EVENTS) {
             let document = document(event).unwrap();

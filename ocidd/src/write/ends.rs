@@ -3,9 +3,9 @@
 
 use crate::write::gpt;
 use crate::write::gpt::Backup;
-use crate::write::gpt::Fault;
 use crate::write::gpt::Reserve;
 use crate::write::gpt::Table;
+use crate::write::gpt::TableError;
 use crate::write::marker;
 use crate::write::marker::MARKER_BYTES;
 use crate::write::marker::Marker;
@@ -76,9 +76,10 @@ impl ImageEnds<'_> {
                     self.place(&backup, patched != start, &mut end);
                     start = patched;
                 }
-                Err(fault) if layout.faults.contains(&fault) => {} // Already in the warning.
-                Err(fault) => notes
-                    .push(format!("the backup GPT was not moved to the end of the disk: {fault}")),
+                Err(problem) if layout.problems.contains(&problem) => {} // Already in the warning.
+                Err(problem) => notes.push(format!(
+                    "the backup GPT was not moved to the end of the disk: {problem}"
+                )),
             }
         }
         let place = free.and_then(|free| marker_place(disk_bytes, &free));
@@ -92,13 +93,17 @@ impl ImageEnds<'_> {
     }
 
     /// Returns the start with a GPT that fits the disk, and its backup.
-    fn relocate(&self, sector_bytes: u64, reserve_bytes: u64) -> Result<(Vec<u8>, Backup), Fault> {
+    fn relocate(
+        &self,
+        sector_bytes: u64,
+        reserve_bytes: u64,
+    ) -> Result<(Vec<u8>, Backup), TableError> {
         let disk = self.end_range.end;
         let mut patched = self.start.to_vec();
         let backup = gpt::relocate(&mut patched, sector_bytes, disk, reserve_bytes)?;
         // Everything outside the held back ends is already written.
         if backup.offset < self.end_range.start {
-            return Err(Fault::NoRoom { end: self.end_range.start, disk });
+            return Err(TableError::NoRoom { end: self.end_range.start, disk });
         }
         Ok((patched, backup))
     }

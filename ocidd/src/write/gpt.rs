@@ -1,5 +1,5 @@
-//! Partition tables in the first MiB of a disk image: what they are, whether a firmware can boot from them, and the change that lets a GPT fit a larger
-//! disk. Bytes in, bytes out; whatever the bytes are, nothing here panics. Never opens a disk. Sections cited are those of UEFI 2.10.
+//! Partition tables in the first MiB of a disk image: detect them, find what prevents booting, and
+//! adapt a GPT to a larger disk. Pure, and never panics. Sections are those of UEFI 2.10.
 
 mod header;
 mod mbr;
@@ -7,21 +7,21 @@ mod mbr;
 pub(crate) mod sample;
 
 use crate::write::gpt::header::Header;
+use crate::write::gpt::header::Locations;
 use crate::write::gpt::header::Partition;
-use crate::write::gpt::header::Places;
 use crate::write::gpt::header::put;
 use crate::write::gpt::mbr::Mbr;
 use oci::size::Bytes;
 use oci::size::length_of;
 use thiserror::Error;
 
-/// Sector sizes that GPTs are made for.
+/// Sector sizes of GPTs.
 const SECTOR_SIZES: [u64; 2] = [512, 4096];
 
-/// Room for an array of entries, however few there are (5.3.1).
+/// Minimum space for the array of entries (5.3.1).
 const ENTRIES_ROOM_BYTES: u64 = 16384;
 
-/// What partition table an image has.
+/// The partition table of an image.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Table {
     Gpt(Layout),
@@ -29,19 +29,19 @@ pub enum Table {
     None,
 }
 
-/// What a partition table says.
+/// Content of a partition table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Layout {
     pub partitions: usize,
-    /// The byte behind the last partition; 0 where there is none, or none can be read.
+    /// The byte after the last partition; 0 if no partition can be read.
     pub end_bytes: u64,
-    /// Why a firmware may not boot from it.
-    pub faults: Vec<Fault>,
+    /// What may prevent a boot.
+    pub problems: Vec<TableError>,
 }
 
-/// What is wrong with a partition table.
+/// A problem of a partition table.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum Fault {
+pub enum TableError {
     #[error("no GPT header in sector 1 of {sector} bytes, which the MBR promises")]
     NoHeader { sector: u64 },
     #[error("no protective MBR before the GPT")]
@@ -53,11 +53,11 @@ pub enum Fault {
     #[error("the GPT header's CRC is {found:#010x}, its bytes give {wanted:#010x}")]
     HeaderCrc { found: u32, wanted: u32 },
     #[error("the GPT header in sector 1 says that it lies in sector {found}")]
-    HeaderPlace { found: u64 },
+    HeaderLocation { found: u64 },
     #[error("the size of a GPT entry is {found}, 128, 256, 512 and so on are possible")]
     EntrySize { found: u32 },
     #[error("the GPT's entries, {} from sector {lba}, are not within the first {}", Bytes(*.length), Bytes(*.held))]
-    EntriesPlace { lba: u64, length: u64, held: u64 },
+    EntriesLocation { lba: u64, length: u64, held: u64 },
     #[error("the CRC of the GPT's entries is {found:#010x}, their bytes give {wanted:#010x}")]
     EntriesCrc { found: u32, wanted: u32 },
     #[error("the partition table has no partition")]
@@ -65,15 +65,14 @@ pub enum Fault {
     #[error("partition {number} ends before it begins")]
     Reversed { number: usize },
     #[error("partition {number} ends at byte {end}, the disk has {}", Bytes(*.disk))]
-    BehindDisk { number: usize, end: u64, disk: u64 },
+    BeyondDisk { number: usize, end: u64, disk: u64 },
     #[error("partition {number} ends at byte {end}, the image has {}", Bytes(*.image))]
-    BehindImage { number: usize, end: u64, image: u64 },
+    BeyondImage { number: usize, end: u64, image: u64 },
     #[error("a disk of {} has no room for a backup GPT behind byte {end}", Bytes(*.disk))]
     NoRoom { end: u64, disk: u64 },
 }
 
 impl Table {
-    /// What the table says, where there is one.
     pub fn layout(&self) -> Option<&Layout> {
         match self {
             Self::Gpt(layout) | Self::Mbr(layout) => Some(layout),
@@ -81,32 +80,32 @@ impl Table {
         }
     }
 
-    /// Why a firmware may not boot from it, in words for a person.
+    /// A warning if firmware may not boot from it.
     pub fn warning(&self) -> Option<String> {
-        let faults = match self.layout() {
-            Some(layout) if layout.faults.is_empty() => return None,
-            Some(layout) => first_of(&layout.faults),
+        let problems = match self.layout() {
+            Some(layout) if layout.problems.is_empty() => return None,
+            Some(layout) => first_of(&layout.problems),
             None => "the image begins with neither a GPT nor an MBR".to_owned(),
         };
-        Some(format!("no partition table the firmware could boot from: {faults}"))
+        Some(format!("no partition table the firmware could boot from: {problems}"))
     }
 }
 
-/// The first few faults: a table of garbage has thousands.
-fn first_of(faults: &[Fault]) -> String {
-    let shown: Vec<String> = faults.iter().take(3).map(Fault::to_string).collect();
-    match faults.len() - shown.len() {
+/// The first three problems: a table of garbage has thousands.
+fn first_of(problems: &[TableError]) -> String {
+    let shown: Vec<String> = problems.iter().take(3).map(TableError::to_string).collect();
+    match problems.len() - shown.len() {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
-/// Looks at the start of an image of `image_bytes` that is to lie on a disk of `disk_bytes` with sectors of `sector_bytes`.
+/// Inspects the start of an image of `image_bytes` for a disk of `disk_bytes` with `sector_bytes`.
 pub fn inspect(start: &[u8], sector_bytes: u64, disk_bytes: u64, image_bytes: u64) -> Table {
     let limits = Limits { sector: sector_bytes, disk: disk_bytes, image: image_bytes };
     let mbr = Mbr::parse(start);
     if let Mbr::Own(partitions) = mbr {
-        // Whatever lies behind it: a GPT counts only where the MBR says so (5.2.3).
+        // A GPT is valid only with a protective MBR (5.2.3).
         return Table::Mbr(limits.layout(&partitions));
     }
     let read = || {
@@ -115,26 +114,26 @@ pub fn inspect(start: &[u8], sector_bytes: u64, disk_bytes: u64, image_bytes: u6
     };
     let mut layout = match read() {
         Ok(partitions) => limits.layout(&partitions),
-        Err(fault) => {
-            let fault = match sector_size(start) {
+        Err(problem) => {
+            let problem = match sector_size(start) {
                 Some(image) if image != sector_bytes => {
-                    Fault::SectorSize { image, disk: sector_bytes }
+                    TableError::SectorSize { image, disk: sector_bytes }
                 }
-                _ => fault,
+                _ => problem,
             };
-            if mbr == Mbr::None && matches!(fault, Fault::NoHeader { .. }) {
+            if mbr == Mbr::None && matches!(problem, TableError::NoHeader { .. }) {
                 return Table::None;
             }
-            Layout { partitions: 0, end_bytes: 0, faults: vec![fault] }
+            Layout { partitions: 0, end_bytes: 0, problems: vec![problem] }
         }
     };
     if mbr == Mbr::None {
-        layout.faults.push(Fault::NoProtectiveMbr);
+        layout.problems.push(TableError::NoProtectiveMbr);
     }
     Table::Gpt(layout)
 }
 
-/// The sector size that the image's GPT is made for. `None` where there is no good one, and where there is one for either size.
+/// The sector size of the GPT. `None` if there is no valid one, or one for each size.
 pub fn sector_size(start: &[u8]) -> Option<u64> {
     if matches!(Mbr::parse(start), Mbr::Own(_)) {
         return None;
@@ -146,42 +145,43 @@ pub fn sector_size(start: &[u8]) -> Option<u64> {
 /// The backup GPT of a disk: the entries, then the header in the last sector (5.3.1).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Backup {
-    /// Where its bytes belong on the disk.
+    /// Offset on the disk.
     pub offset: u64,
     pub bytes: Vec<u8>,
     pub reserve: Reserve,
 }
 
-/// Whether the bytes before the backup GPT that were asked for are kept free of partitions.
+/// Whether the requested bytes before the backup GPT are kept free of partitions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reserve {
     Kept,
-    /// A partition reaches there, or the image's own table ends where the disk does and was left alone.
+    /// A partition uses them, or the unchanged table of the image ends with the disk.
     Dropped,
 }
 
-/// Makes the GPT in `start` one for a disk of `disk_bytes`, and gives the backup GPT that belongs to it.
+/// Adapts the GPT in `start` to a disk of `disk_bytes`, and returns its backup GPT.
 ///
-/// `reserve_bytes`, rounded up to 4096, stay unusable before the backup GPT. A table that ends with the disk is not changed, nor is `start` on an error.
-/// Of the MBR only a plain protective one is changed: in a hybrid one nobody knows what the other records are for.
+/// `reserve_bytes`, rounded up to 4096, stay unusable before the backup GPT. A table that ends with
+/// the disk is not changed, nor is `start` on an error. Only a plain protective MBR is changed: the
+/// purpose of the other records of a hybrid one is unknown.
 pub fn relocate(
     start: &mut [u8],
     sector_bytes: u64,
     disk_bytes: u64,
     reserve_bytes: u64,
-) -> Result<Backup, Fault> {
+) -> Result<Backup, TableError> {
     let mbr = Mbr::parse(start);
     if matches!(mbr, Mbr::Own(_)) {
-        return Err(Fault::NoHeader { sector: sector_bytes });
+        return Err(TableError::NoHeader { sector: sector_bytes });
     }
     let header = Header::parse(start, sector_bytes)?;
     let entries = header.entries(start, sector_bytes)?;
     let taken = header.partitions(entries).iter().map(|part| part.last_lba.saturating_add(1)).max();
     let floor = [taken.unwrap_or(0), header.first_usable_lba, header.entries_end_lba(sector_bytes)];
     let floor = floor.into_iter().max().unwrap_or(0);
-    let no_room = Fault::NoRoom { end: floor.saturating_mul(sector_bytes), disk: disk_bytes };
+    let no_room = TableError::NoRoom { end: floor.saturating_mul(sector_bytes), disk: disk_bytes };
     let last_lba = (disk_bytes / sector_bytes).checked_sub(1).ok_or_else(|| no_room.clone())?;
-    // Some tools (FreeBSD's mkimg) keep no room for entries that are not there. Then there may be none to take.
+    // Some tools (FreeBSD's mkimg) reserve no space for unused entries.
     let entries_lba = [length_of(entries).max(ENTRIES_ROOM_BYTES), length_of(entries)]
         .into_iter()
         .filter_map(|room| last_lba.checked_sub(room.div_ceil(sector_bytes)))
@@ -196,7 +196,7 @@ pub fn relocate(
         below.unwrap_or(entries_lba).saturating_sub(1)
     };
     let kept = below.is_some_and(|lba| last_usable_lba < lba);
-    let backup = header.at(Places {
+    let backup = header.at(Locations {
         own: last_lba,
         alternate: 1,
         last_usable: last_usable_lba,
@@ -209,7 +209,7 @@ pub fn relocate(
     };
     if !in_place {
         let places =
-            Places { alternate: last_lba, last_usable: last_usable_lba, ..header.places() };
+            Locations { alternate: last_lba, last_usable: last_usable_lba, ..header.locations() };
         put(start, usize::try_from(sector_bytes).unwrap_or(usize::MAX), &header.at(places));
         if let Mbr::Protective(record) = mbr {
             mbr::protect(start, record, last_lba);
@@ -218,7 +218,7 @@ pub fn relocate(
     Ok(backup)
 }
 
-/// Entries in their room, then the header in a sector of its own.
+/// The entries, padded to their space, and the header in one sector.
 fn together(entries: &[u8], header: &[u8], room_bytes: u64, sector_bytes: u64) -> Vec<u8> {
     let room = usize::try_from(room_bytes).unwrap_or(entries.len());
     let sector = usize::try_from(sector_bytes).unwrap_or(header.len());
@@ -229,7 +229,7 @@ fn together(entries: &[u8], header: &[u8], room_bytes: u64, sector_bytes: u64) -
     bytes
 }
 
-/// What partitions must lie within, and their unit, all in bytes.
+/// Limits of partitions, and the sector size, in bytes.
 struct Limits {
     sector: u64,
     disk: u64,
@@ -239,26 +239,26 @@ struct Limits {
 impl Limits {
     fn layout(&self, partitions: &[Partition]) -> Layout {
         let end = |part: &Partition| part.last_lba.saturating_add(1).saturating_mul(self.sector);
-        let mut faults: Vec<Fault> =
-            partitions.iter().filter_map(|part| self.fault(part, end(part))).collect();
+        let mut problems: Vec<TableError> =
+            partitions.iter().filter_map(|part| self.problem(part, end(part))).collect();
         if partitions.is_empty() {
-            faults.push(Fault::NoPartition);
+            problems.push(TableError::NoPartition);
         }
         Layout {
             partitions: partitions.len(),
             end_bytes: partitions.iter().map(end).max().unwrap_or(0),
-            faults,
+            problems,
         }
     }
 
-    fn fault(&self, part: &Partition, end: u64) -> Option<Fault> {
+    fn problem(&self, part: &Partition, end: u64) -> Option<TableError> {
         let number = part.number;
         if part.last_lba < part.first_lba {
-            Some(Fault::Reversed { number })
+            Some(TableError::Reversed { number })
         } else if end > self.disk {
-            Some(Fault::BehindDisk { number, end, disk: self.disk })
+            Some(TableError::BeyondDisk { number, end, disk: self.disk })
         } else if end > self.image {
-            Some(Fault::BehindImage { number, end, image: self.image })
+            Some(TableError::BeyondImage { number, end, image: self.image })
         } else {
             None
         }

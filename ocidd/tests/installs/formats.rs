@@ -85,7 +85,7 @@ fn what_is_no_disk_image_or_not_what_it_is_called_is_refused_before_the_first_wr
             "application/octet-stream+gzip",
             "layer has the media type 'application/octet-stream+gzip', but its format is zstd",
         ),
-        ("raw as zstd", image.clone(), "application/octet-stream+zstd", "its first bytes say raw"),
+        ("raw as zstd", image.clone(), "application/octet-stream+zstd", "but its format is raw"),
         ("qcow2", b"QFI\xfb\0\0\0\x03".repeat(99), "application/octet-stream", "a qcow2 image"),
         (
             "a container's layer",

@@ -107,7 +107,7 @@ no disk matches 'transport:nvme,size:>=200G'; the disks of this machine:
       no: transport is 'sata'; is read-only
   /dev/sdd      8 GiB    sata       -          S2      -       -
       no: transport is 'sata'; size 8 GiB is not >= 200 GiB; in use: /dev/sdd1 is mounted on /mnt
-hint: take a property from this list, as dd.of=serial:…";
+hint: use a property from this list, such as dd.of=serial:…";
     assert_eq!(error, wanted);
 }
 
@@ -131,7 +131,7 @@ fn a_machine_without_disks_is_asked_for_its_driver() {
     let error = selector.choose(&[]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no disk matches 'largest'; this machine shows no disk at all; hint: is the controller's driver in the kernel?"
+        "no disk matches 'largest'; this machine has no disks; hint: check that the kernel contains the driver of the controller"
     );
 }
 

@@ -1,13 +1,13 @@
-//! The header of a GPT, its array of entries, and their checksums. Bytes of a disk's start in, checked values out. Trusts no field.
+//! The header of a GPT, its entries and their checksums. Every field is checked.
 
-use crate::write::gpt::Fault;
+use crate::write::gpt::TableError;
 use flate2::Crc;
 use oci::size::length_of;
 
 const SIGNATURE: &[u8] = b"EFI PART";
-/// What every header has (UEFI 2.10, table 5-5). It may be longer, up to a whole sector.
+/// Minimum size of a header, which may fill its sector (UEFI 2.10, table 5-5).
 const HEADER_BYTES: usize = 92;
-/// The smallest entry; larger ones are 128 × 2ⁿ (UEFI 2.10, table 5-5, `SizeOfPartitionEntry`).
+/// Minimum size of an entry; others are 128 × 2ⁿ (UEFI 2.10, table 5-5, `SizeOfPartitionEntry`).
 const ENTRY_BYTES: u32 = 128;
 
 // Offsets of fields (UEFI 2.10, tables 5-5 and 5-6).
@@ -24,10 +24,10 @@ const ENTRIES_CRC: usize = 88;
 const ENTRY_FIRST_LBA: usize = 32;
 const ENTRY_LAST_LBA: usize = 40;
 
-/// The primary header: its checksum was right, and its own sizes are possible.
+/// The primary header, with verified checksum and plausible sizes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Header {
-    /// As it lies on the disk, without the rest of its sector.
+    /// The header as on the disk, without the rest of its sector.
     bytes: Vec<u8>,
     pub(super) alternate_lba: u64,
     pub(super) first_usable_lba: u64,
@@ -38,46 +38,46 @@ pub(super) struct Header {
     entries_crc: u32,
 }
 
-/// The sectors where a header says that things are.
+/// The sectors named in a header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Places {
+pub(super) struct Locations {
     pub(super) own: u64,
     pub(super) alternate: u64,
     pub(super) last_usable: u64,
     pub(super) entries: u64,
 }
 
-/// An entry in use, or a record of an MBR. Both sectors belong to it.
+/// A used entry, or a record of an MBR. Both sectors belong to the partition.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Partition {
-    /// From 1, as the kernel counts.
+    /// From 1, like in the kernel.
     pub(super) number: usize,
     pub(super) first_lba: u64,
     pub(super) last_lba: u64,
 }
 
 impl Header {
-    /// Reads the primary header, which lies in sector 1 (UEFI 2.10, 5.3.1).
-    pub(super) fn parse(start: &[u8], sector_bytes: u64) -> Result<Self, Fault> {
-        let missing = Fault::NoHeader { sector: sector_bytes };
+    /// Parses the primary header in sector 1 (UEFI 2.10, 5.3.1).
+    pub(super) fn parse(start: &[u8], sector_bytes: u64) -> Result<Self, TableError> {
+        let missing = TableError::NoHeader { sector: sector_bytes };
         let sector = usize::try_from(sector_bytes).unwrap_or(usize::MAX);
         let bytes = start.get(sector..).filter(|bytes| bytes.starts_with(SIGNATURE));
         let bytes = bytes.ok_or(missing)?;
         let size = u32_at(bytes, HEADER_SIZE);
         let possible = |size: &usize| (HEADER_BYTES..=sector).contains(size);
         let bytes = usize::try_from(size).ok().filter(possible).and_then(|size| bytes.get(..size));
-        let bytes = bytes.ok_or(Fault::HeaderSize { found: size, sector: sector_bytes })?;
+        let bytes = bytes.ok_or(TableError::HeaderSize { found: size, sector: sector_bytes })?;
         let (found, wanted) = (u32_at(bytes, HEADER_CRC), crc_without_itself(bytes));
         if found != wanted {
-            return Err(Fault::HeaderCrc { found, wanted });
+            return Err(TableError::HeaderCrc { found, wanted });
         }
         let own_lba = u64_at(bytes, OWN_LBA);
         if own_lba != 1 {
-            return Err(Fault::HeaderPlace { found: own_lba });
+            return Err(TableError::HeaderLocation { found: own_lba });
         }
         let entry_size = u32_at(bytes, ENTRY_SIZE);
         if entry_size < ENTRY_BYTES || !entry_size.is_power_of_two() {
-            return Err(Fault::EntrySize { found: entry_size });
+            return Err(TableError::EntrySize { found: entry_size });
         }
         Ok(Self {
             alternate_lba: u64_at(bytes, ALTERNATE_LBA),
@@ -91,17 +91,18 @@ impl Header {
         })
     }
 
-    /// The array of entries, where all of it lies in `start` and its checksum is right.
+    /// The array of entries, if it is inside `start` and its checksum matches.
     pub(super) fn entries<'a>(
         &self,
         start: &'a [u8],
         sector_bytes: u64,
-    ) -> Result<&'a [u8], Fault> {
+    ) -> Result<&'a [u8], TableError> {
         // Cannot overflow: a product of two 32-bit numbers.
         let length = u64::from(self.entry_count) * u64::from(self.entry_size);
-        let outside = Fault::EntriesPlace { lba: self.entries_lba, length, held: length_of(start) };
+        let outside =
+            TableError::EntriesLocation { lba: self.entries_lba, length, held: length_of(start) };
         let range = || {
-            // Sectors 0 and 1 hold MBR and header.
+            // Sectors 0 and 1 contain MBR and header.
             let from = Some(self.entries_lba).filter(|lba| *lba >= 2)?.checked_mul(sector_bytes)?;
             let to = from.checked_add(length)?;
             start.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
@@ -109,18 +110,18 @@ impl Header {
         let entries = range().ok_or(outside)?;
         let wanted = crc(entries);
         if wanted != self.entries_crc {
-            return Err(Fault::EntriesCrc { found: self.entries_crc, wanted });
+            return Err(TableError::EntriesCrc { found: self.entries_crc, wanted });
         }
         Ok(entries)
     }
 
-    /// The first sector behind the array of entries.
+    /// The first sector after the array of entries.
     pub(super) fn entries_end_lba(&self, sector_bytes: u64) -> u64 {
         let length = u64::from(self.entry_count) * u64::from(self.entry_size);
         self.entries_lba.saturating_add(length.div_ceil(sector_bytes))
     }
 
-    /// Entries in use: those whose type is not zero (UEFI 2.10, table 5-6).
+    /// Used entries: their type is not zero (UEFI 2.10, table 5-6).
     pub(super) fn partitions(&self, entries: &[u8]) -> Vec<Partition> {
         let size = usize::try_from(self.entry_size).unwrap_or(usize::MAX);
         let numbered = entries.chunks_exact(size).zip(1..);
@@ -134,8 +135,8 @@ impl Header {
         .collect()
     }
 
-    /// The same header for other places, with its checksum.
-    pub(super) fn at(&self, places: Places) -> Vec<u8> {
+    /// The same header for other locations, with its checksum.
+    pub(super) fn at(&self, places: Locations) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         for (field, lba) in [
             (OWN_LBA, places.own),
@@ -150,9 +151,8 @@ impl Header {
         bytes
     }
 
-    /// Where the primary header's own entries are.
-    pub(super) fn places(&self) -> Places {
-        Places {
+    pub(super) fn locations(&self) -> Locations {
+        Locations {
             own: 1,
             alternate: self.alternate_lba,
             last_usable: self.last_usable_lba,
@@ -161,7 +161,7 @@ impl Header {
     }
 }
 
-/// Overwrites bytes from `at`, where all of them fit.
+/// Overwrites the bytes at `at` if all of them fit.
 pub(super) fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
     let place = into.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len()));
     if let Some(place) = place {
@@ -169,7 +169,7 @@ pub(super) fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
-/// A little-endian number; 0 behind the end.
+/// A little-endian number; 0 after the end.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let chunk = bytes.get(at..).and_then(<[u8]>::first_chunk);
     chunk.copied().map_or(0, u32::from_le_bytes)
@@ -186,7 +186,7 @@ fn crc(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// A header's checksum is taken with zero in its own place (UEFI 2.10, table 5-5, `HeaderCRC32`).
+/// The checksum of a header whose own checksum is zero (UEFI 2.10, table 5-5, `HeaderCRC32`).
 fn crc_without_itself(header: &[u8]) -> u32 {
     let mut header = header.to_vec();
     put(&mut header, HEADER_CRC, &[0; 4]);

@@ -1,4 +1,4 @@
-//! The four records of an MBR, as far as they tell a partition table of its own from the one that protects a GPT. Pure.
+//! Distinguishes an MBR with own partitions from one that protects a GPT. Pure.
 
 use crate::write::gpt::header::Partition;
 use crate::write::gpt::header::put;
@@ -14,16 +14,16 @@ const LAST_CHS: usize = 5;
 const FIRST_LBA: usize = 8;
 const SECTORS: usize = 12;
 
-/// What the first sector says of partitions.
+/// The partition table in the first sector.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Mbr {
-    /// No signature, no record in use, or a file system's boot sector, which has the same signature.
+    /// No signature, no used record, or the boot sector of a file system (same signature).
     None,
-    /// Partitions of its own, and nothing that speaks of a GPT.
+    /// Own partitions and no protective record.
     Own(Vec<Partition>),
-    /// A single record, which protects a GPT. It begins at this byte.
+    /// A single, protective record at this offset.
     Protective(usize),
-    /// Partitions beside a record that protects a GPT.
+    /// Partitions next to a protective record.
     Hybrid,
 }
 
@@ -32,7 +32,7 @@ impl Mbr {
         let signed = start.get(SIGNATURE..).is_some_and(|rest| rest.starts_with(&[0x55, 0xAA]));
         let records = start.get(RECORDS..SIGNATURE).unwrap_or_default();
         let (records, _) = records.as_chunks::<RECORD_BYTES>();
-        // A boot indicator is 0 or 0x80 (UEFI 2.10, table 5-2); in a boot sector there are instructions.
+        // A boot indicator is 0 or 0x80 (UEFI 2.10, table 5-2). A boot sector has instructions here.
         let plausible = records.iter().all(|[indicator, ..]| matches!(indicator, 0 | 0x80));
         if !signed || !plausible {
             return Self::None;
@@ -52,11 +52,11 @@ impl Mbr {
     }
 }
 
-/// Makes the protective record that begins at byte `record` cover a disk with this last sector (UEFI 2.10, table 5-4).
+/// Extends the protective record at offset `record` to `last_lba` (UEFI 2.10, table 5-4).
 pub(super) fn protect(start: &mut [u8], record: usize, last_lba: u64) {
     let sectors = u32::try_from(last_lba).unwrap_or(u32::MAX);
     put(start, record + SECTORS, &sectors.to_le_bytes());
-    // "Cannot be represented": no disk has cylinders any more.
+    // "Cannot be represented".
     put(start, record + LAST_CHS, &[0xFF; 3]);
 }
 

@@ -9,8 +9,8 @@ use super::*;
 
 const MIB: u64 = 1 << 20;
 
-fn faults(table: &Table) -> &[Fault] {
-    &table.layout().unwrap().faults
+fn problems(table: &Table) -> &[TableError] {
+    &table.layout().unwrap().problems
 }
 
 /// A sample of 8 MiB with one partition of 1 to 6 MiB, in either sector size.
@@ -31,7 +31,7 @@ fn with_field(sample: &Sample, at: usize, bytes: &[u8]) -> Vec<u8> {
 fn a_good_gpt_has_no_fault() {
     for sample in samples() {
         let table = inspect(&sample.start(), sample.sector, 8 * MIB, 8 * MIB);
-        let layout = Layout { partitions: 1, end_bytes: 6 * MIB, faults: vec![] };
+        let layout = Layout { partitions: 1, end_bytes: 6 * MIB, problems: vec![] };
         assert_eq!(table, Table::Gpt(layout));
         assert_eq!(table.warning(), None);
     }
@@ -63,8 +63,8 @@ fn faults_that_keep_a_gpt_from_booting_are_found() {
             ("just outside", lba((MIB - 16384) / sample.sector + 1), "are not within the first"),
         ] {
             let table = inspect(&start, sample.sector, 8 * MIB, 8 * MIB);
-            let [fault] = faults(&table) else { panic!("{rule}: {table:?}") };
-            assert!(fault.to_string().contains(wanted), "{rule}: {fault}");
+            let [problem] = problems(&table) else { panic!("{rule}: {table:?}") };
+            assert!(problem.to_string().contains(wanted), "{rule}: {problem}");
             let warning = table.warning().unwrap();
             assert!(warning.starts_with("no partition table the firmware could boot from: "));
         }
@@ -75,21 +75,24 @@ fn faults_that_keep_a_gpt_from_booting_are_found() {
 fn partitions_that_do_not_fit_are_found() {
     let sample = Sample::new(512, 8 * MIB, 6 * MIB);
     let start = sample.start();
-    let inspected = |disk, image| faults(&inspect(&start, 512, disk, image)).to_vec();
+    let inspected = |disk, image| problems(&inspect(&start, 512, disk, image)).to_vec();
     assert_eq!(inspected(6 * MIB, 6 * MIB), []);
     let end = 6 * MIB;
     let disk = end - 1;
-    assert_eq!(inspected(disk, disk), [Fault::BehindDisk { number: 1, end, disk }]);
+    assert_eq!(inspected(disk, disk), [TableError::BeyondDisk { number: 1, end, disk }]);
     let image = disk;
-    assert_eq!(inspected(8 * MIB, image), [Fault::BehindImage { number: 1, end, image }]);
+    assert_eq!(inspected(8 * MIB, image), [TableError::BeyondImage { number: 1, end, image }]);
     let with = |partitions| {
         let start = Sample { partitions, ..sample.clone() }.start();
-        faults(&inspect(&start, 512, 8 * MIB, 8 * MIB)).to_vec()
+        problems(&inspect(&start, 512, 8 * MIB, 8 * MIB)).to_vec()
     };
-    assert_eq!(with(vec![]), [Fault::NoPartition]);
-    assert_eq!(with(vec![(2048, 2048), (3000, 2999)]), [Fault::Reversed { number: 2 }]);
+    assert_eq!(with(vec![]), [TableError::NoPartition]);
+    assert_eq!(with(vec![(2048, 2048), (3000, 2999)]), [TableError::Reversed { number: 2 }]);
     let end = u64::MAX;
-    assert_eq!(with(vec![(2048, u64::MAX)]), [Fault::BehindDisk { number: 1, end, disk: 8 * MIB }]);
+    assert_eq!(
+        with(vec![(2048, u64::MAX)]),
+        [TableError::BeyondDisk { number: 1, end, disk: 8 * MIB }]
+    );
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn a_gpt_for_another_sector_size_is_found() {
     let [small, large] = samples();
     for (sample, disk) in [(&small, 4096), (&large, 512)] {
         let table = inspect(&sample.start(), disk, 8 * MIB, 8 * MIB);
-        assert_eq!(faults(&table), [Fault::SectorSize { image: sample.sector, disk }]);
+        assert_eq!(problems(&table), [TableError::SectorSize { image: sample.sector, disk }]);
     }
     assert_eq!(sector_size(&small.start()), Some(512));
     assert_eq!(sector_size(&large.start()), Some(4096));
@@ -126,11 +129,11 @@ fn mbr(records: &[(u8, u32, u32)]) -> Vec<u8> {
 #[test]
 fn an_mbr_is_told_from_a_boot_sector_and_from_nothing() {
     let own = mbr(&[(0, 0, 0), (0x83, 2048, 4096), (0, 0, 0), (0x0C, 8192, 2048)]);
-    let layout = Layout { partitions: 2, end_bytes: 5 * MIB, faults: vec![] };
+    let layout = Layout { partitions: 2, end_bytes: 5 * MIB, problems: vec![] };
     assert_eq!(inspect(&own, 512, 8 * MIB, 8 * MIB), Table::Mbr(layout));
     let table = inspect(&own, 512, 8 * MIB, 5 * MIB - 1);
-    let fault = Fault::BehindImage { number: 4, end: 5 * MIB, image: 5 * MIB - 1 };
-    assert_eq!(faults(&table), [fault]);
+    let problem = TableError::BeyondImage { number: 4, end: 5 * MIB, image: 5 * MIB - 1 };
+    assert_eq!(problems(&table), [problem]);
     let mut boot_sector = own.clone();
     boot_sector[446] = 0xEB;
     let mut unsigned = own.clone();
@@ -162,7 +165,7 @@ fn the_backup_gpt_lies_at_the_end_of_the_disk() {
             let (offset, bytes) = wanted.backup();
             assert_eq!(backup, Backup { offset, bytes, reserve: Reserve::Kept }, "{sector} {disk}");
             let table = inspect(&start, sector, disk, 8 * MIB);
-            assert_eq!(faults(&table), [], "{sector} {disk}");
+            assert_eq!(problems(&table), [], "{sector} {disk}");
         }
     }
 }
@@ -217,7 +220,7 @@ fn a_hybrid_mbr_is_left_as_it_is() {
     start[446..510].copy_from_slice(&hybrid[446..510]);
     relocate(&mut start, 512, 16 * MIB, 0).unwrap();
     assert_eq!(start[446..510], hybrid[446..510]);
-    assert_eq!(faults(&inspect(&start, 512, 16 * MIB, 8 * MIB)), []);
+    assert_eq!(problems(&inspect(&start, 512, 16 * MIB, 8 * MIB)), []);
 }
 
 #[test]
@@ -239,8 +242,8 @@ fn what_cannot_be_moved_is_told_and_left_unchanged() {
         (vec![], 512, 0, "no GPT header"),
     ] {
         let mut changed = start.clone();
-        let fault = relocate(&mut changed, sector, disk, 0).unwrap_err().to_string();
-        assert!(fault.contains(wanted), "{disk}: {fault}");
+        let problem = relocate(&mut changed, sector, disk, 0).unwrap_err().to_string();
+        assert!(problem.contains(wanted), "{disk}: {problem}");
         assert!(changed == start, "{disk}");
     }
 }

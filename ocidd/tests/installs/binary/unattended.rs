@@ -59,7 +59,7 @@ fn words_that_are_wrong_end_with_2_and_all_of_them_are_told() {
             &["oci.tag=https://r.example/os:1"],
             &["ocidd: oci.tag: 'https://r.example/os:1' holds a scheme"],
         ),
-        (&[&blob], &["ocidd: oci.tag and oci.blob are both given"]),
+        (&[&blob], &["ocidd: oci.tag and oci.blob are mutually exclusive"]),
         (&["oci.verify_key="], &["ocidd: oci.verify_key: no value; hint: it takes a key"]),
     ];
     for (words, says) in rows {
@@ -144,7 +144,7 @@ fn an_image_that_is_not_signed_ends_with_8() {
     let says = [
         "ocidd: verifying the signature of ",
         " is not signed; trusted are oci.verify_key (sha256:e0bba83e0154a8dc…); hint: sign it by `cosign sign --key`; nothing was written\n",
-        "\nocidd: error bad-signature (exit code 8): have the image signed by a key of ",
+        "\nocidd: error bad-signature (exit code 8): sign the image; fix ",
     ];
     scene.run(&[key], "").assert("unsigned", 8, &says);
     scene.target.assert_left("unsigned", Left::Untouched, &scene.image);

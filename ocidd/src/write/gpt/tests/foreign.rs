@@ -42,7 +42,7 @@ fn sgdisk_and_sfdisk_find_nothing_wrong_with_a_moved_gpt() {
         }
         let table = move_over(image.as_file(), disk.as_file(), 512, disk_bytes);
         let end_bytes = 16 * MIB - 33 * 512;
-        assert_eq!(table, Table::Gpt(Layout { partitions: 2, end_bytes, faults: vec![] }));
+        assert_eq!(table, Table::Gpt(Layout { partitions: 2, end_bytes, problems: vec![] }));
         let found = run(&["sgdisk", "--verify", names[1]]).unwrap();
         assert!(found.contains(NO_PROBLEM), "{found}");
         if let Some(found) = run(&["sfdisk", "--verify", names[1]]) {
@@ -81,7 +81,7 @@ fn sgdisk_finds_nothing_wrong_with_a_moved_gpt_of_large_sectors() {
     let open = |path: &str| File::options().read(true).write(true).open(path).unwrap();
     let table = move_over(&open(&from.path), &open(&to.path), 4096, 100 * MIB);
     let end_bytes = 16 * MIB - 5 * 4096;
-    assert_eq!(table, Table::Gpt(Layout { partitions: 2, end_bytes, faults: vec![] }));
+    assert_eq!(table, Table::Gpt(Layout { partitions: 2, end_bytes, problems: vec![] }));
     let found = run(&["sgdisk", "--verify", &to.path]).unwrap();
     assert!(found.contains(NO_PROBLEM), "{found}");
 }
@@ -98,6 +98,6 @@ fn an_mbr_by_sfdisk_is_an_mbr() {
         return;
     }
     let start = fs::read(image).unwrap();
-    let layout = Layout { partitions: 2, end_bytes: 7 * MIB, faults: vec![] };
+    let layout = Layout { partitions: 2, end_bytes: 7 * MIB, problems: vec![] };
     assert_eq!(inspect(&start[..1 << 20], 512, 16 * MIB, 16 * MIB), Table::Mbr(layout));
 }

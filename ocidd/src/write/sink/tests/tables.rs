@@ -45,7 +45,7 @@ fn the_backup_gpt_lies_at_the_end_of_the_disk() {
             let image = sample(sector).image();
             let mut disk = disk_of(size, sector);
             let done = install(&mut disk, &image, &MOVE).unwrap();
-            let layout = Layout { partitions: 1, end_bytes: 3 * MIB, faults: vec![] };
+            let layout = Layout { partitions: 1, end_bytes: 3 * MIB, problems: vec![] };
             assert_eq!(done.table, Table::Gpt(layout), "{sector} {size}");
             assert_eq!((done.image_bytes, done.notes), (4 * MIB, vec![]), "{sector} {size}");
 
