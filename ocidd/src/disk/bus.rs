@@ -116,8 +116,8 @@ pub(super) fn read_bus_path(sys: &Path, folder: &Path) -> Option<String> {
         }
         let name = name_of(parent)?;
         match subsystem.as_deref() {
-            // The device, `HOST:BUS:TARGET:LUN`. Its target and host have the same subsystem and may
-            // follow directories of SAS.
+            // The device, `HOST:BUS:TARGET:LUN`. Its target and host have the same subsystem and
+            // may follow directories of SAS.
             Some("scsi") if name.matches(':').count() == 3 => steps.push(scsi_step(parent, &name)?),
             Some("nvme") => {
                 steps.push(format!(

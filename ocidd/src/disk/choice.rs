@@ -137,7 +137,7 @@ const COLUMNS: [&str; 7] = ["disk", "size", "transport", "model", "serial", "wwn
 /// The disks in aligned columns. Each verdict is on a line of its own because consoles are narrow.
 fn table(verdicts: &[Verdict<'_>], hint: &str) -> String {
     if verdicts.is_empty() {
-        return "; this machine has no disks; hint: check that the kernel contains the driver of the controller"
+        return "; this machine has no disks; hint: check the kernel for the driver of the controller"
             .to_owned();
     }
     let mut rows = vec![COLUMNS.map(str::to_owned)];

@@ -67,8 +67,8 @@ enum Access {
 /// How zeroes reach the device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Zeroing {
-    /// `fallocate`, on a block device `BLKZEROOUT`: the disk or the kernel writes zeroes. Never a mere
-    /// discard.
+    /// `fallocate`, on a block device `BLKZEROOUT`: the disk or the kernel writes zeroes. Never a
+    /// mere discard.
     Kernel,
     /// Normal writes.
     Written,
@@ -184,8 +184,8 @@ impl Medium for Device {
     }
 }
 
-/// Rejects, before opening it, what sysfs and procfs show to be unusable. `real` is the device node,
-/// to which `path` may be a link.
+/// Rejects, before opening it, what sysfs and procfs show to be unusable. `real` is the device
+/// node, to which `path` may be a link.
 fn check_sysfs(path: &Path, real: &Path, sys: &Path, proc: &Path) -> Result<(), DeviceError> {
     let path = path.to_owned();
     let name = real.strip_prefix("/dev").unwrap_or(real).to_string_lossy().replace('/', "!");

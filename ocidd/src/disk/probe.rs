@@ -48,8 +48,8 @@ pub struct Partition {
 /// sysfs always counts in 512-byte sectors (Documentation/ABI/stable/sysfs-block, "size").
 const SYSFS_SECTOR_BYTES: u64 = 512;
 
-/// Prefixes of block devices that are not target disks: memory, loop and mapped devices, flash chips
-/// (usually of the firmware), optical and floppy drives.
+/// Prefixes of block devices that are not target disks: memory, loop and mapped devices, flash
+/// chips (usually of the firmware), optical and floppy drives.
 const EXCLUDED: [&str; 9] = ["loop", "ram", "zram", "dm-", "md", "mtdblock", "sr", "fd", "nbd"];
 
 /// The disks of a machine, sorted by name. `sys` and `proc` are a mounted sysfs and procfs.
@@ -79,8 +79,8 @@ fn read_disk(sys: &Path, proc: &Path, name: &str) -> Option<FoundDisk> {
     let folder = sys.join("block").join(name).canonicalize().ok()?;
     let sys = sys.canonicalize().ok()?;
     let size_bytes = read_size(&folder)?;
-    // Size 0: a card reader without a card. Hidden: one of several paths to an NVMe disk. Boot areas
-    // of an eMMC chip are not target disks.
+    // Size 0: a card reader without a card. Hidden: one of several paths to an NVMe disk. Boot
+    // areas of an eMMC chip are not target disks.
     if size_bytes == 0 || is_set(&folder, "hidden") || is_boot_area(name) {
         return None;
     }
@@ -127,7 +127,7 @@ fn read_size(folder: &Path) -> Option<u64> {
 fn read_serial(folder: &Path) -> Option<String> {
     read_text(&folder.join("serial")) // virtio
         .or_else(|| read_text(&folder.join("device/serial"))) // NVMe, MMC
-        .or_else(|| parse_unit_serial(&fs::read(folder.join("device/vpd_pg80")).ok()?)) // SCSI, SATA
+        .or_else(|| parse_unit_serial(&fs::read(folder.join("device/vpd_pg80")).ok()?)) // SCSI
         .or_else(|| read_usb_serial(folder)) // The kernel reads VPD pages of few USB disks.
 }
 

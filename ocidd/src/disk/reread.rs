@@ -21,7 +21,10 @@ pub enum RereadError {
     Open { disk: PathBuf, source: io::Error },
     #[error("'{}' is not a disk, so it has no partition table", .disk.display())]
     NotADisk { disk: PathBuf },
-    #[error("'{}' is still in use after {tries} tries, the kernel keeps the old partition table; hint: reboot", .disk.display())]
+    #[error(
+        "'{}' is still in use after {tries} tries, the kernel keeps the old partition table; \
+        hint: reboot", .disk.display()
+    )]
     Busy { disk: PathBuf, tries: u32 },
     #[error("reading the partition table of '{}' again", .disk.display())]
     Reread { disk: PathBuf, source: io::Error },

@@ -3,7 +3,8 @@
 //! ```text
 //! selector = part *( "," part )              the disk must match every part
 //! part     = ("serial:" | "wwn:" | "model:" | "path:" | "transport:") TEXT
-//!          | "size:" [">=" | "<=" | ">" | "<" | "="] SIZE      default "="; SIZE with the suffixes of dd: 100G is GiB, 100GB is 10^9
+//!          | "size:" [">=" | "<=" | ">" | "<" | "="] SIZE
+//!                                            default "="; 100G is GiB, 100GB is 10^9 like in dd
 //!          | "smallest" | "largest"           of the disks that match all other parts
 //! TEXT     = ["*"] text ["*"]                 case is ignored, a comma is written "\,"
 //! ```
@@ -59,13 +60,14 @@ pub(super) enum Comparison {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum SelectorError {
     #[error(
-        "'{text}' is neither a path nor a selector; hint: a path begins with '/', for example {path}"
+        "'{text}' is neither a path nor a selector; hint: a path begins with '/', such as {path}"
     )]
     NoPath { text: String, path: String },
     #[error("unknown part '{part}' of a disk selector; hint: the parts are {}", parts())]
     Unknown { part: String },
     #[error(
-        "unknown part '{part}' of a disk selector; hint: a comma in a text is written '\\,'; the parts are {}",
+        "unknown part '{part}' of a disk selector; hint: a comma in a text is written '\\,'; \
+        the parts are {}",
         parts()
     )]
     UnknownAfterComma { part: String },
@@ -79,7 +81,7 @@ pub enum SelectorError {
         "invalid size '{part}'; hint: write size:>=100G, with >=, <=, >, < or = and a suffix of dd"
     )]
     Size { part: String },
-    #[error("unknown transport '{part}'; hint: one of {}", Transport::ALL.map(Transport::name).join(", "))]
+    #[error("unknown transport '{part}'; hint: one of {}", transports())]
     Transport { part: String },
     #[error("'smallest' and 'largest' are mutually exclusive; hint: use one of them, once")]
     TwoExtremes,
@@ -96,6 +98,10 @@ pub const PARTS: [(&str, &str); 8] = [
     ("smallest", "the smallest of those that match"),
     ("largest", "the largest of those that match"),
 ];
+
+fn transports() -> String {
+    Transport::ALL.map(Transport::name).join(", ")
+}
 
 fn parts() -> String {
     PARTS.map(|(part, _)| part).join(", ")

@@ -98,9 +98,9 @@ pub fn wait_for<T, E>(
     }
 }
 
-/// Returns the path of the target disk. Waits for a missing device or matching disk; several matching
-/// disks are an error at once. `sys` and `proc` are a mounted sysfs and procfs. `on_wait` receives one
-/// line when waiting begins.
+/// Returns the path of the target disk. Waits for a missing device or a matching disk; several
+/// matching disks are an error at once. `sys` and `proc` are a mounted sysfs and procfs. `on_wait`
+/// receives one line when waiting begins.
 pub fn find_target(
     target: &Target,
     sys: &Path,

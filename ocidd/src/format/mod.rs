@@ -66,9 +66,16 @@ pub enum FormatError {
     NoDisk { found: &'static str, hint: &'static str },
     #[error("decompressed layer looks like {found}, not like a disk image; hint: {hint}")]
     NoDiskInside { found: &'static str, hint: &'static str },
-    #[error("layer has the media type '{announced}', but its format is {found}; hint: push it again as '{}'", .found.media_type().unwrap_or(DISK))]
+    #[error(
+        "layer has the media type '{announced}', but its format is {found}; \
+        hint: push it again as '{}'", .found.media_type().unwrap_or(DISK)
+    )]
     NotAnnounced { announced: String, found: Format },
-    #[error("the {format} stream of the layer needs a window of {}, at most {} are supported; hint: compress it with `{}` or less", Bytes(*.found), Bytes(*.allowed), compress_command(*.format))]
+    #[error(
+        "the {format} stream of the layer needs a window of {}, at most {} are supported; \
+        hint: compress it with `{}` or less",
+        Bytes(*.found), Bytes(*.allowed), compress_command(*.format)
+    )]
     Window { format: Format, found: u64, allowed: u64 },
 }
 

@@ -21,7 +21,7 @@ pub enum Style {
 }
 
 impl Style {
-    /// A live line needs a terminal with escape codes. On a serial console, `init` sets `TERM=dumb`.
+    /// A live line needs a terminal with escape codes. `init` sets `TERM=dumb` on a serial console.
     pub fn for_terminal(is_terminal: bool, term: Option<&str>) -> Self {
         let capable = term.is_some_and(|term| !term.is_empty() && term != "dumb");
         if is_terminal && capable { Self::Live } else { Self::Plain }

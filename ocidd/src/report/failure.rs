@@ -11,7 +11,7 @@ pub const EXIT_CODES: [(u8, &str); 9] = [
     (4, "fetching the image failed: registry, network, reference or manifest"),
     (
         5,
-        "the target disk was rejected: missing, in use, not a whole disk, too small or other sectors",
+        "the target disk was rejected: missing, in use, not a whole disk, too small, other sectors",
     ),
     (6, "the image is corrupt: its digest or its compressed stream is wrong"),
     (7, "writing to the disk failed"),

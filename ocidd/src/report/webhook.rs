@@ -126,7 +126,7 @@ fn send_events(
         };
         if let Some(on_failure) = on_failure.take() {
             on_failure(format!(
-                "sending events to the receiver (ocidd.report) failed: {error}; continuing without it"
+                "sending events (ocidd.report) failed: {error}; continuing without the receiver"
             ));
         }
     }

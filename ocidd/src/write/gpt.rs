@@ -3,8 +3,6 @@
 
 mod header;
 mod mbr;
-#[cfg(test)]
-pub(crate) mod sample;
 
 use crate::write::gpt::header::Header;
 use crate::write::gpt::header::Locations;
@@ -56,7 +54,10 @@ pub enum TableError {
     HeaderLocation { found: u64 },
     #[error("the size of a GPT entry is {found}, 128, 256, 512 and so on are possible")]
     EntrySize { found: u32 },
-    #[error("the GPT's entries, {} from sector {lba}, are not within the first {}", Bytes(*.length), Bytes(*.held))]
+    #[error(
+        "the GPT's entries, {} from sector {lba}, are not within the first {}",
+        Bytes(*.length), Bytes(*.held)
+    )]
     EntriesLocation { lba: u64, length: u64, held: u64 },
     #[error("the CRC of the GPT's entries is {found:#010x}, their bytes give {wanted:#010x}")]
     EntriesCrc { found: u32, wanted: u32 },
@@ -266,4 +267,4 @@ impl Limits {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,5 @@
 //! The marker near the end of a disk names the installed layer. It contains lines of text, zeroes,
-//! and the SHA-256 of both in its last 32 bytes. It lies outside of the image and of every partition.
+//! and the SHA-256 of both in its last 32 bytes. It is outside of the image and of every partition.
 
 use crate::disk::buffer::ALIGNMENT;
 use crate::write::HELD_BACK_BYTES;

@@ -62,7 +62,10 @@ pub enum TransferError {
     Source(#[from] SourceError),
     #[error("layer has digest {found}, expected {wanted}")]
     Digest { found: Digest, wanted: Digest },
-    #[error("layer has the expected digest, but its {format} stream is corrupt after {} of disk image: {cause}; hint: compress and push the image again", Bytes(*.at))]
+    #[error(
+        "layer has the expected digest, but its {format} stream is corrupt after {} of disk image: \
+        {cause}; hint: compress and push the image again", Bytes(*.at)
+    )]
     Decode { format: Format, at: u64, cause: io::Error },
     #[error(transparent)]
     Format(#[from] FormatError),

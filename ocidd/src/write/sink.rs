@@ -139,8 +139,8 @@ impl<'a, M: Medium> Sink<'a, M> {
         Ok(())
     }
 
-    /// Makes the disk bootable. If it is read back, that happens first for all but the ends. After an
-    /// error the caller must call [`Sink::abandon`].
+    /// Makes the disk bootable, after reading back everything between the ends if requested. After
+    /// an error the caller must call [`Sink::abandon`].
     pub fn commit(&mut self, _proof: &Verified, finish: &Finish) -> Result<Committed, SinkError> {
         // Not checked before if the image ends within the held back start.
         self.check_sector_size()?;

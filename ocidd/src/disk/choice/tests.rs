@@ -131,7 +131,7 @@ fn a_machine_without_disks_is_asked_for_its_driver() {
     let error = selector.choose(&[]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no disk matches 'largest'; this machine has no disks; hint: check that the kernel contains the driver of the controller"
+        "no disk matches 'largest'; this machine has no disks; hint: check the kernel for the driver of the controller"
     );
 }
 

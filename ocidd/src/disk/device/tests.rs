@@ -3,7 +3,7 @@
 mod sectors;
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 fn device_of(bytes: &[u8]) -> (tempfile::NamedTempFile, Device) {
     let file = tempfile::NamedTempFile::new().unwrap();

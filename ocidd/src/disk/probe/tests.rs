@@ -1,8 +1,8 @@
 //! A machine with a disk on each bus, as Linux under QEMU shows it.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
 use crate::disk::holders::Hold;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 const SATA: &str = "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda";
 const USB: &str = "pci0000:00/0000:00:06.0/usb2/2-1/2-1:1.0/host9/target9:0:0/9:0:0:0/block/sdd";

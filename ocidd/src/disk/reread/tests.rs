@@ -1,7 +1,7 @@
 //! Rereading with a disk that is busy on demand, and with a real loop device where we may make one.
 
 use super::*;
-use crate::disk::loop_device::LoopDevice;
+use crate::disk::tests::loop_device::LoopDevice;
 use rustix::fs::OFlags;
 use std::os::unix::fs::OpenOptionsExt as _;
 

@@ -142,9 +142,9 @@ fn refuses_what_it_does_not_understand_and_says_how_to_write_it() {
     for (text, message) in [
         (
             "sda",
-            "'sda' is neither a path nor a selector; hint: a path begins with '/', for example /dev/sda",
+            "'sda' is neither a path nor a selector; hint: a path begins with '/', such as /dev/sda",
         ),
-        ("dev/sda", "hint: a path begins with '/', for example /dev/sda"),
+        ("dev/sda", "hint: a path begins with '/', such as /dev/sda"),
         ("", "unknown part '' of a disk selector"),
         (
             "seriel:X",
@@ -159,13 +159,13 @@ fn refuses_what_it_does_not_understand_and_says_how_to_write_it() {
         ("serial:a*b", "'serial:a*b' contains a '*' in the middle"),
         ("size:>=", "invalid size 'size:>='"),
         ("size:=>1G", "invalid size 'size:=>1G'"),
-        ("size:100g", "hint: size:>=100G, with >=, <=, >, < or ="),
+        ("size:100g", "hint: write size:>=100G, with >=, <=, >, < or ="),
         (
             "transport:nvm",
             "unknown transport 'transport:nvm'; hint: one of nvme, virtio, sata, sas,",
         ),
         ("smallest,largest", "'smallest' and 'largest' are mutually exclusive"),
-        ("smallest,smallest", "give one of them, once"),
+        ("smallest,smallest", "use one of them, once"),
     ] {
         let fault = fault(text);
         assert!(fault.contains(message), "{text}: {fault}");

@@ -1,7 +1,7 @@
 //! Disks that appear late, in a time that passes only when slept through.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 use std::cell::RefCell;
 use std::fs;
 

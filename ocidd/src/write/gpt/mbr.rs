@@ -32,7 +32,7 @@ impl Mbr {
         let signed = start.get(SIGNATURE..).is_some_and(|rest| rest.starts_with(&[0x55, 0xAA]));
         let records = start.get(RECORDS..SIGNATURE).unwrap_or_default();
         let (records, _) = records.as_chunks::<RECORD_BYTES>();
-        // A boot indicator is 0 or 0x80 (UEFI 2.10, table 5-2). A boot sector has instructions here.
+        // A boot indicator is 0 or 0x80 (UEFI 2.10, table 5-2). Boot sectors have code here.
         let plausible = records.iter().all(|[indicator, ..]| matches!(indicator, 0 | 0x80));
         if !signed || !plausible {
             return Self::None;

@@ -2,10 +2,11 @@
 
 mod chance;
 mod foreign;
+pub(crate) mod sample;
 
-use super::sample::Sample;
-use super::sample::seal;
 use super::*;
+use sample::Sample;
+use sample::seal;
 
 const MIB: u64 = 1 << 20;
 

@@ -1,8 +1,8 @@
 //! Tables made by other people's tools, moved by us, and looked at by those tools again.
 
 use super::*;
-use crate::disk::loop_device::LoopDevice;
-use crate::disk::loop_device::run;
+use crate::disk::tests::loop_device::LoopDevice;
+use crate::disk::tests::loop_device::run;
 use std::fs;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;

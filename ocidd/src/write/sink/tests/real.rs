@@ -3,10 +3,10 @@
 use super::*;
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::device::Device;
-use crate::disk::loop_device::LoopDevice;
-use crate::disk::loop_device::run;
 use crate::disk::reread::reread;
-use crate::write::gpt::sample::Sample;
+use crate::disk::tests::loop_device::LoopDevice;
+use crate::disk::tests::loop_device::run;
+use crate::write::gpt::tests::sample::Sample;
 use crate::write::marker;
 use oci::digest::Digest;
 use std::os::unix::fs::FileExt as _;

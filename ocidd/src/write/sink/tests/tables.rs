@@ -4,7 +4,7 @@ use super::*;
 use crate::write::gpt::Layout;
 use crate::write::gpt::Table;
 use crate::write::gpt::relocate;
-use crate::write::gpt::sample::Sample;
+use crate::write::gpt::tests::sample::Sample;
 use crate::write::marker;
 use crate::write::marker::Marker;
 use oci::digest::Digest;

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::path::PathBuf;
 
 #[derive(Debug)]
-pub(super) struct FakeMachine {
+pub(crate) struct FakeMachine {
     root: tempfile::TempDir,
 }
 
 impl FakeMachine {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let machine = Self { root: tempfile::tempdir().unwrap() };
         for folder in ["sys/devices", "sys/block", "sys/class/block", "proc/self"] {
             fs::create_dir_all(machine.root.path().join(folder)).unwrap();
@@ -20,16 +20,16 @@ impl FakeMachine {
         machine
     }
 
-    pub(super) fn sys(&self) -> PathBuf {
+    pub(crate) fn sys(&self) -> PathBuf {
         self.root.path().join("sys")
     }
 
-    pub(super) fn proc(&self) -> PathBuf {
+    pub(crate) fn proc(&self) -> PathBuf {
         self.root.path().join("proc")
     }
 
     /// A disk at `place` below `devices/`, 1 MiB large unless `files` say otherwise. Names in `files` begin at the disk's folder.
-    pub(super) fn disk(&self, place: &str, number: &str, files: &[(&str, &str)]) {
+    pub(crate) fn disk(&self, place: &str, number: &str, files: &[(&str, &str)]) {
         let name = Path::new(place).file_name().unwrap().to_str().unwrap();
         let folder = self.sys().join("devices").join(place);
         fs::create_dir_all(&folder).unwrap();
@@ -58,7 +58,7 @@ impl FakeMachine {
         }
     }
 
-    pub(super) fn partition(&self, disk: &str, name: &str, number: &str) {
+    pub(crate) fn partition(&self, disk: &str, name: &str, number: &str) {
         let folder = self.sys().join("block").join(disk).canonicalize().unwrap();
         let devices = self.sys().join("devices").canonicalize().unwrap();
         let place = folder.strip_prefix(devices).unwrap().join(name);
@@ -70,24 +70,24 @@ impl FakeMachine {
     }
 
     /// A virtual device over the disk or partition `held`.
-    pub(super) fn holder(&self, held: &str, name: &str, files: &[(&str, &str)]) {
+    pub(crate) fn holder(&self, held: &str, name: &str, files: &[(&str, &str)]) {
         self.disk(&format!("virtual/block/{name}"), "253:0", files);
         let folder = self.sys().join("class/block").join(held).join("holders");
         fs::create_dir_all(&folder).unwrap();
         symlink(self.sys().join("block").join(name), folder.join(name)).unwrap();
     }
 
-    pub(super) fn mounts(&self, lines: &[&str]) {
+    pub(crate) fn mounts(&self, lines: &[&str]) {
         Self::write(&self.proc(), "self/mountinfo", lines.join("\n") + "\n");
     }
 
-    pub(super) fn swaps(&self, lines: &[&str]) {
+    pub(crate) fn swaps(&self, lines: &[&str]) {
         let head = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
         Self::write(&self.proc(), "swaps", format!("{head}{}\n", lines.join("\n")));
     }
 
     /// An attribute of any folder below `devices/`.
-    pub(super) fn attribute(&self, file: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn attribute(&self, file: &str, text: impl AsRef<[u8]>) {
         Self::write(&self.sys().join("devices"), file, text);
     }
 
