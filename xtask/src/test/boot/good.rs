@@ -103,7 +103,7 @@ fn wait_answered_yes_installs(lab: &Lab, case: &Case) -> Result<()> {
         case,
         &format!("oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda wait", lab.plain.guest()),
     )?;
-    trial.guest.expect("Type 'yes' to go on: ")?;
+    trial.guest.expect("Type 'yes' to continue: ")?;
     sample::verify_disk(&trial.disk, Expected::Untouched)?;
     trial.guest.type_line("yes")?;
     trial.expect_installed(lab)
@@ -114,7 +114,7 @@ fn wait_answered_otherwise_writes_nothing(lab: &Lab, case: &Case) -> Result<()> 
         case,
         &format!("oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda wait", lab.plain.guest()),
     )?;
-    trial.guest.expect("Type 'yes' to go on: ")?;
+    trial.guest.expect("Type 'yes' to continue: ")?;
     trial.guest.type_line("y")?;
     trial.expect_failed("ocidd: not confirmed; nothing was written", 3, Expected::Untouched)
 }
