@@ -62,7 +62,7 @@ pub(super) fn add_layer(
         .read_to_end(&mut first)
         .with_context(doing)?;
     file.rewind().with_context(doing)?;
-    let found = format::recognise(&first).with_context(doing)?;
+    let found = format::detect(&first).with_context(doing)?;
     let name = file_name(path)?;
     let is_raw = found == Format::Raw;
     let label = if is_raw { format!("packing {name}") } else { format!("checking {name}") };

@@ -14,7 +14,7 @@ use crate::run::BLOB;
 use crate::run::BOTH;
 use crate::run::TAG;
 use crate::target::Left;
-use ocidd::failure::Cause;
+use ocidd::report::failure::Cause;
 use rows::End::Installed;
 use rows::Row;
 use rows::assert_rows;
@@ -187,19 +187,19 @@ const BYTES: &[Row] = &[
         "truncated, and nobody says how long it should be",
         BLOB,
         |fake| blob(fake, |right| right.end(LATE)),
-        failed(Cause::Digest, "layer digest is sha256:", 0, Left::Cleared),
+        failed(Cause::Digest, "layer has digest sha256:", 0, Left::Cleared),
     ),
     row(
         "a byte changed on the way",
         BOTH,
         |fake| blob(fake, |right| right.flip(LATE)),
-        failed(Cause::Digest, ", LAYER was asked for", 0, Left::Garbled),
+        failed(Cause::Digest, ", expected LAYER", 0, Left::Garbled),
     ),
     row(
         "a byte changed in what is sent after a break",
         BOTH,
         |fake| blob(fake, |right| right.clone().cut(EARLY).then(right.flip(LATE))),
-        failed(Cause::Digest, ", LAYER was asked for", 1, Left::Garbled),
+        failed(Cause::Digest, ", expected LAYER", 1, Left::Garbled),
     ),
 ];
 

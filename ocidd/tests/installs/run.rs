@@ -6,13 +6,13 @@ use crate::fake::identity::Authority;
 use crate::images::Layer;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::event::Done;
-use ocidd::event::Event;
-use ocidd::event::Listener;
-use ocidd::failure::DiskState;
-use ocidd::failure::Failure;
 use ocidd::machine::Machine;
 use ocidd::plan::Plan;
+use ocidd::report::event::Done;
+use ocidd::report::event::Event;
+use ocidd::report::event::Listener;
+use ocidd::report::failure::DiskState;
+use ocidd::report::failure::Failure;
 use ocidd::request::Request as Asked;
 use ocidd::request::parse_request;
 use registry::http::roots::CertificateFiles;
@@ -100,7 +100,7 @@ pub(crate) fn install_heard(
 pub(crate) struct Heard(Mutex<Vec<Event>>);
 
 impl Listener for Heard {
-    fn hear(&self, event: &Event) {
+    fn on_event(&self, event: &Event) {
         if !matches!(event, Event::Progress(_)) {
             self.0.lock().unwrap().push(event.clone());
         }

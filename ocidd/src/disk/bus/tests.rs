@@ -1,7 +1,7 @@
 //! Places of disks as the kernel shows them, and what udev calls them.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 /// Every place a disk is found at in tests, with the transport and the path that udev shows for it.
 const PLACES: [(&str, Transport, Option<&str>); 15] = [

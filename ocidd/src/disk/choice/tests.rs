@@ -41,7 +41,7 @@ fn disks() -> Vec<FoundDisk> {
     ]
 }
 
-fn choose(selector: &str) -> Result<String, NoChoice> {
+fn choose(selector: &str) -> Result<String, ChoiceError> {
     let selector: Selector = selector.parse().unwrap();
     selector.choose(&disks()).map(|disk| disk.path.clone())
 }
@@ -68,7 +68,7 @@ fn chooses_the_only_disk_that_has_every_property() {
 #[test]
 fn refuses_a_selector_that_matches_two_disks() {
     for selector in ["transport:nvme", "size:100G", "smallest", "largest,transport:nvme"] {
-        let Err(NoChoice::Ambiguous { matching, table, .. }) = choose(selector) else {
+        let Err(ChoiceError::Ambiguous { matching, table, .. }) = choose(selector) else {
             panic!("'{selector}' is not ambiguous");
         };
         assert_eq!(matching, ["/dev/nvme0n1", "/dev/nvme1n1"], "{selector}");
@@ -84,7 +84,7 @@ fn never_chooses_a_removable_a_read_only_or_a_busy_disk() {
         ("serial:S2", "no: in use: /dev/sdd1 is mounted on /mnt"),
     ] {
         let error = choose(selector).unwrap_err();
-        assert!(matches!(error, NoChoice::NoMatch { .. }), "{selector}");
+        assert!(matches!(error, ChoiceError::NoMatch { .. }), "{selector}");
         assert!(error.to_string().contains(reason), "{error}");
     }
 }
@@ -107,7 +107,7 @@ no disk matches 'transport:nvme,size:>=200G'; the disks of this machine:
       no: transport is 'sata'; is read-only
   /dev/sdd      8 GiB    sata       -          S2      -       -
       no: transport is 'sata'; size 8 GiB is not >= 200 GiB; in use: /dev/sdd1 is mounted on /mnt
-hint: take a property from this list, as dd.of=serial:…";
+hint: use a property from this list, such as dd.of=serial:…";
     assert_eq!(error, wanted);
 }
 
@@ -131,7 +131,7 @@ fn a_machine_without_disks_is_asked_for_its_driver() {
     let error = selector.choose(&[]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no disk matches 'largest'; this machine shows no disk at all; hint: is the controller's driver in the kernel?"
+        "no disk matches 'largest'; this machine has no disks; hint: check the kernel for the driver of the controller"
     );
 }
 

@@ -3,7 +3,7 @@
 mod sectors;
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 fn device_of(bytes: &[u8]) -> (tempfile::NamedTempFile, Device) {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -57,13 +57,13 @@ fn refuses_what_is_no_disk() {
     assert!(!missing.exists(), "a missing target must not be created");
     let empty = tempfile::NamedTempFile::new().unwrap();
     let refusal = Device::open(empty.path(), Path::new("/sys"), Path::new("/proc"));
-    assert!(matches!(refusal, Err(Refusal::Empty { .. })), "{refusal:?}");
+    assert!(matches!(refusal, Err(DeviceError::Empty { .. })), "{refusal:?}");
 }
 
 /// What is said of a node before it is opened, with the causes.
 fn refused(machine: &FakeMachine, node: &str) -> Option<String> {
     let node = Path::new(node);
-    let refusal = refuse_by_sysfs(node, node, &machine.sys(), &machine.proc()).err()?;
+    let refusal = check_sysfs(node, node, &machine.sys(), &machine.proc()).err()?;
     Some(format!("{:#}", anyhow::Error::new(refusal)))
 }
 
@@ -82,25 +82,25 @@ fn refuses_a_partition_a_held_and_a_read_only_disk_before_opening() {
         (
             "/dev/vda1",
             Some(
-                "'/dev/vda1' is a partition of '/dev/vda'; a whole disk is needed; hint: set dd.of=/dev/vda",
+                "'/dev/vda1' is a partition of '/dev/vda', not a whole disk; hint: set dd.of=/dev/vda",
             ),
         ),
         (
             "/dev/cciss/c0d0p1",
             Some(
-                "'/dev/cciss/c0d0p1' is a partition of '/dev/cciss/c0d0'; a whole disk is needed; hint: set dd.of=/dev/cciss/c0d0",
+                "'/dev/cciss/c0d0p1' is a partition of '/dev/cciss/c0d0', not a whole disk; hint: set dd.of=/dev/cciss/c0d0",
             ),
         ),
         (
             "/dev/vda",
             Some(
-                "'/dev/vda' is in use: /dev/vda is swap, /dev/vda1 is mounted on /boot; hint: end that use, or choose another disk",
+                "'/dev/vda' is in use: /dev/vda is swap, /dev/vda1 is mounted on /boot; hint: stop using it, or choose another disk",
             ),
         ),
         (
             "/dev/vdb",
             Some(
-                "'/dev/vdb' is read-only; hint: look for a write-protect switch, or a virtual medium",
+                "'/dev/vdb' is read-only; hint: check for a write-protect switch, or virtual media",
             ),
         ),
         ("/dev/vdc", None),
@@ -111,18 +111,21 @@ fn refuses_a_partition_a_held_and_a_read_only_disk_before_opening() {
 
 #[test]
 fn a_busy_disk_that_nobody_is_known_to_hold_is_said_to_be_in_use() {
-    let busy = Refusal::of(Path::new("/dev/sda"), rustix::io::Errno::BUSY.into());
+    let busy = DeviceError::of(Path::new("/dev/sda"), rustix::io::Errno::BUSY.into());
     let text = busy.to_string();
-    assert!(text.starts_with("'/dev/sda' is in use: the kernel keeps it"), "{text}");
-    let other = Refusal::of(Path::new("/dev/sda"), rustix::io::Errno::NOMEDIUM.into());
-    assert!(matches!(other, Refusal::Open { .. }), "{other:?}");
+    assert!(text.starts_with("'/dev/sda' is in use: the kernel reports it as busy"), "{text}");
+    let other = DeviceError::of(Path::new("/dev/sda"), rustix::io::Errno::NOMEDIUM.into());
+    assert!(matches!(other, DeviceError::Open { .. }), "{other:?}");
 }
 
 #[test]
 fn a_name_of_udevs_is_answered_with_the_selectors() {
     let path = Path::new("/dev/disk/by-id/nosuch");
     let text = Device::open(path, Path::new("/sys"), Path::new("/proc")).unwrap_err().to_string();
-    assert!(text.starts_with("opening target disk '/dev/disk/by-id/nosuch' (a name"), "{text}");
+    assert!(
+        text.starts_with("opening target disk '/dev/disk/by-id/nosuch' (a link of udev"),
+        "{text}"
+    );
     assert!(text.contains("dd.of=serial:…"), "{text}");
 }
 

@@ -1,7 +1,7 @@
 //! Machines whose disks are in use.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 fn holders_of(machine: &FakeMachine, name: &str) -> Vec<String> {
     let holders = read_holders(&machine.sys(), &machine.proc(), name);

@@ -1,8 +1,8 @@
 //! A machine with a disk on each bus, as Linux under QEMU shows it.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
 use crate::disk::holders::Hold;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 const SATA: &str = "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda";
 const USB: &str = "pci0000:00/0000:00:06.0/usb2/2-1/2-1:1.0/host9/target9:0:0/9:0:0:0/block/sdd";
@@ -162,4 +162,18 @@ fn knows_a_partition_from_a_disk() {
     assert_eq!(read_parent(&machine.sys(), "sda1").as_deref(), Some("sda"));
     assert_eq!(read_parent(&machine.sys(), "sda"), None);
     assert_eq!(read_parent(&machine.sys(), "nosuch"), None);
+}
+
+#[test]
+fn reads_the_unit_serial_page() {
+    for (page, serial) in [
+        (&b"\0\x80\0\x14SATA1               "[..], Some("SATA1")),
+        (b"\0\x80\0\x05SCSI1 and what the length leaves out", Some("SCSI1")),
+        (b"\0\x80\0\xffcut off", Some("cut off")),
+        (b"\0\x80\0\0", None),
+        (b"\0\x83\0\x05SCSI1", None),
+        (b"\0\x80", None),
+    ] {
+        assert_eq!(parse_unit_serial(page).as_deref(), serial);
+    }
 }

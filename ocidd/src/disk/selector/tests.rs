@@ -142,30 +142,30 @@ fn refuses_what_it_does_not_understand_and_says_how_to_write_it() {
     for (text, message) in [
         (
             "sda",
-            "'sda' is neither a path nor a selector; hint: a path begins with '/', as /dev/sda",
+            "'sda' is neither a path nor a selector; hint: a path begins with '/', such as /dev/sda",
         ),
-        ("dev/sda", "hint: a path begins with '/', as /dev/sda"),
-        ("", "'' is no part of a disk selector"),
+        ("dev/sda", "hint: a path begins with '/', such as /dev/sda"),
+        ("", "unknown part '' of a disk selector"),
         (
             "seriel:X",
-            "'seriel:X' is no part of a disk selector; hint: the parts are serial:TEXT, wwn:TEXT, model:TEXT, path:TEXT, transport:TEXT, size:>=SIZE, smallest, largest",
+            "unknown part 'seriel:X' of a disk selector; hint: the parts are serial:TEXT, wwn:TEXT, model:TEXT, path:TEXT, transport:TEXT, size:>=SIZE, smallest, largest",
         ),
-        ("serial:X,", "'' is no part of a disk selector"),
+        ("serial:X,", "unknown part '' of a disk selector"),
         (
             "model:Foo, Inc.",
-            "'Inc.' is no part of a disk selector; hint: a comma inside of a text is written '\\,'",
+            "unknown part 'Inc.' of a disk selector; hint: a comma in a text is written '\\,'",
         ),
-        ("serial:", "'serial:' has no value; hint: write it as serial:TEXT"),
-        ("serial:a*b", "'serial:a*b' has a '*' inside"),
-        ("size:>=", "'size:>=' is no size"),
-        ("size:=>1G", "'size:=>1G' is no size"),
-        ("size:100g", "hint: size:>=100G, with >=, <=, >, < or ="),
+        ("serial:", "'serial:' has no value; hint: write serial:TEXT"),
+        ("serial:a*b", "'serial:a*b' contains a '*' in the middle"),
+        ("size:>=", "invalid size 'size:>='"),
+        ("size:=>1G", "invalid size 'size:=>1G'"),
+        ("size:100g", "hint: write size:>=100G, with >=, <=, >, < or ="),
         (
             "transport:nvm",
-            "'transport:nvm' is no transport of ours; hint: one of nvme, virtio, sata, sas,",
+            "unknown transport 'transport:nvm'; hint: one of nvme, virtio, sata, sas,",
         ),
-        ("smallest,largest", "smallest and largest do not go together"),
-        ("smallest,smallest", "give one of them, once"),
+        ("smallest,largest", "'smallest' and 'largest' are mutually exclusive"),
+        ("smallest,smallest", "use one of them, once"),
     ] {
         let fault = fault(text);
         assert!(fault.contains(message), "{text}: {fault}");

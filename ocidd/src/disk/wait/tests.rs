@@ -1,7 +1,7 @@
 //! Disks that appear late, in a time that passes only when slept through.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 use std::cell::RefCell;
 use std::fs;
 
@@ -48,7 +48,7 @@ fn find(
     target: &str,
     timeout: u64,
     appearing: &[(u64, FoundDisk)],
-) -> (Result<PathBuf, NoTarget>, Duration, Vec<String>) {
+) -> (Result<PathBuf, TargetError>, Duration, Vec<String>) {
     let now = RefCell::new(Duration::ZERO);
     let mut clock = FakeClock::new(|passed| *now.borrow_mut() = passed);
     let disks = || {
@@ -88,7 +88,7 @@ fn gives_the_table_when_the_time_is_over() {
     let (found, passed, _) = find("serial:SDB", 1100, &[(0, disk("sda", 1))]);
     assert_eq!(passed, ms(1100));
     let error = found.unwrap_err();
-    assert!(matches!(error, NoTarget::NoChoice(NoChoice::NoMatch { .. })), "{error:?}");
+    assert!(matches!(error, TargetError::Choice(ChoiceError::NoMatch { .. })), "{error:?}");
     assert!(error.to_string().contains("no: serial is 'SDA'"), "{error}");
     let (found, passed, lines) = find("serial:SDB", 0, &[]);
     assert!(found.is_err());
@@ -99,7 +99,7 @@ fn gives_the_table_when_the_time_is_over() {
 fn does_not_wait_where_two_disks_match() {
     let (found, passed, lines) =
         find("serial:SD*", 60_000, &[(0, disk("sda", 1)), (0, disk("sdb", 2))]);
-    assert!(matches!(found, Err(NoTarget::NoChoice(NoChoice::Ambiguous { .. }))), "{found:?}");
+    assert!(matches!(found, Err(TargetError::Choice(ChoiceError::Ambiguous { .. }))), "{found:?}");
     assert_eq!((passed, lines), (ms(0), vec![]));
 }
 
@@ -115,7 +115,7 @@ fn a_choice_that_a_later_disk_could_change_has_to_stay_the_same_for_a_second() {
     assert_eq!(found.unwrap(), Path::new("/dev/sdb"));
     assert_eq!(passed, ms(1500));
     let (found, passed, _) = find("size:>1c", 60_000, &late);
-    assert!(matches!(found, Err(NoTarget::NoChoice(NoChoice::Ambiguous { .. }))), "{found:?}");
+    assert!(matches!(found, Err(TargetError::Choice(ChoiceError::Ambiguous { .. }))), "{found:?}");
     assert_eq!(passed, ms(500));
 }
 
@@ -141,7 +141,7 @@ fn waits_for_a_device_node_but_not_for_a_file() {
         (found, clock.now, lines)
     };
     let (found, passed, lines) = find(&node, false);
-    assert!(matches!(found, Err(NoTarget::Refusal(Refusal::Missing { .. }))), "{found:?}");
+    assert!(matches!(found, Err(TargetError::Device(DeviceError::Missing { .. }))), "{found:?}");
     assert_eq!(passed, ms(4000));
     assert_eq!(lines, [format!("waiting up to 4 s for '{}' to appear", node.display())]);
     let (found, passed, _) = find(&node, true);

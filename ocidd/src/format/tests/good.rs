@@ -7,7 +7,7 @@ use lzma_rust2::filter::FilterType;
 
 #[track_caller]
 fn assert_unpacks(rule: &str, format: Format, packed: &[u8], image: &[u8]) {
-    assert_eq!(recognise(packed), Ok(format), "{rule}");
+    assert_eq!(detect(packed), Ok(format), "{rule}");
     for piece in [1, 7, 4096, usize::MAX] {
         let found = unpack(format, packed, piece).unwrap_or_else(|error| panic!("{rule}: {error}"));
         assert!(found == image, "{rule}, in pieces of {piece}: another image");

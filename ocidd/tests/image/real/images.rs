@@ -99,7 +99,7 @@ fn what_nobody_could_install_is_not_pushed() {
         ("a wrong check", flipped, "unpacking its gzip stream"),
         ("rubbish behind", [&packed[..], b"rubbish"].concat(), "unpacking its gzip stream"),
         ("a disk of a virtual machine", b"QFI\xfb\0\0\0\x03".to_vec(), "looks like a qcow2 image"),
-        ("the same, packed", gzip(b"QFI\xfb\0\0\0\x03"), "unpacks to what looks like a qcow2"),
+        ("the same, packed", gzip(b"QFI\xfb\0\0\0\x03"), "decompressed layer looks like a qcow2"),
     ] {
         author.write("disk", content);
         author.fails(&["push", "disk", &registry.reference("os:1")], says);

@@ -13,7 +13,7 @@ use crate::run::By;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::failure::EXIT_CODES;
+use ocidd::report::failure::EXIT_CODES;
 use params::PARAMETERS;
 use std::fs;
 
@@ -57,7 +57,7 @@ fn invalid_parameters_end_with_2_and_all_are_reported() {
             &["oci.tag=https://r.example/os:1"],
             &["ocidd: oci.tag: 'https://r.example/os:1' holds a scheme"],
         ),
-        (&[&blob], &["ocidd: oci.tag and oci.blob are both given"]),
+        (&[&blob], &["ocidd: oci.tag and oci.blob are mutually exclusive"]),
         (&["oci.verify_key="], &["ocidd: oci.verify_key: missing value, expected a key"]),
     ];
     for (words, says) in rows {
@@ -98,7 +98,7 @@ const FAILURES: [Row; 4] = [
         fault: |fake| fake.blob().flip_byte_from_end(4),
         code: 6,
         id: "digest-mismatch",
-        says: &["ocidd: installing to ", ": layer digest is sha256:", " was asked for; "],
+        says: &["ocidd: installing to ", ": layer has digest sha256:", ", expected sha256:", "; "],
         left: Left::Cleared,
     },
     Row {
@@ -142,7 +142,7 @@ fn an_image_that_is_not_signed_ends_with_8() {
     let says = [
         "ocidd: verifying the signature of ",
         " is not signed; trusted are oci.verify_key (sha256:e0bba83e0154a8dc…); hint: sign it by `cosign sign --key`; nothing was written\n",
-        "\nocidd: error bad-signature (exit code 8): have the image signed by a key of ",
+        "\nocidd: error bad-signature (exit code 8): sign the image; fix ",
     ];
     scene.run(&[key], "").assert("unsigned", 8, &says);
     scene.target.assert_left("unsigned", Left::Untouched, &scene.image);
@@ -162,8 +162,11 @@ fn a_disk_that_does_not_fit_ends_with_5() {
 
     let small = Target::new(3 * MIB);
     let word = format!("dd.of={}", small.path.display());
-    let says =
-        ["image has ", " or more, the disk has 3145728 bytes (3 MiB)", "; nothing was written\n"];
+    let says = [
+        "target disk is too small: the image needs at least ",
+        ", the disk has 3145728 bytes (3 MiB)",
+        "; nothing was written\n",
+    ];
     scene.run(&[&word], "").assert("small", 5, &says);
     small.assert_left("small", Left::Untouched, &scene.image);
 }

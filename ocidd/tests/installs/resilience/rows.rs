@@ -13,7 +13,7 @@ use crate::target::Left;
 use crate::target::Target;
 use End::Failed;
 use End::Installed;
-use ocidd::failure::Cause;
+use ocidd::report::failure::Cause;
 
 /// How an install has to end.
 pub(super) enum End {

@@ -15,7 +15,7 @@ use crate::signatures::signer::sign;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::event::Outcome;
+use ocidd::report::event::Outcome;
 use std::fs;
 
 #[test]
@@ -74,7 +74,7 @@ const SPOILED: [Spoiled; 5] = [
             let folder = target.keys_folder();
             fs::rename(folder.join("a.pub"), folder.join("a.key")).unwrap();
         },
-        "/keys.d holds no key; hint: PEM files named *.pub or *.pem",
+        "/keys.d contains no key; hint: add PEM files named *.pub or *.pem",
     ),
     (
         "a file in place of the folder",
@@ -141,10 +141,9 @@ fn a_bare_blob_is_refused_where_keys_are_trusted() {
 fn a_dry_run_tells_who_has_signed() {
     let signer = Signer::p256();
     let word = format!("oci.verify_key={}", signer.base64());
-    for (word, says) in [
-        (&*word, " is good: key oci.verify_key (sha256:"),
-        ("", "\n  signature: nobody asks for one\n"),
-    ] {
+    for (word, says) in
+        [(&*word, " is good: key oci.verify_key (sha256:"), ("", "\n  signature: not required\n")]
+    {
         let (mut fake, image): (Fake, _) = new_fake();
         sign(&mut fake, &signer, Place::Tag);
         let target = Target::new(DISK);

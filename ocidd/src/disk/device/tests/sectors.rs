@@ -3,7 +3,7 @@
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::device::Device;
 use crate::disk::device::Medium as _;
-use crate::disk::loop_device::LoopDevice;
+use crate::disk::tests::loop_device::LoopDevice;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 

@@ -1,0 +1,7 @@
+//! Reports of a run: events, the console, the receiver of events, failures and their causes.
+
+pub(crate) mod classify;
+pub mod console;
+pub mod event;
+pub mod failure;
+pub mod webhook;
