@@ -3,8 +3,8 @@
 use crate::failure::Failure;
 use crate::progress::Progress;
 use oci::digest::Digest;
-use oci::progress::Counter;
-use oci::progress::Transfer;
+use oci::size::Counter;
+use oci::size::Transfer;
 use registry::observer::Observer;
 use registry::observer::Retry;
 use std::sync::Mutex;

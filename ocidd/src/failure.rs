@@ -1,5 +1,6 @@
 //! How an install can end badly: the causes that scripts and people tell apart, their exit codes, and what became of the disk.
 
+use crate::hint;
 use std::fmt;
 
 /// Every exit code of `ocidd` and what it means. Stable: scripts and `init` rely on them.
@@ -248,7 +249,7 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}; {}", self.error, self.disk)
+        write!(f, "{:#}{}; {}", self.error, hint::for_install(&self.error), self.disk)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::trust::Trust;
 use oci::digest::Digest;
 use oci::index;
 use oci::manifest;
-use oci::manifest::Document;
+use oci::manifest::Content;
 use oci::platform::Platform;
 use oci::reference::BlobReference;
 use oci::reference::ManifestReference;
@@ -74,8 +74,8 @@ pub fn content_range(bytes: &[u8]) {
 /// A manifest or an image index, and the choice from that.
 pub fn manifest(bytes: &[u8]) {
     for media_type in ["application/vnd.oci.image.manifest.v1+json", "text/html", ""] {
-        if let Ok(Document::Index(entries)) = manifest::parse(bytes, media_type) {
-            index::choose(&entries, &Platform::of_host()).ok();
+        if let Ok(Content::Index(index)) = manifest::parse(bytes, media_type) {
+            index::select(&index, &Platform::of_host()).ok();
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod format;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hint;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod install;

@@ -6,12 +6,13 @@ use crate::disk::selector::BadTarget;
 use crate::disk::selector::Target;
 use crate::disk::sink::Gpt;
 use crate::disk::sink::Verify;
+use crate::hint;
 use crate::trust::BadName;
 use crate::trust::Trust;
-use oci::platform::BadPlatform;
 use oci::platform::Platform;
-use oci::reference::BadReference;
+use oci::platform::PlatformError;
 use oci::reference::Image;
+use oci::reference::ReferenceError;
 use registry::http::CertificateCheck;
 use registry::http::DEFAULT_TIMEOUT;
 use registry::http::Network;
@@ -68,12 +69,12 @@ pub enum BadPlan {
     NoImage,
     #[error("no target disk is named; hint: set dd.of=/dev/…")]
     NoDisk,
-    #[error("oci.tag: {0}")]
-    Tag(BadReference),
-    #[error("oci.blob: {0}")]
-    Blob(BadReference),
+    #[error("oci.tag: {}{}", .0, hint::for_reference(.0))]
+    Tag(ReferenceError),
+    #[error("oci.blob: {}{}", .0, hint::for_reference(.0))]
+    Blob(ReferenceError),
     #[error("oci.platform: {0}")]
-    Platform(BadPlatform),
+    Platform(PlatformError),
     #[error("oci.verify_key: {0}")]
     Key(BadName),
     #[error(
@@ -195,9 +196,9 @@ mod tests {
             (Options { disk: None, ..options() }, "no target disk is named"),
             (
                 Options { tag: Some("os".to_owned()), ..options() },
-                "oci.tag: 'os' names no registry",
+                "oci.tag: 'os' does not name a registry",
             ),
-            (Options { tag: None, blob, ..options() }, "oci.blob: digest 'sha256:00'"),
+            (Options { tag: None, blob, ..options() }, "oci.blob: invalid digest 'sha256:00'"),
             (Options { platform: Some("/".to_owned()), ..options() }, "oci.platform: "),
             (Options { verify_key: Some("x,".to_owned()), ..options() }, "oci.verify_key: 'x'"),
             (Options { disk: Some("sda".to_owned()), ..options() }, "dd.of: "),

@@ -1,6 +1,6 @@
 //! Counters that the threads of an install share with the console.
 
-use oci::progress::Counter;
+use oci::size::Counter;
 
 /// How far an install has come.
 #[derive(Debug, Default)]

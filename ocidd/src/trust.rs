@@ -1,12 +1,13 @@
 //! Whom this machine believes that an image is good: the keys that `oci.verify_key` names, or else those of the site. A word and files in, keys out.
 
+use crate::hint;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use base64::Engine as _;
 use oci::BASE64;
-use oci::signature::BadKey;
 use oci::signature::Key;
+use oci::signature::KeyError;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -39,8 +40,8 @@ pub enum Named {
 pub enum BadName {
     #[error("'{0}' is neither the absolute path of a file nor the base64 of a key")]
     Shape(String),
-    #[error("'{0}': {1}")]
-    Key(String, BadKey),
+    #[error("'{}': {}{}", .0, .1, hint::for_key(.1))]
+    Key(String, KeyError),
 }
 
 impl Trust {
@@ -109,7 +110,7 @@ fn read_folder(folder: &Path) -> Result<Vec<Key>> {
 }
 
 #[cfg(test)]
-#[path = "../../crates/oci/src/signature/sample_keys.rs"]
+#[path = "../../crates/oci/src/signature/tests/sample_keys.rs"]
 mod sample_keys;
 
 #[cfg(test)]
@@ -146,7 +147,7 @@ mod tests {
             ("", "'' is neither the absolute path of a file nor the base64 of a key"),
             ("cosign.pub", "'cosign.pub' is neither"),
             (&format!("{P256_BASE64},"), "'' is neither"),
-            ("AAAA", "'AAAA': it is no key of a known kind; hint: supported are ECDSA P-256 and"),
+            ("AAAA", "'AAAA': found a key of an unknown kind, expected an ECDSA P-256 or Ed25519"),
             ("/no/such/key", "reading keys from /no/such/key: No such file"),
         ] {
             let error = format!("{:#}", read(value).unwrap_err());
@@ -174,11 +175,11 @@ mod tests {
             (&[("site.key", P256_PEM)][..], "KEYS holds no key; hint: PEM files named *.pub"),
             (
                 &[("a.pub", P256_PEM), ("b.pub", "")],
-                "reading keys from KEYS/b.pub: no public key is in it",
+                "reading keys from KEYS/b.pub: no public key found",
             ),
             (
                 &[("a.pub", P256_PEM), ("b.pub", "-----BEGIN PUBLIC KEY-----")],
-                "KEYS/b.pub: its PEM",
+                "KEYS/b.pub: invalid PEM",
             ),
         ] {
             let error = site(files).unwrap_err();

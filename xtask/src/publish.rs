@@ -82,7 +82,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let (repository, version) = split(&args.reference)?;
-    let key = args.sign.as_deref().map(SigningKey::read).transpose()?;
+    let password = std::env::var("COSIGN_PASSWORD").ok();
+    let read_key = |path: &std::path::Path| SigningKey::read(path, password.as_deref());
+    let key = args.sign.as_deref().map(read_key).transpose().context("reading the signing key")?;
     let archs = ArchOption::from(args.arch).chosen()?;
     let mut releases = Vec::new();
     for profile in &args.profile {

@@ -1,8 +1,10 @@
-//! Byte counts as people type and read them: `dd`'s suffixes in, `2147483648 bytes (2 GiB)` out. Pure.
+//! Byte counts: parsed with the suffixes of `dd`, printed for people, counted during transfers.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
-/// `dd`'s multiplicative suffixes (coreutils manual, "dd invocation"; busybox also takes `k`), in bytes.
+/// The suffixes of `dd` in bytes (coreutils manual, "dd invocation"; `k` is from busybox).
 const SUFFIXES: [(&str, u64); 17] = [
     ("c", 1),
     ("w", 2),
@@ -23,7 +25,7 @@ const SUFFIXES: [(&str, u64); 17] = [
     ("", 1),
 ];
 
-/// Parses `64k`, `1M`, `4096`. `None` when it is no number, has an unknown suffix, is zero or does not fit.
+/// Parses `64k`, `1M`, `4096`. `None` for zero, overflow, unknown suffixes and other text.
 pub fn parse_size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, suffix) = text.split_at(digits);
@@ -44,7 +46,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Prints a byte count in the largest binary unit that leaves a whole number of it: `1.5 GiB`.
+/// Prints a byte count rounded down to tenths of its largest binary unit: `1.5 GiB`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rounded(pub u64);
 
@@ -64,15 +66,37 @@ impl fmt::Display for Rounded {
     }
 }
 
-/// The length as offsets on a disk are counted.
+/// The length in the type of disk offsets.
 pub fn length_of(bytes: &[u8]) -> u64 {
     // Lossless: no supported machine has addresses of more than 64 bits.
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// The first `length` bytes, or all where there are fewer.
+/// The first `length` bytes, or all if there are fewer.
 pub fn prefix(bytes: &[u8], length: u64) -> &[u8] {
     usize::try_from(length).ok().and_then(|length| bytes.get(..length)).unwrap_or(bytes)
+}
+
+/// Receives the number of bytes that were transferred since the last call.
+pub trait Transfer: Sync {
+    fn add(&self, bytes: u64);
+}
+
+/// A byte count that only grows, shared between threads.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Transfer for Counter {
+    fn add(&self, bytes: u64) {
+        // Relaxed is enough: the count is only displayed.
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_suffixes_of_dd() {
+    fn parses_the_suffixes_of_dd() {
         for (text, bytes) in [
             ("1", Some(1)),
             ("4096", Some(4096)),

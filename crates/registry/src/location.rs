@@ -130,7 +130,7 @@ impl<'a> Location<'a> {
     /// A manifest that this place holds, by its digest.
     pub fn read_manifest(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => store.read(descriptor),
+            Inner::Layout { store, .. } => Ok(store.read(descriptor)?),
             Inner::Remote { remote, .. } => {
                 let digest = document::digest_of(descriptor)?;
                 let fetched = remote.fetch(&Version::Digest(digest))?;
@@ -144,14 +144,14 @@ impl<'a> Location<'a> {
     /// A small blob, verified.
     pub fn read_blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => store.read(descriptor),
+            Inner::Layout { store, .. } => Ok(store.read(descriptor)?),
             Inner::Remote { remote, .. } => remote.read_blob(descriptor),
         }
     }
 
     pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => store.referrers(subject),
+            Inner::Layout { store, .. } => Ok(store.referrers(subject)?),
             Inner::Remote { remote, .. } => remote.referrers(subject),
         }
     }
@@ -166,7 +166,7 @@ impl<'a> Location<'a> {
     /// Puts a manifest here under its digest.
     pub fn add_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => store.add(bytes).map(drop),
+            Inner::Layout { store, .. } => Ok(store.add(bytes).map(drop)?),
             Inner::Remote { remote, .. } => {
                 let version = Version::Digest(document::digest_of(descriptor)?);
                 remote.push_manifest(&version, descriptor, bytes)
@@ -177,7 +177,7 @@ impl<'a> Location<'a> {
     /// Keeps a manifest that no name leads to: something about another. Registries do that by themselves.
     pub fn keep(&mut self, descriptor: &Descriptor) -> Result<()> {
         match &self.inner {
-            Inner::Layout { store, .. } => store.keep(descriptor, None),
+            Inner::Layout { store, .. } => Ok(store.keep(descriptor, None)?),
             Inner::Remote { .. } => Ok(()),
         }
     }
@@ -187,7 +187,7 @@ impl<'a> Location<'a> {
         match &mut self.inner {
             Inner::Layout { store, name } => {
                 store.add(bytes)?;
-                store.keep(descriptor, name.as_deref())
+                Ok(store.keep(descriptor, name.as_deref())?)
             }
             Inner::Remote { remote, version } => {
                 if let Version::Digest(digest) = version

@@ -17,15 +17,17 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use oci::digest::Digest;
+use oci::document;
 use oci::index;
 use oci::manifest;
-use oci::manifest::Document;
+use oci::manifest::Content;
 use oci::manifest::Layer;
 use oci::platform::Platform;
 use oci::reference::Image;
 use oci::reference::ManifestReference;
 use oci::reference::Repository;
 use oci::reference::Version;
+use oci_spec::image::ImageIndex;
 use std::sync::Arc;
 
 /// The largest manifest that is read. The spec asks registries to take 4 MiB at least, so clients make none larger.
@@ -97,9 +99,9 @@ impl Registry {
         observer: &dyn Observer,
     ) -> Result<Resolved> {
         match self.fetch_manifest(&reference.version, observer)? {
-            (digest, Document::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
-            (digest, Document::Index(entries)) => {
-                let mut resolved = self.follow(&entries, platform, observer)?;
+            (digest, Content::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
+            (digest, Content::Index(index)) => {
+                let mut resolved = self.follow(&index, platform, observer)?;
                 resolved.manifests.insert(0, digest);
                 Ok(resolved)
             }
@@ -108,17 +110,17 @@ impl Registry {
 
     fn follow(
         &mut self,
-        entries: &[index::Entry],
+        index: &ImageIndex,
         platform: &Platform,
         observer: &dyn Observer,
     ) -> Result<Resolved> {
-        let entry = index::choose(entries, platform)?;
-        let doing = || format!("following the image index to {}", entry.digest);
-        let digest: Digest = entry.digest.parse().with_context(doing)?;
+        let entry = index::select(index, platform)?;
+        let doing = || format!("following the image index to {}", entry.digest());
+        let digest = document::digest_of(entry).with_context(doing)?;
         match self.fetch_manifest(&Version::Digest(digest), observer).with_context(doing)? {
-            (digest, Document::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
+            (digest, Content::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
             // Nobody publishes disk images so; an index may otherwise lead on for ever.
-            (_, Document::Index(_)) => bail!(
+            (_, Content::Index(_)) => bail!(
                 "{} leads to another image index; hint: name a manifest by its digest, as in oci.tag=…@sha256:…",
                 doing()
             ),
@@ -129,7 +131,7 @@ impl Registry {
         &mut self,
         version: &Version,
         observer: &dyn Observer,
-    ) -> Result<(Digest, Document)> {
+    ) -> Result<(Digest, Content)> {
         let own = self.endpoints.len().saturating_sub(1);
         let mut current = if matches!(version, Version::Digest(_)) { 0 } else { own };
         let mut tries = Backoff::new(self.policy);
@@ -151,7 +153,7 @@ impl Registry {
 }
 
 /// A manifest and the digest of its bytes, whatever anybody says of them.
-fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<(Digest, Document)> {
+fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<(Digest, Content)> {
     let answer = fetch_answer(endpoint, version)?;
     let document = manifest::parse(&answer.bytes, &answer.media_type);
     if let Err(mismatch) = answer.verify(version) {

@@ -1,6 +1,6 @@
 //! What a transfer reports while it runs.
 
-use oci::progress::Transfer;
+use oci::size::Transfer;
 use std::time::Duration;
 
 /// A request that failed and is sent again after `delay`.

@@ -9,7 +9,6 @@ use oci::digest::Digest;
 use oci::document;
 use oci::document::Annotations;
 use oci::document::Document;
-use oci::names;
 use oci::reference::Version;
 use oci_spec::image::Descriptor;
 
@@ -44,20 +43,20 @@ impl Remote<'_> {
         }
         entries.push(entry);
         let bytes = document::to_bytes(&document::index_of(entries, Annotations::new()))?;
-        let index = document::describe(names::INDEX, &bytes)?;
+        let index = document::describe(document::INDEX, &bytes)?;
         self.push_manifest(&Version::Tag(tag), &index, &bytes)
     }
 
     fn fallback_document(&mut self, tag: &str) -> Result<Option<Document>> {
         let Some(fetched) = self.fetch(&Version::Tag(tag.to_owned()))? else { return Ok(None) };
-        Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref()).map(Some)
+        Ok(Some(Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())?))
     }
 
     /// What is about `subject`, by the registry's own list or by that under a tag.
     pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
         let doing = format!("asking {} what is about {subject}", self.repository.registry);
         let listed = self.with_retry(&doing, |endpoint| {
-            let accept = [("accept", names::INDEX)];
+            let accept = [("accept", document::INDEX)];
             let response = endpoint.get(&format!("referrers/{subject}"), &accept)?;
             match response.status().as_u16() {
                 200 => read_limited(response).map(Some),

@@ -15,13 +15,13 @@ use anyhow::Result;
 use anyhow::bail;
 use oci::digest::Digest;
 use oci::digest::Hasher;
+use oci::digest::HashingReader;
 use oci::document;
 use oci::document::Document;
 use oci::manifest::Layer;
-use oci::progress::Transfer;
 use oci::reference::Repository;
 use oci::reference::Version;
-use oci::tally::Tally;
+use oci::size::Transfer;
 use oci_spec::image::Descriptor;
 use serde::Deserialize;
 use std::fs::OpenOptions;
@@ -119,7 +119,7 @@ impl Remote<'_> {
             .create(true)
             .open(path)
             .with_context(doing)?;
-        let (mut hasher, mut at) = Tally::new(&file).drain().with_context(doing)?;
+        let (mut hasher, mut at) = HashingReader::new(&file).drain().with_context(doing)?;
         if at >= blob.size() {
             if hasher.clone().finish() == layer.digest {
                 return Ok(());
@@ -153,7 +153,7 @@ impl Remote<'_> {
     pub fn read_blob(&mut self, blob: &Descriptor) -> Result<Vec<u8>> {
         let folder = tempfile::tempdir().context("making a folder for a blob")?;
         let path = folder.path().join("blob");
-        self.fetch_blob(blob, &path, &oci::progress::Counter::default())?;
+        self.fetch_blob(blob, &path, &oci::size::Counter::default())?;
         std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
     }
 

@@ -102,7 +102,7 @@ pub fn random() -> u32 {
 mod tests {
     use super::*;
     use crate::error::Trouble;
-    use oci::progress::Transfer;
+    use oci::size::Transfer;
     use std::sync::Mutex;
 
     #[derive(Default)]

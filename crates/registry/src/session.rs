@@ -84,13 +84,13 @@ impl Session {
 
     /// The local store, made where there is none.
     pub fn store(&self) -> Result<Store> {
-        Store::open(&self.store_folder()?)
+        Ok(Store::open(&self.store_folder()?)?)
     }
 
     /// The same, if there is one.
     pub fn existing_store(&self) -> Result<Option<Store>> {
         let folder = self.store_folder().ok().filter(|folder| folder.exists());
-        folder.map(|folder| Store::open_existing(&folder)).transpose()
+        Ok(folder.map(|folder| Store::open_existing(&folder)).transpose()?)
     }
 
     fn store_folder(&self) -> Result<PathBuf> {

@@ -11,8 +11,8 @@ use oci::document;
 use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Document;
+use oci::document::DocumentError;
 use oci::layout::Store;
-use oci::names;
 use oci::signature;
 use oci::signature::signing_key::SigningKey;
 use oci_spec::image::Descriptor;
@@ -52,7 +52,7 @@ pub fn sign(
         subject: Some(document::descriptor(image.media_type().as_ref(), digest, image.size())?),
     };
     let bytes = artifact.to_bytes()?;
-    let manifest = document::describe(names::MANIFEST, &bytes)?;
+    let manifest = document::describe(document::MANIFEST, &bytes)?;
     store.add(config.as_slice())?;
     store.add(payload.as_slice())?;
     let mut made = Location::in_store(place.session(), store, "");
@@ -66,7 +66,7 @@ pub fn sign(
 }
 
 /// What is signed. Spelt as cosign spells it.
-fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>> {
+fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>, DocumentError> {
     document::to_bytes(&json!({
         "critical": {
             "identity": { "docker-reference": repository },
@@ -86,7 +86,7 @@ fn layers_of(signatures: &mut Location<'_>) -> Result<Vec<Descriptor>> {
     }
 }
 
-fn config(layers: &[Descriptor]) -> Result<Vec<u8>> {
+fn config(layers: &[Descriptor]) -> Result<Vec<u8>, DocumentError> {
     let digests: Vec<String> = layers.iter().map(|layer| layer.digest().to_string()).collect();
     let never = "0001-01-01T00:00:00Z";
     document::to_bytes(&json!({

@@ -147,7 +147,7 @@ impl Search<'_> {
             found = self.fetch(&path, MANIFEST_LIMIT_BYTES, MISSING)?;
         }
         let Some(bytes) = found else { return Ok(Vec::new()) };
-        let referrers = match signature::parse_referrers(&bytes) {
+        let referrers = match signature::parse_referrers(&bytes).map_err(anyhow::Error::from) {
             Ok(referrers) => referrers,
             Err(error) => {
                 self.faults.push(format!("{error:#}"));
@@ -169,7 +169,7 @@ impl Search<'_> {
 
     /// The trusted key that has made one of the signatures in a manifest of them.
     fn judge(&mut self, bytes: &[u8], place: &str, image: &Digest) -> Result<Option<Key>> {
-        let mut claims = match signature::parse_manifest(bytes) {
+        let mut claims = match signature::parse_manifest(bytes).map_err(anyhow::Error::from) {
             Ok(claims) => claims,
             Err(error) => {
                 self.faults.push(format!("{place}: {error:#}"));

@@ -11,8 +11,8 @@ use crate::retry::Backoff;
 use anyhow::Context as _;
 use anyhow::Result;
 use oci::digest::Digest;
-use oci::progress::Transfer;
 use oci::size::Bytes;
+use oci::size::Transfer;
 use std::fs::File;
 use ureq::http::Method;
 

@@ -1,5 +1,6 @@
 //! The command line of `ocidd image`.
 
+use crate::hint;
 use crate::image::commands;
 use crate::image::disk::Packing;
 use crate::image::meter::Console;
@@ -250,7 +251,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match carry_out(&cli.command, &session) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            Console::new().fail(&in_our_words(&format!("{error:#}")));
+            let hint = hint::for_author(&error);
+            Console::new().fail(&in_our_words(&format!("{error:#}{hint}")));
             ExitCode::FAILURE
         }
     }

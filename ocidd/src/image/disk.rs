@@ -10,13 +10,12 @@ use clap::ValueEnum;
 use flate2::Compression;
 use flate2::GzBuilder;
 use oci::digest::Digest;
+use oci::digest::HashingReader;
 use oci::document;
 use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::layout::Store;
-use oci::names;
-use oci::progress::Transfer;
-use oci::tally::Tally;
+use oci::size::Transfer;
 use oci_spec::image::Descriptor;
 use registry::observer::Observer;
 use std::fs::File;
@@ -79,21 +78,21 @@ pub(super) fn add_layer(
         Packing::Zstd => format!("{name}.zst"),
     };
     let annotations = Annotations::from([
-        (names::TITLE.to_owned(), title),
-        (names::RAW_SIZE.to_owned(), layer.raw_bytes.to_string()),
-        (names::RAW_DIGEST.to_owned(), layer.raw_digest.to_string()),
+        (document::TITLE.to_owned(), title),
+        (document::RAW_SIZE.to_owned(), layer.raw_bytes.to_string()),
+        (document::RAW_DIGEST.to_owned(), layer.raw_digest.to_string()),
     ]);
-    let media_type = layer.format.media_type().unwrap_or(names::BYTES);
+    let media_type = layer.format.media_type().unwrap_or(document::BYTES);
     let descriptor = document::descriptor(media_type, layer.digest, layer.bytes)?;
     Ok(document::with_annotations(descriptor, annotations))
 }
 
 /// The manifest of one disk image. Without a time it is the same whenever it is made.
 pub(super) fn artifact(layer: Descriptor, mut annotations: Annotations) -> Result<Artifact> {
-    let (key, value) = names::DISK_TYPE;
+    let (key, value) = document::DISK_TYPE;
     annotations.insert(key.to_owned(), value.to_owned());
     Ok(Artifact {
-        artifact_type: Some(names::DISK_ARTIFACT.to_owned()),
+        artifact_type: Some(document::DISK_ARTIFACT.to_owned()),
         config: document::empty_config()?,
         layers: vec![layer],
         annotations,
@@ -110,7 +109,7 @@ struct Packed {
 }
 
 fn pack(file: &File, packing: Packing, store: &Store, transfer: &dyn Transfer) -> Result<Packed> {
-    let mut raw = Tally::shown(file, transfer);
+    let mut raw = HashingReader::with_transfer(file, transfer);
     let mut unfinished = store.unfinished()?;
     let to = BufWriter::with_capacity(BUFFER_BYTES, unfinished.as_file_mut());
     let format = match packing {
@@ -132,7 +131,7 @@ fn pack(file: &File, packing: Packing, store: &Store, transfer: &dyn Transfer) -
     };
     let (raw_digest, raw_bytes) = raw.finish();
     unfinished.rewind()?;
-    let (hasher, bytes) = Tally::new(unfinished.as_file()).drain()?;
+    let (hasher, bytes) = HashingReader::new(unfinished.as_file()).drain()?;
     let digest = hasher.finish();
     store.finish(unfinished, &digest)?;
     Ok(Packed { format, digest, bytes, raw_digest, raw_bytes })
@@ -140,9 +139,9 @@ fn pack(file: &File, packing: Packing, store: &Store, transfer: &dyn Transfer) -
 
 /// Takes in what is packed already, and what it unpacks to. A broken stream is refused: nobody could install it.
 fn take(file: &File, format: Format, store: &Store, transfer: &dyn Transfer) -> Result<Packed> {
-    let (digest, bytes) = store.add(Tally::shown(file, transfer))?;
+    let (digest, bytes) = store.add(HashingReader::with_transfer(file, transfer))?;
     let blob = BufReader::with_capacity(BUFFER_BYTES, store.open_blob(&digest)?);
-    let mut raw = Tally::new(Decoder::new(format, blob));
+    let mut raw = HashingReader::new(Decoder::new(format, blob));
     let mut first = Vec::new();
     (&mut raw).take(format::FIRST_BYTES.try_into()?).read_to_end(&mut first)?;
     format::check_unpacked(&first)?;

@@ -39,7 +39,7 @@ fn a_manifest_without_exactly_one_disk_layer_is_refused_and_its_layers_are_liste
             "two disk layers",
             |fake| fake.set_layers(&[DISK_LAYER, DISK_LAYER]),
             &[
-                "the manifest has 2 layers of media type application/octet-stream+gzip, one is needed",
+                "the manifest has 2 layers of media type application/octet-stream+gzip, expected one",
                 "application/octet-stream+gzip LAYER (",
             ],
         ),
@@ -72,7 +72,9 @@ fn a_manifest_that_is_not_what_was_promised_is_refused() {
         row(
             "a header that holds no digest",
             |fake| fake.manifest().set_header("Docker-Content-Digest", "md5:0"),
-            &["reading the header Docker-Content-Digest: digest 'md5:0' is not 'sha256:'"],
+            &[
+                "reading the header Docker-Content-Digest: invalid digest 'md5:0': expected 'sha256:'",
+            ],
         ),
         row(
             "more bytes than any manifest has",
@@ -107,7 +109,7 @@ fn a_manifest_that_is_not_what_was_promised_is_refused() {
         row(
             "a document of another kind",
             |fake| *fake.manifest() = Answer::new(200, "application/json", "{}"),
-            &["the registry answered with 'application/json', which is no OCI manifest"],
+            &["'application/json' is neither an image manifest nor an image index"],
         ),
     ]);
 }

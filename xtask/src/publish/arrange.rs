@@ -9,7 +9,6 @@ use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Descriptor;
 use oci::document::Platform;
-use oci::names;
 
 /// Pulp's "netboot OCI artifact", which Fedora and Foreman read.
 const NETBOOT: &str = "application/vnd.org.pulpproject.netboot.artifact.v1";
@@ -37,11 +36,11 @@ pub(super) struct Blob {
 
 impl Blob {
     fn describe(&self, media_type: &str) -> Result<Descriptor> {
-        document::descriptor(media_type, self.digest, self.size_bytes)
+        Ok(document::descriptor(media_type, self.digest, self.size_bytes)?)
     }
 
     fn titled(&self, media_type: &str, title: &str) -> Result<Descriptor> {
-        let title = Annotations::from([(names::TITLE.to_owned(), title.to_owned())]);
+        let title = Annotations::from([(document::TITLE.to_owned(), title.to_owned())]);
         Ok(document::with_annotations(self.describe(media_type)?, title))
     }
 }
@@ -59,10 +58,11 @@ pub(super) struct Files<'a> {
 impl Kit<'_> {
     fn annotations(&self, files: &Files<'_>) -> Annotations {
         let mut annotations = Annotations::from([
-            (names::CREATED.to_owned(), files.created.to_owned()),
-            (names::VERSION.to_owned(), self.version.to_owned()),
+            (document::CREATED.to_owned(), files.created.to_owned()),
+            (document::VERSION.to_owned(), self.version.to_owned()),
         ]);
-        for (key, value) in [(names::SOURCE, self.source), (names::REVISION, files.revision)] {
+        for (key, value) in [(document::SOURCE, self.source), (document::REVISION, files.revision)]
+        {
             annotations.extend(value.map(|value| (key.to_owned(), value.to_owned())));
         }
         annotations
@@ -72,7 +72,7 @@ impl Kit<'_> {
     pub(super) fn netboot_annotations(&self) -> Annotations {
         let (key, value) = NETBOOT_VERSION;
         let mut annotations = Annotations::from([(key.to_owned(), value.to_owned())]);
-        annotations.extend(self.source.map(|url| (names::SOURCE.to_owned(), url.to_owned())));
+        annotations.extend(self.source.map(|url| (document::SOURCE.to_owned(), url.to_owned())));
         annotations
     }
 
@@ -113,7 +113,7 @@ impl Kit<'_> {
             ],
             annotations: self.annotations(files),
         };
-        bundle.to_artifact()
+        Ok(bundle.to_artifact()?)
     }
 }
 

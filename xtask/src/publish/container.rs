@@ -69,7 +69,7 @@ fn layer(name: &str, from: impl Read, size: u64, created: Timestamp) -> Result<V
     Ok(archive.into_inner()?)
 }
 
-fn config(build: &Build, layers: &[Digest]) -> Result<Vec<u8>> {
+fn config(build: &Build, layers: &[Digest]) -> Result<Vec<u8>, document::DocumentError> {
     let created = build.created();
     let digests: Vec<String> = layers.iter().map(ToString::to_string).collect();
     document::to_bytes(&json!({

@@ -15,7 +15,6 @@ use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Descriptor;
 use oci::layout::Store;
-use oci::names;
 use registry::location::Location;
 use registry::session::Session;
 use std::fs::File;
@@ -82,8 +81,8 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn add(&mut self, artifact: &Artifact, tag: Option<String>) -> Result<Descriptor> {
-        self.store.add(names::EMPTY_JSON)?;
-        self.keep(names::MANIFEST, artifact.to_bytes()?, tag)
+        self.store.add(document::EMPTY_JSON)?;
+        self.keep(document::MANIFEST, artifact.to_bytes()?, tag)
     }
 
     fn add_index(
@@ -93,7 +92,7 @@ impl Writer<'_> {
         tag: String,
     ) -> Result<Descriptor> {
         let bytes = document::to_bytes(&document::index_of(entries, annotations))?;
-        self.keep(names::INDEX, bytes, Some(tag))
+        self.keep(document::INDEX, bytes, Some(tag))
     }
 
     fn keep(
@@ -139,12 +138,12 @@ impl Writer<'_> {
         created: &str,
     ) -> Result<()> {
         self.store.add(bytes)?;
-        let title = Annotations::from([(names::TITLE.to_owned(), name.to_owned())]);
+        let title = Annotations::from([(document::TITLE.to_owned(), name.to_owned())]);
         let artifact = Artifact {
             artifact_type: Some(media_type.to_owned()),
             config: document::empty_config()?,
             layers: vec![document::with_annotations(document::describe(media_type, bytes)?, title)],
-            annotations: Annotations::from([(names::CREATED.to_owned(), created.to_owned())]),
+            annotations: Annotations::from([(document::CREATED.to_owned(), created.to_owned())]),
             subject: Some(subject.clone()),
         };
         self.add(&artifact, None).map(drop)

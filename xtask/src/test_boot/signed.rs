@@ -43,7 +43,7 @@ fn signed_by_nobody_is_refused(lab: &Lab, case: &Case) -> Result<()> {
 fn signed_by_another_key_is_refused(lab: &Lab, case: &Case) -> Result<()> {
     push(lab, case, Some(&KeyPair::generate()?))?;
     boot(lab, case, &KeyPair::generate()?)?.expect_failed(
-        "no trusted key has made it",
+        "it was not made by a trusted key",
         8,
         Expected::Untouched,
     )
@@ -64,7 +64,7 @@ fn push(lab: &Lab, case: &Case, signer: Option<&KeyPair>) -> Result<()> {
     let image = place.resolve()?.descriptor;
     // Whatever it is known by: nobody compares it.
     let known_as = format!("registry.example/{repository}");
-    sign(&mut place, &image, &known_as, &SigningKey::read(&key)?).map(drop)
+    sign(&mut place, &image, &known_as, &SigningKey::read(&key, None)?).map(drop)
 }
 
 /// Boots the installer for the case's repository, with the site's key in an overlay.

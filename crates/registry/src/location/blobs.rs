@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use oci::digest::Digest;
+use oci::digest::HashingReader;
 use oci::document;
 use oci::layout::Store;
-use oci::progress::Transfer;
-use oci::tally::Tally;
+use oci::size::Transfer;
 use oci_spec::image::Descriptor;
 use std::fs;
 use std::fs::File;
@@ -42,7 +42,7 @@ impl<'a> Location<'a> {
             Inner::Layout { store, .. } => {
                 let partial = store.partial(&digest);
                 from.save_blob(blob, &partial)?;
-                return store.adopt(&partial, &digest);
+                return Ok(store.adopt(&partial, &digest)?);
             }
             Inner::Remote { remote, .. } => remote,
         };
@@ -72,7 +72,7 @@ impl<'a> Location<'a> {
 
 fn save(store: &Store, digest: &Digest, path: &Path) -> Result<()> {
     let doing = || format!("writing {}", path.display());
-    let mut from = Tally::new(store.open_blob(digest)?);
+    let mut from = HashingReader::new(store.open_blob(digest)?);
     let mut to = File::create(path).with_context(doing)?;
     io::copy(&mut from, &mut to).with_context(doing)?;
     let (found, _) = from.finish();

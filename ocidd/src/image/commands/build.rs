@@ -11,7 +11,6 @@ use oci::bundle::Bundle;
 use oci::bundle::Flavour;
 use oci::bundle::Part;
 use oci::document;
-use oci::names;
 use oci::reference::ManifestReference;
 use registry::session::Session;
 use std::fs::File;
@@ -52,7 +51,7 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
     let bytes = artifact.to_bytes()?;
     store.add(config.as_slice())?;
     store.add(bytes.as_slice())?;
-    let image = document::describe(names::MANIFEST, &bytes)?;
+    let image = document::describe(document::MANIFEST, &bytes)?;
     store.keep(&image, args.name.as_deref())?;
     session.observer().note(format!("built {}", short(image.digest())));
     print(&format!("{}\n", image.digest()))

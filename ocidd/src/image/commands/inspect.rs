@@ -93,7 +93,7 @@ fn manifest_table(image: &Descriptor, manifest: &ImageManifest, config: &Value) 
         let name = super::layer_name(layer).unwrap_or("-");
         writeln!(text, "layer {at}  {name}, {}, {}", Bytes(layer.size()), layer.media_type()).ok();
         writeln!(text, "         {}", layer.digest()).ok();
-        for key in [oci::names::RAW_SIZE, oci::names::RAW_DIGEST] {
+        for key in [document::RAW_SIZE, document::RAW_DIGEST] {
             if let Some(value) = document::annotation(layer, key) {
                 writeln!(text, "         {key} = {value}").ok();
             }

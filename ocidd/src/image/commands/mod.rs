@@ -55,7 +55,7 @@ fn created() -> Result<Annotations> {
     let doing = || format!("reading SOURCE_DATE_EPOCH, '{text}', as a number of seconds");
     let seconds = text.parse().with_context(doing)?;
     let time = jiff::Timestamp::from_second(seconds).with_context(doing)?;
-    Ok(Annotations::from([(oci::names::CREATED.to_owned(), time.to_string())]))
+    Ok(Annotations::from([(document::CREATED.to_owned(), time.to_string())]))
 }
 
 /// The manifest that a place is named for, or that for `platform` where it is named for an index.
@@ -68,12 +68,8 @@ fn resolve_manifest(
         Document::Manifest(manifest) => return Ok((fetched, manifest)),
         Document::Index(index) => index,
     };
-    let entries = index::entries_of(&index);
     let host = Platform::of_host();
-    let entry = index::choose(&entries, platform.unwrap_or(&host))?;
-    let mut manifests = index.manifests().iter();
-    let chosen = manifests.find(|known| known.digest().to_string() == entry.digest);
-    let descriptor = chosen.context("following the image index")?.clone();
+    let descriptor = index::select(&index, platform.unwrap_or(&host))?.clone();
     let bytes = place.read_manifest(&descriptor)?;
     match Document::parse(&bytes, descriptor.media_type().as_ref())? {
         Document::Manifest(manifest) => Ok((Fetched { descriptor, bytes }, manifest)),

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use oci::digest::Digest;
+use oci::digest::HashingReader;
 use oci::document;
-use oci::tally::Tally;
 use oci_spec::image::Descriptor;
 use registry::auth::Access;
 use registry::location::Location;
@@ -106,7 +106,7 @@ fn make_folders(folder: &Path, path: &Path) -> Result<()> {
 }
 
 fn digest_of_file(path: &Path) -> io::Result<Digest> {
-    let (hasher, _) = Tally::new(File::open(path)?).drain()?;
+    let (hasher, _) = HashingReader::new(File::open(path)?).drain()?;
     Ok(hasher.finish())
 }
 

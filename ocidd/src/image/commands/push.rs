@@ -12,10 +12,9 @@ use oci::document;
 use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Document;
+use oci::index;
 use oci::layout::Store;
-use oci::names;
 use oci::platform::Platform;
-use oci::platforms;
 use oci::reference::Version;
 use oci::signature::signing_key::SigningKey;
 use oci::size::Bytes;
@@ -27,6 +26,7 @@ use registry::location::Location;
 use registry::repository::Fetched;
 use registry::session::Session;
 use registry::sign;
+use std::env;
 use std::fs::File;
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     if let (Some((_, Version::Digest(_))), [_, ..]) = (to.remote(), files) {
         bail!("'{target}' names an image by its digest; hint: push to a tag");
     }
-    let key = args.sign.as_deref().map(SigningKey::read).transpose()?;
+    let key = args.sign.as_deref().map(read_key).transpose()?;
     let store = session.store()?;
     let mut name = target.to_owned();
     if !files.is_empty() {
@@ -48,7 +48,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
                 disk::artifact(layer, created()?)?
             }
             (files, known) => {
-                let artifact_type = known.as_deref().unwrap_or(names::UNKNOWN_ARTIFACT);
+                let artifact_type = known.as_deref().unwrap_or(document::UNKNOWN_ARTIFACT);
                 files_artifact(files, artifact_type, &store)?
             }
         };
@@ -85,6 +85,13 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     print(&format!("{target}@{}\n", named.descriptor.digest()))
 }
 
+/// Reads a signing key. Its password is in `COSIGN_PASSWORD`, as for cosign.
+fn read_key(path: &Path) -> Result<SigningKey> {
+    let password = env::var("COSIGN_PASSWORD").ok();
+    SigningKey::read(path, password.as_deref())
+        .with_context(|| format!("reading the signing key {}", path.display()))
+}
+
 /// Files as oras pushes them: a layer each, under the file's name.
 fn files_artifact(files: &[String], artifact_type: &str, store: &Store) -> Result<Artifact> {
     let mut layers: Vec<Descriptor> = Vec::new();
@@ -108,8 +115,8 @@ fn files_artifact(files: &[String], artifact_type: &str, store: &Store) -> Resul
 pub(super) fn add_file(path: &Path, store: &Store) -> Result<Descriptor> {
     let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
     let (digest, size) = store.add(file).with_context(|| format!("reading {}", path.display()))?;
-    let title = Annotations::from([(names::TITLE.to_owned(), disk::file_name(path)?)]);
-    Ok(document::with_annotations(document::descriptor(names::BYTES, digest, size)?, title))
+    let title = Annotations::from([(document::TITLE.to_owned(), disk::file_name(path)?)]);
+    Ok(document::with_annotations(document::descriptor(document::BYTES, digest, size)?, title))
 }
 
 /// The index that leads to `part` for `platform`, and to what the tag led to for others.
@@ -126,7 +133,7 @@ fn extended(platform: &Platform, part: &Fetched, tag: &mut Location<'_>) -> Resu
         }
         None => None,
     };
-    let entry = platforms::entry_for(platform, &part.descriptor, &part.bytes)?;
-    let bytes = document::to_bytes(&platforms::with_entry(index, entry))?;
-    Ok(Fetched { descriptor: document::describe(names::INDEX, &bytes)?, bytes })
+    let entry = index::entry_for(platform, &part.descriptor, &part.bytes)?;
+    let bytes = document::to_bytes(&index::with_entry(index, entry))?;
+    Ok(Fetched { descriptor: document::describe(document::INDEX, &bytes)?, bytes })
 }

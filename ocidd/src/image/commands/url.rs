@@ -52,14 +52,13 @@ mod tests {
     use super::*;
     use oci::document;
     use oci::document::Annotations;
-    use oci::names;
 
     #[test]
     fn a_layer_is_chosen_by_name_title_or_number() {
         let kernel = document::describe("application/vnd.ironcore.image.kernel", b"").unwrap();
         let titled = |title: &str| {
-            let title = Annotations::from([(names::TITLE.to_owned(), title.to_owned())]);
-            document::with_annotations(document::describe(names::BYTES, b"").unwrap(), title)
+            let title = Annotations::from([(document::TITLE.to_owned(), title.to_owned())]);
+            document::with_annotations(document::describe(document::BYTES, b"").unwrap(), title)
         };
         let unnamed = document::describe("a/b", b"").unwrap();
         let layers = [unnamed, kernel, titled("disk.raw.gz"), titled("1")];

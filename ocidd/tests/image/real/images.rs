@@ -134,7 +134,7 @@ fn several_files_are_an_artifact() {
     author.write("b", "another");
     author.fails(&["push", "below/b", "b", &reference], "two files have the name 'b'");
     let ended = author.run(&["push", "--type", "boot", "a", "b", &reference]);
-    assert!(ended.code == 2 && ended.stderr.contains("is no media type"), "{}", ended.stderr);
+    assert!(ended.code == 2 && ended.stderr.contains("invalid media type"), "{}", ended.stderr);
 }
 
 #[test]

@@ -53,11 +53,13 @@ fn words_that_are_wrong_end_with_2_and_all_of_them_are_told() {
         ),
         (
             &["oci.tag=os:1"],
-            &["ocidd: oci.tag: 'os:1' names no registry", "; nothing was written\n"],
+            &["ocidd: oci.tag: 'os:1' does not name a registry", "; nothing was written\n"],
         ),
         (
             &["oci.tag=https://r.example/os:1"],
-            &["ocidd: oci.tag: 'https://r.example/os:1' holds a scheme"],
+            &[
+                "ocidd: oci.tag: invalid reference 'https://r.example/os:1': unexpected scheme 'https://'; hint: ",
+            ],
         ),
         (&[&blob], &["ocidd: oci.tag and oci.blob are both given"]),
         (&["oci.verify_key="], &["ocidd: oci.verify_key: no value; hint: it takes a key"]),
