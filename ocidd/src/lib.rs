@@ -2,6 +2,7 @@
 
 pub mod args;
 mod classify;
+pub mod diagnostic;
 pub mod disk;
 pub mod event;
 pub mod failure;

@@ -126,7 +126,8 @@ fn what_an_index_leads_to_is_one_manifest_and_the_right_one() {
             },
             &[
                 "following the image index to sha256:",
-                " leads to another image index; hint: name a manifest by its digest",
+                " leads to another image index",
+                "hint: name a manifest by its digest",
             ],
         ),
         row(
@@ -141,7 +142,7 @@ fn what_an_index_leads_to_is_one_manifest_and_the_right_one() {
             &[
                 "following the image index to sha256:",
                 ": manifest digest is sha256:",
-                "it should be",
+                ", expected ",
             ],
         ),
         row(

@@ -67,7 +67,7 @@ fn a_manifest_that_is_not_what_was_promised_is_refused() {
                 let wrong = fake.layer().digest.to_string();
                 fake.manifest().set_header("Docker-Content-Digest", &wrong);
             },
-            &["resolving REGISTRY/os:1: manifest digest is sha256:", "it should be LAYER"],
+            &["resolving REGISTRY/os:1: manifest digest is sha256:", ", expected LAYER"],
         ),
         row(
             "a header that holds no digest",
@@ -127,7 +127,7 @@ fn a_manifest_that_is_not_the_one_its_digest_names_is_refused_whatever_the_heade
             _ => {}
         }
         let manifest = fake.manifest().clone();
-        let says = format!("manifest digest is {}, it should be {asked}", manifest.digest());
+        let says = format!("manifest digest is {}, expected {asked}", manifest.digest());
         fake.answers.insert(format!("/v2/os/manifests/{asked}"), manifest);
         let target = Target::new(DISK);
         let word = format!("oci.tag={}/os@{asked}", fake.address());
