@@ -1,5 +1,6 @@
 //! What happens in an install, as values: whoever wants to tell it, a console or a receiver of events, listens. Nothing here prints or sends.
 
+use crate::diagnostic::Diagnostic;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use oci::digest::Digest;
@@ -32,7 +33,7 @@ pub enum Event {
         id: &'static str,
         exit_code: u8,
         remedy: &'static str,
-        message: String,
+        diagnostic: Diagnostic,
         disk: &'static str,
     },
     Done(Done),
@@ -44,7 +45,7 @@ impl From<&Failure> for Event {
             id: failure.cause.id(),
             exit_code: failure.cause.exit_code(),
             remedy: failure.cause.remedy(),
-            message: failure.to_string(),
+            diagnostic: failure.diagnostic(),
             disk: failure.disk.id(),
         }
     }

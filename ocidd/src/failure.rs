@@ -1,6 +1,6 @@
 //! How an install can end badly: the causes that scripts and people tell apart, their exit codes, and what became of the disk.
 
-use crate::hint;
+use crate::diagnostic::Diagnostic;
 use std::fmt;
 
 /// Every exit code of `ocidd` and what it means. Stable: scripts and `init` rely on them.
@@ -244,12 +244,25 @@ impl fmt::Display for DiskState {
 pub struct Failure {
     pub cause: Cause,
     pub error: anyhow::Error,
+    pub hint: Option<String>,
     pub disk: DiskState,
+}
+
+impl Failure {
+    /// Adds what was being done.
+    #[must_use]
+    pub fn context(self, doing: impl fmt::Display + Send + Sync + 'static) -> Self {
+        Self { error: self.error.context(doing), ..self }
+    }
+
+    pub fn diagnostic(&self) -> Diagnostic {
+        Diagnostic { message: self.to_string(), hint: self.hint.clone() }
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}{}; {}", self.error, hint::for_install(&self.error), self.disk)
+        write!(f, "{:#}; {}", self.error, self.disk)
     }
 }
 
@@ -269,6 +282,7 @@ impl<T, E: Into<anyhow::Error>> OrFail<T, E> for Result<T, E> {
         self.map_err(|error| Failure {
             cause: cause(&error),
             error: error.into(),
+            hint: None,
             disk: DiskState::Untouched,
         })
     }

@@ -23,8 +23,8 @@ use oci::signature::Key;
 use oci::size::Bytes;
 use oci::size::length_of;
 use oci::size::parse_size;
-use registry::auth::challenge;
-use registry::blob::content_range;
+use registry::auth::parse_challenges;
+use registry::blob::parse_content_range;
 use registry::credentials::Credentials;
 use std::fmt::Debug;
 use std::fmt::Display;
@@ -60,13 +60,13 @@ pub fn size(bytes: &[u8]) {
 pub fn challenge(bytes: &[u8]) {
     let text = text(bytes);
     let texts: Vec<&str> = text.lines().collect();
-    if let Err(error) = challenge::parse(&texts) {
+    if let Err(error) = parse_challenges(&texts) {
         assert!(!error.to_string().is_empty());
     }
 }
 
 pub fn content_range(bytes: &[u8]) {
-    if let Some(range) = content_range::parse(&text(bytes)) {
+    if let Some(range) = parse_content_range(&text(bytes)) {
         assert!(range.first <= range.last && range.size.is_none_or(|size| range.last < size));
     }
 }

@@ -65,7 +65,7 @@ pub fn install(
     let (path, device) = open_disk(plan, machine, listener)?;
     let mut registry = open_registry(plan, machine)?;
     let resolved =
-        registry.resolve(&plan.image, &plan.platform, &listener).or_fail_by(classify::fetching)?;
+        registry.resolve(&plan.image, &plan.platform, &listener).map_err(classify::fetching)?;
     let signed = signed::verify(&mut registry, plan, &resolved, &keys, listener)?;
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
@@ -164,11 +164,10 @@ impl Job<'_> {
         registry: Registry,
         observer: &'o dyn Observer,
     ) -> Result<Blob<'o>, Failure> {
-        let mut blob = registry.open(&self.layer, observer).or_fail_by(classify::fetching)?;
+        let mut blob = registry.open(&self.layer, observer).map_err(classify::fetching)?;
         if self.layer.raw_size_bytes.is_none() {
-            check_size(self.read_size(&mut blob), &self.device).map_err(|failure| Failure {
-                error: failure.error.context("reading the size at the end of the gzip stream"),
-                ..failure
+            check_size(self.read_size(&mut blob), &self.device).map_err(|failure| {
+                failure.context("reading the size at the end of the gzip stream")
             })?;
         }
         Ok(blob)
@@ -216,10 +215,10 @@ impl Job<'_> {
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));
         committed.map_err(|error| {
-            let cause = classify::transfer(&error);
+            let (cause, hint) = (classify::transfer(&error), classify::transfer_hint(&error));
             let state = disk_state(sink.abandon(), &disk);
             let error = anyhow::Error::new(error).context(format!("installing to {disk}"));
-            Failure { cause, error, disk: state }
+            Failure { cause, error, hint, disk: state }
         })
     }
 

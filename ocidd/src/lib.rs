@@ -2,6 +2,7 @@
 
 pub mod args;
 mod classify;
+pub mod diagnostic;
 pub mod disk;
 pub mod event;
 pub mod failure;
@@ -9,7 +10,6 @@ pub mod format;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod hint;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod install;

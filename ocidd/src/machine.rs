@@ -2,11 +2,14 @@
 
 use crate::sysfs::read_names;
 use crate::sysfs::read_text;
-use registry::http::roots::CertificateFiles;
+use registry::http::CertificateFiles;
 use serde_json::Value;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The default of [`Machine::auth_file`].
+pub const AUTH_FILE: &str = "/etc/ocidd/auth.json";
 
 /// Where the machine keeps what an install reads from it.
 #[derive(Clone, Debug)]

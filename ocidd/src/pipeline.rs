@@ -15,12 +15,12 @@ use crate::source::Chunk;
 use crate::source::Source;
 use crate::source::SourceError;
 use oci::digest::Digest;
-use oci::digest::Digested;
 use oci::digest::Hasher;
 use oci::size::Bytes;
 use oci::size::Transfer as _;
 use oci::size::length_of;
 use oci::size::prefix;
+use registry::blob::Blob;
 use std::io;
 use std::io::BufRead as _;
 use std::io::Read;
@@ -53,8 +53,8 @@ impl Verified {
 
 /// A compressed image as it arrives, and what it must turn out to be.
 #[derive(Debug)]
-pub struct Compressed<R> {
-    pub reader: R,
+pub struct Compressed<'a> {
+    pub reader: Blob<'a>,
     pub digest: Digest,
     /// Where it is known beforehand.
     pub size_bytes: Option<u64>,
@@ -91,8 +91,8 @@ pub enum TransferError {
 }
 
 /// Fetches, verifies and unpacks `compressed` into `sink`. The sink may have been written to whatever comes back.
-pub fn transfer<R: Digested + Send, M: Medium>(
-    compressed: Compressed<R>,
+pub fn transfer<M: Medium>(
+    compressed: Compressed<'_>,
     sink: &mut Sink<'_, M>,
     progress: &Progress,
 ) -> Result<Verified, TransferError> {
@@ -143,13 +143,13 @@ pub fn transfer<R: Digested + Send, M: Medium>(
 }
 
 /// Reads to the end, an error, or until nobody listens any more.
-fn fetch(mut reader: impl Digested, chunks: &SyncSender<Chunk>, progress: &Progress) {
+fn fetch(mut reader: Blob<'_>, chunks: &SyncSender<Chunk>, progress: &Progress) {
     loop {
         let mut chunk = Vec::with_capacity(FETCH_BYTES);
         let outcome = reader.by_ref().take(FETCH_BYTES as u64).read_to_end(&mut chunk);
         progress.fetched.add(length_of(&chunk));
         let last = match outcome {
-            Err(error) => Some(Chunk::Broken(error)),
+            Err(error) => Some(Chunk::Broken(reader.take_error().unwrap_or(error.into()))),
             Ok(_) => chunk.is_empty().then(|| Chunk::End(reader.digest())),
         };
         // What arrived before an error is passed on before it.

@@ -6,7 +6,6 @@ use crate::disk::selector::BadTarget;
 use crate::disk::selector::Target;
 use crate::disk::sink::Gpt;
 use crate::disk::sink::Verify;
-use crate::hint;
 use crate::trust::BadName;
 use crate::trust::Trust;
 use oci::platform::Platform;
@@ -69,9 +68,9 @@ pub enum BadPlan {
     NoImage,
     #[error("no target disk is named; hint: set dd.of=/dev/…")]
     NoDisk,
-    #[error("oci.tag: {}{}", .0, hint::for_reference(.0))]
+    #[error("oci.tag: {}{}", .0, reference_hint(.0))]
     Tag(ReferenceError),
-    #[error("oci.blob: {}{}", .0, hint::for_reference(.0))]
+    #[error("oci.blob: {}{}", .0, reference_hint(.0))]
     Blob(ReferenceError),
     #[error("oci.platform: {0}")]
     Platform(PlatformError),
@@ -85,6 +84,16 @@ pub enum BadPlan {
     Disk(BadTarget),
     #[error("ocidd.dry_run and ocidd.skip_if_installed are both given; hint: leave one out")]
     TwoDepths,
+}
+
+fn reference_hint(error: &ReferenceError) -> &'static str {
+    match error {
+        ReferenceError::Scheme { .. } => {
+            "; hint: remove the scheme, and set oci.allow_no_tls for plain HTTP"
+        }
+        ReferenceError::NoDigest(_) => "; hint: set oci.tag for a tag",
+        _ => "",
+    }
 }
 
 /// Enough for a switch that takes its time to forward, or a registry that is being restarted: about three minutes in all.

@@ -1,5 +1,6 @@
 //! What `ocidd` tells on its console: a line for each event, and the progress of an install. The only part of `ocidd` that prints by itself.
 
+use crate::diagnostic::Diagnostic;
 use crate::event::Done;
 use crate::event::Event;
 use crate::event::Listener;
@@ -73,8 +74,8 @@ impl Report {
         }
     }
 
-    pub fn fail(&self, text: &str) {
-        self.say(Level::Error, text);
+    pub fn fail(&self, diagnostic: &Diagnostic) {
+        self.say(Level::Error, &diagnostic.to_string());
     }
 
     /// Shows how far something has come.
@@ -107,8 +108,8 @@ impl Listener for Report {
                 self.say(Level::Warning, &format!("retry {number}{of} in {delay}: {reason}"));
             }
             Event::Progress(snapshot) => self.show(snapshot.elapsed, &line(snapshot)),
-            Event::Failed { id, exit_code, remedy, message, .. } => {
-                self.say(Level::Error, message);
+            Event::Failed { id, exit_code, remedy, diagnostic, .. } => {
+                self.fail(diagnostic);
                 // Written for README, where words stand between backquotes.
                 let remedy = remedy.replace('`', "'");
                 self.say(Level::Error, &format!("error {id} (exit code {exit_code}): {remedy}"));

@@ -13,7 +13,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum SourceError {
     #[error(transparent)]
-    Fetch(io::Error),
+    Fetch(registry::Error),
+    #[error("the fetching thread has gone")]
+    Gone,
     #[error("layer ended after {}, it should have {}", Bytes(*.found), Bytes(*.wanted))]
     Short { found: u64, wanted: u64 },
     #[error("layer goes on after the {} it should have", Bytes(*.wanted))]
@@ -25,7 +27,7 @@ pub enum SourceError {
 pub enum Chunk {
     Bytes(Vec<u8>),
     /// The last one of a stream that broke off.
-    Broken(io::Error),
+    Broken(registry::Error),
     /// The last one of a whole stream: the digest of all its bytes.
     End(Digest),
 }
@@ -62,9 +64,7 @@ impl Source {
         match (self.failure, self.digest) {
             (Some(failure), _) => Err(failure),
             (None, Some(digest)) => Ok(digest),
-            (None, None) => {
-                Err(SourceError::Fetch(io::Error::other("the fetching thread has gone")))
-            }
+            (None, None) => Err(SourceError::Gone),
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn tells_why_the_layer_is_not_whole() {
-        let broken = || Chunk::Broken(io::Error::other("the cable is out"));
+        let broken = || Chunk::Broken(registry::Error::Interrupted("the cable is out".to_owned()));
         let bytes = || Chunk::Bytes(vec![1; 5]);
         let end = || Chunk::End(Digest::of(b""));
         for (chunks, size, fault) in [

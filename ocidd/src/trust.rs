@@ -1,6 +1,5 @@
 //! Whom this machine believes that an image is good: the keys that `oci.verify_key` names, or else those of the site. A word and files in, keys out.
 
-use crate::hint;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -40,7 +39,7 @@ pub enum Named {
 pub enum BadName {
     #[error("'{0}' is neither the absolute path of a file nor the base64 of a key")]
     Shape(String),
-    #[error("'{}': {}{}", .0, .1, hint::for_key(.1))]
+    #[error("'{0}': {1}")]
     Key(String, KeyError),
 }
 

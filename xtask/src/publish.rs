@@ -18,9 +18,11 @@ use arrange::Kit;
 use layout::Published;
 use oci::layout::Store;
 use oci::signature::signing_key::SigningKey;
+use registry::auth::Access;
 use registry::copy;
-use registry::copy::Extent;
+use registry::copy::CopyScope;
 use registry::http::Tls;
+use registry::location::Location;
 use registry::session::Session;
 use registry::session::Settings;
 pub use release::BUILD_MANIFEST;
@@ -118,8 +120,12 @@ pub fn run(args: &Args) -> Result<()> {
         if args.layout.is_none() {
             let to = format!("{repository}:{tag}");
             let mut from = layout::place(&session, folder, tag)?;
-            copy::copy(&mut from, &mut session.target(&to)?, Extent::WithReferrers)
-                .with_context(|| format!("publishing {to}"))?;
+            copy::copy(
+                &mut from,
+                &mut Location::open(&session, &to, Access::Push)?,
+                CopyScope::WithReferrers,
+            )
+            .with_context(|| format!("publishing {to}"))?;
         }
         report::result(format_args!("{}  {tag}", published.descriptor.digest()));
     }

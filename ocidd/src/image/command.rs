@@ -1,12 +1,10 @@
 //! The command line of `ocidd image`.
 
-use crate::hint;
 use crate::image::commands;
 use crate::image::disk::Packing;
+use crate::image::error::Result;
 use crate::image::meter::Console;
 use crate::image::options::Options;
-use crate::image::options::in_our_words;
-use anyhow::Result;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
@@ -251,8 +249,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match carry_out(&cli.command, &session) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let hint = hint::for_author(&error);
-            Console::new().fail(&in_our_words(&format!("{error:#}{hint}")));
+            Console::new().fail(&error.into());
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! What `ocidd image` shows on its console.
 
+use crate::diagnostic::Diagnostic;
 use crate::event::Event;
 use crate::event::Listener as _;
 use crate::event::Pace;
@@ -30,8 +31,8 @@ impl Console {
         Self(Report::new(style, Marks::None))
     }
 
-    pub(super) fn fail(&self, text: &str) {
-        self.0.fail(text);
+    pub(super) fn fail(&self, diagnostic: &Diagnostic) {
+        self.0.fail(diagnostic);
     }
 }
 

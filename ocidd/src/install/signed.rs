@@ -9,7 +9,6 @@ use crate::machine::Machine;
 use crate::plan::BadPlan;
 use crate::plan::Plan;
 use crate::trust::Trust;
-use anyhow::Context as _;
 use oci::reference::Image;
 use oci::signature::Key;
 use registry::mirrors::Registry;
@@ -40,10 +39,10 @@ pub(super) fn verify(
     if keys.is_empty() {
         return Ok(None);
     }
-    let signed = registry
-        .verify(&resolved.manifests, keys, &listener)
-        .with_context(|| format!("verifying the signature of {}", plan.image))
-        .or_fail_by(classify::signature)?;
+    let signed = registry.verify(&resolved.manifests, keys, &listener).map_err(|error| {
+        let doing = format!("verifying the signature of {}", plan.image);
+        classify::fetching(error).context(doing)
+    })?;
     listener.note(signed.to_string());
     Ok(Some(signed))
 }

@@ -31,7 +31,7 @@ pub(super) struct Published {
 
 /// What was found under a tag of the layout.
 pub(super) fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
-    Ok(Location::in_store(session, Store::open_existing(folder)?, tag))
+    Ok(Location::in_store(session.observer(), Store::open_existing(folder)?, tag))
 }
 
 /// Writes every form of a release. Manifests come before the indexes that lead to them.

@@ -4,9 +4,9 @@ use super::created;
 use super::print;
 use super::short;
 use crate::image::command::Build;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use anyhow::anyhow;
 use oci::bundle::Bundle;
 use oci::bundle::Flavour;
 use oci::bundle::Part;
@@ -27,12 +27,14 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
     let given = files.iter().filter(|(_, file)| file.is_some()).count();
     let flavour = Flavour::from(args.format);
     match (flavour, given) {
-        (_, 0) => bail!("no file is named; hint: --kernel-file, --initramfs-file, --rootfs-file"),
-        (Flavour::Onmetal, 1 | 2) => bail!(
+        (_, 0) => {
+            Err(anyhow!("no file is named; hint: --kernel-file, --initramfs-file, --rootfs-file"))
+        }
+        (Flavour::Onmetal, 1 | 2) => Err(anyhow!(
             "onmetal-image wants kernel, initramfs and rootfs, {given} of them are named; hint: --format ironcore takes fewer"
-        ),
-        _ => {}
-    }
+        )),
+        _ => Ok(()),
+    }?;
     let store = session.store()?;
     let mut layers = Vec::new();
     for (part, path) in files.iter().filter_map(|(part, path)| Some((part, path.as_ref()?))) {

@@ -4,8 +4,8 @@ use super::print;
 use super::print_json;
 use super::resolve_manifest;
 use crate::image::command::Inspect;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
 use oci::document;
 use oci::document::Document;
 use oci::size::Bytes;
@@ -50,9 +50,9 @@ fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Location<'a>> {
         && let Some(store) = session.existing_store()?
         && store.resolve(&args.image)?.is_some()
     {
-        return Ok(Location::in_store(session, store, &args.image));
+        return Ok(Location::in_store(session.observer(), store, &args.image));
     }
-    session.place(&args.image, Access::Pull)
+    Ok(Location::open(session, &args.image, Access::Pull)?)
 }
 
 /// The config as JSON; what is none is null.
@@ -63,7 +63,7 @@ fn read_config(place: &mut Location<'_>, manifest: &ImageManifest) -> Result<Val
         return Ok(Value::Null);
     }
     let bytes = place.read_blob(config)?;
-    serde_json::from_slice(&bytes).context("reading the config")
+    Ok(serde_json::from_slice(&bytes).context("reading the config")?)
 }
 
 fn index_table(image: &Descriptor, manifests: &[Descriptor]) -> String {

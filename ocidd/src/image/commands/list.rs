@@ -4,10 +4,11 @@ use super::print;
 use super::print_json;
 use super::short;
 use crate::image::command::List;
-use anyhow::Result;
+use crate::image::error::Result;
 use oci::layout;
 use oci::reference::ManifestReference;
 use registry::auth::Access;
+use registry::repository::Remote;
 use registry::session::Session;
 use serde_json::json;
 
@@ -21,7 +22,7 @@ pub(in crate::image) fn run(args: &List, session: &Session) -> Result<()> {
 fn list_tags(repository: &str, as_json: bool, session: &Session) -> Result<()> {
     // Any tag makes it a reference whose grammar is known.
     let reference: ManifestReference = format!("{repository}:latest").parse()?;
-    let tags = session.remote(&reference.repository, Access::Pull)?.list_tags()?;
+    let tags = Remote::open(session, &reference.repository, Access::Pull)?.list_tags()?;
     if as_json {
         return print_json(&tags);
     }

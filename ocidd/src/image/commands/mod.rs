@@ -11,9 +11,9 @@ pub(super) mod push;
 pub(super) mod referrers;
 pub(super) mod url;
 
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use anyhow::anyhow;
 use oci::document;
 use oci::document::Annotations;
 use oci::document::Document;
@@ -28,7 +28,7 @@ use std::io::Write as _;
 
 /// Results go to standard output; everything else is told elsewhere.
 fn print(text: &str) -> Result<()> {
-    io::stdout().write_all(text.as_bytes()).context("printing")
+    Ok(io::stdout().write_all(text.as_bytes()).context("printing")?)
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
@@ -42,14 +42,14 @@ fn short(digest: &oci_spec::image::Digest) -> &str {
 }
 
 /// The words but the last, and the last.
-fn split_last(words: &[String]) -> Result<(&[String], &str)> {
+fn split_last(words: &[String]) -> anyhow::Result<(&[String], &str)> {
     let (last, words) = words.split_last().context("reading the arguments")?;
     Ok((words, last))
 }
 
 /// The annotation that says when what is pushed was made, as far as anybody does: `SOURCE_DATE_EPOCH`. Nobody's clock is asked, so the same files
 /// give the same digest.
-fn created() -> Result<Annotations> {
+fn created() -> anyhow::Result<Annotations> {
     let Some(text) = env::var_os("SOURCE_DATE_EPOCH") else { return Ok(Annotations::new()) };
     let text = text.to_string_lossy();
     let doing = || format!("reading SOURCE_DATE_EPOCH, '{text}', as a number of seconds");
@@ -73,7 +73,7 @@ fn resolve_manifest(
     let bytes = place.read_manifest(&descriptor)?;
     match Document::parse(&bytes, descriptor.media_type().as_ref())? {
         Document::Manifest(manifest) => Ok((Fetched { descriptor, bytes }, manifest)),
-        Document::Index(_) => bail!("the image index leads to another image index"),
+        Document::Index(_) => Err(anyhow!("the image index leads to another image index").into()),
     }
 }
 

@@ -5,8 +5,10 @@ use super::print;
 use super::split_last;
 use crate::image::command::Push;
 use crate::image::disk;
+use crate::image::error::Error;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
+use anyhow::anyhow;
 use anyhow::bail;
 use oci::document;
 use oci::document::Annotations;
@@ -17,11 +19,12 @@ use oci::layout::Store;
 use oci::platform::Platform;
 use oci::reference::Version;
 use oci::signature::signing_key::SigningKey;
+use oci::signature::signing_key::SigningKeyError;
 use oci::size::Bytes;
 use oci_spec::image::Descriptor;
 use registry::auth::Access;
 use registry::copy;
-use registry::copy::Extent;
+use registry::copy::CopyScope;
 use registry::location::Location;
 use registry::repository::Fetched;
 use registry::session::Session;
@@ -33,9 +36,10 @@ use std::path::Path;
 pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     let (files, target) = split_last(&args.words)?;
     // A mistake in the reference is told before a disk image is packed for minutes.
-    let mut to = session.place(target, Access::Push)?;
+    let mut to = Location::open(session, target, Access::Push)?;
     if let (Some((_, Version::Digest(_))), [_, ..]) = (to.remote(), files) {
-        bail!("'{target}' names an image by its digest; hint: push to a tag");
+        let error = anyhow!("'{target}' names an image by its digest; hint: push to a tag");
+        return Err(error.into());
     }
     let key = args.sign.as_deref().map(read_key).transpose()?;
     let store = session.store()?;
@@ -57,13 +61,13 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
         store.keep(&image, args.platform.is_none().then_some(target))?;
         name = image.digest().to_string();
     }
-    let mut from = Location::in_store(session, store, &name);
+    let mut from = Location::in_store(session.observer(), store, &name);
     let part = from.resolve()?;
     let named = match &args.platform {
         Some(platform) => extended(platform, &part, &mut to)?,
         None => part.clone(),
     };
-    let (_, copied) = copy::copy_unnamed(&mut from, &mut to, Extent::Image)?;
+    let (_, copied) = copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     if let Some(key) = key {
         let repository = to.repository();
         // Of an index that others extend later, what was pushed now stays signed.
@@ -88,12 +92,25 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
 /// Reads a signing key. Its password is in `COSIGN_PASSWORD`, as for cosign.
 fn read_key(path: &Path) -> Result<SigningKey> {
     let password = env::var("COSIGN_PASSWORD").ok();
-    SigningKey::read(path, password.as_deref())
-        .with_context(|| format!("reading the signing key {}", path.display()))
+    SigningKey::read(path, password.as_deref()).map_err(|error| {
+        let hint = match error {
+            SigningKeyError::NoPassword => "set COSIGN_PASSWORD",
+            SigningKeyError::WrongPassword => "check COSIGN_PASSWORD",
+            _ => {
+                "create a key with `cosign generate-key-pair`, `skopeo generate-sigstore-key` or \
+                 `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
+            }
+        };
+        Error::new(format!("reading the signing key {}: {error}", path.display()), hint)
+    })
 }
 
 /// Files as oras pushes them: a layer each, under the file's name.
-fn files_artifact(files: &[String], artifact_type: &str, store: &Store) -> Result<Artifact> {
+fn files_artifact(
+    files: &[String],
+    artifact_type: &str,
+    store: &Store,
+) -> anyhow::Result<Artifact> {
     let mut layers: Vec<Descriptor> = Vec::new();
     for file in files {
         let layer = add_file(Path::new(file), store)?;
@@ -112,7 +129,7 @@ fn files_artifact(files: &[String], artifact_type: &str, store: &Store) -> Resul
 }
 
 /// A file as it is, as a layer.
-pub(super) fn add_file(path: &Path, store: &Store) -> Result<Descriptor> {
+pub(super) fn add_file(path: &Path, store: &Store) -> anyhow::Result<Descriptor> {
     let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
     let (digest, size) = store.add(file).with_context(|| format!("reading {}", path.display()))?;
     let title = Annotations::from([(document::TITLE.to_owned(), disk::file_name(path)?)]);
@@ -125,10 +142,13 @@ fn extended(platform: &Platform, part: &Fetched, tag: &mut Location<'_>) -> Resu
         Some(found) => {
             match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
                 Document::Index(index) => Some(index),
-                Document::Manifest(_) => bail!(
-                    "'{}' is one image for every platform; hint: choose another tag, or push without --platform",
-                    tag.location()
-                ),
+                Document::Manifest(_) => {
+                    let error = anyhow!(
+                        "'{}' is one image for every platform; hint: choose another tag, or push without --platform",
+                        tag.location()
+                    );
+                    return Err(error.into());
+                }
             }
         }
         None => None,

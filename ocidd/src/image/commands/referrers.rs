@@ -5,7 +5,7 @@ use super::print;
 use super::print_json;
 use super::short;
 use crate::image::command::Referrers;
-use anyhow::Result;
+use crate::image::error::Result;
 use oci::document;
 use oci::document::Document;
 use oci_spec::image::Descriptor;
@@ -14,7 +14,7 @@ use registry::location::Location;
 use registry::session::Session;
 
 pub(in crate::image) fn run(args: &Referrers, session: &Session) -> Result<()> {
-    let mut place = session.place(&args.image, Access::Pull)?;
+    let mut place = Location::open(session, &args.image, Access::Pull)?;
     let image = place.resolve()?.descriptor;
     let mut found = Vec::new();
     for referrer in place.referrers(&document::digest_of(&image)?)? {

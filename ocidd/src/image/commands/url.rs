@@ -4,16 +4,17 @@ use super::layer_name;
 use super::print_json;
 use super::resolve_manifest;
 use crate::image::command::Url;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
 use anyhow::anyhow;
 use oci_spec::image::Descriptor;
 use registry::auth::Access;
+use registry::location::Location;
 use registry::session::Session;
 use serde_json::json;
 
 pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
-    let mut place = session.place(&args.image, Access::Pull)?;
+    let mut place = Location::open(session, &args.image, Access::Pull)?;
     let (_, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
     let layer = choose(manifest.layers(), &args.layer)?;
     let digest = layer.digest().to_string();
@@ -29,7 +30,7 @@ pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
 }
 
 /// By name, title or number.
-fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> Result<&'a Descriptor> {
+fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> anyhow::Result<&'a Descriptor> {
     let by_name = layers.iter().find(|layer| {
         layer_name(layer) == Some(wanted) || oci::bundle::name_of(layer) == Some(wanted)
     });

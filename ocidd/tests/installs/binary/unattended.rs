@@ -145,7 +145,7 @@ fn an_image_that_is_not_signed_ends_with_8() {
     let key = "oci.verify_key=MCowBQYDK2VwAyEAH90JUfaWgqlnv6ffeTaAMCH93O6kRhHlwynB9oaH0H4=";
     let says = [
         "ocidd: verifying the signature of ",
-        " is not signed; trusted are oci.verify_key (sha256:e0bba83e0154a8dc…); hint: sign it by `cosign sign --key`; nothing was written\n",
+        " is not signed; trusted are oci.verify_key (sha256:e0bba83e0154a8dc…); nothing was written\nocidd: hint: sign it with `cosign sign --key`\n",
         "\nocidd: error bad-signature (exit code 8): have the image signed by a key of ",
     ];
     scene.run(&[key], "").assert("unsigned", 8, &says);

@@ -61,7 +61,7 @@ const SPOILED: [Spoiled; 5] = [
             let text = Signer::p256().pem().replace("PUBLIC", "PRIVATE");
             fs::write(target.keys_folder().join("b.pub"), text).unwrap();
         },
-        "/keys.d/b.pub: found a private key, expected only public keys; hint: ",
+        "/keys.d/b.pub: found a private key, expected only public keys",
     ),
     (
         "a folder in place of a file",

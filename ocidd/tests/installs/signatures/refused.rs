@@ -96,7 +96,7 @@ const REFUSED: [Row; 12] = [
     Row {
         rule: "a manifest of no signatures",
         signs: |fake, _, image| Place::Tag.push(fake, image, &[]),
-        says: &["tag SIGNATURES: it lists no signature"],
+        says: &["tag SIGNATURES: no signature in the manifest"],
     },
     Row {
         rule: "a good one behind more than anybody needs",
@@ -108,10 +108,7 @@ const REFUSED: [Row; 12] = [
             layers.push(good);
             Place::Tag.push(fake, image, &layers);
         },
-        says: &[
-            "tag SIGNATURES: of 65 signatures only 64 are looked at",
-            ", and 53 more; trusted are ",
-        ],
+        says: &["tag SIGNATURES: only 64 of 65 signatures checked", ", and 53 more; trusted are "],
     },
     Row {
         rule: "a referrer that is another one",
@@ -135,7 +132,8 @@ const REFUSED: [Row; 12] = [
             Place::FallbackTag.push_list(fake, image, &[entry]);
         },
         says: &[
-            "it is a sigstore bundle, which is not read here (hint: `cosign sign --new-bundle-format=false`)",
+            "sigstore bundles are not supported",
+            "hint: sign it with `cosign sign --new-bundle-format=false`",
         ],
     },
 ];
