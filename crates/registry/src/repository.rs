@@ -112,7 +112,7 @@ impl<'a> Remote<'a> {
         })
     }
 
-    /// Fetches a blob to `path`, resuming an earlier transfer. A file with a wrong digest is removed.
+    /// Fetches a blob to `path`, resuming an earlier transfer. Removes a file with a wrong digest.
     pub fn fetch_blob(
         &mut self,
         blob: &Descriptor,
