@@ -45,18 +45,9 @@ pub struct Blob<'a> {
 }
 
 impl<'a> Blob<'a> {
-    /// Requests the blob; returns when a host begins to send it.
+    /// Requests the blob; returns when a host begins to send it. Resumes after the given number of
+    /// bytes, which have the given hash.
     pub fn open(
-        endpoints: Vec<Endpoint>,
-        layer: &Layer,
-        backoff: Backoff,
-        observer: &'a dyn Observer,
-    ) -> Result<Self> {
-        Self::open_after(endpoints, layer, backoff, observer, (0, Hasher::default()))
-    }
-
-    /// Resumes an earlier transfer, of which the number of bytes and their hash are given.
-    pub fn open_after(
         endpoints: Vec<Endpoint>,
         layer: &Layer,
         backoff: Backoff,

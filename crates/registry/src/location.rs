@@ -97,7 +97,7 @@ impl<'a> Location<'a> {
     /// The repository, or the whole location of a layout.
     pub fn repository(&self) -> String {
         match &self.inner {
-            Inner::Remote { remote, .. } => remote.repository().to_string(),
+            Inner::Remote { remote, .. } => remote.repository.to_string(),
             Inner::Layout { .. } => self.text.clone(),
         }
     }
@@ -107,7 +107,7 @@ impl<'a> Location<'a> {
         let (inner, text) = match &self.inner {
             Inner::Remote { remote, .. } => (
                 Inner::Remote { remote: remote.clone(), version: Version::Tag(tag.to_owned()) },
-                format!("{}:{tag}", remote.repository()),
+                format!("{}:{tag}", remote.repository),
             ),
             Inner::Layout { store, .. } => {
                 let (store, directory) =
@@ -133,7 +133,7 @@ impl<'a> Location<'a> {
         let location = self.text.clone();
         found.ok_or_else(|| match &self.inner {
             Inner::Remote { remote, .. } => {
-                Error::NotInRegistry { location, repository: remote.repository().to_string() }
+                Error::NotInRegistry { location, repository: remote.repository.to_string() }
             }
             Inner::Layout { store, .. } => {
                 Error::NotInLayout { location, directory: store.folder().to_owned() }
@@ -163,7 +163,7 @@ impl<'a> Location<'a> {
             Inner::Remote { remote, .. } => {
                 let digest = document::digest_of(descriptor)?;
                 let fetched = remote.fetch(&Version::Digest(digest))?;
-                let repository = remote.repository().to_string();
+                let repository = remote.repository.to_string();
                 let location = format!("{repository}@{digest}");
                 let fetched = fetched.ok_or(Error::NotInRegistry { location, repository })?;
                 Ok(fetched.bytes)
@@ -273,8 +273,8 @@ impl<'a> Location<'a> {
         let file = match &mut from.inner {
             Inner::Layout { store, .. } => store.open_blob(&digest)?,
             Inner::Remote { remote: other, .. } => {
-                let is_same_host = remote.repository().registry == other.repository().registry;
-                if is_same_host && remote.mount_blob(&digest, &other.repository().name) {
+                let is_same_host = remote.repository.registry == other.repository.registry;
+                if is_same_host && remote.mount_blob(&digest, &other.repository.name) {
                     return Ok(());
                 }
                 let path = directory.path().join("blob");
