@@ -62,7 +62,7 @@ impl Terms {
             Error::TooManyRedirects { .. } => "the registry redirects in a circle".to_owned(),
             Error::Status(error) => match error.status.as_u16() {
                 401 | 403 => format!(
-                    "the repository may be private (logins are read from {auth_file}), or the name wrong"
+                    "the repository may be private (logins: {auth_file}), or its name wrong"
                 ),
                 404 => "check repository and tag".to_owned(),
                 _ => return None,

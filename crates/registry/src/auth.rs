@@ -184,7 +184,7 @@ fn rejected(response: Response, repository: &Repository, login: Option<&Login>) 
     let status = response.status();
     let Some(login) = login else {
         let server = format!("registry {}", repository.registry);
-        return Box::new(StatusError::new(server, response, None)).into();
+        return StatusError::new(server, response, None).into();
     };
     // 400 is OAuth's answer to an invalid refresh token (RFC 6749, 5.2).
     if matches!(status.as_u16(), 401 | 403)
@@ -192,7 +192,7 @@ fn rejected(response: Response, repository: &Repository, login: Option<&Login>) 
     {
         Error::LoginRejected(format!("the token server rejected {login} ({status})"))
     } else {
-        Box::new(StatusError::without_body("the token server", status, login)).into()
+        StatusError::without_body("the token server", status, login).into()
     }
 }
 

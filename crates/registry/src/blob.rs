@@ -1,5 +1,5 @@
-//! A resumable download of one blob. A broken transfer resumes at the next byte, on the next host if
-//! there is one. The bytes are hashed but not verified: compare the digest at the end.
+//! A resumable download of one blob. A broken transfer resumes at the next byte, on the next host
+//! if there is one. The bytes are hashed but not verified: compare the digest at the end.
 
 use crate::endpoint::Endpoint;
 use crate::error::During as _;
@@ -18,7 +18,7 @@ use std::io;
 use std::io::Read;
 use ureq::BodyReader;
 
-/// Bytes that must arrive before the retry counter resets. A host that sends a byte at a time is not
+/// Bytes that must arrive before the retry counter resets. A host that sends single bytes is not
 /// asked forever.
 const RESET_BYTES: u64 = 1 << 20;
 
@@ -45,18 +45,9 @@ pub struct Blob<'a> {
 }
 
 impl<'a> Blob<'a> {
-    /// Requests the blob; returns when a host begins to send it.
+    /// Requests the blob; returns when a host begins to send it. Resumes after the given number of
+    /// bytes, which have the given hash.
     pub fn open(
-        endpoints: Vec<Endpoint>,
-        layer: &Layer,
-        backoff: Backoff,
-        observer: &'a dyn Observer,
-    ) -> Result<Self> {
-        Self::open_after(endpoints, layer, backoff, observer, (0, Hasher::default()))
-    }
-
-    /// Resumes an earlier transfer, of which the number of bytes and their hash are given.
-    pub fn open_after(
         endpoints: Vec<Endpoint>,
         layer: &Layer,
         backoff: Backoff,
@@ -309,8 +300,8 @@ pub struct ContentRange {
     pub size: Option<u64>,
 }
 
-/// Parses `bytes FIRST-LAST/SIZE`, where SIZE may be `*` (RFC 9110, 14.4). `None` for everything else
-/// and for contradictory ranges.
+/// Parses `bytes FIRST-LAST/SIZE`, where SIZE may be `*` (RFC 9110, 14.4). `None` for everything
+/// else and for contradictory ranges.
 pub fn parse_content_range(text: &str) -> Option<ContentRange> {
     let (unit, rest) = text.trim().split_once(' ')?;
     let (range, size) = rest.trim().split_once('/')?;

@@ -1,5 +1,5 @@
-//! Copies images between locations. Blobs that the target has are skipped. The name is written last,
-//! so it never refers to an incomplete image.
+//! Copies images between locations. Blobs that the target has are skipped. The name is written
+//! last, so it never refers to an incomplete image.
 
 use crate::error::During as _;
 use crate::error::Result;

@@ -131,12 +131,13 @@ impl Credentials {
     }
 
     /// Allows credential helpers.
+    #[must_use]
     pub fn with_helpers(self, ask_helper: AskHelper) -> Self {
         Self { ask_helper: Some(ask_helper), ..self }
     }
 
-    /// The login of the entry that matches most of the repository's path. Invalid entries are errors
-    /// only if they match.
+    /// The login of the entry that matches most of the repository's path. Invalid entries that do
+    /// not match are ignored.
     pub fn login_for(&self, repository: &Repository) -> Result<Option<Login>> {
         for scope in scopes(repository) {
             if let Some((key, entry)) = find(&self.content.auths, &scope) {

@@ -74,7 +74,7 @@ impl Endpoint {
         self.logged_in(headers, |client, headers| client.follow(&Method::HEAD, &url, headers))
     }
 
-    /// Sends a request to a complete URL, without the login if that is another host. Does not follow
+    /// Sends a request to a complete URL; the login is not sent to another host. Does not follow
     /// redirects.
     pub fn send(
         &mut self,
@@ -139,8 +139,8 @@ impl Endpoint {
         // A blob store after a redirect has not received the login.
         let is_direct = origin_of(&response.get_uri().to_string()) == self.origin();
         let is_about_login = is_direct && matches!(response.status().as_u16(), 401 | 403);
-        let login = self.login.as_ref().filter(|_| is_about_login).map(ToString::to_string);
-        Box::new(StatusError::new(format!("registry {}", self.host()), response, login)).into()
+        let login = self.login.as_ref().filter(|_| is_about_login);
+        StatusError::new(format!("registry {}", self.host()), response, login).into()
     }
 
     pub fn origin(&self) -> String {

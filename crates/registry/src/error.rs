@@ -1,5 +1,6 @@
 //! The error of every operation: one variant per case that callers distinguish.
 
+use crate::credentials::Login;
 use crate::http::Response;
 use oci::digest::Digest;
 use oci::digest::DigestError;
@@ -9,7 +10,6 @@ use oci::layout::LayoutError;
 use oci::manifest::ManifestError;
 use oci::reference::ReferenceError;
 use serde::Deserialize;
-use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,14 +48,17 @@ pub enum Error {
     #[error("connecting to {origin}: more than {limit} redirects")]
     TooManyRedirects { origin: String, limit: usize },
     #[error(transparent)]
-    Status(#[from] Box<StatusError>),
+    Status(#[from] StatusError),
     /// The registry requires a login and there is none.
     #[error("registry {registry} requires a login")]
     LoginRequired { registry: String },
     /// The login is of the wrong kind, or a token server rejected it.
     #[error("{0}")]
     LoginRejected(String),
-    #[error("{} leaves the login for {registry} to the credential helper '{helper}', and helpers are not run here", .file.display())]
+    #[error(
+        "{} leaves the login for {registry} to the credential helper '{helper}', which is not run",
+        .file.display()
+    )]
     CredentialHelper { file: PathBuf, registry: String, helper: String },
     /// A challenge, an answer of a token server or an auth file that cannot be used.
     #[error("{0}")]
@@ -90,7 +93,7 @@ pub enum Error {
     NotInLayout { location: String, directory: PathBuf },
     #[error("{} holds {count} images", .directory.display())]
     SeveralImages { directory: PathBuf, count: usize },
-    #[error("'{0}' names no directory")]
+    #[error("'{0}' does not name a directory")]
     NoDirectory(String),
     /// The tag that lists the referrers of a manifest is not an index.
     #[error("the tag '{tag}' of {repository}, where clients list referrers, is not an image index")]
@@ -122,33 +125,33 @@ pub enum Error {
 
 /// An answer with a status other than the expected one.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{server} answered {status}{reason}", .login.as_ref().map(|login| format!("showing {login}: ")).unwrap_or_default())]
+#[error("{login}{server} answered {status}{reason}")]
 pub struct StatusError {
-    pub server: String,
+    server: String,
     pub status: StatusCode,
-    /// How long the server asks to wait before the next request (RFC 9110, 10.2.3).
-    pub retry_after: Option<Duration>,
+    retry_after: Option<Duration>,
     /// ` (CODE: message)`, or empty.
     reason: String,
-    /// The login that the server was shown.
-    pub login: Option<String>,
+    /// `showing LOGIN: ` if the server received one, or empty.
+    login: String,
 }
 
 impl StatusError {
     /// Reads the body of `response` for the reason.
-    pub fn new(server: String, response: Response, login: Option<String>) -> Self {
+    pub(crate) fn new(server: String, response: Response, login: Option<&Login>) -> Self {
         let status = response.status();
         let retry_after = response
             .headers()
             .get("retry-after")
             .and_then(|value| parse_retry_after(value.to_str().ok()?));
+        let login = login.map(|login| format!("showing {login}: ")).unwrap_or_default();
         Self { server, status, retry_after, reason: read_reason(response), login }
     }
 
     /// For an answer whose body may repeat a secret.
-    pub(crate) fn without_body(server: &str, status: StatusCode, login: &impl Display) -> Self {
-        let (retry_after, login) = (None, Some(login.to_string()));
-        Self { server: server.to_owned(), status, retry_after, reason: String::new(), login }
+    pub(crate) fn without_body(server: &str, status: StatusCode, login: &Login) -> Self {
+        let (server, login) = (server.to_owned(), format!("showing {login}: "));
+        Self { server, status, retry_after: None, reason: String::new(), login }
     }
 }
 
@@ -173,7 +176,7 @@ impl Error {
             // A plain HTTP answer is an invalid TLS message.
             Some(rustls::Error::InvalidMessage(_)) => return Self::NoTls { origin, reason },
             Some(rustls::Error::InvalidCertificate(bad)) => match bad {
-                // The signature is bad if an authority was replaced by one of the same name.
+                // A bad signature means that another authority has the same name.
                 Bad::UnknownIssuer | Bad::BadSignature => CertificateFault::UnknownIssuer,
                 Bad::Expired
                 | Bad::ExpiredContext { .. }
@@ -213,7 +216,7 @@ impl Error {
         }
     }
 
-    /// How long the server asks to wait before the next request.
+    /// How long the server asks to wait before the next request (RFC 9110, 10.2.3).
     pub fn retry_after(&self) -> Option<Duration> {
         match self.root() {
             Self::Status(error) => error.retry_after,
@@ -310,9 +313,9 @@ mod tests {
         let text = String::new;
         let status = |code| {
             let status = StatusCode::from_u16(code).unwrap();
-            let (retry_after, login) = (None, None);
-            let error = StatusError { server: text(), status, retry_after, reason: text(), login };
-            Err::<(), _>(Error::from(Box::new(error))).during(|| "asking").unwrap_err()
+            let (server, reason, login) = (text(), text(), text());
+            let error = StatusError { server, status, retry_after: None, reason, login };
+            Err::<(), _>(Error::from(error)).during(|| "asking").unwrap_err()
         };
         for code in [408, 429, 500, 502, 503, 504] {
             assert!(status(code).is_transient(), "{code}");

@@ -1,5 +1,5 @@
 //! HTTP(S) requests: one client with its timeouts, certificate authorities, proxies and rules for
-//! redirects. Knows no OCI. Nothing else in this crate opens a socket.
+//! redirects. It does not depend on OCI. Nothing else in this crate opens a socket.
 
 pub use ureq::Proxy;
 

@@ -1,5 +1,5 @@
-//! A client for OCI registries: resolves references, resumes broken downloads, finds signatures. With
-//! the feature `push` it also writes. Only [`http`] opens sockets.
+//! A client for OCI registries: resolves references, resumes broken downloads, finds signatures.
+//! With the feature `push` it also writes. Only [`http`] opens sockets.
 
 pub mod auth;
 pub mod blob;

@@ -59,7 +59,7 @@ pub struct Location<'a> {
     inner: Inner<'a>,
     observer: &'a dyn Observer,
     /// As written by the user.
-    location: String,
+    text: String,
 }
 
 #[derive(Debug)]
@@ -69,8 +69,8 @@ enum Inner<'a> {
 }
 
 impl<'a> Location<'a> {
-    /// Opens `REGISTRY/REPOSITORY:TAG`, `…@sha256:…` or `oci:DIRECTORY[:NAME]`. Creates a layout unless
-    /// it is opened for [`Access::Pull`].
+    /// Opens `REGISTRY/REPOSITORY:TAG`, `…@sha256:…` or `oci:DIRECTORY[:NAME]`. Creates the layout,
+    /// except for [`Access::Pull`].
     pub fn open(session: &'a Session, location: &str, access: Access) -> Result<Self> {
         let inner = match location.parse()? {
             Address::Layout { directory, name } => {
@@ -85,38 +85,38 @@ impl<'a> Location<'a> {
                 Inner::Remote { remote, version: reference.version }
             }
         };
-        Ok(Self { inner, observer: session.observer(), location: location.to_owned() })
+        Ok(Self { inner, observer: session.observer(), text: location.to_owned() })
     }
 
     /// A name in an open store.
     pub fn in_store(observer: &'a dyn Observer, store: Store, name: &str) -> Self {
         let inner = Inner::Layout { store, name: Some(name.to_owned()) };
-        Self { inner, observer, location: name.to_owned() }
+        Self { inner, observer, text: name.to_owned() }
     }
 
     /// The repository, or the whole location of a layout.
     pub fn repository(&self) -> String {
         match &self.inner {
-            Inner::Remote { remote, .. } => remote.repository().to_string(),
-            Inner::Layout { .. } => self.location.clone(),
+            Inner::Remote { remote, .. } => remote.repository.to_string(),
+            Inner::Layout { .. } => self.text.clone(),
         }
     }
 
     /// Another tag of the same repository or layout.
     pub fn sibling(&self, tag: &str) -> Result<Location<'a>> {
-        let (inner, location) = match &self.inner {
+        let (inner, text) = match &self.inner {
             Inner::Remote { remote, .. } => (
                 Inner::Remote { remote: remote.clone(), version: Version::Tag(tag.to_owned()) },
-                format!("{}:{tag}", remote.repository()),
+                format!("{}:{tag}", remote.repository),
             ),
             Inner::Layout { store, .. } => {
                 let (store, directory) =
                     (Store::open_existing(store.folder())?, store.folder().display());
-                let location = format!("oci:{directory}:{tag}");
-                (Inner::Layout { store, name: Some(tag.to_owned()) }, location)
+                let text = format!("oci:{directory}:{tag}");
+                (Inner::Layout { store, name: Some(tag.to_owned()) }, text)
             }
         };
-        Ok(Location { inner, observer: self.observer, location })
+        Ok(Location { inner, observer: self.observer, text })
     }
 
     pub fn observer(&self) -> &'a dyn Observer {
@@ -124,16 +124,16 @@ impl<'a> Location<'a> {
     }
 
     pub fn location(&self) -> &str {
-        &self.location
+        &self.text
     }
 
     /// The document at this location. An error if there is none.
     pub fn resolve(&mut self) -> Result<Fetched> {
         let found = self.find()?;
-        let location = self.location.clone();
+        let location = self.text.clone();
         found.ok_or_else(|| match &self.inner {
             Inner::Remote { remote, .. } => {
-                Error::NotInRegistry { location, repository: remote.repository().to_string() }
+                Error::NotInRegistry { location, repository: remote.repository.to_string() }
             }
             Inner::Layout { store, .. } => {
                 Error::NotInLayout { location, directory: store.folder().to_owned() }
@@ -163,7 +163,7 @@ impl<'a> Location<'a> {
             Inner::Remote { remote, .. } => {
                 let digest = document::digest_of(descriptor)?;
                 let fetched = remote.fetch(&Version::Digest(digest))?;
-                let repository = remote.repository().to_string();
+                let repository = remote.repository.to_string();
                 let location = format!("{repository}@{digest}");
                 let fetched = fetched.ok_or(Error::NotInRegistry { location, repository })?;
                 Ok(fetched.bytes)
@@ -226,8 +226,7 @@ impl<'a> Location<'a> {
                 if let Version::Digest(digest) = version
                     && *digest != document::digest_of(descriptor)?
                 {
-                    let (location, found) =
-                        (self.location.clone(), descriptor.digest().to_string());
+                    let (location, found) = (self.text.clone(), descriptor.digest().to_string());
                     return Err(Error::OtherDigest { location, found });
                 }
                 remote.push_manifest(version, descriptor, bytes)
@@ -274,8 +273,8 @@ impl<'a> Location<'a> {
         let file = match &mut from.inner {
             Inner::Layout { store, .. } => store.open_blob(&digest)?,
             Inner::Remote { remote: other, .. } => {
-                let is_same_host = remote.repository().registry == other.repository().registry;
-                if is_same_host && remote.mount_blob(&digest, &other.repository().name) {
+                let is_same_host = remote.repository.registry == other.repository.registry;
+                if is_same_host && remote.mount_blob(&digest, &other.repository.name) {
                     return Ok(());
                 }
                 let path = directory.path().join("blob");
@@ -296,7 +295,7 @@ impl<'a> Location<'a> {
 
 impl std::fmt::Debug for Location<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Location({})", self.location)
+        write!(f, "Location({})", self.text)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::retry;
 use crate::retry::Backoff;
 use crate::retry::RetryPolicy;
 use oci::digest::Digest;
+use oci::digest::Hasher;
 use oci::document;
 use oci::index;
 use oci::manifest;
@@ -88,7 +89,8 @@ impl Registry {
 
     /// Begins to download the layer. Its bytes are not verified.
     pub fn open<'a>(self, layer: &Layer, observer: &'a dyn Observer) -> Result<Blob<'a>> {
-        Blob::open(self.endpoints, layer, Backoff::new(self.policy), observer)
+        let start = (0, Hasher::default());
+        Blob::open(self.endpoints, layer, Backoff::new(self.policy), observer, start)
     }
 
     fn resolve_manifest(

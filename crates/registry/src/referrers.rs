@@ -14,8 +14,8 @@ use oci::reference::Version;
 use oci_spec::image::Descriptor;
 
 impl Remote<'_> {
-    /// Adds a referrer to the index under a tag, for registries that keep no list (distribution spec,
-    /// "Pushing Manifests with Subject").
+    /// Adds a referrer to the index under a tag, for registries that keep no list (distribution
+    /// spec, "Pushing Manifests with Subject").
     pub fn add_referrer(
         &mut self,
         subject: &Digest,

@@ -57,14 +57,13 @@ impl<'a> Remote<'a> {
         Ok(Self {
             endpoint: session.endpoint(repository, access)?,
             repository: repository.clone(),
-            policy: session.retry_policy(),
+            policy: RetryPolicy {
+                max_retries: session.settings.max_retries,
+                first_delay: session.settings.first_retry_delay,
+            },
             observer: session.observer(),
-            chunk_bytes: session.chunk_bytes(),
+            chunk_bytes: session.settings.chunk_bytes,
         })
-    }
-
-    pub fn repository(&self) -> &Repository {
-        &self.repository
     }
 
     /// The `Authorization` header that the registry required, if any.
@@ -112,7 +111,7 @@ impl<'a> Remote<'a> {
         })
     }
 
-    /// Fetches a blob to `path`, resuming an earlier transfer. A file with a wrong digest is removed.
+    /// Fetches a blob to `path`, resuming an earlier transfer. Removes a file with a wrong digest.
     pub fn fetch_blob(
         &mut self,
         blob: &Descriptor,
@@ -135,7 +134,7 @@ impl<'a> Remote<'a> {
         transfer.add(at);
         let endpoints = vec![self.endpoint.clone()];
         let backoff = Backoff::new(self.policy);
-        let mut from = Blob::open_after(endpoints, &layer, backoff, self.observer, (at, hasher))?;
+        let mut from = Blob::open(endpoints, &layer, backoff, self.observer, (at, hasher))?;
         let mut buffer = vec![0; 1 << 20];
         loop {
             let length = from.fetch(&mut buffer).during(doing)?;

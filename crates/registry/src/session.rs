@@ -13,7 +13,6 @@ use crate::http::DEFAULT_TIMEOUT;
 use crate::http::Network;
 use crate::http::Tls;
 use crate::observer::Observer;
-use crate::retry::RetryPolicy;
 use crate::upload::CHUNK_BYTES;
 use oci::layout::Store;
 use oci::reference::Repository;
@@ -40,8 +39,10 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Auth file. Default: those of podman and docker.
     pub auth_file: Option<PathBuf>,
+    /// Maximum number of consecutive retries; `None` without a limit.
     pub max_retries: Option<u32>,
     pub first_retry_delay: Duration,
+    /// Maximum number of bytes of a blob in one request.
     pub chunk_bytes: u64,
 }
 
@@ -62,7 +63,7 @@ impl Default for Settings {
 
 /// Settings, and the observer of all transfers.
 pub struct Session {
-    settings: Settings,
+    pub settings: Settings,
     observer: Box<dyn Observer>,
 }
 
@@ -99,18 +100,6 @@ impl Session {
         let data = variable("XDG_DATA_HOME");
         let home = || Some(variable("HOME")?.join(".local/share"));
         data.or_else(home).map(|directory| directory.join("ocidd")).ok_or(Error::NoStore)
-    }
-
-    pub fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy {
-            max_retries: self.settings.max_retries,
-            first_delay: self.settings.first_retry_delay,
-        }
-    }
-
-    /// Maximum number of bytes of a blob in one request.
-    pub fn chunk_bytes(&self) -> u64 {
-        self.settings.chunk_bytes
     }
 
     /// A client for one repository, with the login for it.

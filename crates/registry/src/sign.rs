@@ -1,5 +1,6 @@
-//! Signs images like cosign with a key: a signed JSON payload with the digest, stored under a tag made
-//! of the digest and as a referrer (cosign's "Signature Specification"). Signatures are deterministic.
+//! Signs images like cosign with a key: a signed JSON payload with the digest, stored under a tag
+//! made of the digest and as a referrer (cosign's "Signature Specification"). Signatures are
+//! deterministic.
 
 use crate::error::During as _;
 use crate::error::Result;
@@ -20,8 +21,8 @@ use serde_json::json;
 /// cosign stores signatures as images, so the config has an image's media type.
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
-/// Signs an image at `location` and keeps its other signatures. `repository` is signed as the name of
-/// the image.
+/// Signs an image at `location` and keeps its other signatures. `repository` is signed as the name
+/// of the image.
 pub fn sign(
     location: &mut Location<'_>,
     image: &Descriptor,

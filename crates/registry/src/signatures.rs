@@ -1,5 +1,5 @@
-//! Finds the signatures that cosign stores in an image's repository: under a tag made of the digest,
-//! or as referrers of the digest. Mirrors are asked first. If a mirror has no valid signature, the
+//! Finds the signatures that cosign stores in an image's repository: under a tag made of the
+//! digest, or as referrers of the digest. Mirrors are asked first. If a mirror has no valid signature, the
 //! next registry is asked; only the own registry decides that there is none.
 
 use crate::endpoint::Endpoint;
@@ -20,8 +20,8 @@ use oci::signature::Referrer;
 use std::fmt;
 use std::io::Read as _;
 
-/// Maximum number of signatures per manifest, and of manifests of signatures. A registry cannot keep
-/// a machine busy forever.
+/// Maximum number of signatures per manifest, and of manifests of signatures. A registry cannot
+/// keep a machine busy forever.
 const MAX_SIGNATURES: usize = 64;
 
 /// The status for a missing document.
@@ -44,8 +44,8 @@ impl fmt::Display for Signed {
 }
 
 impl Registry {
-    /// Finds a signature of one of `manifests`, in their order, by one of `keys`. If there is none, the
-    /// error is [`Error::Unsigned`] or [`Error::InvalidSignature`].
+    /// Finds a signature of one of `manifests`, in their order, by one of `keys`. If there is none,
+    /// the error is [`Error::Unsigned`] or [`Error::InvalidSignature`].
     pub fn verify(
         &mut self,
         manifests: &[Digest],
@@ -127,7 +127,8 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// Manifests of signatures that refer to `image` (OCI distribution spec, "Listing Referrers" and "Referrers Tag Schema").
+    /// Manifests of signatures that refer to `image` (OCI distribution spec, "Listing Referrers" and
+    /// "Referrers Tag Schema").
     fn find_referrers(&mut self, image: &Digest) -> Result<Vec<Digest>> {
         let mut found =
             self.fetch(&format!("referrers/{image}"), MANIFEST_LIMIT_BYTES, NO_REFERRERS)?;
@@ -206,7 +207,7 @@ impl Search<'_> {
         }
     }
 
-    /// The content of `digest`, or nothing if the registry does not have it or sends something else.
+    /// The content of `digest`, or nothing if it is missing or not what the registry sends.
     fn fetch_by_digest(
         &mut self,
         kind: &str,

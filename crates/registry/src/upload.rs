@@ -1,5 +1,5 @@
-//! Pushes blobs in chunks (OCI distribution spec, "Pushing Blobs"). A broken transfer resumes at the
-//! position that the registry reports.
+//! Pushes blobs in chunks (OCI distribution spec, "Pushing Blobs"). A broken transfer resumes at
+//! the position that the registry reports.
 
 use crate::endpoint::Endpoint;
 use crate::error::During as _;
@@ -56,8 +56,8 @@ impl Remote<'_> {
         let doing = format!("pushing blob {} to {}", local.digest, self.repository);
         let mut backoff = Backoff::new(self.policy);
         let (mut upload, mut chunked) = (None::<Upload>, true);
-        // The highest position so far. Only new bytes count and reset the retries, so an upload that
-        // starts over again and again ends.
+        // The highest position so far. Only new bytes count and reset the retries, so an upload
+        // that starts over again and again ends.
         let mut max = 0;
         let mut has_failed = false;
         loop {

@@ -116,7 +116,7 @@ fn a_push_ends_however_a_registry_keeps_failing() {
 
 #[test]
 fn what_a_registry_refuses_for_good_is_told_in_its_words_and_not_tried_again() {
-    let denied = "403 Forbidden (DENIED: as told)\nocidd: hint: the repository may be private (logins are read from the file passed with --authfile), or the name wrong";
+    let denied = "403 Forbidden (DENIED: as told)\nocidd: hint: the repository may be private (logins: the file passed with --authfile), or its name wrong";
     let too_large = "rejects a request of this size (413)\nocidd: hint: use a smaller --chunk-size";
     let rows = [
         ("HEAD blobs/", 403, "asking ", 1),
