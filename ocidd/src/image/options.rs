@@ -1,4 +1,4 @@
-//! The options that every subcommand of `ocidd image` takes.
+//! The options of all subcommands.
 
 use crate::args::Retries;
 use clap::Args;
@@ -9,25 +9,25 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The local store, an OCI image layout [default: ocidd in `$XDG_DATA_HOME`]
+    /// Local store, an OCI image layout [default: ocidd in `$XDG_DATA_HOME`]
     #[arg(long, global = true, value_name = "DIR", alias = "store-path")]
     store: Option<PathBuf>,
-    /// Talk plain HTTP to the registry
+    /// Use plain HTTP
     #[arg(long, global = true)]
     plain_http: bool,
-    /// Believe any certificate
+    /// Skip TLS certificate verification. Allows man-in-the-middle attacks
     #[arg(long, global = true)]
     insecure_skip_verify: bool,
-    /// Certificate authorities in PEM, in place of this machine's
+    /// Trust these certificate authorities (PEM) instead of this machine's
     #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Logins, in the format of docker's config.json [default: podman's and docker's]
+    /// Credentials in the format of docker's config.json [default: podman's and docker's]
     #[arg(long, global = true, value_name = "FILE")]
     authfile: Option<PathBuf>,
-    /// How often a broken transfer is taken up again: a number, or infinite
+    /// Maximum number of consecutive retries of a transfer, or infinite
     #[arg(long, global = true, value_name = "N", default_value = "8")]
     retries: Retries,
-    /// The most of a blob that is sent in one request, in MiB
+    /// Maximum size of a request that uploads a part of a blob, in MiB
     #[arg(long, global = true, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=4096))]
     chunk_size: u64,
 }

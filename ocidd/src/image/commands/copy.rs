@@ -1,14 +1,26 @@
-//! `copy`: an image from one registry or layout to another.
+//! `copy`: copies an image from one registry or layout to another.
 
 use super::print;
-use crate::image::command::Copy;
 use crate::image::error::Result;
+use clap::Args;
 use oci::size::Bytes;
 use registry::auth::Access;
 use registry::copy;
 use registry::copy::CopyScope;
 use registry::location::Location;
 use registry::session::Session;
+
+/// Copy an image between registries and image layouts
+#[derive(Args, Debug)]
+pub(in crate::image) struct Copy {
+    /// registry/repository:tag or oci:DIR:NAME
+    from: String,
+    /// registry/repository:tag or oci:DIR:NAME
+    to: String,
+    /// Also copy what refers to the image: signatures, SBOMs, logs
+    #[arg(long)]
+    referrers: bool,
+}
 
 pub(in crate::image) fn run(args: &Copy, session: &Session) -> Result<()> {
     let mut from = Location::open(session, &args.from, Access::Pull)?;

@@ -3,11 +3,12 @@
 use super::print;
 use super::print_json;
 use super::resolve_manifest;
-use crate::image::command::Inspect;
 use crate::image::error::Result;
 use anyhow::Context as _;
+use clap::Args;
 use oci::document;
 use oci::document::Document;
+use oci::platform::Platform;
 use oci::size::Bytes;
 use oci_spec::image::Descriptor;
 use oci_spec::image::ImageManifest;
@@ -22,6 +23,23 @@ use std::io::IsTerminal as _;
 
 /// A config larger than that is no config.
 const CONFIG_LIMIT_BYTES: u64 = 4 << 20;
+
+/// Print the descriptor, manifest and config of an image
+#[derive(Args, Debug)]
+pub(in crate::image) struct Inspect {
+    /// Name in the store, otherwise registry/repository:tag or oci:DIR:NAME
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Ask the registry even if the name is in the store
+    #[arg(long)]
+    remote: bool,
+    /// Platform to select from an image index [default: print the index]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Print JSON, even on a terminal
+    #[arg(long)]
+    json: bool,
+}
 
 pub(in crate::image) fn run(args: &Inspect, session: &Session) -> Result<()> {
     let mut place = open(args, session)?;

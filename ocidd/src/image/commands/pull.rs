@@ -1,17 +1,18 @@
-//! `pull`: an image's layers as files.
+//! `pull`: writes the layers of an image to files.
 
 use super::layer_name;
 use super::print;
 use super::resolve_manifest;
 use super::short;
-use crate::image::command::Pull;
 use crate::image::error::Result;
 use anyhow::Context as _;
 use anyhow::anyhow;
 use anyhow::bail;
+use clap::Args;
 use oci::digest::Digest;
 use oci::digest::HashingReader;
 use oci::document;
+use oci::platform::Platform;
 use oci_spec::image::Descriptor;
 use registry::auth::Access;
 use registry::error::During as _;
@@ -24,6 +25,23 @@ use std::io;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
+
+/// Download the files of an image, named by their titles
+#[derive(Args, Debug)]
+pub(in crate::image) struct Pull {
+    /// registry/repository:tag or oci:DIR:NAME
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Directory to write to
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+    /// Platform to select from an image index [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Replace existing files that differ
+    #[arg(long)]
+    force: bool,
+}
 
 pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
     let mut place = Location::open(session, &args.image, Access::Pull)?;

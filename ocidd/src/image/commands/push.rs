@@ -1,19 +1,21 @@
-//! `push`: files made into an artifact, or an image of the store, sent to a registry.
+//! `push`: creates an artifact from files, or takes an image of the store, and uploads it.
 
 use super::created;
 use super::print;
 use super::split_last;
-use crate::image::command::Push;
 use crate::image::disk;
+use crate::image::disk::Compression;
 use crate::image::error::Error;
 use crate::image::error::Result;
 use anyhow::Context as _;
 use anyhow::anyhow;
 use anyhow::bail;
+use clap::Args;
 use oci::document;
 use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Document;
+use oci::document::parse_media_type;
 use oci::index;
 use oci::layout::Store;
 use oci::platform::Platform;
@@ -32,9 +34,35 @@ use registry::sign;
 use std::env;
 use std::fs::File;
 use std::path::Path;
+use std::path::PathBuf;
+
+/// Push a disk image, other files, or an image of the store
+///
+/// One file is a disk image, raw or compressed with gzip, zstd or xz. Several files, or one with
+/// --type, become an artifact with one layer each. Without a file, the image with this name is
+/// pushed from the store.
+#[derive(Args, Debug)]
+pub(in crate::image) struct Push {
+    /// Files, followed by the target registry/repository:tag
+    #[arg(required = true, value_name = "FILE… REF")]
+    files_and_target: Vec<String>,
+    /// Add the image to an image index for this platform; the index is created if necessary
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Sign with this key of cosign (password in `COSIGN_PASSWORD`) or openssl
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
+    /// Compression of a raw disk image
+    #[arg(long, value_enum, default_value = "gzip")]
+    format: Compression,
+    /// Artifact type of files, including a single one
+    /// [default: application/vnd.unknown.artifact.v1]
+    #[arg(long = "type", value_name = "MEDIA-TYPE", value_parser = parse_media_type)]
+    artifact_type: Option<String>,
+}
 
 pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
-    let (files, target) = split_last(&args.words)?;
+    let (files, target) = split_last(&args.files_and_target)?;
     // A mistake in the reference is told before a disk image is packed for minutes.
     let mut to = Location::open(session, target, Access::Push)?;
     if let (Some((_, Version::Digest(_))), [_, ..]) = (to.remote(), files) {

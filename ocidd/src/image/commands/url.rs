@@ -1,17 +1,32 @@
-//! `url`: where a layer is fetched from, for programs that fetch by themselves, as `curl -L`.
+//! `url`: the URL and headers of a layer, for programs that download by themselves.
 
 use super::layer_name;
 use super::print_json;
 use super::resolve_manifest;
-use crate::image::command::Url;
 use crate::image::error::Result;
 use anyhow::Context as _;
 use anyhow::anyhow;
+use clap::Args;
+use oci::platform::Platform;
 use oci_spec::image::Descriptor;
 use registry::auth::Access;
 use registry::location::Location;
 use registry::session::Session;
 use serde_json::json;
+
+/// Print the URL of a layer and the headers to send, as JSON
+#[derive(Args, Debug)]
+pub(in crate::image) struct Url {
+    /// kernel, initramfs, rootfs, a title, or the number of the layer, counted from 0
+    #[arg(long, value_name = "LAYER")]
+    layer: String,
+    /// registry/repository:tag
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Platform to select from an image index [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+}
 
 pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
     let mut place = Location::open(session, &args.image, Access::Pull)?;

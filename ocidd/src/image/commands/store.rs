@@ -1,12 +1,10 @@
-//! `tag`, `untag`, `rm` and `gc`: what the store keeps, and under which names.
+//! `tag`, `untag`, `rm` and `gc`: names and images of the store.
 
 use super::print;
-use crate::image::command::Rm;
-use crate::image::command::Tag;
-use crate::image::command::Untag;
 use crate::image::error::Result;
 use anyhow::Context as _;
 use anyhow::anyhow;
+use clap::Args;
 use oci::document;
 use oci::layout::Store;
 use oci::reference::ManifestReference;
@@ -15,6 +13,32 @@ use oci_spec::image::Descriptor;
 use registry::auth::Access;
 use registry::location::Location;
 use registry::session::Session;
+
+/// Add a name to an image of the store
+#[derive(Args, Debug)]
+pub(in crate::image) struct Tag {
+    /// Name, digest or shortened digest
+    image: String,
+    /// New name: registry/repository:tag
+    name: String,
+}
+
+/// Remove a name from the store, but not its image
+#[derive(Args, Debug)]
+pub(in crate::image) struct Untag {
+    name: String,
+}
+
+/// Remove an image and its names from the store, or delete one from a registry
+#[derive(Args, Debug)]
+pub(in crate::image) struct Rm {
+    /// Name, digest or shortened digest
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Delete it from the registry instead
+    #[arg(long)]
+    remote: bool,
+}
 
 pub(in crate::image) fn tag(args: &Tag, session: &Session) -> Result<()> {
     args.name.parse::<ManifestReference>()?;
