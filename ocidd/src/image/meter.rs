@@ -5,12 +5,13 @@ use crate::report::console::Rate;
 use crate::report::console::Report;
 use crate::report::console::Style;
 use crate::report::console::clock;
+use crate::report::diagnostic::Diagnostic;
 use crate::report::event::Event;
 use crate::report::event::Listener as _;
 use crate::report::event::RateLimit;
-use oci::progress::Counter;
-use oci::progress::Transfer;
+use oci::size::Counter;
 use oci::size::Rounded;
+use oci::size::Transfer;
 use registry::observer::Observer;
 use registry::observer::Retry;
 use std::env;
@@ -30,8 +31,8 @@ impl Console {
         Self(Report::new(style, Marks::None))
     }
 
-    pub(super) fn fail(&self, text: &str) {
-        self.0.fail(text);
+    pub(super) fn fail(&self, diagnostic: &Diagnostic) {
+        self.0.fail(diagnostic);
     }
 }
 

@@ -53,7 +53,7 @@ const SPOILED: [Spoiled; 5] = [
     (
         "no key in a file",
         |target| fs::write(target.keys_folder().join("b.pub"), "").unwrap(),
-        "/keys.d/b.pub: no public key is in it; hint: PEM, which begins with",
+        "/keys.d/b.pub: no public key found, expected PEM with",
     ),
     (
         "a private key",
@@ -61,7 +61,7 @@ const SPOILED: [Spoiled; 5] = [
             let text = Signer::p256().pem().replace("PUBLIC", "PRIVATE");
             fs::write(target.keys_folder().join("b.pub"), text).unwrap();
         },
-        "/keys.d/b.pub: a private key is in it, which no machine needs",
+        "/keys.d/b.pub: found a private key, expected only public keys",
     ),
     (
         "a folder in place of a file",
