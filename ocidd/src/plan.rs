@@ -76,7 +76,7 @@ pub enum PlanError {
     Key(TrustError),
     #[error(
         "oci.blob is given, but a blob without a manifest has no signature to verify; \
-        hint: use oci.tag"
+        hint: select a manifest with oci.tag"
     )]
     UnsignedBlob,
     #[error("dd.of: {0}")]

@@ -129,7 +129,7 @@ fn a_bare_blob_is_refused_where_keys_are_trusted() {
         let outcome = install_tag(&blob, &[word], &target, &Heard::default());
         let says = [
             "oci.blob is given, but a blob without a manifest has no signature",
-            "hint: name a manifest by oci.tag",
+            "hint: select a manifest with oci.tag",
         ];
         let wanted = Wanted { code: 2, says: &says, left: Left::Untouched };
         assert_failed(word, outcome, wanted, (&address, &layer), (&target, &image));
