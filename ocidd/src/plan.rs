@@ -75,7 +75,8 @@ pub enum PlanError {
     #[error("oci.verify_key: {0}")]
     Key(TrustError),
     #[error(
-        "oci.blob is given, but a blob without a manifest has no signature to verify with the trusted keys; hint: use oci.tag"
+        "oci.blob is given, but a blob without a manifest has no signature to verify; \
+        hint: select a manifest with oci.tag"
     )]
     UnsignedBlob,
     #[error("dd.of: {0}")]

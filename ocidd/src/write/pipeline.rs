@@ -217,8 +217,8 @@ impl CompressedLayer {
             if length > 0 {
                 full.send(buffer).map_err(|_disconnected| TransferError::Stopped)?;
             }
-            outcome.map_err(|cause| match decoder.take_refusal() {
-                Some(refusal) => refusal.into(),
+            outcome.map_err(|cause| match decoder.take_unsupported() {
+                Some(error) => error.into(),
                 None => TransferError::Decode { format, at, cause },
             })?;
             if length == 0 {

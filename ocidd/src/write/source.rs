@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_why_the_layer_is_not_whole() {
+    fn explains_why_a_layer_is_incomplete() {
         let broken = || Chunk::Broken(registry::Error::Interrupted("the cable is out".to_owned()));
         let bytes = || Chunk::Bytes(vec![1; 5]);
         let end = || Chunk::End(Digest::of(b""));

@@ -128,8 +128,8 @@ fn a_bare_blob_is_refused_where_keys_are_trusted() {
         let registry = fake.serve();
         let outcome = install_tag(&blob, &[word], &target, &Heard::default());
         let says = [
-            "oci.blob is given, and a bare blob has no signature",
-            "hint: name a manifest by oci.tag",
+            "oci.blob is given, but a blob without a manifest has no signature",
+            "hint: select a manifest with oci.tag",
         ];
         let wanted = Wanted { code: 2, says: &says, left: Left::Untouched };
         assert_failed(word, outcome, wanted, (&address, &layer), (&target, &image));
