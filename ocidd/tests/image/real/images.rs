@@ -95,7 +95,7 @@ fn what_nobody_could_install_is_not_pushed() {
     let crc = packed.len() - 8;
     flipped[crc] ^= 1;
     for (rule, content, says) in [
-        ("cut", packed[..packed.len() / 2].to_vec(), "unpacking its gzip stream"),
+        ("cut", packed[..packed.len() / 2].to_vec(), "decompressing its gzip stream"),
         ("a wrong check", flipped, "unpacking its gzip stream"),
         ("rubbish behind", [&packed[..], b"rubbish"].concat(), "unpacking its gzip stream"),
         ("a disk of a virtual machine", b"QFI\xfb\0\0\0\x03".to_vec(), "looks like a qcow2 image"),
