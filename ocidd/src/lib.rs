@@ -11,7 +11,7 @@ pub mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(feature = "image")]
-pub mod image;
+mod image;
 pub mod install;
 pub mod machine;
 pub mod pipeline;
@@ -23,3 +23,14 @@ pub mod report;
 pub mod source;
 mod sysfs;
 pub mod trust;
+
+/// Runs `ocidd image` if the arguments start with `image`. The initramfs is built without it.
+#[cfg(feature = "image")]
+pub use image::run as run_image;
+
+#[cfg(not(feature = "image"))]
+pub fn run_image(
+    _arguments: impl Iterator<Item = std::ffi::OsString>,
+) -> Option<std::process::ExitCode> {
+    None
+}
