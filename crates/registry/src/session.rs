@@ -98,7 +98,7 @@ impl Session {
             return Ok(directory.clone());
         }
         let data = variable("XDG_DATA_HOME");
-        let home = || Some(variable("HOME")?.join(".local/share"));
+        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".local/share"));
         data.or_else(home).map(|directory| directory.join("ocidd")).ok_or(Error::NoStore)
     }
 

@@ -1,6 +1,6 @@
 //! Finds the signatures that cosign stores in an image's repository: under a tag made of the
-//! digest, or as referrers of the digest. Mirrors are asked first. If a mirror has no valid signature, the
-//! next registry is asked; only the own registry decides that there is none.
+//! digest, or as referrers of the digest. Mirrors are asked first. If a mirror has no valid
+//! signature, the next registry is asked; only the own registry decides that there is none.
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
