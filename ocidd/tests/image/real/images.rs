@@ -111,7 +111,8 @@ fn what_nobody_could_install_is_not_pushed() {
         &["push", "disk", &by_digest],
         "names an image by its digest\nocidd: hint: push to a tag",
     );
-    for (file, says) in [(".", "is not a regular file"), ("missing", "reading the disk image missing")]
+    for (file, says) in
+        [(".", "is not a regular file"), ("missing", "reading the disk image missing")]
     {
         author.fails(&["push", file, &registry.reference("os:1")], says);
     }
