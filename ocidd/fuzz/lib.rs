@@ -7,7 +7,7 @@
 use oci::digest::Digest;
 use oci::index;
 use oci::manifest;
-use oci::manifest::Document;
+use oci::manifest::Content;
 use oci::platform::Platform;
 use oci::reference::BlobReference;
 use oci::reference::ManifestReference;
@@ -24,8 +24,8 @@ use ocidd::trust::Trust;
 use ocidd::write::gpt;
 use ocidd::write::marker;
 use params::parse_size;
-use registry::auth::challenge;
-use registry::blob::content_range;
+use registry::auth::parse_challenges;
+use registry::blob::parse_content_range;
 use registry::credentials::Credentials;
 use std::fmt::Debug;
 use std::fmt::Display;
@@ -62,13 +62,13 @@ pub fn size(bytes: &[u8]) {
 pub fn challenge(bytes: &[u8]) {
     let text = text(bytes);
     let texts: Vec<&str> = text.lines().collect();
-    if let Err(error) = challenge::parse(&texts) {
+    if let Err(error) = parse_challenges(&texts) {
         assert!(!error.to_string().is_empty());
     }
 }
 
 pub fn content_range(bytes: &[u8]) {
-    if let Some(range) = content_range::parse(&text(bytes)) {
+    if let Some(range) = parse_content_range(&text(bytes)) {
         assert!(range.first <= range.last && range.size.is_none_or(|size| range.last < size));
     }
 }
@@ -76,8 +76,8 @@ pub fn content_range(bytes: &[u8]) {
 /// A manifest or an image index, and the selection from an index.
 pub fn manifest(bytes: &[u8]) {
     for media_type in ["application/vnd.oci.image.manifest.v1+json", "text/html", ""] {
-        if let Ok(Document::Index(entries)) = manifest::parse(bytes, media_type) {
-            index::choose(&entries, &Platform::of_host()).ok();
+        if let Ok(Content::Index(index)) = manifest::parse(bytes, media_type) {
+            index::select(&index, &Platform::of_host()).ok();
         }
     }
 }

@@ -34,7 +34,6 @@ use crate::write::pipeline::Compressed;
 use crate::write::sink::Abandoned;
 use crate::write::sink::Committed;
 use crate::write::sink::Sink;
-use anyhow::Context as _;
 use anyhow::anyhow;
 use oci::manifest::Layer;
 use oci::reference::Image;
@@ -75,7 +74,7 @@ pub fn install(
     let (path, device) = open_disk(plan, machine, listener)?;
     let mut registry = open_registry(plan, machine)?;
     let resolved =
-        registry.resolve(&plan.image, &plan.platform, &listener).or_fail_by(classify::fetching)?;
+        registry.resolve(&plan.image, &plan.platform, &listener).map_err(classify::fetching)?;
     let signed = verify_signature(&mut registry, plan, &resolved, &keys, listener)?;
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
@@ -124,10 +123,10 @@ fn verify_signature(
     if keys.is_empty() {
         return Ok(None);
     }
-    let signed = registry
-        .verify(&resolved.manifests, keys, &listener)
-        .with_context(|| format!("verifying the signature of {}", plan.image))
-        .or_fail_by(classify::signature)?;
+    let signed = registry.verify(&resolved.manifests, keys, &listener).map_err(|error| {
+        let doing = format!("verifying the signature of {}", plan.image);
+        classify::fetching(error).context(doing)
+    })?;
     listener.note(signed.to_string());
     Ok(Some(signed))
 }
@@ -199,11 +198,10 @@ impl Job<'_> {
         registry: Registry,
         observer: &'o dyn Observer,
     ) -> Result<Blob<'o>, Failure> {
-        let mut blob = registry.open(&self.layer, observer).or_fail_by(classify::fetching)?;
+        let mut blob = registry.open(&self.layer, observer).map_err(classify::fetching)?;
         if self.layer.raw_size_bytes.is_none() {
-            check_size(self.read_size(&mut blob), &self.device).map_err(|failure| Failure {
-                error: failure.error.context("reading the size at the end of the gzip stream"),
-                ..failure
+            check_size(self.read_size(&mut blob), &self.device).map_err(|failure| {
+                failure.context("reading the size at the end of the gzip stream")
             })?;
         }
         Ok(blob)
@@ -252,10 +250,10 @@ impl Job<'_> {
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));
         committed.map_err(|error| {
-            let cause = classify::transfer(&error);
+            let (cause, hint) = (classify::transfer(&error), classify::transfer_hint(&error));
             let state = disk_state(sink.abandon(), &disk);
             let error = anyhow::Error::new(error).context(format!("installing to {disk}"));
-            Failure { cause, error, disk: state }
+            Failure { cause, error, hint, disk: state }
         })
     }
 

@@ -2,11 +2,14 @@
 
 use crate::disk::sysfs::read_names;
 use crate::disk::sysfs::read_text;
-use registry::http::roots::CertificateFiles;
+use registry::http::CertificateFiles;
 use serde_json::Value;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The default of [`Machine::auth_file`].
+pub const AUTH_FILE: &str = "/etc/ocidd/auth.json";
 
 /// Locations of what an install reads.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use ocidd::disk::probe::read_disks;
 use ocidd::help::Help;
 use ocidd::install::install;
+use ocidd::machine::AUTH_FILE;
 use ocidd::machine::Machine;
 use ocidd::plan;
 use ocidd::plan::Plan;
@@ -23,7 +24,6 @@ use ocidd::request::parse_request;
 use ocidd::trust::KEYS_FOLDER;
 use params::Options;
 use params::site;
-use registry::credentials::AUTH_FILE;
 use registry::http::CertificateFiles;
 use registry::http::Client;
 use registry::http::Network;
@@ -39,9 +39,8 @@ use std::time::Duration;
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
 fn main() -> ExitCode {
-    #[cfg(feature = "image")]
-    if env::args_os().nth(1).is_some_and(|argument| argument == "image") {
-        return ocidd::image::command::run(env::args_os().skip(2));
+    if let Some(exit_code) = ocidd::run_image(env::args_os().skip(1)) {
+        return exit_code;
     }
     let report = report();
     let outcome = match read_request() {

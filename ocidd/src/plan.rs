@@ -6,10 +6,10 @@ use crate::trust::Trust;
 use crate::trust::TrustError;
 use crate::write::ends::Gpt;
 use crate::write::sink::Verify;
-use oci::platform::BadPlatform;
 use oci::platform::Platform;
-use oci::reference::BadReference;
+use oci::platform::PlatformError;
 use oci::reference::Image;
+use oci::reference::ReferenceError;
 use params::Options;
 use params::Retries;
 use registry::http::CertificateCheck;
@@ -66,16 +66,17 @@ pub enum PlanError {
     NoImage,
     #[error("no target disk is given; hint: set dd.of=/dev/…")]
     NoDisk,
-    #[error("oci.tag: {0}")]
-    Tag(BadReference),
-    #[error("oci.blob: {0}")]
-    Blob(BadReference),
+    #[error("oci.tag: {}{}", .0, reference_hint(.0))]
+    Tag(ReferenceError),
+    #[error("oci.blob: {}{}", .0, reference_hint(.0))]
+    Blob(ReferenceError),
     #[error("oci.platform: {0}")]
-    Platform(BadPlatform),
+    Platform(PlatformError),
     #[error("oci.verify_key: {0}")]
     Key(TrustError),
     #[error(
-        "oci.blob is given, but a blob without a manifest has no signature to verify with the trusted keys; hint: use oci.tag"
+        "oci.blob is given, but a blob without a manifest has no signature to verify; \
+        hint: select a manifest with oci.tag"
     )]
     UnsignedBlob,
     #[error("dd.of: {0}")]
@@ -84,6 +85,16 @@ pub enum PlanError {
         "ocidd.dry_run and ocidd.skip_if_installed are mutually exclusive; hint: remove one of them"
     )]
     TwoModes,
+}
+
+fn reference_hint(error: &ReferenceError) -> &'static str {
+    match error {
+        ReferenceError::Scheme { .. } => {
+            "; hint: remove the scheme, and set oci.allow_no_tls for plain HTTP"
+        }
+        ReferenceError::NoDigest(_) => "; hint: set oci.tag for a tag",
+        _ => "",
+    }
 }
 
 /// Enough for a slow switch port or a registry restart: about three minutes in total.
@@ -195,9 +206,9 @@ mod tests {
             (Options { disk: None, ..options() }, "no target disk is given"),
             (
                 Options { tag: Some("os".to_owned()), ..options() },
-                "oci.tag: 'os' names no registry",
+                "oci.tag: 'os' does not name a registry",
             ),
-            (Options { tag: None, blob, ..options() }, "oci.blob: digest 'sha256:00'"),
+            (Options { tag: None, blob, ..options() }, "oci.blob: invalid digest 'sha256:00'"),
             (Options { platform: Some("/".to_owned()), ..options() }, "oci.platform: "),
             (Options { verify_key: Some("x,".to_owned()), ..options() }, "oci.verify_key: 'x'"),
             (Options { disk: Some("sda".to_owned()), ..options() }, "dd.of: "),

@@ -210,7 +210,7 @@ mod tests {
         let (completed, screen) =
             complete(Options::default(), "os\n\nr.example/os:1\n0\n3\nsda\n1\n");
         assert_eq!(completed.unwrap().disk.as_deref(), Some("/dev/sda"));
-        assert!(screen.contains("'os' names no registry"), "{screen}");
+        assert!(screen.contains("'os' does not name a registry"), "{screen}");
         assert_eq!(screen.matches("is neither a listed disk nor a path").count(), 3, "{screen}");
     }
 

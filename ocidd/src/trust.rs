@@ -5,8 +5,8 @@ use anyhow::Result;
 use anyhow::bail;
 use base64::Engine as _;
 use oci::BASE64;
-use oci::signature::BadKey;
 use oci::signature::Key;
+use oci::signature::KeyError;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub enum TrustError {
     #[error("'{0}' is neither an absolute path nor a base64 key")]
     Shape(String),
     #[error("'{0}': {1}")]
-    Key(String, BadKey),
+    Key(String, KeyError),
 }
 
 impl Trust {
@@ -111,7 +111,7 @@ fn read_folder(folder: &Path) -> Result<Vec<Key>> {
 }
 
 #[cfg(test)]
-#[path = "../../crates/oci/src/signature/sample_keys.rs"]
+#[path = "../../crates/oci/src/signature/tests/sample_keys.rs"]
 mod sample_keys;
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
             ("", "'' is neither an absolute path nor a base64 key"),
             ("cosign.pub", "'cosign.pub' is neither"),
             (&format!("{P256_BASE64},"), "'' is neither"),
-            ("AAAA", "'AAAA': it is no key of a known kind; hint: supported are ECDSA P-256 and"),
+            ("AAAA", "'AAAA': found a key of an unknown kind, expected an ECDSA P-256 or Ed25519"),
             ("/no/such/key", "reading keys from /no/such/key: No such file"),
         ] {
             let error = format!("{:#}", read(value).unwrap_err());
@@ -179,11 +179,11 @@ mod tests {
             ),
             (
                 &[("a.pub", P256_PEM), ("b.pub", "")],
-                "reading keys from KEYS/b.pub: no public key is in it",
+                "reading keys from KEYS/b.pub: no public key found",
             ),
             (
                 &[("a.pub", P256_PEM), ("b.pub", "-----BEGIN PUBLIC KEY-----")],
-                "KEYS/b.pub: its PEM",
+                "KEYS/b.pub: invalid PEM",
             ),
         ] {
             let error = site(files).unwrap_err();

@@ -40,10 +40,10 @@ impl<R: BufRead> Decoder<R> {
     }
 
     /// The reason of the last error if the stream is intact but unsupported.
-    pub fn take_refusal(&mut self) -> Option<FormatError> {
+    pub fn take_unsupported(&mut self) -> Option<FormatError> {
         match &mut self.stream {
-            Stream::Zstd(decoder) => decoder.take_refusal(),
-            Stream::Xz(decoder) => decoder.take_refusal(),
+            Stream::Zstd(decoder) => decoder.take_unsupported(),
+            Stream::Xz(decoder) => decoder.take_unsupported(),
             Stream::Gzip(_) | Stream::Raw(_) => None,
         }
     }
@@ -85,13 +85,7 @@ impl<R: BufRead> Read for Decoder<R> {
 
 impl<R: BufRead> fmt::Debug for Decoder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format = match self.stream {
-            Stream::Gzip(_) => Format::Gzip,
-            Stream::Zstd(_) => Format::Zstd,
-            Stream::Xz(_) => Format::Xz,
-            Stream::Raw(_) => Format::Raw,
-        };
-        f.debug_struct("Decoder").field("format", &format).field("failed", &self.failed).finish()
+        f.debug_struct("Decoder").field("failed", &self.failed).finish_non_exhaustive()
     }
 }
 

@@ -18,14 +18,14 @@ const BESIDES_KIB: u32 = 40;
 pub(super) struct XzReader<R> {
     reader: R,
     stream: XzStream,
-    refused: Option<FormatError>,
+    unsupported: Option<FormatError>,
 }
 
 impl<R: BufRead> XzReader<R> {
     pub(super) fn new(reader: R) -> Self {
         let limit = u32::try_from(WINDOW_BYTES / 1024).unwrap_or(u32::MAX - BESIDES_KIB);
         let stream = XzStream::new_mem_limit(true, limit + BESIDES_KIB);
-        Self { reader, stream, refused: None }
+        Self { reader, stream, unsupported: None }
     }
 
     pub(super) fn reader(&mut self) -> &mut R {
@@ -33,8 +33,8 @@ impl<R: BufRead> XzReader<R> {
     }
 
     /// Why the stream is not decompressed, if it is intact but unsupported.
-    pub(super) fn take_refusal(&mut self) -> Option<FormatError> {
-        self.refused.take()
+    pub(super) fn take_unsupported(&mut self) -> Option<FormatError> {
+        self.unsupported.take()
     }
 
     /// Replaces the decoder's error about a dictionary that is too large.
@@ -44,19 +44,19 @@ impl<R: BufRead> XzReader<R> {
             return error;
         }
         let found = u64::from(needed - BESIDES_KIB) * 1024;
-        let refusal = FormatError::Window { format: Format::Xz, found, allowed: WINDOW_BYTES };
-        self.refused = Some(refusal.clone());
-        io::Error::new(ErrorKind::OutOfMemory, refusal)
+        let error = FormatError::Window { format: Format::Xz, found, allowed: WINDOW_BYTES };
+        self.unsupported = Some(error.clone());
+        io::Error::new(ErrorKind::OutOfMemory, error)
     }
 }
 
 impl<R: BufRead> Read for XzReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            let packed = self.reader.fill_buf()?;
+            let input = self.reader.fill_buf()?;
             // Padding or another stream may follow, so only the end of the layer is the end.
-            let action = if packed.is_empty() { Action::Finish } else { Action::Run };
-            let step = match self.stream.process(packed, into, action) {
+            let action = if input.is_empty() { Action::Finish } else { Action::Run };
+            let step = match self.stream.process(input, into, action) {
                 Ok(step) => step,
                 Err(error) => return Err(self.explain(error)),
             };

@@ -20,7 +20,7 @@ pub(super) struct ZstdReader<R> {
     decoder: FrameDecoder,
     /// The current frame.
     frame: Option<Frame>,
-    refused: Option<FormatError>,
+    unsupported: Option<FormatError>,
 }
 
 struct Frame {
@@ -37,7 +37,7 @@ impl<R: BufRead> ZstdReader<R> {
         // much memory again, and allocates the window of later frames at once. So the first frame
         // is an empty one; an error here only costs memory.
         decoder.reset(SMALLEST).ok();
-        Self { reader, decoder, frame: None, refused: None }
+        Self { reader, decoder, frame: None, unsupported: None }
     }
 
     pub(super) fn reader(&mut self) -> &mut R {
@@ -45,8 +45,8 @@ impl<R: BufRead> ZstdReader<R> {
     }
 
     /// Why the stream is not decompressed, if it is intact but unsupported.
-    pub(super) fn take_refusal(&mut self) -> Option<FormatError> {
-        self.refused.take()
+    pub(super) fn take_unsupported(&mut self) -> Option<FormatError> {
+        self.unsupported.take()
     }
 
     /// Opens the next frame with content. Returns false at the end of the stream.
@@ -82,7 +82,7 @@ impl<R: BufRead> ZstdReader<R> {
         let (found, allowed) = (header.window, WINDOW_BYTES);
         if found > allowed {
             let error = FormatError::Window { format: Format::Zstd, found, allowed };
-            self.refused = Some(error.clone());
+            self.unsupported = Some(error.clone());
             return Err(io::Error::new(ErrorKind::OutOfMemory, error));
         }
         let bytes = [&MAGIC[..], &[descriptor], &rest].concat();

@@ -1,23 +1,32 @@
-//! Maps errors to causes. Pure.
+//! Maps errors to the causes that people and scripts distinguish, and to hints. Pure.
 
 use crate::disk::choice::ChoiceError;
 use crate::disk::device::DeviceError;
 use crate::disk::wait::TargetError;
+use crate::machine::AUTH_FILE;
+use crate::report::diagnostic::Terms;
 use crate::report::failure::Cause;
+use crate::report::failure::DiskState;
+use crate::report::failure::Failure;
 use crate::write::error::SinkError;
 use crate::write::pipeline::TransferError;
-use registry::error::HttpError;
-use registry::error::Trouble;
-use registry::signatures::NotSigned;
-use std::error::Error;
+use crate::write::source::SourceError;
+use registry::Error;
 
-pub(crate) fn fetching(error: &anyhow::Error) -> Cause {
-    // Without an HTTP error the answer itself was unusable.
-    http_cause(error.as_ref()).unwrap_or(Cause::Manifest)
-}
+/// The names in hints of the installer.
+const TERMS: Terms = Terms {
+    plain_http: "oci.allow_no_tls",
+    platform: "oci.platform=OS/ARCHITECTURE",
+    add_authority: "put the PEM file of the site's certificate authority into /etc/ocidd/ca.d",
+    fix_clock: "fix the clock or name a time server by ocidd.ntp",
+    auth_file: AUTH_FILE,
+};
 
-pub(crate) fn signature(error: &anyhow::Error) -> Cause {
-    if error.is::<NotSigned>() { Cause::Signature } else { fetching(error) }
+/// A failure before the first write, from an error of the registry client.
+pub(crate) fn fetching(error: Error) -> Failure {
+    let cause = registry_cause(&error).unwrap_or(Cause::Manifest);
+    let hint = TERMS.hint(&error);
+    Failure { cause, error: error.into(), hint, disk: DiskState::Untouched }
 }
 
 pub(crate) fn target(error: &TargetError) -> Cause {
@@ -41,7 +50,10 @@ pub(crate) fn device(error: &DeviceError) -> Cause {
 
 pub(crate) fn transfer(error: &TransferError) -> Cause {
     match error {
-        TransferError::Source(error) => http_cause(error).unwrap_or(Cause::Transfer),
+        TransferError::Source(SourceError::Fetch(error)) => {
+            registry_cause(error).unwrap_or(Cause::Transfer)
+        }
+        TransferError::Source(_) => Cause::Transfer,
         TransferError::Digest { .. } => Cause::Digest,
         TransferError::Decode { .. }
         | TransferError::RawSize { .. }
@@ -58,22 +70,34 @@ pub(crate) fn transfer(error: &TransferError) -> Cause {
     }
 }
 
-fn http_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(http) = error.downcast_ref::<HttpError>() {
-            return Some(match http.trouble {
-                Trouble::Unreachable => Cause::Unreachable,
-                Trouble::Untrusted => Cause::Untrusted,
-                Trouble::Useless => Cause::Transfer,
-                Trouble::Status(status) => match status.as_u16() {
-                    401 | 403 | 407 => Cause::Login,
-                    404 => Cause::NotFound,
-                    _ => Cause::Refused,
-                },
-            });
-        }
-        next = error.source();
+/// The hint for an image that did not reach the disk.
+pub(crate) fn transfer_hint(error: &TransferError) -> Option<String> {
+    match error {
+        TransferError::Source(SourceError::Fetch(error)) => TERMS.hint(error),
+        _ => None,
     }
-    None
+}
+
+/// None if the registry sent something that cannot be used.
+fn registry_cause(error: &Error) -> Option<Cause> {
+    Some(match error.root() {
+        Error::Connect { .. } | Error::HostNotFound { .. } | Error::Interrupted(_) => {
+            Cause::Unreachable
+        }
+        Error::Certificate { .. } => Cause::Untrusted,
+        Error::NoTls { .. }
+        | Error::PlainHttp { .. }
+        | Error::PlainRedirect { .. }
+        | Error::TooManyRedirects { .. }
+        | Error::WebPage { .. }
+        | Error::Protocol(_) => Cause::Transfer,
+        Error::Status(error) => match error.status.as_u16() {
+            401 | 403 | 407 => Cause::Login,
+            404 => Cause::NotFound,
+            _ => Cause::Refused,
+        },
+        Error::LoginRequired { .. } | Error::LoginRejected(_) => Cause::Login,
+        Error::Unsigned { .. } | Error::InvalidSignature { .. } => Cause::Signature,
+        _ => return None,
+    })
 }

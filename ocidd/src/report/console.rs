@@ -1,5 +1,6 @@
 //! Prints events and progress on the console.
 
+use crate::report::diagnostic::Diagnostic;
 use crate::report::event::Done;
 use crate::report::event::Event;
 use crate::report::event::Listener;
@@ -72,8 +73,8 @@ impl Report {
         }
     }
 
-    pub fn fail(&self, text: &str) {
-        self.print_lines(Level::Error, text);
+    pub fn fail(&self, diagnostic: &Diagnostic) {
+        self.print_lines(Level::Error, &diagnostic.to_string());
     }
 
     /// Shows the progress.
@@ -109,8 +110,8 @@ impl Listener for Report {
                 );
             }
             Event::Progress(snapshot) => self.show(snapshot.elapsed, &line(snapshot)),
-            Event::Failed { id, exit_code, remedy, message, .. } => {
-                self.print_lines(Level::Error, message);
+            Event::Failed { id, exit_code, remedy, diagnostic, .. } => {
+                self.fail(diagnostic);
                 // Remedies have backquotes for the documentation.
                 let remedy = remedy.replace('`', "'");
                 self.print_lines(

@@ -1,9 +1,10 @@
 //! Events of an install, and the listeners that receive them.
 
+use crate::report::diagnostic::Diagnostic;
 use crate::report::failure::Failure;
 use oci::digest::Digest;
-use oci::progress::Counter;
-use oci::progress::Transfer;
+use oci::size::Counter;
+use oci::size::Transfer;
 use registry::observer::Observer;
 use registry::observer::Retry;
 use std::sync::Mutex;
@@ -30,7 +31,7 @@ pub enum Event {
         id: &'static str,
         exit_code: u8,
         remedy: &'static str,
-        message: String,
+        diagnostic: Diagnostic,
         disk: &'static str,
     },
     Done(Done),
@@ -42,7 +43,7 @@ impl From<&Failure> for Event {
             id: failure.cause.id(),
             exit_code: failure.cause.exit_code(),
             remedy: failure.cause.remedy(),
-            message: failure.to_string(),
+            diagnostic: failure.diagnostic(),
             disk: failure.disk.id(),
         }
     }

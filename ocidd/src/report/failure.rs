@@ -1,5 +1,6 @@
 //! How an install can fail: causes with stable ids and exit codes, and the state of the disk.
 
+use crate::report::diagnostic::Diagnostic;
 use std::fmt;
 
 /// Every exit code of `ocidd` and its meaning. Stable: scripts and `init` rely on them.
@@ -170,7 +171,20 @@ impl fmt::Display for DiskState {
 pub struct Failure {
     pub cause: Cause,
     pub error: anyhow::Error,
+    pub hint: Option<String>,
     pub disk: DiskState,
+}
+
+impl Failure {
+    /// Adds what was being done.
+    #[must_use]
+    pub fn context(self, doing: impl fmt::Display + Send + Sync + 'static) -> Self {
+        Self { error: self.error.context(doing), ..self }
+    }
+
+    pub fn diagnostic(&self) -> Diagnostic {
+        Diagnostic { message: self.to_string(), hint: self.hint.clone() }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -195,6 +209,7 @@ impl<T, E: Into<anyhow::Error>> OrFail<T, E> for Result<T, E> {
         self.map_err(|error| Failure {
             cause: cause(&error),
             error: error.into(),
+            hint: None,
             disk: DiskState::Untouched,
         })
     }

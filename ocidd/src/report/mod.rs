@@ -2,6 +2,7 @@
 
 pub(crate) mod classify;
 pub mod console;
+pub mod diagnostic;
 pub mod event;
 pub mod failure;
 pub mod webhook;

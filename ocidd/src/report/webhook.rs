@@ -31,7 +31,7 @@ pub const EVENTS: [(&str, &str); 6] = [
     ("warning", "`message`"),
     (
         "failed",
-        "`id`, `exit_code`, `message`, `remedy`, `disk_state` (untouched, cleared, unknown)",
+        "`id`, `exit_code`, `message`, `hint` or null, `remedy`, `disk_state` (untouched, cleared, unknown)",
     ),
     (
         "done",
@@ -147,8 +147,9 @@ fn document(event: &Event) -> Option<Value> {
             "event": "retry", "number": number, "of": of, "delay_seconds": seconds(*delay), "reason": reason,
         }),
         Event::Warning(message) => json!({ "event": "warning", "message": message }),
-        Event::Failed { id, exit_code, remedy, message, disk } => json!({
-            "event": "failed", "id": id, "exit_code": exit_code, "message": message, "remedy": remedy, "disk_state": disk,
+        Event::Failed { id, exit_code, remedy, diagnostic, disk } => json!({
+            "event": "failed", "id": id, "exit_code": exit_code, "message": diagnostic.message,
+            "hint": diagnostic.hint, "remedy": remedy, "disk_state": disk,
         }),
         Event::Done(Done { outcome, layer, image_bytes, elapsed, .. }) => json!({
             "event": "done", "outcome": outcome.id(), "layer": layer.to_string(),
@@ -171,6 +172,7 @@ fn unix_seconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::diagnostic::Diagnostic;
     use crate::report::event::Outcome;
     use oci::digest::Digest;
 
@@ -193,7 +195,7 @@ mod tests {
                 id: "internal",
                 exit_code: 1,
                 remedy: "none",
-                message: text(),
+                diagnostic: Diagnostic { message: text(), hint: None },
                 disk: "untouched",
             },
             Event::Done(Done {

@@ -69,7 +69,7 @@ pub enum TableError {
     BeyondDisk { number: usize, end: u64, disk: u64 },
     #[error("partition {number} ends at byte {end}, the image has {}", Bytes(*.image))]
     BeyondImage { number: usize, end: u64, image: u64 },
-    #[error("a disk of {} has no room for a backup GPT behind byte {end}", Bytes(*.disk))]
+    #[error("a disk of {} has no room for a backup GPT after byte {end}", Bytes(*.disk))]
     NoRoom { end: u64, disk: u64 },
 }
 

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_spelling_with_a_right_digest_is_none() {
+    fn rejects_another_spelling_with_a_valid_digest() {
         for (from, to) in [("image ", "image 0"), ("ocidd", "Ocidd"), ("5368709120", "+5368709120")]
         {
             let text = String::from_utf8(encode(&marker())[..256].to_vec()).unwrap();

@@ -18,12 +18,12 @@ use crate::write::source::Chunk;
 use crate::write::source::Source;
 use crate::write::source::SourceError;
 use oci::digest::Digest;
-use oci::digest::Digested;
 use oci::digest::Hasher;
-use oci::progress::Transfer as _;
 use oci::size::Bytes;
+use oci::size::Transfer as _;
 use oci::size::length_of;
 use oci::size::prefix;
+use registry::blob::Blob;
 use std::io;
 use std::io::BufRead as _;
 use std::io::Read;
@@ -44,8 +44,8 @@ const IMAGE_BUFFERS: usize = 4;
 
 /// A compressed image, and its expected properties.
 #[derive(Debug)]
-pub struct Compressed<R> {
-    pub reader: R,
+pub struct Compressed<'a> {
+    pub reader: Blob<'a>,
     pub digest: Digest,
     /// Of the compressed layer, if known.
     pub size_bytes: Option<u64>,
@@ -86,8 +86,8 @@ pub enum TransferError {
 
 /// Fetches, verifies and decompresses `compressed` into `sink`, which may have been written to even
 /// after an error.
-pub fn transfer<R: Digested + Send, M: Medium>(
-    compressed: Compressed<R>,
+pub fn transfer<M: Medium>(
+    compressed: Compressed<'_>,
     sink: &mut Sink<'_, M>,
     progress: &Progress,
 ) -> Result<Verified, TransferError> {
@@ -139,13 +139,13 @@ pub fn transfer<R: Digested + Send, M: Medium>(
 }
 
 /// Reads until the end, an error, or the receiver is gone.
-fn fetch(mut reader: impl Digested, chunks: &SyncSender<Chunk>, progress: &Progress) {
+fn fetch(mut reader: Blob<'_>, chunks: &SyncSender<Chunk>, progress: &Progress) {
     loop {
         let mut chunk = Vec::with_capacity(FETCH_BYTES);
         let outcome = reader.by_ref().take(FETCH_BYTES as u64).read_to_end(&mut chunk);
         progress.fetched.add(length_of(&chunk));
         let last = match outcome {
-            Err(error) => Some(Chunk::Broken(error)),
+            Err(error) => Some(Chunk::Broken(reader.take_error().unwrap_or(error.into()))),
             Ok(_) => chunk.is_empty().then(|| Chunk::End(reader.digest())),
         };
         // Data received before an error is passed on before it.
@@ -217,8 +217,8 @@ impl CompressedLayer {
             if length > 0 {
                 full.send(buffer).map_err(|_disconnected| TransferError::Stopped)?;
             }
-            outcome.map_err(|cause| match decoder.take_refusal() {
-                Some(refusal) => refusal.into(),
+            outcome.map_err(|cause| match decoder.take_unsupported() {
+                Some(error) => error.into(),
                 None => TransferError::Decode { format, at, cause },
             })?;
             if length == 0 {

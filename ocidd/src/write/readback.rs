@@ -127,7 +127,7 @@ mod tests {
     use crate::write::sink::tests::memory_disk::MemoryDisk;
 
     #[test]
-    fn the_first_wrong_stretch_is_named() {
+    fn names_the_first_wrong_range() {
         let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
         for (wrong, range) in [
             (None, None),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_wrong_byte_of_an_end_is_named() {
+    fn names_the_first_wrong_byte_of_an_end() {
         let mut disk = MemoryDisk::new(5 << 20);
         let wanted = disk.bytes[1000..4 << 20].to_vec();
         compare(&mut disk, &wanted, 1000).unwrap();

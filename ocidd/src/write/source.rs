@@ -13,7 +13,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum SourceError {
     #[error(transparent)]
-    Fetch(io::Error),
+    Fetch(registry::Error),
+    #[error("the fetching thread is gone")]
+    Gone,
     #[error("layer ends after {}, its declared size is {}", Bytes(*.found), Bytes(*.wanted))]
     Short { found: u64, wanted: u64 },
     #[error("layer is larger than its declared size of {}", Bytes(*.wanted))]
@@ -25,7 +27,7 @@ pub enum SourceError {
 pub(super) enum Chunk {
     Bytes(Vec<u8>),
     /// The last one of an interrupted stream.
-    Broken(io::Error),
+    Broken(registry::Error),
     /// The last one of a complete stream: the digest of all bytes.
     End(Digest),
 }
@@ -62,9 +64,7 @@ impl Source {
         match (self.failure, self.digest) {
             (Some(failure), _) => Err(failure),
             (None, Some(digest)) => Ok(digest),
-            (None, None) => {
-                Err(SourceError::Fetch(io::Error::other("the fetching thread is gone")))
-            }
+            (None, None) => Err(SourceError::Gone),
         }
     }
 
@@ -148,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn tells_why_the_layer_is_not_whole() {
-        let broken = || Chunk::Broken(io::Error::other("the cable is out"));
+    fn explains_why_a_layer_is_incomplete() {
+        let broken = || Chunk::Broken(registry::Error::Interrupted("the cable is out".to_owned()));
         let bytes = || Chunk::Bytes(vec![1; 5]);
         let end = || Chunk::End(Digest::of(b""));
         for (chunks, size, fault) in [

@@ -69,7 +69,7 @@ fn a_blob_that_is_cut_off_is_never_taken_for_the_whole() {
 #[test]
 fn a_blob_of_another_length_is_refused_as_early_as_it_shows() {
     let offers =
-        &["fetching layer LAYER from REGISTRY: the registry offers ", " bytes, the manifest says "];
+        &["fetching layer LAYER from REGISTRY: the registry offers ", " bytes, the manifest has "];
     let ended = &["fetching layer LAYER from REGISTRY: the connection ended early"];
     let goes_on = &["layer is larger than its declared size of "];
     let longer = |fake: &mut Fake| fake.blob().body.extend([0; 1000]);

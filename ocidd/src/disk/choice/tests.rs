@@ -1,4 +1,4 @@
-//! Choices among disks that differ in everything a selector asks for.
+//! Choices among disks with different properties.
 
 use super::*;
 use crate::disk::bus::Transport;
@@ -66,7 +66,7 @@ fn chooses_the_only_disk_that_has_every_property() {
 }
 
 #[test]
-fn refuses_a_selector_that_matches_two_disks() {
+fn rejects_a_selector_that_matches_two_disks() {
     for selector in ["transport:nvme", "size:100G", "smallest", "largest,transport:nvme"] {
         let Err(ChoiceError::Ambiguous { matching, table, .. }) = choose(selector) else {
             panic!("'{selector}' is not ambiguous");
@@ -90,7 +90,7 @@ fn never_chooses_a_removable_a_read_only_or_a_busy_disk() {
 }
 
 #[test]
-fn tells_of_every_disk_why_not() {
+fn explains_every_rejected_disk() {
     let error = choose("transport:nvme,size:>=200G").unwrap_err().to_string();
     let wanted = "\
 no disk matches 'transport:nvme,size:>=200G'; the disks of this machine:
@@ -112,7 +112,7 @@ hint: use a property from this list, such as dd.of=serial:…";
 }
 
 #[test]
-fn tells_what_a_disk_lacks_and_sizes_exactly_where_rounding_hides_the_difference() {
+fn explains_missing_properties_and_exact_sizes() {
     let error = choose("wwn:02,smallest").unwrap_err().to_string();
     assert!(error.contains("no: wwn is 'eui.01'\n"), "{error}");
     assert!(error.contains("no: has no wwn\n"), "{error}");
@@ -126,7 +126,7 @@ fn tells_what_a_disk_lacks_and_sizes_exactly_where_rounding_hides_the_difference
 }
 
 #[test]
-fn a_machine_without_disks_is_asked_for_its_driver() {
+fn hints_at_the_driver_if_there_are_no_disks() {
     let selector: Selector = "largest".parse().unwrap();
     let error = selector.choose(&[]).unwrap_err().to_string();
     assert_eq!(
@@ -136,7 +136,7 @@ fn a_machine_without_disks_is_asked_for_its_driver() {
 }
 
 #[test]
-fn only_a_whole_serial_wwn_or_place_is_a_disks_own() {
+fn only_a_complete_serial_wwn_or_path_is_unique() {
     for (selector, is_unique) in [
         ("serial:S0", true),
         ("wwn:01,size:>1G", true),

@@ -1,4 +1,4 @@
-//! Devices over regular files, and what is refused before a node is opened.
+//! Devices on regular files, and rejections before a node is opened.
 
 mod sectors;
 
@@ -42,7 +42,7 @@ fn zeroes_exactly_the_range() {
 }
 
 #[test]
-fn refuses_what_is_no_disk() {
+fn rejects_other_files() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("nosuch");
     for (path, fault) in [
@@ -68,7 +68,7 @@ fn refused(machine: &FakeMachine, node: &str) -> Option<String> {
 }
 
 #[test]
-fn refuses_a_partition_a_held_and_a_read_only_disk_before_opening() {
+fn rejects_partitions_busy_and_read_only_disks_before_opening() {
     let machine = FakeMachine::new();
     machine.disk("pci0000:00/0000:00:03.0/virtio0/block/vda", "254:0", &[]);
     machine.partition("vda", "vda1", "254:1");
@@ -110,7 +110,7 @@ fn refuses_a_partition_a_held_and_a_read_only_disk_before_opening() {
 }
 
 #[test]
-fn a_busy_disk_that_nobody_is_known_to_hold_is_said_to_be_in_use() {
+fn reports_a_busy_disk_without_known_holders() {
     let busy = DeviceError::of(Path::new("/dev/sda"), rustix::io::Errno::BUSY.into());
     let text = busy.to_string();
     assert!(text.starts_with("'/dev/sda' is in use: the kernel reports it as busy"), "{text}");
@@ -119,7 +119,7 @@ fn a_busy_disk_that_nobody_is_known_to_hold_is_said_to_be_in_use() {
 }
 
 #[test]
-fn a_name_of_udevs_is_answered_with_the_selectors() {
+fn hints_at_selectors_for_a_udev_link() {
     let path = Path::new("/dev/disk/by-id/nosuch");
     let text = Device::open(path, Path::new("/sys"), Path::new("/proc")).unwrap_err().to_string();
     assert!(
@@ -145,6 +145,6 @@ fn reads_back_what_it_has_written_aligned_or_not() {
 }
 
 #[test]
-fn a_file_has_no_sectors_of_its_own() {
+fn a_file_has_no_sector_size() {
     assert_eq!(device_of(&[1; 512]).1.sector_bytes(), None);
 }

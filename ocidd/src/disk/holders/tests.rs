@@ -47,7 +47,7 @@ fn names_every_holder() {
 }
 
 #[test]
-fn names_who_holds_a_whole_disk() {
+fn names_holders_of_a_whole_disk() {
     let machine = FakeMachine::new();
     machine.disk("pci0000:00/0000:00:07.0/nvme/nvme0/nvme0n1", "259:0", &[]);
     machine.disk("pci0000:00/0000:00:05.0/virtio1/block/vda", "254:0", &[]);

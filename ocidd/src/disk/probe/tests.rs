@@ -69,7 +69,7 @@ fn disk(machine: &FakeMachine, path: &str) -> FoundDisk {
 }
 
 #[test]
-fn lists_disks_and_nothing_else() {
+fn lists_only_disks() {
     let machine = machine();
     for (place, files) in [
         ("virtual/block/loop0", &[][..]),
@@ -150,14 +150,14 @@ fn finds_model_serial_and_wwn_where_each_bus_has_them() {
 }
 
 #[test]
-fn knows_a_disk_that_takes_no_writes() {
+fn detects_a_read_only_disk() {
     let machine = machine();
     let read_only = ["vda", "sda", "nosuch"].map(|name| is_read_only(&machine.sys(), name));
     assert_eq!(read_only, [true, false, false]);
 }
 
 #[test]
-fn knows_a_partition_from_a_disk() {
+fn detects_a_partition() {
     let machine = machine();
     assert_eq!(read_parent(&machine.sys(), "sda1").as_deref(), Some("sda"));
     assert_eq!(read_parent(&machine.sys(), "sda"), None);

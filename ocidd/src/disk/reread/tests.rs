@@ -1,4 +1,4 @@
-//! Rereading with a disk that is busy on demand, and with a real loop device where we may make one.
+//! Rereading with a simulated busy disk, and with a real loop device if one can be created.
 
 use super::*;
 use crate::disk::tests::loop_device::LoopDevice;
@@ -10,7 +10,7 @@ fn busy() -> Result<(), RereadError> {
 }
 
 #[test]
-fn a_busy_disk_is_asked_ten_times_with_pauses() {
+fn retries_a_busy_disk_ten_times() {
     for (busy_for, tries, outcome) in
         [(0, 1, true), (3, 4, true), (9, 10, true), (10, 10, false), (99, 10, false)]
     {
@@ -30,7 +30,7 @@ fn a_busy_disk_is_asked_ten_times_with_pauses() {
 }
 
 #[test]
-fn another_error_is_told_at_once() {
+fn reports_another_error_at_once() {
     let mut asked = 0;
     let once = |_: &Path| {
         asked += 1;
@@ -41,7 +41,7 @@ fn another_error_is_told_at_once() {
 }
 
 #[test]
-fn what_is_no_disk_is_told() {
+fn reports_what_is_not_a_disk() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let sys = Path::new("/sys");
     let error = reread(file.path(), sys).unwrap_err();

@@ -1,5 +1,5 @@
-//! A sysfs and a procfs in a temporary folder, for tests: folders below `devices/`, links to them from `block/` and `class/block/`, and the
-//! `device` and `subsystem` links that the kernel makes (compared with Linux 6.1 under QEMU).
+//! A sysfs and a procfs in a temporary directory, with the directories and links of the kernel
+//! (compared with Linux 6.1 under QEMU).
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! For tests: other people's tools, and real block devices made of files. Both may be missing, then whoever asks is told.
+//! Third-party tools and loop devices. Both may be missing.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Disks that appear late, in a time that passes only when slept through.
+//! Disks that appear late, with a simulated clock.
 
 use super::*;
 use crate::disk::tests::fake_machine::FakeMachine;
@@ -68,14 +68,14 @@ fn find(
 }
 
 #[test]
-fn takes_a_disk_of_its_own_name_at_once_and_says_nothing() {
+fn accepts_a_unique_disk_at_once() {
     let (found, passed, lines) = find("serial:SDA", 60_000, &[(0, disk("sda", 1))]);
     assert_eq!(found.unwrap(), Path::new("/dev/sda"));
     assert_eq!((passed, lines), (ms(0), vec![]));
 }
 
 #[test]
-fn waits_for_a_disk_that_matches_and_says_so_once() {
+fn waits_for_a_matching_disk_and_reports_it_once() {
     let (found, passed, lines) =
         find("serial:SDB", 60_000, &[(0, disk("sda", 1)), (7100, disk("sdb", 1))]);
     assert_eq!(found.unwrap(), Path::new("/dev/sdb"));
@@ -84,7 +84,7 @@ fn waits_for_a_disk_that_matches_and_says_so_once() {
 }
 
 #[test]
-fn gives_the_table_when_the_time_is_over() {
+fn returns_the_table_after_the_timeout() {
     let (found, passed, _) = find("serial:SDB", 1100, &[(0, disk("sda", 1))]);
     assert_eq!(passed, ms(1100));
     let error = found.unwrap_err();
@@ -104,7 +104,7 @@ fn does_not_wait_where_two_disks_match() {
 }
 
 #[test]
-fn a_choice_that_a_later_disk_could_change_has_to_stay_the_same_for_a_second() {
+fn waits_until_an_ambiguous_choice_is_stable() {
     for timeout in [0, 60_000] {
         let (found, passed, lines) = find("smallest", timeout, &[(0, disk("sda", 2))]);
         assert_eq!(found.unwrap(), Path::new("/dev/sda"));

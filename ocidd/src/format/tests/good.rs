@@ -1,4 +1,4 @@
-//! Streams that have to unpack.
+//! Valid streams.
 
 use super::samples::*;
 use super::*;
@@ -15,7 +15,7 @@ fn assert_unpacks(rule: &str, format: Format, packed: &[u8], image: &[u8]) {
 }
 
 #[test]
-fn what_other_tools_have_packed_is_unpacked() {
+fn decompresses_output_of_other_tools() {
     assert_unpacks("GNU gzip", Format::Gzip, GNU_GZIP, TEXT);
     assert_unpacks("zstd", Format::Zstd, TOOL_ZSTD, TEXT);
     assert_unpacks("xz", Format::Xz, TOOL_XZ, TEXT);

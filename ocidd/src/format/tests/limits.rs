@@ -24,7 +24,7 @@ fn assert_rejected(packed: &[u8], expected: &FormatError, message: &str) {
     let error = decoder.read_to_end(&mut Vec::new()).unwrap_err();
     assert!(error.to_string().starts_with(message), "{error}");
     assert_eq!(error.to_string(), expected.to_string());
-    assert_eq!(decoder.take_refusal().as_ref(), Some(expected));
+    assert_eq!(decoder.take_unsupported().as_ref(), Some(expected));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tables good, bad and hostile, by sample and by chance.
+//! Valid, invalid and hostile tables.
 
 mod chance;
 mod foreign;
@@ -29,7 +29,7 @@ fn with_field(sample: &Sample, at: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_good_gpt_has_no_fault() {
+fn a_valid_gpt_has_no_problem() {
     for sample in samples() {
         let table = inspect(&sample.start(), sample.sector, 8 * MIB, 8 * MIB);
         let layout = Layout { partitions: 1, end_bytes: 6 * MIB, problems: vec![] };
@@ -39,7 +39,7 @@ fn a_good_gpt_has_no_fault() {
 }
 
 #[test]
-fn faults_that_keep_a_gpt_from_booting_are_found() {
+fn detects_problems_that_prevent_booting() {
     for sample in samples() {
         let sector = usize::try_from(sample.sector).unwrap();
         let changed = |at: usize| {
@@ -97,7 +97,7 @@ fn partitions_that_do_not_fit_are_found() {
 }
 
 #[test]
-fn a_gpt_for_another_sector_size_is_found() {
+fn detects_a_gpt_for_another_sector_size() {
     let [small, large] = samples();
     for (sample, disk) in [(&small, 4096), (&large, 512)] {
         let table = inspect(&sample.start(), disk, 8 * MIB, 8 * MIB);
@@ -128,7 +128,7 @@ fn mbr(records: &[(u8, u32, u32)]) -> Vec<u8> {
 }
 
 #[test]
-fn an_mbr_is_told_from_a_boot_sector_and_from_nothing() {
+fn distinguishes_an_mbr_from_a_boot_sector_and_from_nothing() {
     let own = mbr(&[(0, 0, 0), (0x83, 2048, 4096), (0, 0, 0), (0x0C, 8192, 2048)]);
     let layout = Layout { partitions: 2, end_bytes: 5 * MIB, problems: vec![] };
     assert_eq!(inspect(&own, 512, 8 * MIB, 8 * MIB), Table::Mbr(layout));
@@ -172,7 +172,7 @@ fn the_backup_gpt_lies_at_the_end_of_the_disk() {
 }
 
 #[test]
-fn a_gpt_that_ends_with_the_disk_is_left_alone() {
+fn keeps_a_gpt_that_ends_with_the_disk() {
     for sample in samples() {
         let mut start = sample.start();
         let backup = relocate(&mut start, sample.sector, 8 * MIB, 1 << 16).unwrap();
@@ -204,7 +204,7 @@ fn bytes_before_the_backup_are_kept_free_unless_a_partition_is_there() {
 }
 
 #[test]
-fn few_entries_need_no_room_where_there_is_none() {
+fn few_entries_fit_without_the_minimum_space() {
     let mut sample = Sample::new(512, 8 * MIB, 6 * MIB);
     sample.entry_count = 4;
     let mut start = sample.start();
@@ -215,7 +215,17 @@ fn few_entries_need_no_room_where_there_is_none() {
 }
 
 #[test]
-fn a_hybrid_mbr_is_left_as_it_is() {
+fn moves_a_table_with_entries_of_256_bytes() {
+    let sample = Sample { entry_size: 256, ..Sample::new(512, 8 * MIB, 6 * MIB) };
+    let mut start = sample.start();
+    let backup = relocate(&mut start, 512, 64 * MIB, 0).unwrap();
+    let wanted = Sample { disk_bytes: 64 * MIB, ..sample };
+    assert!(start == wanted.start());
+    assert_eq!((backup.offset, backup.bytes), wanted.backup());
+}
+
+#[test]
+fn keeps_a_hybrid_mbr() {
     let mut start = Sample::new(512, 8 * MIB, 6 * MIB).start();
     let hybrid = mbr(&[(0xEE, 1, 2047), (0x83, 2048, 4096)]);
     start[446..510].copy_from_slice(&hybrid[446..510]);
@@ -225,11 +235,11 @@ fn a_hybrid_mbr_is_left_as_it_is() {
 }
 
 #[test]
-fn what_cannot_be_moved_is_told_and_left_unchanged() {
+fn reports_and_keeps_what_cannot_be_moved() {
     let sample = Sample::new(512, 8 * MIB, 6 * MIB);
     let mut broken = sample.start();
     broken[512 + 40] ^= 1;
-    let no_room = "has no room for a backup GPT behind byte 6291456";
+    let no_room = "has no room for a backup GPT after byte 6291456";
     for (start, sector, disk, wanted) in [
         (sample.start(), 512, 6 * MIB + 32 * 512, no_room),
         (sample.start(), 512, 6 * MIB - 1, no_room),
@@ -250,7 +260,7 @@ fn what_cannot_be_moved_is_told_and_left_unchanged() {
 }
 
 #[test]
-fn a_table_of_garbage_makes_no_endless_message() {
+fn limits_the_message_for_a_table_of_garbage() {
     let mut sample = Sample::new(512, 8 * MIB, 6 * MIB);
     sample.partitions = vec![(9, 3); 100];
     let warning = inspect(&sample.start(), 512, 8 * MIB, 8 * MIB).warning().unwrap();

@@ -1,4 +1,4 @@
-//! The sink over a disk in memory: what lies where after an install, and in which order it got there.
+//! The sink with a disk in memory: content of the disk after an install, and order of the writes.
 #![expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them short")]
 
 mod faults;
@@ -122,7 +122,7 @@ fn no_write_is_larger_than_the_transfer_size() {
 }
 
 #[test]
-fn an_image_that_never_left_the_held_back_start_leaves_the_disk_untouched() {
+fn keeps_the_disk_untouched_by_an_image_within_the_held_back_start() {
     let mut disk = MemoryDisk::new(8 * MIB);
     let mut sink = Sink::new(&mut disk, 65536);
     write_all(&mut sink, &image(MIB, &[]), 65536).unwrap();
@@ -141,7 +141,7 @@ fn an_abandoned_disk_has_cleared_ends() {
 }
 
 #[test]
-fn an_image_larger_than_the_disk_is_refused_where_the_disk_ends() {
+fn rejects_an_image_larger_than_the_disk() {
     for (disk_size, buffer) in [(4 * MIB, 65536), (4 * MIB - 512, 1 << 20), (512, 513)] {
         let mut disk = MemoryDisk::new(disk_size);
         let mut sink = Sink::new(&mut disk, 65536);

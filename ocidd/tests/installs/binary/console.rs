@@ -36,7 +36,7 @@ fn what_is_missing_can_be_typed_and_is_confirmed() {
             "typed",
             0,
             &[
-                "'nonsense' names no registry",
+                "'nonsense' does not name a registry",
                 "'0' is neither a listed disk nor a path\n",
                 &format!("Everything on {disk} will be overwritten with {name}:\n"),
                 "Type 'yes' to continue: ",

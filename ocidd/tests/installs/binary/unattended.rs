@@ -51,11 +51,13 @@ fn invalid_parameters_end_with_2_and_all_are_reported() {
         ),
         (
             &["oci.tag=os:1"],
-            &["ocidd: oci.tag: 'os:1' names no registry", "; nothing was written\n"],
+            &["ocidd: oci.tag: 'os:1' does not name a registry", "; nothing was written\n"],
         ),
         (
             &["oci.tag=https://r.example/os:1"],
-            &["ocidd: oci.tag: 'https://r.example/os:1' holds a scheme"],
+            &[
+                "ocidd: oci.tag: invalid reference 'https://r.example/os:1': unexpected scheme 'https://'; hint: ",
+            ],
         ),
         (&[&blob], &["ocidd: oci.tag and oci.blob are mutually exclusive"]),
         (&["oci.verify_key="], &["ocidd: oci.verify_key: missing value, expected a key"]),
@@ -141,7 +143,7 @@ fn an_image_that_is_not_signed_ends_with_8() {
     let key = "oci.verify_key=MCowBQYDK2VwAyEAH90JUfaWgqlnv6ffeTaAMCH93O6kRhHlwynB9oaH0H4=";
     let says = [
         "ocidd: verifying the signature of ",
-        " is not signed; trusted are oci.verify_key (sha256:e0bba83e0154a8dc…); hint: sign it by `cosign sign --key`; nothing was written\n",
+        " is not signed; trusted are oci.verify_key (sha256:e0bba83e0154a8dc…); nothing was written\nocidd: hint: sign it with `cosign sign --key`\n",
         "\nocidd: error bad-signature (exit code 8): sign the image; fix ",
     ];
     scene.run(&[key], "").assert("unsigned", 8, &says);

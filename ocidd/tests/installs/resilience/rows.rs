@@ -98,7 +98,7 @@ fn assert_row(row: &Row, by: By, packing: Packing, layer: &Layer, image: &[u8]) 
             }
         }
         (Failed { cause, says, retries: wanted, left }, Err(failure)) => {
-            let text = failure.to_string();
+            let text = failure.diagnostic().to_string();
             assert_eq!(failure.cause, *cause, "{rule}: {text}");
             assert!(text.contains(&filled(says)), "{rule}: the message\n  {text}\nlacks\n  {says}");
             assert_eq!(retries.len(), *wanted, "{rule}: {retries:#?}");

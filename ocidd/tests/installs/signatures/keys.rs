@@ -53,7 +53,7 @@ const SPOILED: [Spoiled; 5] = [
     (
         "no key in a file",
         |target| fs::write(target.keys_folder().join("b.pub"), "").unwrap(),
-        "/keys.d/b.pub: no public key is in it; hint: PEM, which begins with",
+        "/keys.d/b.pub: no public key found, expected PEM with",
     ),
     (
         "a private key",
@@ -61,7 +61,7 @@ const SPOILED: [Spoiled; 5] = [
             let text = Signer::p256().pem().replace("PUBLIC", "PRIVATE");
             fs::write(target.keys_folder().join("b.pub"), text).unwrap();
         },
-        "/keys.d/b.pub: a private key is in it, which no machine needs",
+        "/keys.d/b.pub: found a private key, expected only public keys",
     ),
     (
         "a folder in place of a file",
@@ -128,8 +128,8 @@ fn a_bare_blob_is_refused_where_keys_are_trusted() {
         let registry = fake.serve();
         let outcome = install_tag(&blob, &[word], &target, &Heard::default());
         let says = [
-            "oci.blob is given, and a bare blob has no signature",
-            "hint: name a manifest by oci.tag",
+            "oci.blob is given, but a blob without a manifest has no signature",
+            "hint: select a manifest with oci.tag",
         ];
         let wanted = Wanted { code: 2, says: &says, left: Left::Untouched };
         assert_failed(word, outcome, wanted, (&address, &layer), (&target, &image));

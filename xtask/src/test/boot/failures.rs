@@ -42,7 +42,7 @@ fn unknown_tag(lab: &Lab, case: &Case) -> Result<()> {
 
 fn two_layers(lab: &Lab, case: &Case) -> Result<()> {
     let said =
-        "the manifest has 2 layers of media type application/octet-stream+gzip, one is needed";
+        "the manifest has 2 layers of media type application/octet-stream+gzip, expected one";
     lab.boot(case, &tag(lab, "two-layers"))?.expect_failed(said, 4, Expected::Untouched)
 }
 

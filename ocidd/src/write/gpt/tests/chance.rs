@@ -1,4 +1,4 @@
-//! Tables made by chance: arbitrary bytes, headers with hostile fields and right checksums, and good ones moved to other disks.
+//! Random tables: arbitrary bytes, hostile fields with valid checksums, and moved valid tables.
 
 use super::*;
 use proptest::collection::vec;
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_moved_is_good_and_stays_where_it_is(
+    fn a_moved_table_is_valid_and_stays(
         large: bool,
         partitions in vec((2048..4096_u64, 0..4096_u64), 1..20),
         disk in 65 * MIB..(1 << 50),

@@ -1,4 +1,4 @@
-//! Tables made by other people's tools, moved by us, and looked at by those tools again.
+//! Tables of third-party tools, moved and verified by the same tools.
 
 use super::*;
 use crate::disk::tests::loop_device::LoopDevice;
@@ -31,7 +31,7 @@ fn move_over(image: &File, disk: &File, sector: u64, disk_bytes: u64) -> Table {
 }
 
 #[test]
-fn sgdisk_and_sfdisk_find_nothing_wrong_with_a_moved_gpt() {
+fn sgdisk_and_sfdisk_accept_a_moved_gpt() {
     for disk_bytes in [16 * MIB + 512, 100 * MIB + 7 * 512, 5 << 40] {
         let (image, disk) = (file_of(16 * MIB), file_of(disk_bytes));
         let names = [&image, &disk].map(|file| file.path().to_str().unwrap());
@@ -71,7 +71,7 @@ fn the_backup_alone_is_enough_for_sgdisk() {
 }
 
 #[test]
-fn sgdisk_finds_nothing_wrong_with_a_moved_gpt_of_large_sectors() {
+fn sgdisk_accepts_a_moved_gpt_of_large_sectors() {
     let (image, disk) = (file_of(16 * MIB), file_of(100 * MIB));
     let devices = [&image, &disk].map(|file| LoopDevice::new(file.path(), 4096));
     let [Some(from), Some(to)] = devices else { return };

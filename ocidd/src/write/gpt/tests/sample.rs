@@ -1,4 +1,4 @@
-//! GPTs for tests, made field by field and not by the code under test.
+//! Sample GPTs, built independently of the code under test.
 
 use flate2::Crc;
 

@@ -1,4 +1,4 @@
-//! Disks that fail at any step or byte, lose power, are interrupted, or lie: none may end as a bootable disk with a wrong byte on it.
+//! Disks that fail at any step or byte, lose power or lose writes never become bootable.
 
 use super::*;
 use crate::write::marker;
@@ -37,7 +37,7 @@ fn tears(image: &[u8]) -> impl Iterator<Item = u64> {
 }
 
 #[test]
-fn every_failing_step_is_told_and_none_leaves_a_bootable_disk() {
+fn reports_every_failing_step_and_leaves_no_bootable_disk() {
     let image = image(8 * MIB, &[3 * MIB..4 * MIB]);
     let run = |fails_at| {
         let mut disk = MemoryDisk { fails_at, ..MemoryDisk::new(8 * MIB) };
@@ -56,7 +56,7 @@ fn every_failing_step_is_told_and_none_leaves_a_bootable_disk() {
 }
 
 #[test]
-fn a_torn_write_at_any_byte_is_told_and_leaves_no_bootable_disk() {
+fn reports_a_torn_write_at_any_byte_and_leaves_no_bootable_disk() {
     let image = image(3 * MIB + 512, &[MIB + 4096..2 * MIB]);
     for (errno, text) in
         [(Errno::IO, "Input/output error"), (Errno::NOSPC, "No space left on device")]
@@ -92,7 +92,7 @@ fn a_power_cut_at_any_byte_leaves_no_boot_sector_without_the_whole_image() {
 }
 
 #[test]
-fn short_and_interrupted_writes_and_reads_are_gone_on_with() {
+fn continues_after_short_and_interrupted_writes_and_reads() {
     let image = image(3 * MIB + 512, &[MIB + 4096..2 * MIB]);
     let mut disk = MemoryDisk::new(DISK);
     disk.nervous = true;
@@ -101,7 +101,7 @@ fn short_and_interrupted_writes_and_reads_are_gone_on_with() {
 }
 
 #[test]
-fn a_disk_that_lies_is_found_by_reading_back() {
+fn reading_back_detects_lost_writes() {
     let place = marker::offset(DISK).unwrap();
     let image = image(3 * MIB + 512, &[MIB + 4096..2 * MIB]);
     let rows = [
@@ -131,7 +131,7 @@ fn a_disk_that_lies_is_found_by_reading_back() {
 }
 
 #[test]
-fn a_disk_that_cannot_be_read_back_is_told() {
+fn reports_a_disk_that_cannot_be_read_back() {
     let image = image(2 * MIB, &[]);
     let mut disk = MemoryDisk::new(DISK);
     disk.unreadable = true;

@@ -1,4 +1,4 @@
-//! A disk in memory that logs what is done to it, and fails, tears, hesitates or lies on demand.
+//! A disk in memory that logs all steps, and injects faults.
 
 use crate::disk::device::Medium;
 use oci::size::length_of;

@@ -1,4 +1,5 @@
-//! The sink over real devices: direct I/O, the page cache and the kernel's zeroing, in sectors of either size, and a foreign tool's word for the outcome.
+//! The sink with real devices: direct I/O, the page cache and zeroing by the kernel, in both sector
+//! sizes. sgdisk verifies the result.
 
 use super::*;
 use crate::disk::buffer::AlignedBuffer;

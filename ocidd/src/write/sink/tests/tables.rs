@@ -1,4 +1,4 @@
-//! Images with partition tables: what commit makes of a GPT, where the marker goes, and what is refused or told.
+//! Images with partition tables: moved GPTs, the marker, errors and warnings.
 
 use super::*;
 use crate::write::gpt::Layout;
@@ -63,7 +63,7 @@ fn the_backup_gpt_lies_at_the_end_of_the_disk() {
 }
 
 #[test]
-fn a_kept_gpt_is_the_images_own() {
+fn keeps_the_gpt_of_the_image_on_request() {
     let image = sample(512).image();
     let mut disk = disk_of(8 * MIB, 512);
     let done = install(&mut disk, &image, &KEEP).unwrap();
@@ -93,7 +93,7 @@ fn an_image_cut_off_before_its_backup_gets_one() {
 }
 
 #[test]
-fn a_gpt_for_another_sector_size_is_refused_before_the_first_write() {
+fn rejects_a_gpt_for_another_sector_size_before_the_first_write() {
     for (made_for, disk_has, length) in
         [(512, 4096, 4 << 20), (4096, 512, 4 << 20), (512, 4096, 1 << 20), (4096, 512, 90_000)]
     {
@@ -118,7 +118,7 @@ fn a_gpt_for_another_sector_size_is_refused_before_the_first_write() {
 }
 
 #[test]
-fn a_file_takes_a_gpt_for_any_sector_size() {
+fn a_file_accepts_a_gpt_for_any_sector_size() {
     for sector in [512, 4096] {
         let mut disk = MemoryDisk { sector_bytes: None, ..MemoryDisk::new(8 * MIB) };
         let done = install(&mut disk, &sample(sector).image(), &MOVE).unwrap();
@@ -151,7 +151,7 @@ fn the_marker_names_the_layer_and_is_written_last() {
 }
 
 #[test]
-fn a_disk_without_room_has_no_marker_and_that_is_told() {
+fn warns_if_there_is_no_space_for_the_marker() {
     let partition_to = |end| Sample::new(512, 8 * MIB, end).image();
     let marker_at = 8 * MIB + 512 - 65536 - 512;
     let fits = image(marker_at, &[]);
@@ -184,7 +184,7 @@ fn an_install_over_a_marked_disk_unmarks_it_first() {
 }
 
 #[test]
-fn a_disk_that_may_not_boot_is_told() {
+fn warns_of_a_disk_that_may_not_boot() {
     let mut broken = sample(512).image();
     broken[600] ^= 1;
     let full = Sample::new(512, 8 * MIB, 4 * MIB).image();
@@ -202,7 +202,7 @@ fn a_disk_that_may_not_boot_is_told() {
         (
             full[..4 << 20].to_vec(),
             4 * MIB,
-            "the backup GPT was not moved to the end of the disk: a disk of 4194304 bytes (4 MiB) has no room for a backup GPT behind byte 4194304",
+            "the backup GPT was not moved to the end of the disk: a disk of 4194304 bytes (4 MiB) has no room for a backup GPT after byte 4194304",
         ),
     ] {
         let mut disk = disk_of(size, 512);
