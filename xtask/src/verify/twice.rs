@@ -1,11 +1,6 @@
 //! Builds a second time under other conditions and compares: the same inputs must give the same
 //! bytes.
 
-pub use crate::verify::difference::initramfs_difference;
-pub use crate::verify::difference::keep;
-pub use crate::verify::kernel::First;
-pub use crate::verify::kernel::check_kernel;
-pub use crate::verify::kernel::rebuilt_kernel;
 pub use crate::verify::reprotest::reprotest;
 
 use crate::config;
@@ -20,7 +15,9 @@ use crate::initramfs::Image;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
 use crate::verify::conditions::Conditions;
-use crate::verify::project_copy::ProjectCopy;
+use crate::verify::difference::initramfs_difference;
+use crate::verify::difference::keep;
+use crate::verify::project_copy;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -63,7 +60,6 @@ pub fn rebuilt_initramfs(
         .prefix("ocidd again ")
         .tempdir()
         .context("creating a directory for another build")?;
-    let copy = ProjectCopy::new(directory.path())?;
     // LD_PRELOAD separates libraries by spaces, so this path must not contain one.
     let library = tempfile::tempdir().context("creating a directory for a library")?;
     let conditions = Conditions::detect(library.path())?;
@@ -72,5 +68,6 @@ pub fn rebuilt_initramfs(
         directory.path().display(),
         conditions.varied.join(", ")
     ));
-    copy.build(arch, settings, options, &conditions).context("building the initramfs a second time")
+    project_copy::build(directory.path(), arch, settings, options, &conditions)
+        .context("building the initramfs a second time")
 }
