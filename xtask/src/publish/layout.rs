@@ -1,6 +1,5 @@
 //! Writes a release into an OCI image layout, with the tags that it will have in a registry.
 
-use super::container;
 use super::forms;
 use super::forms::Blob;
 use super::forms::Files;
@@ -43,7 +42,7 @@ pub fn write(store: &Store, release: &Release, info: &ReleaseInfo<'_>) -> Result
     let (mut netboot, mut ironcore, mut image) = (Vec::new(), Vec::new(), Vec::new());
     for build in &release.builds {
         let (kernel, initramfs) = (add(store, &build.kernel)?, add(store, &build.initramfs)?);
-        let files = Files { build, kernel: &kernel, initramfs: &initramfs };
+        let files = Files { build, kernel, initramfs };
         let arch = build.arch.oci();
         let manifest = writer.add(&info.netboot(&files)?, Some(format!("{base}-{arch}")))?;
         for attestation in &build.attestations {
@@ -54,7 +53,7 @@ pub fn write(store: &Store, release: &Release, info: &ReleaseInfo<'_>) -> Result
         store.add(config.as_slice())?;
         let manifest = writer.add(&artifact, Some(format!("{base}-ironcore-{arch}")))?;
         ironcore.push(forms::entry(&manifest, build.arch));
-        let artifact = container::add(store, build)?;
+        let artifact = forms::add_container(store, build)?;
         let manifest = writer.add(&artifact, Some(format!("{base}-image-{arch}")))?;
         image.push(forms::entry(&manifest, build.arch));
     }
@@ -68,9 +67,7 @@ pub fn write(store: &Store, release: &Release, info: &ReleaseInfo<'_>) -> Result
 
 fn add(store: &Store, path: &Path) -> Result<Blob> {
     let reading = || format!("reading {}", path.display());
-    let (digest, size_bytes) =
-        store.add(File::open(path).with_context(reading)?).with_context(reading)?;
-    Ok(Blob { digest, size_bytes })
+    store.add(File::open(path).with_context(reading)?).with_context(reading)
 }
 
 struct Writer<'a> {
