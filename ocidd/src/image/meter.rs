@@ -1,16 +1,17 @@
 //! What `ocidd image` shows on its console.
 
-use crate::event::Event;
-use crate::event::Listener as _;
-use crate::event::Pace;
-use crate::report::Marks;
-use crate::report::Rate;
-use crate::report::Report;
-use crate::report::Style;
-use crate::report::clock;
-use oci::progress::Counter;
-use oci::progress::Transfer;
+use crate::report::console::Marks;
+use crate::report::console::Rate;
+use crate::report::console::Report;
+use crate::report::console::Style;
+use crate::report::console::clock;
+use crate::report::diagnostic::Diagnostic;
+use crate::report::event::Event;
+use crate::report::event::Listener as _;
+use crate::report::event::RateLimit;
+use oci::size::Counter;
 use oci::size::Rounded;
+use oci::size::Transfer;
 use registry::observer::Observer;
 use registry::observer::Retry;
 use std::env;
@@ -30,34 +31,34 @@ impl Console {
         Self(Report::new(style, Marks::None))
     }
 
-    pub(super) fn fail(&self, text: &str) {
-        self.0.fail(text);
+    pub(super) fn fail(&self, diagnostic: &Diagnostic) {
+        self.0.fail(diagnostic);
     }
 }
 
 impl Observer for Console {
     fn retry(&self, retry: Retry) {
-        self.0.hear(&Event::Retry(retry));
+        self.0.on_event(&Event::Retry(retry));
     }
 
     fn warn(&self, text: String) {
-        self.0.hear(&Event::Warning(text));
+        self.0.on_event(&Event::Warning(text));
     }
 
     fn note(&self, text: String) {
-        self.0.hear(&Event::Note(text));
+        self.0.on_event(&Event::Note(text));
     }
 
     fn transfer(&self, label: &str, total_bytes: u64) -> Box<dyn Transfer + '_> {
         let label = label.to_owned();
-        let (counter, pace) = (Counter::default(), Pace::new(INTERVAL));
+        let (counter, rate_limit) = (Counter::default(), RateLimit::new(INTERVAL));
         Box::new(Meter {
             report: &self.0,
             label,
             total_bytes,
             counter,
             start: Instant::now(),
-            pace,
+            rate_limit,
         })
     }
 }
@@ -73,13 +74,13 @@ struct Meter<'a> {
     total_bytes: u64,
     counter: Counter,
     start: Instant,
-    pace: Pace,
+    rate_limit: RateLimit,
 }
 
 impl Transfer for Meter<'_> {
     fn add(&self, bytes: u64) {
         self.counter.add(bytes);
-        if self.pace.is_due() {
+        if self.rate_limit.is_due() {
             let elapsed = self.start.elapsed();
             self.report
                 .show(elapsed, &line(&self.label, self.total_bytes, elapsed, self.counter.get()));

@@ -4,5 +4,6 @@
 pub mod command;
 mod commands;
 mod disk;
+mod error;
 mod meter;
 mod options;

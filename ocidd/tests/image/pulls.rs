@@ -93,7 +93,7 @@ fn a_blob_with_another_digest_is_no_file() {
     let author = Author::new();
     let ended = pull(&author, &fake);
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("; what came was removed"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("; the file was removed"), "{}", ended.stderr);
     assert_eq!(files(&author, "out"), [] as [&str; 0]);
 }
 
@@ -176,7 +176,7 @@ fn a_wrong_start_is_found_out_in_the_end_and_not_kept() {
     let author = Author::new();
     author.write(&partial(), vec![0; 1000]);
     let ended = pull(&author, &fake);
-    assert!(ended.code == 1 && ended.stderr.contains("what came was removed"), "{}", ended.stderr);
+    assert!(ended.code == 1 && ended.stderr.contains("the file was removed"), "{}", ended.stderr);
     assert_eq!(pull(&author, &fake).code, 0);
 }
 

@@ -61,7 +61,7 @@ impl Crates {
     }
 
     /// Joins the output of `cargo tree` with `Cargo.lock`. A line is `NAME vVERSION …\tLICENCE`; an
-    /// empty one separates programs, each followed by its crates.
+    /// empty line separates programs, which are followed by their crates.
     fn parse(tree: &str, lock: &str) -> Result<Self> {
         let locked = parse_lock(lock)?;
         let mut crates = Self::default();

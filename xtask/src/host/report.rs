@@ -5,7 +5,7 @@ use anyhow::Result;
 use anyhow::anyhow;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
-use oci::progress::Transfer;
+use oci::size::Transfer;
 use registry::observer::Observer;
 use registry::observer::Retry;
 use std::io::IsTerminal;

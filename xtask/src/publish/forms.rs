@@ -18,7 +18,6 @@ use oci::document::Artifact;
 use oci::document::Descriptor;
 use oci::document::Platform;
 use oci::layout::Store;
-use oci::names;
 use serde_json::json;
 
 /// Pulp's "netboot OCI artifact", for Fedora and Foreman.
@@ -45,7 +44,7 @@ pub struct ReleaseInfo<'a> {
 pub type Blob = (Digest, u64);
 
 fn titled(blob: Blob, title: &str) -> Result<Descriptor> {
-    let annotations = Annotations::from([(names::TITLE.to_owned(), title.to_owned())]);
+    let annotations = Annotations::from([(document::TITLE.to_owned(), title.to_owned())]);
     let descriptor = document::descriptor(NETBOOT_FILE, blob.0, blob.1)?;
     Ok(document::with_annotations(descriptor, annotations))
 }
@@ -61,11 +60,11 @@ pub struct Files<'a> {
 impl ReleaseInfo<'_> {
     fn annotations(&self, files: &Files<'_>) -> Annotations {
         let mut annotations = Annotations::from([
-            (names::CREATED.to_owned(), files.build.created().to_owned()),
-            (names::VERSION.to_owned(), self.version.to_owned()),
+            (document::CREATED.to_owned(), files.build.created().to_owned()),
+            (document::VERSION.to_owned(), self.version.to_owned()),
         ]);
         let revision = files.build.manifest.commit.as_ref().map(|commit| commit.id.as_str());
-        for (key, value) in [(names::SOURCE, self.source), (names::REVISION, revision)] {
+        for (key, value) in [(document::SOURCE, self.source), (document::REVISION, revision)] {
             annotations.extend(value.map(|value| (key.to_owned(), value.to_owned())));
         }
         annotations
@@ -75,7 +74,7 @@ impl ReleaseInfo<'_> {
     pub fn netboot_annotations(&self) -> Annotations {
         let (key, value) = NETBOOT_VERSION;
         let mut annotations = Annotations::from([(key.to_owned(), value.to_owned())]);
-        annotations.extend(self.source.map(|url| (names::SOURCE.to_owned(), url.to_owned())));
+        annotations.extend(self.source.map(|url| (document::SOURCE.to_owned(), url.to_owned())));
         annotations
     }
 
@@ -120,6 +119,7 @@ impl ReleaseInfo<'_> {
             annotations: self.annotations(files),
         }
         .to_artifact()
+        .context("describing ironcore's files")
     }
 }
 
@@ -136,8 +136,8 @@ pub fn entry(manifest: &Descriptor, arch: Arch) -> Descriptor {
     entry
 }
 
-/// Adds layers and config of a container image to the store, and returns its manifest. The image has
-/// no base; it is for clients that do not support artifacts, for `COPY --from` and image volumes.
+/// Adds layers and config of a container image to the store, and returns its manifest. It has no
+/// base; it is for clients that do not support artifacts, for `COPY --from` and image volumes.
 pub fn add_container(store: &Store, build: &Build) -> Result<Artifact> {
     let created: Timestamp = build.created().parse().context("reading the time of a build")?;
     let mtime = u64::try_from(created.as_second()).context("converting the time of a build")?;

@@ -18,6 +18,7 @@ use oci::document;
 use oci::document::Descriptor;
 use oci::document::Document;
 use oci_spec::image::ImageManifest;
+use registry::auth::Access;
 use registry::http::Tls;
 use registry::location::Location;
 use registry::session::Session;
@@ -122,7 +123,7 @@ fn fetch_artifact(reference: &str, archs: &[Arch]) -> Result<TempDir> {
     let is_here = matches!(host, "localhost" | "127.0.0.1");
     let tls = if is_here { Tls::Plain } else { Tls::Required };
     let session = Session::new(Settings { tls, ..Settings::default() }, Box::new(Console));
-    let mut place = session.source(reference)?;
+    let mut place = Location::open(&session, reference, Access::Pull)?;
     let folder = temporary_directory()?;
     let found = place.resolve()?;
     match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {

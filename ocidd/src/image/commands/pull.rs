@@ -1,18 +1,21 @@
-//! `pull`: an image's layers as files.
+//! `pull`: writes the layers of an image to files.
 
 use super::layer_name;
 use super::print;
 use super::resolve_manifest;
 use super::short;
-use crate::image::command::Pull;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
+use anyhow::anyhow;
 use anyhow::bail;
+use clap::Args;
 use oci::digest::Digest;
+use oci::digest::HashingReader;
 use oci::document;
-use oci::tally::Tally;
+use oci::platform::Platform;
 use oci_spec::image::Descriptor;
 use registry::auth::Access;
+use registry::error::During as _;
 use registry::location::Location;
 use registry::session::Session;
 use std::collections::BTreeSet;
@@ -23,8 +26,25 @@ use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 
+/// Download the files of an image, named by their titles
+#[derive(Args, Debug)]
+pub(in crate::image) struct Pull {
+    /// registry/repository:tag or oci:DIR:NAME
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Directory to write to
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+    /// Platform to select from an image index [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Replace existing files that differ
+    #[arg(long)]
+    force: bool,
+}
+
 pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
-    let mut place = session.place(&args.image, Access::Pull)?;
+    let mut place = Location::open(session, &args.image, Access::Pull)?;
     let (_, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
     let mut files: Vec<(&Descriptor, PathBuf)> = Vec::new();
     let mut seen = BTreeSet::new();
@@ -32,14 +52,17 @@ pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
         let Some(name) = layer_name(layer) else { continue };
         let path = harmless(name)?;
         if !seen.insert(path.clone()) {
-            bail!(
+            let error = anyhow!(
                 "two layers have the name '{name}'; hint: fetch them one by one, as `ocidd image url` tells"
             );
+            return Err(error.into());
         }
         files.push((layer, path));
     }
     if files.is_empty() {
-        bail!("'{}' has no layer with a title: there is no file to be pulled", args.image);
+        let image = &args.image;
+        let error = anyhow!("'{image}' has no layer with a title: there is no file to be pulled");
+        return Err(error.into());
     }
     for (layer, path) in files {
         pull_file(&mut place, layer, &args.output, &path, args.force)?;
@@ -49,7 +72,7 @@ pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
 }
 
 /// A title as a path that stays below the folder it is put into.
-fn harmless(title: &str) -> Result<PathBuf> {
+fn harmless(title: &str) -> anyhow::Result<PathBuf> {
     let path = Path::new(title);
     let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
     if !is_plain || title.is_empty() || title.contains(['\0', '\\']) || title.ends_with('/') {
@@ -77,21 +100,21 @@ fn pull_file(
             return Ok(());
         }
         if !force || metadata.is_dir() {
-            bail!(
-                "'{}' is there and is something else; hint: --force replaces it",
-                target.display()
-            );
+            let path = target.display();
+            let error =
+                anyhow!("'{path}' is there and is something else; hint: --force replaces it");
+            return Err(error.into());
         }
     }
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // Of an earlier pull that broke off, it is gone on with.
     let partial = target.with_file_name(format!(".{name}.{}.part", short(layer.digest())));
-    place.save_blob(layer, &partial).with_context(doing)?;
-    fs::rename(&partial, &target).with_context(doing)
+    place.save_blob(layer, &partial).during(doing)?;
+    Ok(fs::rename(&partial, &target).with_context(doing)?)
 }
 
 /// The folders of a title, none of which may be a link that leads elsewhere.
-fn make_folders(folder: &Path, path: &Path) -> Result<()> {
+fn make_folders(folder: &Path, path: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
     let mut below = folder.to_owned();
     for part in path.parent().into_iter().flat_map(Path::components) {
@@ -106,7 +129,7 @@ fn make_folders(folder: &Path, path: &Path) -> Result<()> {
 }
 
 fn digest_of_file(path: &Path) -> io::Result<Digest> {
-    let (hasher, _) = Tally::new(File::open(path)?).drain()?;
+    let (hasher, _) = HashingReader::new(File::open(path)?).drain()?;
     Ok(hasher.finish())
 }
 
