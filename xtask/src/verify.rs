@@ -102,13 +102,13 @@ fn twice(args: &Args, arch: Arch) -> Result<()> {
     Ok(())
 }
 
-fn with_kernel<T>(
+fn with_kernel(
     arch: Arch,
     profile: Profile,
     settings: &Settings,
     options: &SourceOptions,
-    act: impl FnOnce(&KernelRequest<'_>) -> Result<T>,
-) -> Result<T> {
+    act: impl FnOnce(&KernelRequest<'_>) -> Result<()>,
+) -> Result<()> {
     let (config, sources) = (config::read_kernel_config()?, Sources::open(options)?);
     act(&KernelRequest { arch, profile, sources: &sources, settings, config: &config })
 }

@@ -60,8 +60,8 @@ impl Crates {
         Self::parse(&tree, &lock)
     }
 
-    /// Joins the output of `cargo tree` with `Cargo.lock`. A line is `NAME vVERSION …\tLICENCE`; an
-    /// empty line separates programs, which are followed by their crates.
+    /// Joins the output of `cargo tree` with `Cargo.lock`. A line is `NAME vVERSION …\tLICENCE`;
+    /// an empty line separates programs, which are followed by their crates.
     fn parse(tree: &str, lock: &str) -> Result<Self> {
         let locked = parse_lock(lock)?;
         let mut crates = Self::default();

@@ -122,7 +122,7 @@ fn rejects_files_that_the_installer_does_not_read() {
         ("hooks/notbefore", "#!/bin/sh", format!("unknown file 'hooks/notbefore'; {known}")),
         ("etc/ocidd/parameters", "wait", format!("unknown directory 'etc'; {known}")),
         ("keys.d/site.key", KEY, format!("unknown file 'keys.d/site.key'; {known}")),
-        ("keys.d/site.pub", "x", "keys.d/site.pub: no public key is in it".to_owned()),
+        ("keys.d/site.pub", "x", "keys.d/site.pub: no public key found".to_owned()),
         ("keys.d/.keep", "", "no key found in 'keys.d'; hint: ".to_owned()),
         ("keys.d", KEY, "unknown file 'keys.d'".to_owned()),
         ("ca.d", "", "unknown file 'ca.d'".to_owned()),
@@ -250,9 +250,9 @@ fn rejects_keys_that_the_installer_does_not_support() {
             (&format!("Our key\n{KEY}{KEY}"), ""),
             ("", "no public key"),
             (&format!("{KEY}{private}"), "private key"),
-            (&KEY.replace("PUBLIC KEY", "CERTIFICATE"), "something else than a public key"),
-            (&KEY.replace("MCow", "MCox"), "ECDSA P-256 and Ed25519"),
-            (&KEY.replace("MCow", "M*ow"), "PEM is broken"),
+            (&KEY.replace("PUBLIC KEY", "CERTIFICATE"), "found another PEM section"),
+            (&KEY.replace("MCow", "MCox"), "ECDSA P-256 or Ed25519"),
+            (&KEY.replace("MCow", "M*ow"), "invalid PEM"),
         ],
     );
 }

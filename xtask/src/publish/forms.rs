@@ -43,9 +43,10 @@ pub struct ReleaseInfo<'a> {
 /// Digest and size of a blob in the layout.
 pub type Blob = (Digest, u64);
 
-fn titled(blob: Blob, title: &str) -> Result<Descriptor> {
+/// The layer of a file with a name.
+pub fn titled(media_type: &str, (digest, size): Blob, title: &str) -> Result<Descriptor> {
     let annotations = Annotations::from([(document::TITLE.to_owned(), title.to_owned())]);
-    let descriptor = document::descriptor(NETBOOT_FILE, blob.0, blob.1)?;
+    let descriptor = document::descriptor(media_type, digest, size)?;
     Ok(document::with_annotations(descriptor, annotations))
 }
 
@@ -84,7 +85,10 @@ impl ReleaseInfo<'_> {
         Ok(Artifact {
             artifact_type: Some(NETBOOT.to_owned()),
             config: document::empty_config()?,
-            layers: vec![titled(files.kernel, KERNEL)?, titled(files.initramfs, INITRAMFS)?],
+            layers: vec![
+                titled(NETBOOT_FILE, files.kernel, KERNEL)?,
+                titled(NETBOOT_FILE, files.initramfs, INITRAMFS)?,
+            ],
             annotations,
             subject: None,
         })

@@ -111,12 +111,11 @@ impl Writer<'_> {
         created: &str,
     ) -> Result<()> {
         let Attestation { name, media_type, bytes } = attestation;
-        self.store.add(bytes.as_slice())?;
-        let title = Annotations::from([(document::TITLE.to_owned(), name.to_owned())]);
+        let blob = self.store.add(bytes.as_slice())?;
         let artifact = Artifact {
             artifact_type: Some((*media_type).to_owned()),
             config: document::empty_config()?,
-            layers: vec![document::with_annotations(document::describe(media_type, bytes)?, title)],
+            layers: vec![forms::titled(media_type, blob, name)?],
             annotations: Annotations::from([(document::CREATED.to_owned(), created.to_owned())]),
             subject: Some(subject.clone()),
         };

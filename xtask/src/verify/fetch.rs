@@ -45,28 +45,22 @@ pub struct Set {
 /// Opens the set at `from`: `oci://…`, of which only `archs` are fetched, `https://…` or a
 /// directory.
 pub fn open(from: &str, archs: &[Arch]) -> Result<Set> {
-    let set = |directory: PathBuf, url, temporary| Set {
-        name: from.to_owned(),
-        directory,
-        url,
-        _temporary: temporary,
+    let is_url = from.starts_with("https://") || from.starts_with("http://");
+    let temporary = match from.strip_prefix(OCI) {
+        Some(reference) => {
+            Some(fetch_artifact(reference, archs).with_context(|| format!("fetching {from}"))?)
+        }
+        None if is_url => Some(temporary_directory()?),
+        None => None,
     };
-    if let Some(reference) = from.strip_prefix(OCI) {
-        let directory =
-            fetch_artifact(reference, archs).with_context(|| format!("fetching {from}"))?;
-        return Ok(set(directory.path().to_owned(), None, Some(directory)));
-    }
-    if from.starts_with("https://") || from.starts_with("http://") {
-        let directory = temporary_directory()?;
-        let url = from.trim_end_matches('/').to_owned();
-        return Ok(set(directory.path().to_owned(), Some(url), Some(directory)));
-    }
+    let directory = temporary.as_ref().map_or(Path::new(from), TempDir::path).to_owned();
     ensure!(
-        Path::new(from).is_dir(),
+        directory.is_dir(),
         "directory '{from}' not found  hint: expected a directory, an https:// URL or \
          {OCI}REGISTRY/REPOSITORY:TAG"
     );
-    Ok(set(PathBuf::from(from), None, None))
+    let url = is_url.then(|| from.trim_end_matches('/').to_owned());
+    Ok(Set { name: from.to_owned(), directory, url, _temporary: temporary })
 }
 
 impl Set {

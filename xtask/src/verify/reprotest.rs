@@ -18,8 +18,7 @@ use xshell::Shell;
 
 /// Builds the initramfs here, and again under `reprotest`. Fails if the two differ.
 pub fn reprotest(arch: Arch, options: &SourceOptions) -> Result<()> {
-    let settings = Settings::read()?;
-    let (image, options) = first_initramfs(arch, &settings, options)?;
+    let (settings, image, options) = first_initramfs(arch, options)?;
     let directory = tempfile::tempdir().context("creating a directory for reprotest")?;
     let project = directory.path().join("project");
     project_copy::copy_project(&project)?;

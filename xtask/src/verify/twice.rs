@@ -24,8 +24,7 @@ use anyhow::bail;
 
 /// Builds the initramfs here, and again from a copy of the project. Fails if the two differ.
 pub fn check_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
-    let settings = Settings::read()?;
-    let (image, options) = first_initramfs(arch, &settings, options)?;
+    let (settings, image, options) = first_initramfs(arch, options)?;
     let first =
         std::fs::read(&image.path).with_context(|| format!("reading {}", image.path.display()))?;
     let second = rebuilt_initramfs(arch, &settings, &options)?;
@@ -37,17 +36,17 @@ pub fn check_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
     Ok(())
 }
 
-/// Builds the initramfs here. Also returns the options with which a second build uses its sources.
+/// Builds the initramfs here. Also returns settings and options for a second build of it.
 pub fn first_initramfs(
     arch: Arch,
-    settings: &Settings,
     options: &SourceOptions,
-) -> Result<(Image, SourceOptions)> {
+) -> Result<(Settings, Image, SourceOptions)> {
+    let settings = Settings::read()?;
     setup::require(&[Need::Binaries, Need::Compiler(arch), Need::Test])?;
     let config = config::read_image_config(arch)?;
-    let image = initramfs::build(arch, &config, settings, &Sources::open(options)?)?;
+    let image = initramfs::build(arch, &config, &settings, &Sources::open(options)?)?;
     let options = SourceOptions { sources: Some(image.parts.set), ..options.clone() };
-    Ok((image, options))
+    Ok((settings, image, options))
 }
 
 /// Builds the initramfs in a copy of the project under other conditions. `out/` does not change.
