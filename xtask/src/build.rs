@@ -193,7 +193,7 @@ fn read_inputs(archs: &[Arch]) -> Result<Inputs> {
     match (images, config::read_kernel_config(), Settings::read()) {
         (Ok(images), Ok(kernel), Ok(settings)) => Ok((images, kernel, settings)),
         (images, kernel, settings) => {
-            Err(config::join_errors([images.err(), kernel.err(), settings.err()]))
+            Err(report::join_errors([images.err(), kernel.err(), settings.err()]))
         }
     }
 }

@@ -20,7 +20,6 @@ use crate::host::arch::Arch;
 use crate::host::project;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::anyhow;
 use std::path::Path;
 
 pub const IMAGE_FILE: &str = "initramfs.toml";
@@ -63,19 +62,6 @@ pub fn parse_image_config(text: &str, arch: Arch) -> Result<ImageConfig> {
 /// The kernel's source and profiles if `text` were the project's `kernel/kernel.toml`.
 pub fn parse_kernel_config(text: &str) -> Result<KernelConfig> {
     KernelConfig::parse(text, &project::root())
-}
-
-/// All errors of `outcomes` as one.
-pub fn join_outcomes(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
-    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(Some).collect();
-    if errors.is_empty() { Ok(()) } else { Err(join_errors(errors)) }
-}
-
-/// Several errors as one, so that none hides another.
-pub fn join_errors(errors: impl IntoIterator<Item = Option<anyhow::Error>>) -> anyhow::Error {
-    let errors: Vec<String> =
-        errors.into_iter().flatten().map(|error| format!("{error:#}")).collect();
-    anyhow!("{}", errors.join("\n"))
 }
 
 fn read(root: &Path, file: &str) -> Result<String> {

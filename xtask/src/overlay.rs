@@ -1,24 +1,31 @@
 //! `cargo xtask overlay`: archives a site's directory, to be appended to the initramfs. The same
 //! directory gives the same bytes. Files that the installer does not read are rejected.
 
-mod check;
-mod keys;
-
 use crate::host::output;
 use crate::host::output::Readers;
 use crate::host::project;
 use crate::host::report;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::anyhow;
 use anyhow::bail;
+use anyhow::ensure;
 use archive::gzip;
 use archive::newc;
 use archive::tree::Entry;
 use archive::tree::Kind;
 use archive::tree::Tree;
+use oci::reference::Repository;
+use oci::signature::Key;
+use params::PARAMETERS;
+use params::Program;
+use registry::credentials::Credentials;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use serde_json::Value;
 use std::path::Path;
 use std::path::PathBuf;
+use ureq::tls::PemItem;
+use walkdir::WalkDir;
 
 /// Archive a site's parameters, CAs, keys, credentials, hooks and firmware for the initramfs
 ///
@@ -47,22 +54,13 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-/// The directory of a site's files in the initramfs, firmware excepted.
-const HOME: &str = "etc/ocidd";
-/// The firmware directory of the kernel (Documentation/driver-api/firmware/fw_search_path.rst).
-const FIRMWARE_HOME: &str = "lib/firmware";
-
 /// A constant, so that the bytes depend on the directory only: with the commit time of this
-/// project, they would change with every update. init takes the minimum of its clock from its own file.
+/// project, they would change with every update. init has the minimum of its clock elsewhere.
 const MTIME: u32 = 0;
 
-const PARAMETERS: &str = "parameters";
-const CREDENTIALS: &str = "auth.json";
-const AUTHORITIES: &str = "ca.d";
-const KEYS: &str = "keys.d";
-const FIRMWARE: &str = "firmware";
-const HOOKS: &str = "hooks";
-const HOOK_NAMES: [&str; 3] = ["before", "after", "failed"];
+const CREDENTIALS: &str = "etc/ocidd/auth.json";
+const KNOWN: &str = "parameters, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, \
+                     hooks/{before,after,failed} and firmware/";
 
 /// A finished overlay.
 #[derive(Debug)]
@@ -74,14 +72,15 @@ pub struct Overlay {
 pub fn run(args: &Args) -> Result<()> {
     let overlay = pack(&args.dir)?;
     let path = args.output.clone().unwrap_or_else(|| project::out().join("overlay.cpio.gz"));
-    let readers = if overlay.has_credentials() { Readers::Owner } else { Readers::All };
+    let has_credentials = overlay.tree.entries().any(|(path, _)| path == CREDENTIALS);
+    let readers = if has_credentials { Readers::Owner } else { Readers::All };
     output::write_for(&path, &overlay.bytes, readers)?;
     let (size, digest) = (overlay.bytes.len(), output::digest_of(&overlay.bytes));
     report::result(format_args!("{}: {size} bytes, sha256 {digest}", path.display()));
     for line in overlay.listing() {
         report::result(format_args!("  {line}"));
     }
-    if readers == Readers::Owner {
+    if has_credentials {
         report::warn(
             "the file contains credentials: only you and machines that boot it can read them",
         );
@@ -91,15 +90,53 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Archives `folder`. The error has one line per problem.
 pub fn pack(folder: &Path) -> Result<Overlay> {
-    let mut site = Site { folder, entries: Vec::new(), problems: Vec::new() };
-    site.add_folder().with_context(|| format!("reading {}", folder.display()))?;
-    if !site.problems.is_empty() {
-        bail!("packing {}: {}", folder.display(), site.problems.join("\n  "));
+    let (mut entries, mut problems) = (Vec::new(), Vec::new());
+    // Hidden files belong to tools like git.
+    let is_visible = |entry: &walkdir::DirEntry| {
+        entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".")
+    };
+    let mut walk = WalkDir::new(folder)
+        .min_depth(1)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(is_visible);
+    while let Some(found) = walk.next() {
+        let found = found.with_context(|| format!("reading {}", folder.display()))?;
+        let path = found.path().strip_prefix(folder)?;
+        let path = path.to_str().with_context(|| format!("'{}' is not UTF-8", path.display()))?;
+        if found.file_type().is_dir() {
+            if !matches!(path.split('/').next(), Some("ca.d" | "keys.d" | "hooks" | "firmware"))
+                || path.contains('/') && !path.starts_with("firmware/")
+            {
+                problems.push(format!("unknown directory '{path}'; hint: expected {KNOWN}"));
+                walk.skip_current_dir();
+            }
+            continue;
+        }
+        let Some((target, mode, check)) = rule(path).filter(|_| found.file_type().is_file()) else {
+            problems.push(format!("unknown file '{path}'; hint: expected {KNOWN}"));
+            continue;
+        };
+        let bytes = std::fs::read(found.path()).with_context(|| format!("reading {path}"))?;
+        if let Err(error) = check(found.path(), &bytes) {
+            problems.push(format!("{path}: {error:#}"));
+        }
+        entries.push((target, Entry::file(mode, bytes)));
     }
-    if site.entries.is_empty() {
-        bail!("packing {}: no files found; hint: it can contain {}", folder.display(), known());
+    // The installer rejects an empty directory of keys.
+    let has_key = entries.iter().any(|(path, _)| path.starts_with("etc/ocidd/keys.d/"));
+    if problems.is_empty() && folder.join("keys.d").is_dir() && !has_key {
+        problems
+            .push("no key found in 'keys.d'; hint: add one, or remove the directory".to_owned());
     }
-    let tree = Tree::new(site.entries)?;
+    if !problems.is_empty() {
+        bail!("packing {}: {}", folder.display(), problems.join("\n  "));
+    }
+    if entries.is_empty() {
+        bail!("packing {}: no files found; hint: it can contain {KNOWN}", folder.display());
+    }
+    let tree = Tree::new(entries)?;
     let bytes = gzip::compress(&newc::write(&tree, MTIME)?)?;
     Ok(Overlay { tree, bytes })
 }
@@ -113,147 +150,103 @@ impl Overlay {
         };
         self.tree.entries().filter_map(line).collect()
     }
-
-    fn has_credentials(&self) -> bool {
-        let credentials = format!("{HOME}/{CREDENTIALS}");
-        self.tree.entries().any(|(path, _)| path == credentials)
-    }
 }
 
-/// A directory that is being read.
-struct Site<'a> {
-    folder: &'a Path,
-    entries: Vec<(String, Entry)>,
-    problems: Vec<String>,
-}
+type Check = fn(&Path, &[u8]) -> Result<()>;
 
-/// The mode of a file in the initramfs, and its check.
-type Rule = (u32, fn(&[u8]) -> Result<(), String>);
-
-impl Site<'_> {
-    fn add_folder(&mut self) -> Result<()> {
-        for name in names_in(self.folder)? {
-            match name.as_str() {
-                PARAMETERS => self.add_file(&name, (0o644, check::words))?,
-                CREDENTIALS => self.add_file(&name, (0o600, check::logins))?,
-                AUTHORITIES => self.add_below(&name, |name| {
-                    let is_pem =
-                        Path::new(name).extension().is_some_and(|extension| extension == "pem");
-                    is_pem.then_some((0o644, check::authorities))
-                })?,
-                KEYS => self.add_keys()?,
-                HOOKS => self.add_below(&name, |name| {
-                    HOOK_NAMES.contains(&name).then_some((0o755, check::hook))
-                })?,
-                FIRMWARE => self.add_firmware()?,
-                _ => self.reject(&name),
-            }
+/// Path in the initramfs, mode and check of a site's file. `None` if the installer ignores it.
+fn rule(path: &str) -> Option<(String, u32, Check)> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let (mode, check): (u32, Check) = match (folder, extension) {
+        _ if path == "parameters" => (0o644, check_parameters),
+        _ if path == "auth.json" => (0o600, check_credentials),
+        ("ca.d", "pem") => (0o644, check_authorities),
+        ("keys.d", "pub" | "pem") => (0o644, check_keys),
+        _ if ["hooks/before", "hooks/after", "hooks/failed"].contains(&path) => (0o755, check_hook),
+        // The kernel's directory (Documentation/driver-api/firmware/fw_search_path.rst).
+        _ if path.starts_with("firmware/") => {
+            return Some((format!("lib/{path}"), 0o644, |_, _| Ok(())));
         }
-        Ok(())
-    }
+        _ => return None,
+    };
+    Some((format!("etc/ocidd/{path}"), mode, check))
+}
 
-    /// The installer rejects an empty directory of keys.
-    fn add_keys(&mut self) -> Result<()> {
-        let (entries, problems) = (self.entries.len(), self.problems.len());
-        self.add_below(KEYS, |name| {
-            let is_key = [".pub", ".pem"].iter().any(|end| name.ends_with(end));
-            is_key.then_some((0o644, keys::check))
+/// Checks each line like the installer, and also rejects what it would ignore.
+fn check_parameters(file: &Path, _text: &[u8]) -> Result<()> {
+    let key_of = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
+    let is_known = |key: &str| PARAMETERS.iter().any(|known| known.key() == key);
+    let mut problems = Vec::new();
+    for line in params::site::read_site_file(file)? {
+        let key = key_of(&line);
+        let value = line.get(key.len() + 1..).unwrap_or_default();
+        let mut further = value.split_whitespace().skip(1).map(key_of);
+        if let Some(error) = params::parse_parameters([&line], Program::Ocidd).1.first() {
+            problems.push(error.to_string());
+        } else if !is_known(&key) {
+            problems.push(format!("unknown parameter '{key}'"));
+        } else if let Some(second) = further.find(|key| is_known(key)) {
+            problems.push(format!("'{key}' and '{second}' in one line; hint: use two lines"));
+        } else if value.starts_with('"') {
+            problems.push(format!("{key}: value in quotes, which would be part of it"));
+        }
+    }
+    ensure!(problems.is_empty(), "{}", problems.join("; "));
+    Ok(())
+}
+
+/// Docker's `config.json`, with credentials for each registry in it.
+fn check_credentials(file: &Path, json: &[u8]) -> Result<()> {
+    let credentials = Credentials::parse(json, file)?;
+    let config: Value = serde_json::from_slice(json)?;
+    let registries = config.get("auths").and_then(Value::as_object).into_iter().flatten();
+    let mut keys = registries.map(|(key, _)| key).peekable();
+    ensure!(keys.peek().is_some(), "no registry in 'auths'; hint: `docker login` adds one");
+    for key in keys {
+        let bare = key.split_once("://").map_or(key.as_str(), |(_, rest)| rest);
+        let (registry, name) = bare.split_once('/').unwrap_or((bare, ""));
+        let name = name.trim_end_matches('/').to_owned();
+        let repository = Repository { registry: registry.to_owned(), name };
+        credentials.login_for(&repository)?.with_context(|| {
+            format!(
+                "no credentials in auths.{key}; hint: if a credential helper has them, log in \
+                 with `docker --config DIR login` and an empty DIR"
+            )
         })?;
-        if (self.entries.len(), self.problems.len()) == (entries, problems) {
-            self.problems
-                .push(format!("no key found in '{KEYS}'; hint: add one, or remove the directory"));
-        }
-        Ok(())
     }
-
-    /// Adds all files below `firmware`, with any name. Links are replaced by their files.
-    fn add_firmware(&mut self) -> Result<()> {
-        let folder = self.folder.join(FIRMWARE);
-        if !folder.is_dir() {
-            self.reject_non_directory(FIRMWARE);
-            return Ok(());
-        }
-        let walk = walkdir::WalkDir::new(&folder).follow_links(true).sort_by_file_name();
-        for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry))
-        {
-            let entry = entry.with_context(|| format!("listing {}", folder.display()))?;
-            if entry.file_type().is_dir() {
-                continue;
-            }
-            let below = entry.path().strip_prefix(&folder).unwrap_or(entry.path());
-            let below =
-                below.to_str().ok_or_else(|| anyhow!("'{}' is not UTF-8", below.display()))?;
-            let bytes = std::fs::read(entry.path())
-                .with_context(|| format!("reading {}", entry.path().display()))?;
-            self.entries.push((format!("{FIRMWARE_HOME}/{below}"), Entry::file(0o644, bytes)));
-        }
-        Ok(())
-    }
-
-    fn add_below(&mut self, folder: &str, rule: impl Fn(&str) -> Option<Rule>) -> Result<()> {
-        if !self.folder.join(folder).is_dir() {
-            self.reject_non_directory(folder);
-            return Ok(());
-        }
-        for name in names_in(&self.folder.join(folder))? {
-            let path = format!("{folder}/{name}");
-            match rule(&name) {
-                Some(rule) => self.add_file(&path, rule)?,
-                None => self.reject(&path),
-            }
-        }
-        Ok(())
-    }
-
-    fn add_file(&mut self, path: &str, (mode, check): Rule) -> Result<()> {
-        let file = self.folder.join(path);
-        if !file.is_file() {
-            self.problems.push(format!("'{path}' is not a file"));
-            return Ok(());
-        }
-        let bytes = std::fs::read(&file).with_context(|| format!("reading {path}"))?;
-        match check(&bytes) {
-            Ok(()) => self.entries.push((format!("{HOME}/{path}"), Entry::file(mode, bytes))),
-            Err(problem) => self.problems.push(format!("{path}: {problem}")),
-        }
-        Ok(())
-    }
-
-    fn reject_non_directory(&mut self, folder: &str) {
-        self.problems.push(format!("'{folder}' is not a directory; hint: expected {}", known()));
-    }
-
-    fn reject(&mut self, path: &str) {
-        self.problems.push(format!("unknown file '{path}'; hint: expected {}", known()));
-    }
+    Ok(())
 }
 
-fn known() -> String {
-    let hooks = HOOK_NAMES.join(",");
-    format!(
-        "{PARAMETERS}, {AUTHORITIES}/*.pem, {KEYS}/*.pub, {KEYS}/*.pem, {CREDENTIALS}, \
-         {HOOKS}/{{{hooks}}} and {FIRMWARE}/"
-    )
-}
-
-fn is_hidden(entry: &walkdir::DirEntry) -> bool {
-    entry.file_name().as_encoded_bytes().starts_with(b".")
-}
-
-/// The sorted names in a directory without hidden ones, which belong to tools like git.
-fn names_in(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in
-        std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?
-    {
-        let name = entry?.file_name();
-        let name = name.to_str().ok_or_else(|| anyhow!("'{}' is not UTF-8", name.display()))?;
-        if !name.starts_with('.') {
-            names.push(name.to_owned());
+/// PEM with at least one certificate and no private key.
+fn check_authorities(_file: &Path, pem: &[u8]) -> Result<()> {
+    let mut store = RootCertStore::empty();
+    for item in ureq::tls::parse_pem(pem) {
+        match item.context("invalid PEM")? {
+            // The client silently ignores a certificate that it cannot parse.
+            PemItem::Certificate(certificate) => store
+                .add(CertificateDer::from(certificate.der()))
+                .with_context(|| format!("certificate {} is invalid", store.len() + 1))?,
+            PemItem::PrivateKey(_) => bail!("contains a private key; hint: remove it"),
+            _ => {}
         }
     }
-    names.sort();
-    Ok(names)
+    ensure!(!store.is_empty(), "no certificate found; hint: use PEM, -----BEGIN CERTIFICATE-----");
+    Ok(())
+}
+
+fn check_keys(_file: &Path, pem: &[u8]) -> Result<()> {
+    Key::parse_pem(pem, "")?;
+    Ok(())
+}
+
+/// A script that the kernel can start.
+fn check_hook(_file: &Path, script: &[u8]) -> Result<()> {
+    let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    ensure!(first.starts_with(b"#!"), "missing '#!' at the start; hint: use #!/bin/sh");
+    // The kernel would look for '/bin/sh\r'.
+    ensure!(!first.ends_with(b"\r"), "lines end with CR LF; hint: use dos2unix");
+    Ok(())
 }
 
 #[cfg(test)]

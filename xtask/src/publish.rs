@@ -1,7 +1,6 @@
 //! `cargo xtask publish`: checks the files in `out/`, writes them into an OCI image layout and
 //! pushes it to a registry.
 
-mod container;
 mod forms;
 mod layout;
 mod release;

@@ -11,7 +11,6 @@ pub mod pypi;
 
 use crate::build;
 use crate::build::Wanted;
-use crate::config;
 use crate::config::Profile;
 use crate::host::arch::Arch;
 use crate::host::arch::ArchOption;
@@ -101,13 +100,13 @@ fn run_beside(
         let tested = tests().and_then(|()| receiver.recv().map_or(Ok(()), |()| boots()));
         (tested, outcome(builder))
     });
-    config::join_outcomes([tested, rebuilt])
+    report::join_outcomes([tested, rebuilt])
 }
 
 /// Runs `act` for every architecture in parallel.
 fn at_once(archs: &[Arch], act: impl Fn(Arch) -> Result<()> + Sync) -> Result<()> {
     let act = &act;
-    config::join_outcomes(std::thread::scope(|scope| {
+    report::join_outcomes(std::thread::scope(|scope| {
         let running: Vec<_> = archs.iter().map(|arch| scope.spawn(move || act(*arch))).collect();
         running.into_iter().map(outcome).collect::<Vec<_>>()
     }))

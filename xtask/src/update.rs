@@ -3,7 +3,6 @@
 mod publisher;
 mod signature;
 
-use crate::config;
 use crate::host::output;
 use crate::host::project;
 use crate::host::report;
@@ -98,7 +97,7 @@ pub fn run(args: &Args) -> Result<()> {
             .map(|outcome| print(&outcome, file, mode))
             .with_context(|| format!("updating the pins of {file}"))
     });
-    config::join_outcomes(outcomes.collect::<Vec<_>>())
+    report::join_outcomes(outcomes.collect::<Vec<_>>())
 }
 
 fn print(outcome: &Outcome, file: &str, mode: Mode) {

@@ -4,7 +4,6 @@ mod against;
 mod conditions;
 mod difference;
 pub mod fetch;
-mod inputs;
 mod kernel;
 mod project_copy;
 pub mod published;
@@ -22,10 +21,9 @@ use crate::host::setup::Need;
 use crate::kernel::KernelRequest;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
-use crate::verify::twice::First;
+use crate::verify::kernel::First;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::bail;
 
 /// Build twice and compare, or rebuild a published set and compare
 ///
@@ -57,16 +55,22 @@ pub struct Args {
     #[arg(long)]
     kernel: bool,
     /// Do not use kernels from the cache
-    #[arg(long)]
-    anew: bool,
+    #[arg(long = "anew")]
+    rebuild: bool,
     /// Build the second initramfs under Debian's reprotest, with its variations
-    #[arg(long, conflicts_with_all = ["anew", "against", "kernel"])]
+    #[arg(long, conflicts_with_all = ["rebuild", "against", "kernel"])]
     reprotest: bool,
     /// Compare with a published set: a directory, a URL or `oci://REGISTRY/REPOSITORY:TAG`
     #[arg(long, value_name = "SET", conflicts_with = "kernel")]
     against: Option<String>,
     #[command(flatten)]
     sources: SourceOptions,
+}
+
+impl Args {
+    fn first(&self) -> First {
+        if self.rebuild { First::Rebuilt } else { First::Cached }
+    }
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -90,41 +94,44 @@ fn twice(args: &Args, arch: Arch) -> Result<()> {
         return Ok(());
     }
     setup::require(&[Need::Kernel, Need::Compiler(arch), Need::Test])?;
-    let (config, settings) = (config::read_kernel_config()?, Settings::read()?);
-    let sources = Sources::open(&args.sources)?;
-    let request = KernelRequest {
-        arch,
-        profile: args.profile,
-        sources: &sources,
-        settings: &settings,
-        config: &config,
-    };
-    let first = if args.anew { First::Rebuilt } else { First::Cached };
-    twice::check_kernel(&request, first)?;
+    let settings = Settings::read()?;
+    with_kernel(arch, args.profile, &settings, &args.sources, |request| {
+        kernel::check_kernel(request, args.first())
+    })?;
     report::result(format_args!("kernel for {arch}, profile {}: the same bytes", args.profile));
     Ok(())
+}
+
+fn with_kernel(
+    arch: Arch,
+    profile: Profile,
+    settings: &Settings,
+    options: &SourceOptions,
+    act: impl FnOnce(&KernelRequest<'_>) -> Result<()>,
+) -> Result<()> {
+    let (config, sources) = (config::read_kernel_config()?, Sources::open(options)?);
+    act(&KernelRequest { arch, profile, sources: &sources, settings, config: &config })
 }
 
 /// Rebuilds the files of a set for `arch`.
 fn against(args: &Args, arch: Arch, set: &fetch::Set) -> Result<()> {
     let published = set.published(arch, args.profile)?;
+    let settings = &published.settings;
     setup::require(&[Need::Binaries, Need::Kernel, Need::Compiler(arch)])?;
-    let rebuild = inputs::Rebuild {
-        arch,
-        profile: args.profile,
-        settings: published.settings.clone(),
-        options: SourceOptions {
-            sources: args.sources.sources.or(Some(published.set)),
-            ..args.sources.clone()
-        },
-        without_cache: args.anew,
-    };
-    let mismatch = against::compare(set, &published, &rebuild)
-        .with_context(|| format!("comparing with {}", set.name()))?;
-    if let Some(mismatch) = mismatch {
-        let kept = twice::keep(&mismatch.name, &mismatch.ours, &mismatch.theirs)?;
-        bail!("{}; {kept}", mismatch.description);
-    }
-    report::result(format_args!("{} for {arch}: rebuilt with the same bytes", set.name()));
+    let chosen = args.sources.sources.or(Some(published.set));
+    let options = SourceOptions { sources: chosen, ..args.sources.clone() };
+    with_kernel(arch, args.profile, settings, &options, |request| {
+        let inputs = || against::own_inputs(request, published.inputs.files.keys());
+        let build = |name: &str| {
+            if name.starts_with(against::INITRAMFS) {
+                twice::rebuilt_initramfs(arch, settings, &options)
+            } else {
+                kernel::image(request, args.first())
+            }
+        };
+        against::compare(set, &published, inputs, build, difference::keep)
+    })
+    .with_context(|| format!("comparing with {}", set.name))?;
+    report::result(format_args!("{} for {arch}: rebuilt with the same bytes", set.name));
     Ok(())
 }

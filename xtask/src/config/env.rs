@@ -2,10 +2,9 @@
 //! Times default to `SOURCE_DATE_EPOCH`, then to commits; never to the time of day.
 
 mod dotenv;
-mod kernel_words;
 
-use crate::config;
 use crate::config::Problems;
+use crate::config::unknown_name;
 use crate::host::project;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -35,13 +34,16 @@ enum Commit {
     LastOfKernel,
 }
 
-/// The origin of a value.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Origin {
-    Environment,
-    /// `.env`.
-    File,
-}
+/// Options of `scripts/config` that change a configuration: long, short, number of values.
+const KERNEL_OPTIONS: [(&str, &str, usize); 7] = [
+    ("--enable", "-e", 1),
+    ("--disable", "-d", 1),
+    ("--module", "-m", 1),
+    ("--set-str", "", 2),
+    ("--set-val", "", 2),
+    ("--undefine", "-u", 1),
+    ("--keep-case", "-k", 0),
+];
 
 /// The settings of a build.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,62 +59,86 @@ pub struct Settings {
 impl Settings {
     /// Reads the environment, `.env`, and git for missing times.
     pub fn read() -> Result<Self> {
-        let mut problems = Problems::new(".env");
-        let variables = gather(&mut problems)?;
-        let values = variables.into_iter().map(|(name, (value, _))| (name, value)).collect();
-        match (problems.finish(), Self::resolve(&values, commit_time)) {
-            (Ok(()), settings) => settings,
-            (file, settings) => Err(config::join_errors([file.err(), settings.err()])),
-        }
+        let mut problems = Problems::new("environment or .env");
+        let variables = read_variables(&mut problems)?;
+        Self::resolve(&variables, problems, commit_time)
     }
 
     /// The settings for these values of [`VARIABLES`]. An empty value counts as not set.
     fn resolve(
         values: &BTreeMap<String, String>,
+        mut problems: Problems,
         commit_time: impl Fn(Commit) -> Result<Timestamp>,
     ) -> Result<Self> {
-        let mut problems = Problems::new("environment or .env");
         let value = |name: &str| {
             values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
         };
         let mut time = |name: &str, parse: fn(&str) -> Result<Timestamp, String>| {
-            value(name).map(|text| problems.keep(name, parse(text)))
+            value(name).and_then(|text| problems.keep(name, parse(text)))
         };
         let epoch = time(SOURCE_DATE_EPOCH, parse_seconds);
         let fs_mtime = time(FS_MTIME, parse_time).or(epoch);
         let kernel_timestamp = time(KERNEL_BUILD_TIMESTAMP, parse_time).or(epoch);
-        let words = kernel_words::parse(value(KERNEL_CONFIG).unwrap_or_default());
-        let kernel_config = problems.keep(KERNEL_CONFIG, words).unwrap_or_default();
+        let kernel_config = parse_kernel_config(value(KERNEL_CONFIG).unwrap_or_default());
+        let kernel_config = problems.keep(KERNEL_CONFIG, kernel_config).unwrap_or_default();
         problems.finish()?;
-        // An invalid time is `Some(None)`, but then the line above has returned.
-        let fs_mtime = fs_mtime.flatten().map_or_else(|| commit_time(Commit::Head), Ok)?;
-        let kernel_timestamp =
-            kernel_timestamp.flatten().map_or_else(|| commit_time(Commit::LastOfKernel), Ok)?;
-        let fs_mtime = u32::try_from(fs_mtime.as_second())
-            .with_context(|| format!("converting {fs_mtime} to the 32 bits of a newc time"))?;
-        Ok(Self { fs_mtime, kernel_timestamp, kernel_config })
+        let fs_mtime = fs_mtime.map_or_else(|| commit_time(Commit::Head), Ok)?;
+        Ok(Self {
+            fs_mtime: u32::try_from(fs_mtime.as_second())
+                .with_context(|| format!("converting {fs_mtime} to the 32 bits of a newc time"))?,
+            kernel_timestamp: kernel_timestamp
+                .map_or_else(|| commit_time(Commit::LastOfKernel), Ok)?,
+            kernel_config,
+        })
     }
 }
 
-fn gather(problems: &mut Problems) -> Result<BTreeMap<String, (String, Origin)>> {
-    let file = match std::fs::read_to_string(project::root().join(".env")) {
+/// The variables in `.env`, replaced by those of the environment.
+fn read_variables(problems: &mut Problems) -> Result<BTreeMap<String, String>> {
+    let mut variables = match std::fs::read_to_string(project::root().join(".env")) {
         Ok(text) => dotenv::parse(&text, problems),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
         Err(error) => return Err(error).context("reading .env"),
     };
-    let mut variables: BTreeMap<_, _> =
-        file.into_iter().map(|(name, value)| (name, (value, Origin::File))).collect();
     for (name, value) in VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))) {
-        match value.into_string() {
-            // Compose files and CI systems set variables to an empty value for "not set".
-            Ok(value) if value.trim().is_empty() => {}
-            Ok(value) => {
-                drop(variables.insert((*name).to_owned(), (value, Origin::Environment)));
-            }
-            Err(value) => bail!("{name} in the environment is not UTF-8: {}", value.display()),
+        let Some(text) = value.to_str() else {
+            bail!("{name} in the environment is not UTF-8: {}", value.display());
+        };
+        // Compose files and CI systems set variables to an empty value for "not set".
+        if !text.trim().is_empty() {
+            variables.insert((*name).to_owned(), text.to_owned());
         }
     }
     Ok(variables)
+}
+
+/// Splits `KERNEL_CONFIG` like a shell into arguments for the kernel's `scripts/config`. Rejects
+/// what the script would misread.
+fn parse_kernel_config(text: &str) -> Result<Vec<String>, String> {
+    let arguments = shlex::split(text).ok_or_else(|| format!("unclosed quote in '{text}'"))?;
+    let mut rest = arguments.iter();
+    while let Some(flag) = rest.next() {
+        let (_, _, values) = KERNEL_OPTIONS
+            .iter()
+            .find(|(long, short, _)| flag == long || (!short.is_empty() && flag == short))
+            .ok_or_else(|| unknown_name(flag, &KERNEL_OPTIONS.map(|(long, ..)| long)))?;
+        if *values == 0 {
+            continue;
+        }
+        let option =
+            rest.next().ok_or_else(|| format!("missing name of an option after '{flag}'"))?;
+        if option.is_empty()
+            || !option.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            return Err(format!(
+                "invalid kernel option in '{flag} {option}': expected one like '{flag} CONFIG_NET'"
+            ));
+        }
+        if *values == 2 {
+            rest.next().ok_or_else(|| format!("missing value after '{flag} {option}'"))?;
+        }
+    }
+    Ok(arguments)
 }
 
 /// The time of a commit.
@@ -158,130 +184,11 @@ fn parse_seconds(text: &str) -> Result<Timestamp, String> {
 }
 
 fn in_range(text: &str, time: Timestamp) -> Result<Timestamp, String> {
-    let holds = u32::try_from(time.as_second()).is_ok();
-    holds
-        .then_some(time)
-        .ok_or_else(|| format!("time '{text}' is out of range: expected 1970 to February 2106"))
+    match u32::try_from(time.as_second()) {
+        Ok(_) => Ok(time),
+        Err(_) => Err(format!("time '{text}' is out of range: expected 1970 to February 2106")),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    fn resolve(values: &[(&str, &str)]) -> Result<Settings> {
-        let values =
-            values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Settings::resolve(&values, |commit| {
-            Ok(Timestamp::from_second(if commit == Commit::Head { 9 } else { 7 })?)
-        })
-    }
-
-    #[test]
-    fn reads_times() {
-        for (text, seconds) in [
-            ("@0", 0),
-            ("@1700000000", 1_700_000_000),
-            ("2023-11-14T22:13:20Z", 1_700_000_000),
-            ("2023-11-15T00:13:20+02:00", 1_700_000_000),
-        ] {
-            assert_eq!(parse_time(text).unwrap().as_second(), seconds, "{text}");
-        }
-        for text in [
-            "",
-            "@",
-            "@x",
-            "-1",
-            "@-1",
-            "2023-11-14",
-            "2023-11-14T22:13:20",
-            "2023-11-14T22:13:20.5Z",
-            "@4294967296",
-            "1960-01-01T00:00:00Z",
-        ] {
-            assert!(parse_time(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn prefers_the_more_specific_time() {
-        for (values, files, kernel) in [
-            (&[][..], 9, 7),
-            (&[("SOURCE_DATE_EPOCH", "5")], 5, 5),
-            (&[("SOURCE_DATE_EPOCH", "5"), ("FS_MTIME", "@6")], 6, 5),
-            (&[("KERNEL_BUILD_TIMESTAMP", "@5")], 9, 5),
-            (&[("FS_MTIME", ""), ("KERNEL_BUILD_TIMESTAMP", " ")], 9, 7),
-        ] {
-            let settings = resolve(values).unwrap();
-            assert_eq!(
-                (settings.fs_mtime, settings.kernel_timestamp.as_second()),
-                (files, kernel),
-                "{values:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn does_not_call_git_if_variables_are_set() {
-        let values = BTreeMap::from([("SOURCE_DATE_EPOCH".to_owned(), "5".to_owned())]);
-        assert_eq!(
-            Settings::resolve(&values, |_| anyhow::bail!("git was called")).unwrap().fs_mtime,
-            5
-        );
-    }
-
-    #[test]
-    fn reports_problems_with_their_variable() {
-        let text = resolve(&[
-            ("FS_MTIME", "yesterday"),
-            ("KERNEL_BUILD_TIMESTAMP", "@-1"),
-            ("KERNEL_CONFIG", "--enabel X"),
-        ])
-        .unwrap_err()
-        .to_string();
-        for fact in [
-            "FS_MTIME: invalid time 'yesterday'",
-            "KERNEL_BUILD_TIMESTAMP: time '-1'",
-            "KERNEL_CONFIG",
-            "did you mean '--enable'",
-        ] {
-            assert!(text.contains(fact), "{text}");
-        }
-    }
-
-    #[test]
-    fn compose_passes_all_variables_and_reads_only_its_own() {
-        let compose = std::fs::read_to_string(project::root().join("compose.yaml")).unwrap();
-        let passed = VARIABLES.iter().filter(|name| compose.contains(&format!("\n    - {name}\n")));
-        assert_eq!(passed.count(), VARIABLES.len());
-        let read: BTreeSet<_> =
-            compose.split("${").skip(1).filter_map(|rest| rest.split([':', '}']).next()).collect();
-        assert_eq!(read, BTreeSet::from(COMPOSE_VARIABLES));
-    }
-
-    #[test]
-    fn example_has_every_variable_with_a_valid_value() {
-        let example = std::fs::read_to_string(project::root().join(".env.example")).unwrap();
-        let is_assignment = |line: &&str| {
-            line.strip_prefix('#')
-                .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
-        };
-        let text = example
-            .lines()
-            .filter(is_assignment)
-            .map(|line| line.trim_start_matches('#'))
-            .collect::<Vec<_>>()
-            .join("\n");
-        let mut problems = Problems::new(".env.example");
-        let values = dotenv::parse(&text, &mut problems);
-        problems.finish().unwrap();
-        let known: BTreeSet<_> = VARIABLES.into_iter().chain(COMPOSE_VARIABLES).collect();
-        assert_eq!(values.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
-        assert!(
-            !Settings::resolve(&values, |_| anyhow::bail!("git was called"))
-                .unwrap()
-                .kernel_config
-                .is_empty()
-        );
-    }
-}
+mod tests;

@@ -172,7 +172,9 @@ impl ImageConfig {
         let packages = super::workspace_packages(root)?;
         let mut check =
             Check { arch, problems: Problems::new(IMAGE_FILE), owners: BTreeMap::new() };
-        let upstream = check.pins(raw.upstream);
+        let pins = raw.upstream.into_iter();
+        let upstream: BTreeMap<String, Pin> =
+            pins.map(|(name, raw)| (name.clone(), check.pin(name, raw))).collect();
         check.paths("dir", raw.dir.iter_mut().map(|folder| &mut folder.path));
         check.paths("symlink", raw.symlink.iter_mut().map(|link| &mut link.path));
         check.paths("device", raw.device.iter_mut().map(|device| &mut device.path));
@@ -238,10 +240,6 @@ struct Check {
 }
 
 impl Check {
-    fn pins(&mut self, raw: BTreeMap<String, RawUpstream>) -> BTreeMap<String, Pin> {
-        raw.into_iter().map(|(name, raw)| (name.clone(), self.pin(name, raw))).collect()
-    }
-
     fn pin(&mut self, name: String, mut raw: RawUpstream) -> Pin {
         let key = format!("upstream.{name}");
         let RawUpstream { version, url, .. } = raw;

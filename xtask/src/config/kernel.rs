@@ -247,9 +247,8 @@ mod tests {
             (
                 "{oci}",
                 "{cpu}",
-                &[
-                    "profile.test.fragments[1]: placeholder in 'kernel/test-{cpu}.config': unknown 'cpu'",
-                ],
+                &["profile.test.fragments[1]: placeholder in 'kernel/test-{cpu}.config': \
+                     unknown 'cpu'"],
             ),
             (
                 "test-{oci}",

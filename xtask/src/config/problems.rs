@@ -90,7 +90,8 @@ mod tests {
         let text = problems.finish().unwrap_err().to_string();
         assert_eq!(
             text,
-            "a.toml has 2 problems:\n  a.toml: dir[0].path: is missing\n  a.toml: key: unknown 'pth' (did you mean 'path'?); known: path"
+            "a.toml has 2 problems:\n  a.toml: dir[0].path: is missing\n  \
+             a.toml: key: unknown 'pth' (did you mean 'path'?); known: path"
         );
     }
 }

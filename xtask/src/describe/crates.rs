@@ -41,14 +41,6 @@ pub struct Program {
     pub crates: BTreeSet<Id>,
 }
 
-/// The dependency graph that cargo prints.
-#[derive(Debug, Default)]
-struct Graph {
-    roots: Vec<Id>,
-    licences: BTreeMap<Id, String>,
-    edges: BTreeMap<Id, BTreeSet<Id>>,
-}
-
 impl Crates {
     /// The crates that are linked into `programs`, built together for `target`.
     pub fn linked_into(programs: &[&str], target: &str) -> Result<Self> {
@@ -56,7 +48,8 @@ impl Crates {
         // `cargo metadata` also includes the features that tests and xtask enable.
         let mut cargo = binaries::cargo(&shell)
             .args(["tree", "--locked", "--target", target, "--edges", "normal,no-proc-macro"])
-            .args(["--prefix", "depth", "--format", "\t{p}\t{l}", "--no-default-features"])
+            .args(["--prefix", "none", "--no-dedupe", "--format", "{p}\t{l}"])
+            .arg("--no-default-features")
             .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
         for program in programs {
             cargo = cargo.args(["--package", program]);
@@ -67,74 +60,35 @@ impl Crates {
         Self::parse(&tree, &lock)
     }
 
-    /// Joins the output of `cargo tree` with `Cargo.lock`.
+    /// Joins the output of `cargo tree` with `Cargo.lock`. A line is `NAME vVERSION …\tLICENCE`;
+    /// an empty line separates programs, which are followed by their crates.
     fn parse(tree: &str, lock: &str) -> Result<Self> {
-        let graph = Graph::parse(tree)?;
         let locked = parse_lock(lock)?;
         let mut crates = Self::default();
-        for root in &graph.roots {
-            let held = graph.reachable_from(root);
-            let (name, version) = root.clone();
-            let licence = graph.licence(root);
-            for id in &held {
-                let (sha256, is_public) = locked.get(id).cloned().unwrap_or_default();
-                let found = Crate { licence: graph.licence(id), sha256, is_public };
-                crates.all.insert(id.clone(), found);
+        for tree in tree.split("\n\n") {
+            let mut lines = tree.lines().map(|line| {
+                parse_line(line).ok_or_else(|| anyhow!("invalid line of cargo tree '{line}'"))
+            });
+            let Some(((name, version), licence)) = lines.next().transpose()? else { continue };
+            let mut program = Program { version, licence, crates: BTreeSet::new() };
+            for line in lines {
+                let (id, licence) = line?;
+                let (sha256, is_public) = locked.get(&id).cloned().unwrap_or_default();
+                crates.all.insert(id.clone(), Crate { licence, sha256, is_public });
+                program.crates.insert(id);
             }
-            crates.programs.insert(name, Program { version, licence, crates: held });
+            crates.programs.insert(name, program);
         }
         Ok(crates)
     }
 }
 
-impl Graph {
-    /// Parses lines of `DEPTH\tNAME vVERSION …\tLICENCE`. Dependencies follow a crate's first line.
-    fn parse(tree: &str) -> Result<Self> {
-        let mut graph = Self::default();
-        let mut above: Vec<Id> = Vec::new();
-        for line in tree.lines().filter(|line| !line.is_empty()) {
-            let (depth, id, licence) =
-                parse_line(line).ok_or_else(|| anyhow!("invalid line of cargo tree '{line}'"))?;
-            above.truncate(depth);
-            match above.last() {
-                Some(parent) => {
-                    graph.edges.entry(parent.clone()).or_default().insert(id.clone());
-                }
-                None => graph.roots.push(id.clone()),
-            }
-            graph.licences.insert(id.clone(), licence);
-            above.push(id);
-        }
-        Ok(graph)
-    }
-
-    fn licence(&self, id: &Id) -> String {
-        self.licences.get(id).cloned().unwrap_or_default()
-    }
-
-    fn reachable_from(&self, root: &Id) -> BTreeSet<Id> {
-        let mut found = BTreeSet::new();
-        let mut open = vec![root];
-        while let Some(id) = open.pop() {
-            for below in self.edges.get(id).into_iter().flatten() {
-                if found.insert(below.clone()) {
-                    open.push(below);
-                }
-            }
-        }
-        found
-    }
-}
-
-fn parse_line(line: &str) -> Option<(usize, Id, String)> {
-    let mut fields = line.split('\t');
-    let (depth, package, licence) = (fields.next()?, fields.next()?, fields.next()?);
+fn parse_line(line: &str) -> Option<(Id, String)> {
+    let (package, licence) = line.split_once('\t')?;
     let mut words = package.split(' ');
     let id = (words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned());
-    // The mark of a crate whose dependencies are listed above.
-    let licence = licence.strip_suffix(" (*)").unwrap_or(licence);
     // Old crates separate alternatives by a slash, which SPDX does not allow.
-    Some((depth.parse().ok()?, id, licence.replace('/', " OR ")))
+    Some((id, licence.replace('/', " OR ")))
 }
 
 /// The digest of each crate, and whether it is from crates.io.
@@ -169,9 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn follows_crates_that_are_listed_once() {
-        let tree = "0\tone v1.0.0 (/machine/one)\tMIT\n1\ta v1.0.0\tMIT/Apache-2.0\n2\tb v1.0.0\tISC\n3\tc v1.0.0\t\n\n\
-                    0\ttwo v1.0.0 (/machine/two)\tMIT\n1\tb v1.0.0\tISC (*)\n1\td v1.0.0\tMIT\n";
+    fn separates_the_crates_of_each_program() {
+        let tree = "one v1.0.0 (/machine/one)\tMIT\na v1.0.0\tMIT/Apache-2.0\nb v1.0.0\tISC\n\
+                    c v1.0.0\t\nb v1.0.0\tISC\n\n\
+                    two v1.0.0 (/machine/two)\tMIT\nb v1.0.0\tISC\nc v1.0.0\t\nd v1.0.0\tMIT\n";
         let lock = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nchecksum = \"ab\"\n\
                     source = \"registry+https://github.com/rust-lang/crates.io-index\"\n";
         let crates = Crates::parse(tree, lock).unwrap();
@@ -185,7 +140,7 @@ mod tests {
         assert_eq!(crates.all[&id("a")], a);
         assert_eq!(crates.all[&id("b")].licence, "ISC");
         assert_eq!(crates.all.len(), 4);
-        assert!(Crates::parse("0 one v1.0.0", lock).is_err());
+        assert!(Crates::parse("one v1.0.0", lock).is_err());
     }
 
     /// The names in a table of dependencies, and whether they are optional: no image has those.
@@ -209,7 +164,7 @@ mod tests {
                 assert_eq!(is_linked, !is_optional, "{program}: {name}");
             }
         }
-        // Not named by us, linked all the same.
+        // Indirect dependencies.
         for name in ["rustls-webpki", "ring", "zlib-rs", "linux-raw-sys"] {
             assert!(has(name), "{name} is missing");
         }
@@ -228,9 +183,9 @@ mod tests {
         assert!(of_programs.iter().all(|name| !has(name)));
         for (id, found) in &crates.all {
             // Libraries of this workspace have no file in a registry.
-            let is_ours = ["oci", "params", "registry"].contains(&id.0.as_str());
+            let is_local = ["oci", "params", "registry"].contains(&id.0.as_str());
             let has_file = found.is_public && found.sha256.is_some();
-            assert!(has_file != is_ours && !found.licence.is_empty(), "{id:?}: {found:?}");
+            assert!(has_file != is_local && !found.licence.is_empty(), "{id:?}: {found:?}");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Describes a build in three files next to its outputs: manifest, SBOM and provenance. The same
 //! build gives the same text: without paths of the machine and time of day.
 
-mod alpine;
 mod components;
 mod crates;
 #[cfg(test)]
@@ -12,7 +11,6 @@ pub mod manifest;
 mod provenance;
 mod purl;
 mod sbom;
-mod spdx;
 
 pub use facts::Facts;
 pub use facts::commit;

@@ -91,11 +91,13 @@ mod tests {
             ),
             (
                 source("linux", "6.12.1", "https://example.org/linux-6.12.1.tar.xz"),
-                "pkg:generic/linux@6.12.1?checksum=sha256:ab&download_url=https://example.org/linux-6.12.1.tar.xz",
+                "pkg:generic/linux@6.12.1?checksum=sha256:ab\
+                 &download_url=https://example.org/linux-6.12.1.tar.xz",
             ),
             (
                 source("alpine", "3.1", "https://example.org/alpine-minirootfs-3.1-x86_64.tar.gz"),
-                "pkg:generic/alpine-minirootfs@3.1?checksum=sha256:ab&download_url=https://example.org/alpine-minirootfs-3.1-x86_64.tar.gz",
+                "pkg:generic/alpine-minirootfs@3.1?checksum=sha256:ab\
+                 &download_url=https://example.org/alpine-minirootfs-3.1-x86_64.tar.gz",
             ),
             (
                 source("x", "1", "https://example.org/latest.tar.gz"),

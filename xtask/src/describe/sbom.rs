@@ -1,7 +1,6 @@
-//! The SBOM of a build: an SPDX document with the content of the outputs, their versions, origins
-//! and declared licences.
+//! The SBOM of a build: an SPDX 2.3 document with the content of the outputs, their versions,
+//! origins and declared licences. <https://spdx.github.io/spdx-spec/v2.3/>
 
-use super::alpine;
 use super::components;
 use super::crates::Crate;
 use super::crates::Crates;
@@ -12,241 +11,303 @@ use super::manifest::Manifest;
 use super::manifest::SourceEntry;
 use super::purl;
 use super::purl::purl;
-use super::spdx;
-use super::spdx::CreationInfo;
-use super::spdx::DOCUMENT;
-use super::spdx::Document;
-use super::spdx::Package;
-use super::spdx::Purpose;
-use super::spdx::Relation;
-use super::spdx::Relationship;
 use crate::config::Members;
-use crate::config::Part;
-use crate::config::Piece;
-use crate::host::arch::Arch;
 use crate::host::output;
-use crate::sources::Source;
 use crate::sources::SourceSet;
 use anyhow::Context as _;
 use anyhow::Result;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
 use std::collections::BTreeMap;
 
-/// The packages and relationships found so far.
-#[derive(Debug, Default)]
-struct List {
-    packages: Vec<Package>,
+/// The SPDX value for "unknown".
+const NO_ASSERTION: &str = "NOASSERTION";
+/// The document's own identifier.
+const DOCUMENT: &str = "SPDXRef-DOCUMENT";
+
+const CONTAINS: &str = "CONTAINS";
+const GENERATED_FROM: &str = "GENERATED_FROM";
+const STATIC_LINK: &str = "STATIC_LINK";
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document {
+    #[serde(rename = "SPDXID")]
+    id: &'static str,
+    creation_info: Value,
+    data_license: &'static str,
+    #[serde(rename = "documentNamespace")]
+    namespace: String,
+    name: String,
+    packages: Vec<Value>,
     relationships: Vec<Relationship>,
+    spdx_version: &'static str,
 }
 
-impl List {
-    fn relate(&mut self, element: &str, relation: Relation, related: &str) {
-        self.relationships.push(Relationship {
-            element: element.to_owned(),
-            relation,
-            related: related.to_owned(),
-        });
-    }
+/// To be read as a sentence: element, relation, related element.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+struct Relationship {
+    #[serde(rename = "spdxElementId")]
+    element: String,
+    #[serde(rename = "relationshipType")]
+    relation: &'static str,
+    #[serde(rename = "relatedSpdxElement")]
+    related: String,
 }
 
 /// The content of the kernel and the initramfs of a build.
 pub fn document(facts: &Facts<'_>, manifest: &Manifest, crates: &Crates) -> Result<Document> {
-    let mut list = List::default();
-    let image = add_outputs(&mut list, facts, manifest);
-    for source in &manifest.inputs.sources {
-        list.packages.push(source_package(source));
-    }
-    add_programs(&mut list, &image, manifest, crates);
-    add_parts(&mut list, &image, facts)?;
-    list.packages.sort_by(|one, other| one.id.cmp(&other.id));
-    list.relationships.sort();
+    let version = env!("CARGO_PKG_VERSION");
     let mut document = Document {
         id: DOCUMENT,
-        creation_info: CreationInfo {
+        creation_info: json!({
             // The time of day is never part of an output.
-            created: manifest.times.fs_mtime.clone(),
-            creators: vec![format!("Tool: ocidd-xtask-{}", env!("CARGO_PKG_VERSION"))],
-        },
+            "created": manifest.times.fs_mtime,
+            "creators": [format!("Tool: ocidd-xtask-{version}")],
+        }),
         data_license: "CC0-1.0",
         namespace: String::new(),
         name: format!("ocidd-{}", facts::label(facts.arch, facts.profile)),
-        packages: list.packages,
-        relationships: list.relationships,
+        packages: manifest.inputs.sources.iter().map(source_package).collect(),
+        relationships: Vec::new(),
         spdx_version: "SPDX-2.3",
     };
+    let image = document.add_outputs(facts, manifest);
+    document.add_programs(&image, manifest, crates);
+    document.add_parts(&image, facts)?;
+    let id = |package: &Value| package.get("SPDXID").map(Value::to_string);
+    document.packages.sort_by_key(id);
+    document.relationships.sort();
     // Unique to the document, and not random.
     let text = serde_json::to_vec(&document).context("writing the document")?;
     document.namespace = format!("urn:ocidd:sbom:{}", output::digest_of(&text));
     Ok(document)
 }
 
-/// Adds the files in `out/`. Returns the identifier of the initramfs.
-fn add_outputs(list: &mut List, facts: &Facts<'_>, manifest: &Manifest) -> String {
-    let image = facts.image.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let source = &facts.kernel.source;
-    for (name, output) in &manifest.outputs {
-        let id = spdx::id(&[name]);
-        list.relate(DOCUMENT, Relation::Describes, &id);
-        let package = if name == image {
-            Package::new(id, name, Purpose::Archive)
-        } else {
-            list.relate(&id, Relation::GeneratedFrom, &source_id(&source.name));
-            Package::new(id, name, Purpose::OperatingSystem)
-                .with_version(&source.version)
-                .with_licence(components::KERNEL_LICENCE)
-        };
-        let file_name = Some(name.clone());
-        list.packages.push(Package { file_name, ..package.with_sha256(&output.sha256) });
+impl Document {
+    fn relate(&mut self, element: &str, relation: &'static str, related: &str) {
+        self.relationships.push(Relationship {
+            element: element.to_owned(),
+            relation,
+            related: related.to_owned(),
+        });
     }
-    spdx::id(&[image])
+
+    /// Adds the files in `out/`. Returns the identifier of the initramfs.
+    fn add_outputs(&mut self, facts: &Facts<'_>, manifest: &Manifest) -> String {
+        let image = facts.image.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let source = &facts.kernel.source;
+        for (name, output) in &manifest.outputs {
+            let id = id(&[name]);
+            self.relate(DOCUMENT, "DESCRIBES", &id);
+            let is_kernel = name != image;
+            if is_kernel {
+                self.relate(&id, GENERATED_FROM, &source_id(&source.name));
+            }
+            let purpose = if is_kernel { "OPERATING-SYSTEM" } else { "ARCHIVE" };
+            let fields = json!({
+                "checksums": checksums(&output.sha256),
+                "licenseDeclared": is_kernel.then_some(components::KERNEL_LICENCE),
+                "packageFileName": name,
+                "versionInfo": is_kernel.then_some(&source.version),
+            });
+            self.packages.push(package(&id, name, purpose, fields));
+        }
+        id(&[image])
+    }
+
+    /// Adds the programs of the workspace and everything linked into them.
+    fn add_programs(&mut self, image: &str, manifest: &Manifest, crates: &Crates) {
+        self.packages.extend(crates.all.iter().map(|(id, found)| crate_package(id, found)));
+        let libraries = libraries(manifest);
+        for (name, digest) in &manifest.inputs.programs {
+            let id = id(&["program", name]);
+            let program = crates.programs.get(name);
+            for linked in program.iter().flat_map(|program| &program.crates) {
+                self.relate(&id, STATIC_LINK, &crate_id(linked));
+            }
+            for (library, _) in &libraries {
+                self.relate(&id, STATIC_LINK, library);
+            }
+            self.relate(image, CONTAINS, &id);
+            let fields = json!({
+                "checksums": checksums(digest),
+                "licenseDeclared": program.and_then(|program| declared(&program.licence)),
+                "versionInfo": program.map(|program| &program.version),
+            });
+            self.packages.push(package(&id, name, "APPLICATION", fields));
+        }
+        self.packages.extend(libraries.into_iter().map(|(_, library)| library));
+    }
+
+    /// Adds the files of the image that are from sources.
+    fn add_parts(&mut self, image: &str, facts: &Facts<'_>) -> Result<()> {
+        let parts = &facts.image.parts;
+        let mut databases = BTreeMap::new();
+        if parts.set == SourceSet::Upstream {
+            for source in &parts.sources {
+                databases.insert(&source.name, components::read_database(&source.path)?);
+            }
+        }
+        for (part, bytes) in &parts.files {
+            let id = id(&["file", &part.path]);
+            self.relate(image, CONTAINS, &id);
+            let piece = match parts.set {
+                SourceSet::Upstream => part.upstream.as_ref(),
+                SourceSet::Debian => part.debian.as_ref(),
+            };
+            let source = piece
+                .and_then(|piece| parts.sources.iter().find(|source| source.name == piece.from));
+            let (mut version, mut package_url) = (None, None);
+            if let Some(source) = source {
+                self.relate(&id, GENERATED_FROM, &source_id(&source.name));
+                match (databases.get(&source.name), piece.map(|piece| &piece.members)) {
+                    (None, _) => version = Some(source.version.as_str()),
+                    (Some(database), Some(Members::One(member))) => {
+                        if let Some((name, found)) = components::owner(database, member) {
+                            let arch = [("arch", facts.arch.cpu())];
+                            package_url = Some(purl("apk/alpine", name, found, &arch));
+                            version = Some(found);
+                        }
+                    }
+                    (Some(_), _) => {}
+                }
+            }
+            let (name, licence) = components::at(&part.path).unzip();
+            let name = name.unwrap_or(&part.path);
+            let is_debian_busybox = name == "busybox" && parts.set == SourceSet::Debian;
+            let fields = json!({
+                "checksums": checksums(&output::digest_of(bytes)),
+                "comment": is_debian_busybox.then_some(components::DEBIAN_BUSYBOX_COMMENT),
+                "externalRefs": package_url.as_deref().map(references),
+                "licenseDeclared": licence,
+                "packageFileName": format!("./{}", part.path),
+                "versionInfo": version,
+            });
+            self.packages.push(package(&id, name, "FILE", fields));
+        }
+        Ok(())
+    }
+}
+
+/// A package with these fields; null fields are absent or have their default.
+fn package(id: &str, name: &str, purpose: &str, fields: Value) -> Value {
+    let mut package = json!({
+        "SPDXID": id,
+        "copyrightText": NO_ASSERTION,
+        "downloadLocation": NO_ASSERTION,
+        // A file list would require SHA-1, which is broken.
+        "filesAnalyzed": false,
+        "licenseConcluded": NO_ASSERTION,
+        "licenseDeclared": NO_ASSERTION,
+        "name": name,
+        "primaryPackagePurpose": purpose,
+    });
+    if let (Value::Object(package), Value::Object(fields)) = (&mut package, fields) {
+        package.extend(fields.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    package
+}
+
+fn checksums(sha256: &str) -> Value {
+    json!([{ "algorithm": "SHA256", "checksumValue": sha256 }])
+}
+
+fn references(purl: &str) -> Value {
+    json!([{
+        "referenceCategory": "PACKAGE-MANAGER",
+        "referenceLocator": purl,
+        "referenceType": "purl",
+    }])
+}
+
+/// The licence that authors declare, if any.
+fn declared(licence: &str) -> Option<&str> {
+    (!licence.is_empty()).then_some(licence)
+}
+
+/// An identifier from words; other characters than letters, digits and '.' become '-'.
+fn id(words: &[&str]) -> String {
+    let is_invalid = |letter: char| !letter.is_ascii_alphanumeric() && letter != '.';
+    format!("SPDXRef-{}", words.join("-").replace(is_invalid, "-"))
 }
 
 fn source_id(name: &str) -> String {
-    spdx::id(&["source", name])
+    id(&["source", name])
 }
 
 /// An archive or package that is a source of the outputs.
-fn source_package(source: &SourceEntry) -> Package {
-    let package = Package::new(source_id(&source.name), &source.name, Purpose::Source)
-        .with_version(&source.version)
-        .with_sha256(&source.sha256)
-        .with_purl(purl::of_source(source));
-    if purl::is_url(&source.origin) {
-        Package { download_location: source.origin.clone(), ..package }
-    } else {
+fn source_package(source: &SourceEntry) -> Value {
+    let is_url = purl::is_url(&source.origin);
+    let fields = json!({
+        "checksums": checksums(&source.sha256),
+        "downloadLocation": is_url.then_some(&source.origin),
+        "externalRefs": references(&purl::of_source(source)),
         // Without the host, which may be any mirror.
-        let source_info = Some(format!("{} of Debian's archive", source.origin));
-        Package { source_info, ..package }
-    }
-}
-
-/// Adds the programs of the workspace and everything linked into them.
-fn add_programs(list: &mut List, image: &str, manifest: &Manifest, crates: &Crates) {
-    for (id, found) in &crates.all {
-        list.packages.push(crate_package(id, found));
-    }
-    let libraries = libraries(manifest);
-    for (name, digest) in &manifest.inputs.programs {
-        let id = spdx::id(&["program", name]);
-        let mut package = Package::new(id.clone(), name, Purpose::Application).with_sha256(digest);
-        if let Some(program) = crates.programs.get(name) {
-            package = package.with_version(&program.version).with_licence(&program.licence);
-            for linked in &program.crates {
-                list.relate(&id, Relation::StaticLink, &crate_id(linked));
-            }
-        }
-        for library in &libraries {
-            list.relate(&id, Relation::StaticLink, &library.id);
-        }
-        list.relate(image, Relation::Contains, &id);
-        list.packages.push(package);
-    }
-    list.packages.extend(libraries);
+        "sourceInfo": (!is_url).then(|| format!("{} of Debian's archive", source.origin)),
+        "versionInfo": source.version,
+    });
+    package(&source_id(&source.name), &source.name, "SOURCE", fields)
 }
 
 fn crate_id((name, version): &Id) -> String {
-    spdx::id(&["crate", name, version])
+    id(&["crate", name, version])
 }
 
-fn crate_package(id: &Id, found: &Crate) -> Package {
+fn crate_package(id: &Id, found: &Crate) -> Value {
     let (name, version) = id;
-    let mut package = Package::new(crate_id(id), name, Purpose::Library)
-        .with_version(version)
-        .with_licence(&found.licence)
-        .with_purl(purl("cargo", name, version, &[]));
-    if let Some(digest) = &found.sha256 {
-        package = package.with_sha256(digest);
-    }
-    if found.is_public {
-        package.download_location =
-            format!("https://crates.io/api/v1/crates/{name}/{version}/download");
-    }
-    Package { comment: components::comment_on_crate(name).map(str::to_owned), ..package }
+    let url = format!("https://crates.io/api/v1/crates/{name}/{version}/download");
+    let fields = json!({
+        "checksums": found.sha256.as_deref().map(checksums),
+        "comment": (name == "ring").then_some(components::RING_COMMENT),
+        "downloadLocation": found.is_public.then_some(url),
+        "externalRefs": references(&purl("cargo", name, version, &[])),
+        "licenseDeclared": declared(&found.licence),
+        "versionInfo": version,
+    });
+    package(&crate_id(id), name, "LIBRARY", fields)
 }
 
-/// The libraries that compilers link into every program.
-fn libraries(manifest: &Manifest) -> Vec<Package> {
+/// The libraries that compilers link into every program, by identifier.
+fn libraries(manifest: &Manifest) -> [(String, Value); 3] {
     let tools = &manifest.tools;
-    let library = |name: &str, licence: &str| {
-        Package::new(spdx::id(&["library", name]), name, Purpose::Library).with_licence(licence)
+    let library = |name: &str, fields| {
+        let id = id(&["library", name]);
+        let package = package(&id, name, "LIBRARY", fields);
+        (id, package)
     };
     // `rustc 1.95.0 (59807616e 2026-04-14)`
     let rustc = tools.rustc.split(' ').nth(1).unwrap_or_default();
-    let mut rust = library("rust-std", components::RUST_LIBRARY_LICENCE).with_version(rustc);
-    rust.comment = Some(components::RUST_LIBRARY_COMMENT.to_owned());
-    if !tools.rustc_commit.is_empty() {
-        let commit = &tools.rustc_commit;
-        rust.download_location = format!("git+https://github.com/rust-lang/rust@{commit}#library");
-        let url = format!("git+https://github.com/rust-lang/rust@{commit}");
-        rust = rust.with_purl(purl("generic", "rust-std", rustc, &[("vcs_url", &url)]));
-    }
+    let repository = declared(&tools.rustc_commit)
+        .map(|commit| format!("git+https://github.com/rust-lang/rust@{commit}"));
+    let rust_purl = |url: &String| purl("generic", "rust-std", rustc, &[("vcs_url", url)]);
     let [(libc, libc_licence), (unwinder, unwinder_licence)] = components::runtime(&tools.libc);
-    let (mut libc, mut unwinder) =
-        (library(libc, libc_licence), library(unwinder, unwinder_licence));
-    if let Some(version) = &tools.libc.version {
-        libc = libc.with_version(version);
-    }
-    if let Some(digest) = &tools.libc.sha256 {
-        libc = Package { file_name: Some("libc.a".to_owned()), ..libc.with_sha256(digest) };
-    }
     let origin = if tools.rust_target.ends_with("-musl") { &tools.rustc } else { &tools.cc };
-    unwinder.source_info = Some(format!("as it comes with {origin}"));
-    if tools.libc.version.is_none() {
-        libc.source_info.clone_from(&unwinder.source_info);
-    }
-    vec![rust, libc, unwinder]
-}
-
-/// Adds the files of the image that are from sources.
-fn add_parts(list: &mut List, image: &str, facts: &Facts<'_>) -> Result<()> {
-    let parts = &facts.image.parts;
-    let mut databases = BTreeMap::new();
-    if parts.set == SourceSet::Upstream {
-        for source in &parts.sources {
-            databases.insert(&source.name, alpine::read_database(&source.path)?);
-        }
-    }
-    for (part, bytes) in &parts.files {
-        let piece = match parts.set {
-            SourceSet::Upstream => part.upstream.as_ref(),
-            SourceSet::Debian => part.debian.as_ref(),
-        };
-        let mut package = part_package(part, bytes);
-        package.comment = components::comment_on_file(&package.name, parts.set).map(str::to_owned);
-        list.relate(image, Relation::Contains, &package.id);
-        let is_from = |source: &&Source| piece.is_some_and(|piece| piece.from == source.name);
-        if let Some(source) = parts.sources.iter().find(is_from) {
-            list.relate(&package.id, Relation::GeneratedFrom, &source_id(&source.name));
-            package = match databases.get(&source.name) {
-                Some(database) => with_alpine(package, piece, database, facts.arch),
-                None => package.with_version(&source.version),
-            };
-        }
-        list.packages.push(package);
-    }
-    Ok(())
-}
-
-fn part_package(part: &Part, bytes: &[u8]) -> Package {
-    let id = spdx::id(&["file", &part.path]);
-    let package = match components::at(&part.path) {
-        Some(component) => {
-            Package::new(id, component.name, Purpose::File).with_licence(component.licence)
-        }
-        None => Package::new(id, &part.path, Purpose::File),
-    };
-    let file_name = Some(format!("./{}", part.path));
-    Package { file_name, ..package.with_sha256(&output::digest_of(bytes)) }
-}
-
-/// Adds the version in Alpine's package database.
-fn with_alpine(package: Package, piece: Option<&Piece>, database: &str, arch: Arch) -> Package {
-    let owner = match piece.map(|piece| &piece.members) {
-        Some(Members::One(member)) => alpine::owner(database, member),
-        _ => None,
-    };
-    let Some((name, version)) = owner else { return package };
-    let purl = purl("apk/alpine", name, version, &[("arch", arch.cpu())]);
-    package.with_version(version).with_purl(purl)
+    let origin = format!("as it comes with {origin}");
+    [
+        library(
+            "rust-std",
+            json!({
+                "comment": components::RUST_LIBRARY_COMMENT,
+                "downloadLocation": repository.as_ref().map(|url| format!("{url}#library")),
+                "externalRefs": repository.as_ref().map(|url| references(&rust_purl(url))),
+                "licenseDeclared": components::RUST_LIBRARY_LICENCE,
+                "versionInfo": rustc,
+            }),
+        ),
+        library(
+            libc,
+            json!({
+                "checksums": tools.libc.sha256.as_deref().map(checksums),
+                "licenseDeclared": libc_licence,
+                "packageFileName": tools.libc.sha256.as_ref().map(|_| "libc.a"),
+                "sourceInfo": tools.libc.version.is_none().then_some(&origin),
+                "versionInfo": tools.libc.version,
+            }),
+        ),
+        library(unwinder, json!({ "licenseDeclared": unwinder_licence, "sourceInfo": origin })),
+    ]
 }
 
 #[cfg(test)]

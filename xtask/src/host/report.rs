@@ -1,6 +1,8 @@
 //! Prints steps and warnings to standard error, results to standard output. Nothing else prints.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the only module that prints")]
 
+use anyhow::Result;
+use anyhow::anyhow;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use oci::size::Transfer;
@@ -52,6 +54,19 @@ pub fn ask(question: impl std::fmt::Display) -> bool {
 pub fn failure(error: &anyhow::Error) {
     live_end();
     eprintln!("xtask: {error:#}");
+}
+
+/// All errors of `outcomes` as one.
+pub fn join_outcomes(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
+    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(Some).collect();
+    if errors.is_empty() { Ok(()) } else { Err(join_errors(errors)) }
+}
+
+/// Several errors as one, so that none hides another.
+pub fn join_errors(errors: impl IntoIterator<Item = Option<anyhow::Error>>) -> anyhow::Error {
+    let errors: Vec<String> =
+        errors.into_iter().flatten().map(|error| format!("{error:#}")).collect();
+    anyhow!("{}", errors.join("\n"))
 }
 
 /// Shows what the registry client reports.

@@ -2,22 +2,34 @@
 
 use super::release::Build;
 use crate::host::arch::Arch;
+use anyhow::Context as _;
 use anyhow::Result;
+use archive::tar;
+use archive::tree::Entry;
+use archive::tree::Tree;
+use jiff::Timestamp;
 use oci::bundle::Bundle;
 use oci::bundle::Flavour;
+use oci::bundle::Part;
+use oci::digest::Digest;
 use oci::document;
 use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Descriptor;
 use oci::document::Platform;
+use oci::layout::Store;
+use serde_json::json;
 
 /// Pulp's "netboot OCI artifact", for Fedora and Foreman.
 const NETBOOT: &str = "application/vnd.org.pulpproject.netboot.artifact.v1";
 const NETBOOT_FILE: &str = "application/x-netboot-file";
+const CONTAINER_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Not compressed, because its files are.
+const CONTAINER_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const NETBOOT_VERSION: (&str, &str) = ("org.pulpproject.netboot.version", "1");
 /// The titles that netboot clients look for.
-pub const KERNEL: &str = "vmlinuz";
-pub const INITRAMFS: &str = "initrd.img";
+const KERNEL: &str = "vmlinuz";
+const INITRAMFS: &str = "initrd.img";
 
 /// What all manifests of a publication have in common.
 #[derive(Clone, Copy, Debug)]
@@ -28,30 +40,22 @@ pub struct ReleaseInfo<'a> {
     pub source: Option<&'a str>,
 }
 
-/// A blob in the layout.
-#[derive(Clone, Debug)]
-pub struct Blob {
-    pub digest: oci::digest::Digest,
-    pub size_bytes: u64,
-}
+/// Digest and size of a blob in the layout.
+pub type Blob = (Digest, u64);
 
-impl Blob {
-    fn describe(&self, media_type: &str) -> Result<Descriptor> {
-        Ok(document::descriptor(media_type, self.digest, self.size_bytes)?)
-    }
-
-    fn titled(&self, media_type: &str, title: &str) -> Result<Descriptor> {
-        let title = Annotations::from([(document::TITLE.to_owned(), title.to_owned())]);
-        Ok(document::with_annotations(self.describe(media_type)?, title))
-    }
+/// The layer of a file with a name.
+pub fn titled(media_type: &str, (digest, size): Blob, title: &str) -> Result<Descriptor> {
+    let annotations = Annotations::from([(document::TITLE.to_owned(), title.to_owned())]);
+    let descriptor = document::descriptor(media_type, digest, size)?;
+    Ok(document::with_annotations(descriptor, annotations))
 }
 
 /// The boot files of one build in the layout.
 #[derive(Clone, Copy, Debug)]
 pub struct Files<'a> {
     pub build: &'a Build,
-    pub kernel: &'a Blob,
-    pub initramfs: &'a Blob,
+    pub kernel: Blob,
+    pub initramfs: Blob,
 }
 
 impl ReleaseInfo<'_> {
@@ -82,8 +86,8 @@ impl ReleaseInfo<'_> {
             artifact_type: Some(NETBOOT.to_owned()),
             config: document::empty_config()?,
             layers: vec![
-                files.kernel.titled(NETBOOT_FILE, KERNEL)?,
-                files.initramfs.titled(NETBOOT_FILE, INITRAMFS)?,
+                titled(NETBOOT_FILE, files.kernel, KERNEL)?,
+                titled(NETBOOT_FILE, files.initramfs, INITRAMFS)?,
             ],
             annotations,
             subject: None,
@@ -102,29 +106,28 @@ impl ReleaseInfo<'_> {
 
     /// The config blob and the manifest.
     pub fn ironcore(&self, files: &Files<'_>) -> Result<(Vec<u8>, Artifact)> {
-        let flavour = Flavour::Ironcore;
-        let bundle = Bundle {
-            flavour,
-            command_line: command_line(files.build.arch).to_owned(),
-            layers: vec![
-                files.initramfs.describe(oci::bundle::Part::Initramfs.media_type(flavour))?,
-                files.kernel.describe(oci::bundle::Part::Kernel.media_type(flavour))?,
-            ],
-            annotations: self.annotations(files),
+        // Network and consoles of servers. Image and disk depend on the machine.
+        let command_line = match files.build.arch {
+            Arch::X86_64 => "ip=dhcp console=ttyS0,115200 console=tty0",
+            Arch::Arm64 => "ip=dhcp console=ttyAMA0,115200 console=tty0",
         };
-        Ok(bundle.to_artifact()?)
+        let layer = |part: Part, (digest, size): Blob| {
+            document::descriptor(part.media_type(Flavour::Ironcore), digest, size)
+        };
+        let layers =
+            vec![layer(Part::Initramfs, files.initramfs)?, layer(Part::Kernel, files.kernel)?];
+        Bundle {
+            flavour: Flavour::Ironcore,
+            command_line: command_line.to_owned(),
+            layers,
+            annotations: self.annotations(files),
+        }
+        .to_artifact()
+        .context("describing ironcore's files")
     }
 }
 
-/// Network and consoles of servers. Image and disk depend on the machine.
-fn command_line(arch: Arch) -> &'static str {
-    match arch {
-        Arch::X86_64 => "ip=dhcp console=ttyS0,115200 console=tty0",
-        Arch::Arm64 => "ip=dhcp console=ttyAMA0,115200 console=tty0",
-    }
-}
-
-pub fn platform(arch: Arch) -> Platform {
+fn platform(arch: Arch) -> Platform {
     let mut platform = Platform::default();
     platform.set_os("linux".into());
     platform.set_architecture(arch.oci().into());
@@ -135,4 +138,38 @@ pub fn entry(manifest: &Descriptor, arch: Arch) -> Descriptor {
     let mut entry = manifest.clone();
     entry.set_platform(Some(platform(arch)));
     entry
+}
+
+/// Adds layers and config of a container image to the store, and returns its manifest. It has no
+/// base; it is for clients that do not support artifacts, for `COPY --from` and image volumes.
+pub fn add_container(store: &Store, build: &Build) -> Result<Artifact> {
+    let created: Timestamp = build.created().parse().context("reading the time of a build")?;
+    let mtime = u64::try_from(created.as_second()).context("converting the time of a build")?;
+    let (mut layers, mut digests) = (Vec::new(), Vec::new());
+    for (name, path) in [(KERNEL, &build.kernel), (INITRAMFS, &build.initramfs)] {
+        let packing = || format!("packing {}", path.display());
+        let file = Entry::file(0o644, std::fs::read(path).with_context(packing)?);
+        let tree = Tree::new([(format!("boot/{name}"), file)])?;
+        let layer = tar::write(&tree, mtime).with_context(packing)?;
+        let (digest, size) = store.add(layer.as_slice())?;
+        layers.push(document::descriptor(CONTAINER_LAYER, digest, size)?);
+        digests.push(digest.to_string());
+    }
+    let created = build.created();
+    let config = document::to_bytes(&json!({
+        "architecture": build.arch.oci(),
+        "config": {},
+        "created": created,
+        "history": digests.iter().map(|_| json!({ "created": created })).collect::<Vec<_>>(),
+        "os": "linux",
+        "rootfs": { "type": "layers", "diff_ids": digests },
+    }))?;
+    store.add(config.as_slice())?;
+    Ok(Artifact {
+        artifact_type: None,
+        config: document::describe(CONTAINER_CONFIG, &config)?,
+        layers,
+        annotations: Annotations::new(),
+        subject: None,
+    })
 }

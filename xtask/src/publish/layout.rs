@@ -1,6 +1,5 @@
 //! Writes a release into an OCI image layout, with the tags that it will have in a registry.
 
-use super::container;
 use super::forms;
 use super::forms::Blob;
 use super::forms::Files;
@@ -42,7 +41,7 @@ pub fn write(store: &Store, release: &Release, info: &ReleaseInfo<'_>) -> Result
     let (mut netboot, mut ironcore, mut image) = (Vec::new(), Vec::new(), Vec::new());
     for build in &release.builds {
         let (kernel, initramfs) = (add(store, &build.kernel)?, add(store, &build.initramfs)?);
-        let files = Files { build, kernel: &kernel, initramfs: &initramfs };
+        let files = Files { build, kernel, initramfs };
         let arch = build.arch.oci();
         let manifest = writer.add(&info.netboot(&files)?, Some(format!("{base}-{arch}")))?;
         for attestation in &build.attestations {
@@ -53,7 +52,7 @@ pub fn write(store: &Store, release: &Release, info: &ReleaseInfo<'_>) -> Result
         store.add(config.as_slice())?;
         let manifest = writer.add(&artifact, Some(format!("{base}-ironcore-{arch}")))?;
         ironcore.push(forms::entry(&manifest, build.arch));
-        let artifact = container::add(store, build)?;
+        let artifact = forms::add_container(store, build)?;
         let manifest = writer.add(&artifact, Some(format!("{base}-image-{arch}")))?;
         image.push(forms::entry(&manifest, build.arch));
     }
@@ -67,9 +66,7 @@ pub fn write(store: &Store, release: &Release, info: &ReleaseInfo<'_>) -> Result
 
 fn add(store: &Store, path: &Path) -> Result<Blob> {
     let reading = || format!("reading {}", path.display());
-    let (digest, size_bytes) =
-        store.add(File::open(path).with_context(reading)?).with_context(reading)?;
-    Ok(Blob { digest, size_bytes })
+    store.add(File::open(path).with_context(reading)?).with_context(reading)
 }
 
 struct Writer<'a> {
@@ -114,12 +111,11 @@ impl Writer<'_> {
         created: &str,
     ) -> Result<()> {
         let Attestation { name, media_type, bytes } = attestation;
-        self.store.add(bytes.as_slice())?;
-        let title = Annotations::from([(document::TITLE.to_owned(), name.to_owned())]);
+        let blob = self.store.add(bytes.as_slice())?;
         let artifact = Artifact {
             artifact_type: Some((*media_type).to_owned()),
             config: document::empty_config()?,
-            layers: vec![document::with_annotations(document::describe(media_type, bytes)?, title)],
+            layers: vec![forms::titled(media_type, blob, name)?],
             annotations: Annotations::from([(document::CREATED.to_owned(), created.to_owned())]),
             subject: Some(subject.clone()),
         };

@@ -98,27 +98,18 @@ impl Build {
         let first = attestation(manifest_name, BUILD_MANIFEST)?;
         let manifest = Manifest::parse(&String::from_utf8_lossy(&first.bytes))
             .with_context(|| format!("reading {}", first.name))?;
-        let attestations =
-            vec![first, attestation(sbom_name, SBOM)?, attestation(provenance_name, PROVENANCE)?];
-        let build = Self { arch, kernel, initramfs, manifest, attestations };
-        build.check(profile)?;
-        Ok(build)
-    }
-
-    /// Rejects files of another build, which these attestations do not describe.
-    fn check(&self, profile: Profile) -> Result<()> {
-        let found = (self.manifest.arch.as_str(), self.manifest.kernel.profile.as_str());
-        let profile = profile.to_string();
+        let found = (manifest.arch.as_str(), manifest.kernel.profile.as_str());
         ensure!(
-            found == (self.arch.oci(), profile.as_str()),
+            found == (arch.oci(), profile.name()),
             "manifest is for {} and profile {}, expected {} and {profile}",
             found.0,
             found.1,
-            self.arch.oci()
+            arch.oci()
         );
-        for path in [&self.kernel, &self.initramfs] {
+        // Files of another build are not what these attestations describe.
+        for path in [&kernel, &initramfs] {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let Some(expected) = self.manifest.outputs.get(&name) else {
+            let Some(expected) = manifest.outputs.get(&name) else {
                 bail!("'{name}' not found in the manifest");
             };
             let found = output::digest(path)?;
@@ -129,13 +120,15 @@ impl Build {
                 expected.sha256
             );
         }
-        if self.manifest.commit.as_ref().is_none_or(|commit| !commit.clean) {
+        if manifest.commit.as_ref().is_none_or(|commit| !commit.clean) {
             report::warn(format_args!(
-                "files for {} were built from uncommitted changes; the build cannot be reproduced",
-                self.arch
+                "files for {arch} were built from uncommitted changes; \
+                 the build cannot be reproduced"
             ));
         }
-        Ok(())
+        let attestations =
+            vec![first, attestation(sbom_name, SBOM)?, attestation(provenance_name, PROVENANCE)?];
+        Ok(Self { arch, kernel, initramfs, manifest, attestations })
     }
 
     /// The creation time: the time of all files in the initramfs.

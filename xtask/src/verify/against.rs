@@ -1,53 +1,57 @@
 //! Compares a published set with a rebuild of it.
 
+use crate::config;
+use crate::describe;
 use crate::host::output;
+use crate::host::project;
 use crate::host::report;
+use crate::initramfs::parts;
+use crate::initramfs::toolchain;
 use crate::inspect::diff;
+use crate::kernel;
+use crate::kernel::KernelRequest;
+use crate::verify::difference;
 use crate::verify::fetch::Set;
-use crate::verify::inputs::Builder;
+use crate::verify::published::Inputs;
 use crate::verify::published::Published;
-use crate::verify::twice;
+use crate::verify::published::describe_source;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use anyhow::ensure;
+use std::collections::BTreeMap;
 
-/// A file that differs from the published one.
-#[derive(Debug)]
-pub struct Mismatch {
-    pub name: String,
-    /// Both digests and the first difference.
-    pub description: String,
-    pub ours: Vec<u8>,
-    pub theirs: Vec<u8>,
-}
+pub const INITRAMFS: &str = "initramfs-";
+const KERNEL: &str = "vmlinuz-";
 
-/// The first boot file of the set that `builder` builds differently, or `None` if all are equal.
+/// Builds the boot files of a set with `build`, which takes their names, and compares. `inputs`
+/// collects the inputs of `build`. `keep` stores both files if they differ, and returns where.
 pub fn compare(
     set: &Set,
     published: &Published,
-    builder: &dyn Builder,
-) -> Result<Option<Mismatch>> {
+    inputs: impl FnOnce() -> Result<Inputs>,
+    build: impl Fn(&str) -> Result<Vec<u8>>,
+    keep: impl FnOnce(&str, &[u8], &[u8]) -> Result<String>,
+) -> Result<()> {
     // Building takes up to an hour, so the published files are verified first.
     let mut files = Vec::new();
     for (name, sha256) in &published.outputs {
         files.push((name.as_str(), set.verified(name, sha256)?));
     }
+    files.retain(|(name, _)| name.starts_with(INITRAMFS) || name.starts_with(KERNEL));
     ensure!(
-        ["initramfs-", "vmlinuz-"]
-            .iter()
-            .all(|kind| files.iter().any(|(name, _)| name.starts_with(kind))),
+        [INITRAMFS, KERNEL].iter().all(|kind| files.iter().any(|(name, _)| name.starts_with(kind))),
         "the outputs of the manifest lack an initramfs or a kernel"
     );
     report::step("the published files match their manifest");
-    let inputs = builder.inputs(published).context("collecting the inputs of a rebuild")?;
-    let note = inputs.note(published);
+    let inputs = inputs().context("collecting the inputs of a rebuild")?;
+    let note = note(&inputs, &published.inputs);
     if let Some(note) = &note {
         report::warn(note);
     }
-    let mismatches = inputs.mismatches(published);
+    let mut mismatches = mismatches(&inputs, &published.inputs);
     if !mismatches.is_empty() {
-        let mismatches: Vec<String> = mismatches.into_iter().chain(note).collect();
+        mismatches.extend(note);
         bail!(
             "the outputs cannot be equal because the inputs differ:\n{}\nhint: check out the \
              commit of the published build and use its tools and sources",
@@ -56,31 +60,108 @@ pub fn compare(
     }
     // Sorted by name: the initramfs, which builds in a minute, comes before the kernel.
     for (name, theirs) in files {
-        let ours = if name.starts_with("initramfs-") {
-            builder.initramfs()?
-        } else if name.starts_with("vmlinuz-") {
-            builder.kernel()?
-        } else {
-            continue;
-        };
+        let ours = build(name)?;
         let digest = output::digest_of(&ours);
         if ours == theirs {
             report::step(format_args!("{name} is the same bytes: {digest}"));
             continue;
         }
         // The published file may not be an archive at all.
-        let difference = match twice::initramfs_difference(&ours, &theirs) {
+        let difference = match difference::initramfs_difference(&ours, &theirs) {
             Ok(Some(difference)) => difference,
             _ => diff::content_difference(&ours, &theirs),
         };
-        let description = format!(
-            "{name} is {digest} when rebuilt, published was {}: {difference}{}",
+        bail!(
+            "{name} is {digest} when rebuilt, published was {}: {difference}{}; {}",
             output::digest_of(&theirs),
-            note.map(|note| format!(" ({note})")).unwrap_or_default()
+            note.map(|note| format!(" ({note})")).unwrap_or_default(),
+            keep(name, &ours, &theirs)?
         );
-        return Ok(Some(Mismatch { name: name.to_owned(), description, ours, theirs }));
     }
-    Ok(None)
+    Ok(())
+}
+
+/// The differences that make equal outputs impossible or unlikely.
+fn mismatches(ours: &Inputs, theirs: &Inputs) -> Vec<String> {
+    let mut mismatches = Vec::new();
+    for (kind, theirs, ours) in [
+        ("source", &theirs.sources, &ours.sources),
+        ("tool", &theirs.tools, &ours.tools),
+        ("file", &theirs.files, &ours.files),
+    ] {
+        for (name, theirs) in theirs {
+            match ours.get(name) {
+                Some(ours) if ours == theirs => {}
+                Some(ours) => {
+                    mismatches.push(format!("{kind} '{name}' is {ours}, published was {theirs}"));
+                }
+                // Newer manifests name more tools. The kernel's key covers those for the kernel.
+                None if kind == "tool" => {}
+                None => mismatches
+                    .push(format!("{kind} '{name}' of the published build is missing here")),
+            }
+        }
+    }
+    if mismatches.is_empty() && ours.kernel_key != theirs.kernel_key {
+        mismatches.push(format!(
+            "the kernel's key is {}, published was {}: a fragment in kernel/, binutils or the \
+             build steps differ",
+            ours.kernel_key, theirs.kernel_key
+        ));
+    }
+    mismatches
+}
+
+/// Differences that may explain different outputs, but need not cause them.
+fn note(ours: &Inputs, theirs: &Inputs) -> Option<String> {
+    let (ours, theirs) = (ours.commit.as_ref()?, theirs.commit.as_ref()?);
+    let mut notes = Vec::new();
+    if ours.id != theirs.id {
+        notes.push(format!("this is commit {}, published was {}", ours.id, theirs.id));
+    }
+    for (name, commit) in [("this checkout", ours), ("the published build's checkout", theirs)] {
+        if !commit.clean {
+            notes.push(format!("{name} has uncommitted changes"));
+        }
+    }
+    Some(notes.join("; ")).filter(|note| !note.is_empty())
+}
+
+/// The inputs of a build from this checkout, and the digests of the project's `files`.
+pub fn own_inputs<'a>(
+    request: &KernelRequest<'_>,
+    files: impl Iterator<Item = &'a String>,
+) -> Result<Inputs> {
+    let config = config::read_image_config(request.arch)?;
+    let parts = parts::obtain(&config, request.arch, request.sources)?;
+    let kernel = kernel::inputs(request)?;
+    let toolchain = toolchain::select(request.arch)?;
+    let linker = if toolchain.lld.is_some() { "rust-lld" } else { "cc" };
+    let tools = [
+        ("cc", toolchain.cc_version),
+        ("kernel_cc", kernel.compiler),
+        ("linker", linker.to_owned()),
+        ("rust_target", toolchain.target),
+        ("rustc", toolchain.rustc),
+    ];
+    let mut digests = BTreeMap::new();
+    // A name outside of the project must not even reveal whether the file exists.
+    for name in files.filter(|name| !name.contains("..") && !name.starts_with('/')) {
+        let path = project::root().join(name);
+        if path.is_file() {
+            digests.insert(name.clone(), output::digest(&path)?);
+        }
+    }
+    let sources = parts.sources.iter().chain([&kernel.source]);
+    Ok(Inputs {
+        commit: describe::commit(&project::root()),
+        sources: sources
+            .map(|source| describe_source(&source.name, &source.version, &source.sha256))
+            .collect(),
+        tools: tools.map(|(name, version)| (name.to_owned(), version)).into(),
+        files: digests,
+        kernel_key: kernel.key,
+    })
 }
 
 #[cfg(test)]

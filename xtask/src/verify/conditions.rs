@@ -10,8 +10,8 @@ use xshell::Shell;
 
 /// Variables of another user, and some that would change the output if they reached the compilers.
 pub const POISON: [(&str, &str); 16] = [
-    ("USER", "somebody"),
-    ("LOGNAME", "somebody"),
+    ("USER", "another-user"),
+    ("LOGNAME", "another-user"),
     ("TZ", "Pacific/Auckland"),
     ("LANG", "tr_TR.UTF-8"),
     ("LC_ALL", "tr_TR.UTF-8"),
@@ -23,7 +23,7 @@ pub const POISON: [(&str, &str); 16] = [
     ("KCFLAGS", "-O1"),
     ("MAKEFLAGS", "--keep-going"),
     ("LOCALVERSION", "-poisoned"),
-    ("KBUILD_BUILD_USER", "somebody"),
+    ("KBUILD_BUILD_USER", "another-user"),
     ("KBUILD_BUILD_VERSION", "99"),
     ("SOURCE_DATE_EPOCH", "1"),
 ];

@@ -64,7 +64,8 @@ mod tests {
             (
                 pack(&[("bin/tool", "some bytes")], 6),
                 Some(
-                    "~ bin: mtime 1970-01-01T00:00:05Z became 1970-01-01T00:00:06Z (and 1 more entries)",
+                    "~ bin: mtime 1970-01-01T00:00:05Z became 1970-01-01T00:00:06Z \
+                     (and 1 more entries)",
                 ),
             ),
             (

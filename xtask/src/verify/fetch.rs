@@ -1,18 +1,28 @@
 //! Opens a published set of files: a directory, a URL or an artifact in a registry. Fetched files
 //! are verified with the digests of the manifest.
 
-mod artifact;
-
 use crate::config::Profile;
 use crate::describe;
+use crate::describe::Manifest;
 use crate::host::arch::Arch;
 use crate::host::output;
+use crate::host::report::Console;
+use crate::publish::BUILD_MANIFEST;
 use crate::sources::download::Client;
 use crate::verify::published::Published;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use anyhow::ensure;
+use oci::document;
+use oci::document::Descriptor;
+use oci::document::Document;
+use oci_spec::image::ImageManifest;
+use registry::auth::Access;
+use registry::http::Tls;
+use registry::location::Location;
+use registry::session::Session;
+use registry::session::Settings;
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
@@ -25,7 +35,7 @@ const OCI: &str = "oci://";
 #[derive(Debug)]
 pub struct Set {
     /// As the user named it.
-    name: String,
+    pub name: String,
     directory: PathBuf,
     /// Source of files that are not in the directory yet.
     url: Option<String>,
@@ -35,43 +45,32 @@ pub struct Set {
 /// Opens the set at `from`: `oci://…`, of which only `archs` are fetched, `https://…` or a
 /// directory.
 pub fn open(from: &str, archs: &[Arch]) -> Result<Set> {
-    let set = |directory: PathBuf, url, temporary| Set {
-        name: from.to_owned(),
-        directory,
-        url,
-        _temporary: temporary,
+    let is_url = from.starts_with("https://") || from.starts_with("http://");
+    let temporary = match from.strip_prefix(OCI) {
+        Some(reference) => {
+            Some(fetch_artifact(reference, archs).with_context(|| format!("fetching {from}"))?)
+        }
+        None if is_url => Some(temporary_directory()?),
+        None => None,
     };
-    if let Some(reference) = from.strip_prefix(OCI) {
-        let directory =
-            artifact::fetch(reference, archs).with_context(|| format!("fetching {from}"))?;
-        return Ok(set(directory.path().to_owned(), None, Some(directory)));
-    }
-    if from.starts_with("https://") || from.starts_with("http://") {
-        let directory = tempfile::tempdir().context("creating a directory for a published set")?;
-        let url = from.trim_end_matches('/').to_owned();
-        return Ok(set(directory.path().to_owned(), Some(url), Some(directory)));
-    }
+    let directory = temporary.as_ref().map_or(Path::new(from), TempDir::path).to_owned();
     ensure!(
-        Path::new(from).is_dir(),
+        directory.is_dir(),
         "directory '{from}' not found  hint: expected a directory, an https:// URL or \
          {OCI}REGISTRY/REPOSITORY:TAG"
     );
-    Ok(set(PathBuf::from(from), None, None))
+    let url = is_url.then(|| from.trim_end_matches('/').to_owned());
+    Ok(Set { name: from.to_owned(), directory, url, _temporary: temporary })
 }
 
 impl Set {
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The parsed manifest of one build.
     pub fn published(&self, arch: Arch, profile: Profile) -> Result<Published> {
         let [name, ..] = describe::file_names(arch, profile);
         let path = self.file(&name)?;
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("reading {name} of {}", self.name))?;
-        let published =
-            Published::parse(&text).with_context(|| format!("reading {name} of {}", self.name))?;
+        let reading = || format!("reading {name} of {}", self.name);
+        let text = std::fs::read_to_string(&path).with_context(reading)?;
+        let published = Published::parse(&text).with_context(reading)?;
         ensure!(
             (published.arch, published.profile) == (arch, profile),
             "{name} is about {}, profile {}",
@@ -110,6 +109,96 @@ impl Set {
         );
         Ok(bytes)
     }
+}
+
+/// Saves the files of the set in a temporary directory.
+fn fetch_artifact(reference: &str, archs: &[Arch]) -> Result<TempDir> {
+    let host = reference.split(['/', ':']).next().unwrap_or_default();
+    let is_here = matches!(host, "localhost" | "127.0.0.1");
+    let tls = if is_here { Tls::Plain } else { Tls::Required };
+    let session = Session::new(Settings { tls, ..Settings::default() }, Box::new(Console));
+    let mut place = Location::open(&session, reference, Access::Pull)?;
+    let folder = temporary_directory()?;
+    let found = place.resolve()?;
+    match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
+        Document::Manifest(_) => save(&mut place, &found.descriptor, folder.path())?,
+        Document::Index(index) => {
+            let wanted = |entry: &&Descriptor| {
+                let platform = entry.platform().as_ref();
+                let named = platform.map(|platform| platform.architecture().to_string());
+                named.is_some_and(|named| archs.iter().any(|arch| arch.oci() == named))
+            };
+            let entries: Vec<_> = index.manifests().iter().filter(wanted).collect();
+            ensure!(
+                !entries.is_empty(),
+                "the image index contains nothing for these architectures"
+            );
+            entries.into_iter().try_for_each(|entry| save(&mut place, entry, folder.path()))?;
+        }
+    }
+    Ok(folder)
+}
+
+/// Saves the files of one manifest under the names in its build manifest, else under their titles.
+fn save(place: &mut Location<'_>, manifest: &Descriptor, folder: &Path) -> Result<()> {
+    let parsed = read_manifest(place, manifest)?;
+    let Some((name, text)) = build_manifest(place, manifest)? else {
+        for layer in parsed.layers() {
+            let Some(title) = document::title_of(layer) else { continue };
+            ensure!(is_plain(title), "the title '{title}' of a layer is not a valid file name");
+            place.save_blob(layer, &folder.join(title))?;
+        }
+        return Ok(());
+    };
+    std::fs::write(folder.join(&name), &text).with_context(|| format!("writing {name}"))?;
+    let build = Manifest::parse(&text).with_context(|| format!("reading {name}"))?;
+    for (name, output) in &build.outputs {
+        ensure!(is_plain(name), "invalid file name '{name}'");
+        let digest = format!("sha256:{}", output.sha256);
+        let layer = parsed.layers().iter().find(|layer| layer.digest().to_string() == digest);
+        let layer = layer.with_context(|| {
+            format!("layer {digest} for {name} of the build manifest not found in the manifest")
+        })?;
+        place.save_blob(layer, &folder.join(name))?;
+    }
+    Ok(())
+}
+
+fn read_manifest(place: &mut Location<'_>, manifest: &Descriptor) -> Result<ImageManifest> {
+    let bytes = place.read_manifest(manifest)?;
+    match Document::parse(&bytes, manifest.media_type().as_ref())? {
+        Document::Manifest(parsed) => Ok(parsed),
+        Document::Index(_) => bail!("expected a manifest, found an image index"),
+    }
+}
+
+/// Name and text of the build manifest that refers to a published manifest.
+fn build_manifest(
+    place: &mut Location<'_>,
+    about: &Descriptor,
+) -> Result<Option<(String, String)>> {
+    for referrer in place.referrers(&document::digest_of(about)?)? {
+        let bytes = place.read_manifest(&referrer)?;
+        let Document::Manifest(parsed) = Document::parse(&bytes, referrer.media_type().as_ref())?
+        else {
+            continue;
+        };
+        let artifact_type = parsed.artifact_type().as_ref().map(ToString::to_string);
+        let Some([layer]) = Some(parsed.layers().as_slice()) else { continue };
+        if artifact_type.as_deref() != Some(BUILD_MANIFEST) {
+            continue;
+        }
+        let name = document::title_of(layer).filter(|name| is_plain(name));
+        let name = name.context("the build manifest has no name")?.to_owned();
+        let text =
+            String::from_utf8(place.read_blob(layer)?).context("reading the build manifest")?;
+        return Ok(Some((name, text)));
+    }
+    Ok(None)
+}
+
+fn temporary_directory() -> Result<TempDir> {
+    tempfile::tempdir().context("creating a directory for a published set")
 }
 
 /// Whether a name is neither a path nor hidden.

@@ -34,15 +34,7 @@ struct Built {
 pub fn check_kernel(request: &KernelRequest<'_>, first: First) -> Result<()> {
     let directory = request.sources.cache().temporary_folder()?;
     let conditions = Conditions::detect(directory.path())?;
-    let first = match first {
-        First::Cached => {
-            let built = kernel::build(request)?;
-            read(&built.image, &built.config)?
-        }
-        First::Rebuilt => {
-            build_in(request, &directory.path().join("first"), Surroundings::default())?
-        }
-    };
+    let first = build_first(request, first, &directory.path().join("first"))?;
     report::step(format_args!(
         "building the kernel again in {}; changed: {}, number of jobs",
         directory.path().display(),
@@ -89,10 +81,20 @@ fn build_in(
     read(&image, &config)
 }
 
-/// Builds a kernel without the cache and returns its image.
-pub fn rebuilt_kernel(request: &KernelRequest<'_>) -> Result<Vec<u8>> {
+fn build_first(request: &KernelRequest<'_>, first: First, directory: &Path) -> Result<Built> {
+    match first {
+        First::Rebuilt => build_in(request, directory, Surroundings::default()),
+        First::Cached => {
+            let built = kernel::build(request)?;
+            read(&built.image, &built.config)
+        }
+    }
+}
+
+/// The image of a kernel that is built here.
+pub fn image(request: &KernelRequest<'_>, first: First) -> Result<Vec<u8>> {
     let directory = request.sources.cache().temporary_folder()?;
-    Ok(build_in(request, directory.path(), Surroundings::default())?.image)
+    Ok(build_first(request, first, directory.path())?.image)
 }
 
 fn read(image: &Path, config: &Path) -> Result<Built> {

@@ -18,73 +18,54 @@ use std::path::PathBuf;
 use xshell::Shell;
 use xshell::cmd;
 
-/// A copy of the project, with its own home and cargo directories.
-pub struct ProjectCopy {
-    project: PathBuf,
-    home: PathBuf,
-    cargo_home: PathBuf,
-    /// Runs cargo on another date.
-    cargo: PathBuf,
-}
-
-impl ProjectCopy {
-    pub fn new(directory: &Path) -> Result<Self> {
-        let copy = Self {
-            project: directory.join("a project"),
-            home: directory.join("home"),
-            cargo_home: directory.join("cargo"),
-            cargo: directory.join("cargo-on-another-day"),
-        };
-        for path in [&copy.home, &copy.cargo_home] {
-            std::fs::create_dir(path).with_context(|| format!("creating {}", path.display()))?;
-        }
-        copy_project(&copy.project)?;
-        // The same packages under another path. The settings may name a mirror.
-        let cargo_home = home_of("CARGO_HOME", ".cargo")?;
-        for name in ["registry", "config.toml", "credentials.toml"] {
-            let original = cargo_home.join(name);
-            if original.exists() {
-                std::os::unix::fs::symlink(&original, copy.cargo_home.join(name))
-                    .with_context(|| format!("linking {}", original.display()))?;
-            }
-        }
-        Ok(copy)
+/// Builds the initramfs in a copy of the project in `directory`, with its own home and cargo
+/// directories, and returns it.
+pub fn build(
+    directory: &Path,
+    arch: Arch,
+    settings: &Settings,
+    options: &SourceOptions,
+    conditions: &Conditions,
+) -> Result<Vec<u8>> {
+    let (project, home) = (directory.join("a project"), directory.join("home"));
+    let (cargo, cargo_home) = (directory.join("cargo-on-another-day"), directory.join("cargo"));
+    for path in [&home, &cargo_home] {
+        std::fs::create_dir(path).with_context(|| format!("creating {}", path.display()))?;
     }
-
-    /// Builds and returns the initramfs.
-    pub fn build(
-        &self,
-        arch: Arch,
-        settings: &Settings,
-        options: &SourceOptions,
-        conditions: &Conditions,
-    ) -> Result<Vec<u8>> {
-        write_on_another_day(&self.cargo, &cmd::cargo(), &conditions.day)?;
-        let shell = Shell::new()?;
-        shell.change_dir("/");
-        let xtask = copy_this_program(&self.home)?;
-        // With one processor, jobs run in another order.
-        let build = cmd::behind(&shell, &conditions.wrapper, "taskset")
-            .args(["-c", &Processor::Last.find()?])
-            .arg(xtask)
-            .args(arguments(arch, options)?);
-        let mut build = cmd::clean_env(build)
-            .envs(conditions::POISON)
-            .envs(variables(settings)?)
-            .env("CARGO_MANIFEST_DIR", self.project.join("xtask"))
-            .env("CARGO", &self.cargo)
-            .env("HOME", &self.home)
-            .env("CARGO_HOME", &self.cargo_home);
-        for name in ["RUSTC", "RUSTUP_TOOLCHAIN"] {
-            if let Some(value) = std::env::var_os(name) {
-                build = build.env(name, value);
-            }
+    copy_project(&project)?;
+    // The same packages under another path. The settings may name a mirror.
+    let original_home = home_of("CARGO_HOME", ".cargo")?;
+    for name in ["registry", "config.toml", "credentials.toml"] {
+        let original = original_home.join(name);
+        if original.exists() {
+            std::os::unix::fs::symlink(&original, cargo_home.join(name))
+                .with_context(|| format!("linking {}", original.display()))?;
         }
-        build.quiet().ignore_stdout().run()?;
-        let name = initramfs::output_path(arch);
-        let path = self.project.join("out").join(name.file_name().unwrap_or_default());
-        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
     }
+    write_on_another_day(&cargo, &cmd::cargo(), &conditions.day)?;
+    let shell = Shell::new()?;
+    shell.change_dir("/");
+    // With one processor, jobs run in another order.
+    let [_, processor] = allowed_processors()?;
+    let build = cmd::behind(&shell, &conditions.wrapper, "taskset")
+        .args(["-c", &processor])
+        .arg(copy_this_program(&home)?)
+        .args(arguments(arch, options)?);
+    let kept = ["RUSTC", "RUSTUP_TOOLCHAIN"].map(|name| Some((name, std::env::var_os(name)?)));
+    cmd::clean_env(build)
+        .envs(conditions::POISON)
+        .envs(variables(settings)?)
+        .env("CARGO_MANIFEST_DIR", project.join("xtask"))
+        .env("CARGO", &cargo)
+        .env("HOME", &home)
+        .env("CARGO_HOME", &cargo_home)
+        .envs(kept.into_iter().flatten())
+        .quiet()
+        .ignore_stdout()
+        .run()?;
+    let name = initramfs::output_path(arch);
+    let path = project.join("out").join(name.file_name().unwrap_or_default());
+    std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
 }
 
 /// Variables with which another build uses the times, toolchain and cache of this one.
@@ -138,30 +119,19 @@ pub fn write_on_another_day(program: &Path, original: &OsStr, day: &Path) -> Res
     write().with_context(|| format!("writing {}", program.display()))
 }
 
-/// A processor this process may run on. Two concurrent builds use different ones.
-#[derive(Clone, Copy, Debug)]
-pub enum Processor {
-    First,
-    Last,
+/// The first and last processor this process may run on. Two concurrent builds use different ones.
+pub fn allowed_processors() -> Result<[String; 2]> {
+    let status =
+        std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
+    Ok(parse_allowed(&status))
 }
 
-impl Processor {
-    pub fn find(self) -> Result<String> {
-        let status =
-            std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
-        Ok(self.among_allowed(&status))
-    }
-
-    /// Parses the text of `/proc/self/status`.
-    fn among_allowed(self, status: &str) -> String {
-        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-        let mut bounds = list.unwrap_or_default().trim().split([',', '-']);
-        let bound = match self {
-            Self::First => bounds.next(),
-            Self::Last => bounds.next_back(),
-        };
-        bound.filter(|bound| !bound.is_empty()).unwrap_or("0").to_owned()
-    }
+fn parse_allowed(status: &str) -> [String; 2] {
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let allowed = allowed.unwrap_or("0").trim();
+    let first = allowed.split([',', '-']).next().unwrap_or_default();
+    let last = allowed.rsplit([',', '-']).next().unwrap_or_default();
+    [first.to_owned(), last.to_owned()]
 }
 
 /// The directory in `variable`, else `name` in the home directory.
@@ -210,8 +180,7 @@ mod tests {
             ("Cpus_allowed:\tff\n", "0", "0"),
             ("", "0", "0"),
         ] {
-            assert_eq!(Processor::First.among_allowed(status), first, "{status}");
-            assert_eq!(Processor::Last.among_allowed(status), last, "{status}");
+            assert_eq!(parse_allowed(status), [first, last], "{status}");
         }
     }
 }

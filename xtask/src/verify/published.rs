@@ -3,25 +3,25 @@
 use crate::config::Profile;
 use crate::config::env::Settings;
 use crate::describe::Manifest;
+use crate::describe::manifest::Commit;
+use crate::describe::manifest::Output;
 use crate::host::arch::Arch;
 use crate::sources::SourceSet;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
+use anyhow::bail;
 use anyhow::ensure;
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The parts of a manifest that a rebuild and its comparison need.
+/// The inputs of a build that a rebuild must have in common with it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Published {
-    pub arch: Arch,
-    pub profile: Profile,
-    pub set: SourceSet,
-    /// The commit, and whether there were no uncommitted changes. `None` without a repository.
-    pub commit: Option<(String, bool)>,
+pub struct Inputs {
+    /// `None` without a repository.
+    pub commit: Option<Commit>,
     /// `version, sha256` of each source, by its name.
     pub sources: BTreeMap<String, String>,
     /// The version or JSON description of each tool.
@@ -30,6 +30,15 @@ pub struct Published {
     pub files: BTreeMap<String, String>,
     /// The digest of all inputs of the kernel.
     pub kernel_key: String,
+}
+
+/// The parts of a manifest that a rebuild and its comparison need.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Published {
+    pub arch: Arch,
+    pub profile: Profile,
+    pub set: SourceSet,
+    pub inputs: Inputs,
     /// The times and kernel options to build with.
     pub settings: Settings,
     /// The digests of the published files.
@@ -50,19 +59,24 @@ impl Published {
                 .map_err(|fact| anyhow!("the manifest's profile '{profile}': {fact}"))?,
             set: SourceSet::from_str(set, false)
                 .map_err(|fact| anyhow!("the manifest's source set '{set}': {fact}"))?,
-            sources: sources
-                .map(|source| {
-                    (source.name.clone(), format!("{}, {}", source.version, source.sha256))
-                })
-                .collect(),
-            tools: tools(&manifest)?,
             settings: settings(&manifest)?,
             outputs: outputs(&manifest)?,
-            commit: manifest.commit.map(|commit| (commit.id, commit.clean)),
-            files: manifest.inputs.files,
-            kernel_key: manifest.kernel.key,
+            inputs: Inputs {
+                sources: sources
+                    .map(|source| describe_source(&source.name, &source.version, &source.sha256))
+                    .collect(),
+                tools: tools(&manifest)?,
+                commit: manifest.commit,
+                files: manifest.inputs.files,
+                kernel_key: manifest.kernel.key,
+            },
         })
     }
+}
+
+/// Name and description of a source.
+pub fn describe_source(name: &str, version: &str, sha256: &str) -> (String, String) {
+    (name.to_owned(), format!("{version}, {sha256}"))
 }
 
 /// The tools by name. A value that is not a string is converted to JSON.
@@ -89,24 +103,21 @@ fn settings(manifest: &Manifest) -> Result<Settings> {
 /// Rejects arguments of `KERNEL_CONFIG` that could run programs: a shell script of the kernel
 /// passes them to `sed`.
 fn checked_options(words: &[String]) -> Result<Vec<String>> {
-    let is_harmless = |word: &String| {
-        word.chars().all(|letter| letter.is_ascii_alphanumeric() || " -_.,=/+@()".contains(letter))
-    };
-    if let Some(word) = words.iter().find(|word| !is_harmless(word)) {
-        return Err(anyhow!(
+    let is_safe = |letter: char| letter.is_ascii_alphanumeric() || " -_.,=/+@()".contains(letter);
+    if let Some(word) = words.iter().find(|word| !word.chars().all(is_safe)) {
+        bail!(
             "the manifest's kernel option '{word}' contains characters that could run programs  \
              hint: if you trust it, build with KERNEL_CONFIG instead"
-        ));
+        );
     }
     Ok(words.to_vec())
 }
 
 fn outputs(manifest: &Manifest) -> Result<BTreeMap<String, String>> {
-    let output = |(name, output): (&String, &crate::describe::manifest::Output)| {
-        let digest = &output.sha256;
-        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        ensure!(is_digest, "the manifest contains the invalid SHA-256 '{digest}'");
-        Ok((name.clone(), digest.clone()))
+    let output = |(name, Output { sha256, .. }): (&String, &Output)| {
+        let is_digest = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+        ensure!(is_digest, "the manifest contains the invalid SHA-256 '{sha256}'");
+        Ok((name.clone(), sha256.clone()))
     };
     manifest.outputs.iter().map(output).collect()
 }
@@ -126,10 +137,10 @@ pub mod tests {
         );
         assert_eq!((read.settings.fs_mtime, read.settings.kernel_timestamp.as_second()), (9, 7));
         assert_eq!(read.settings.kernel_config, ["--enable", "CONFIG_NVME"]);
-        assert_eq!(read.sources["busybox-static"], format!("1, {}", "ab".repeat(32)));
-        assert_eq!(read.commit, Some(("12".to_owned(), true)));
+        assert_eq!(read.inputs.sources["busybox-static"], format!("1, {}", "ab".repeat(32)));
+        assert_eq!(read.inputs.commit, Some(Commit { clean: true, id: "12".to_owned() }));
         assert_eq!(read.outputs["initramfs-amd64.gz"], "ab".repeat(32));
-        assert_eq!((read.tools["rustc"].as_str(), read.tools.len()), ("rustc 1", 8));
+        assert_eq!((read.inputs.tools["rustc"].as_str(), read.inputs.tools.len()), ("rustc 1", 8));
     }
 
     #[test]

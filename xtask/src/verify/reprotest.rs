@@ -9,7 +9,6 @@ use crate::host::report;
 use crate::sources::SourceOptions;
 use crate::verify::conditions;
 use crate::verify::project_copy;
-use crate::verify::project_copy::Processor;
 use crate::verify::twice::first_initramfs;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -19,8 +18,7 @@ use xshell::Shell;
 
 /// Builds the initramfs here, and again under `reprotest`. Fails if the two differ.
 pub fn reprotest(arch: Arch, options: &SourceOptions) -> Result<()> {
-    let settings = Settings::read()?;
-    let (image, options) = first_initramfs(arch, &settings, options)?;
+    let (settings, image, options) = first_initramfs(arch, options)?;
     let directory = tempfile::tempdir().context("creating a directory for reprotest")?;
     let project = directory.path().join("project");
     project_copy::copy_project(&project)?;
@@ -80,7 +78,8 @@ fn script(
     let mut words: Vec<String> =
         variables.iter().map(|(name, value)| format!("{name}={}", value.display())).collect();
     // The first build used every processor, and reprotest does not reduce their number.
-    words.extend(["taskset".to_owned(), "-c".to_owned(), Processor::First.find()?]);
+    let [processor, _] = project_copy::allowed_processors()?;
+    words.extend(["taskset".to_owned(), "-c".to_owned(), processor]);
     words.push(project_copy::copy_this_program(directory)?.display().to_string());
     words.extend(project_copy::arguments(arch, options)?);
     let words: Vec<String> = words.iter().map(|word| cmd::quoted(word)).collect();

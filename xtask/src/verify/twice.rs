@@ -1,11 +1,6 @@
 //! Builds a second time under other conditions and compares: the same inputs must give the same
 //! bytes.
 
-pub use crate::verify::difference::initramfs_difference;
-pub use crate::verify::difference::keep;
-pub use crate::verify::kernel::First;
-pub use crate::verify::kernel::check_kernel;
-pub use crate::verify::kernel::rebuilt_kernel;
 pub use crate::verify::reprotest::reprotest;
 
 use crate::config;
@@ -20,15 +15,16 @@ use crate::initramfs::Image;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
 use crate::verify::conditions::Conditions;
-use crate::verify::project_copy::ProjectCopy;
+use crate::verify::difference::initramfs_difference;
+use crate::verify::difference::keep;
+use crate::verify::project_copy;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 
 /// Builds the initramfs here, and again from a copy of the project. Fails if the two differ.
 pub fn check_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
-    let settings = Settings::read()?;
-    let (image, options) = first_initramfs(arch, &settings, options)?;
+    let (settings, image, options) = first_initramfs(arch, options)?;
     let first =
         std::fs::read(&image.path).with_context(|| format!("reading {}", image.path.display()))?;
     let second = rebuilt_initramfs(arch, &settings, &options)?;
@@ -40,17 +36,17 @@ pub fn check_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
     Ok(())
 }
 
-/// Builds the initramfs here. Also returns the options with which a second build uses its sources.
+/// Builds the initramfs here. Also returns settings and options for a second build of it.
 pub fn first_initramfs(
     arch: Arch,
-    settings: &Settings,
     options: &SourceOptions,
-) -> Result<(Image, SourceOptions)> {
+) -> Result<(Settings, Image, SourceOptions)> {
+    let settings = Settings::read()?;
     setup::require(&[Need::Binaries, Need::Compiler(arch), Need::Test])?;
     let config = config::read_image_config(arch)?;
-    let image = initramfs::build(arch, &config, settings, &Sources::open(options)?)?;
+    let image = initramfs::build(arch, &config, &settings, &Sources::open(options)?)?;
     let options = SourceOptions { sources: Some(image.parts.set), ..options.clone() };
-    Ok((image, options))
+    Ok((settings, image, options))
 }
 
 /// Builds the initramfs in a copy of the project under other conditions. `out/` does not change.
@@ -63,7 +59,6 @@ pub fn rebuilt_initramfs(
         .prefix("ocidd again ")
         .tempdir()
         .context("creating a directory for another build")?;
-    let copy = ProjectCopy::new(directory.path())?;
     // LD_PRELOAD separates libraries by spaces, so this path must not contain one.
     let library = tempfile::tempdir().context("creating a directory for a library")?;
     let conditions = Conditions::detect(library.path())?;
@@ -72,5 +67,6 @@ pub fn rebuilt_initramfs(
         directory.path().display(),
         conditions.varied.join(", ")
     ));
-    copy.build(arch, settings, options, &conditions).context("building the initramfs a second time")
+    project_copy::build(directory.path(), arch, settings, options, &conditions)
+        .context("building the initramfs a second time")
 }

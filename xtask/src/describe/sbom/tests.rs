@@ -69,7 +69,7 @@ fn all_contents_have_a_licence() {
             let is_collection =
                 id.starts_with("SPDXRef-source-") || id.starts_with("SPDXRef-initramfs-");
             let licence = package["licenseDeclared"].as_str().unwrap();
-            assert_eq!(licence == spdx::NO_ASSERTION, is_collection, "{id}: {licence}");
+            assert_eq!(licence == NO_ASSERTION, is_collection, "{id}: {licence}");
         }
     }
 }

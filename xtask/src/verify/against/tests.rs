@@ -1,11 +1,10 @@
-//! Published sets with one thing wrong each, held against a builder that only hands out bytes.
+//! Published sets with one fault each, compared with a stub of a build.
 
 use super::*;
 use crate::config::Profile;
 use crate::describe::file_names;
 use crate::host::arch::Arch;
 use crate::verify::fetch;
-use crate::verify::inputs::Inputs;
 use crate::verify::published::tests::manifest;
 use archive::gzip;
 use archive::newc;
@@ -16,35 +15,13 @@ use serde_json::json;
 use std::cell::Cell;
 use tempfile::TempDir;
 
-/// Hands out what a build would give.
-struct Stub {
-    inputs: Inputs,
-    builds: Cell<u32>,
-}
-
-impl Builder for Stub {
-    fn inputs(&self, _published: &Published) -> Result<Inputs> {
-        Ok(self.inputs.clone())
-    }
-
-    fn initramfs(&self) -> Result<Vec<u8>> {
-        self.builds.set(self.builds.get() + 1);
-        Ok(initramfs("some bytes", 5))
-    }
-
-    fn kernel(&self) -> Result<Vec<u8>> {
-        self.builds.set(self.builds.get() + 1);
-        Ok(kernel(b'k'))
-    }
-}
-
 fn initramfs(content: &str, mtime: u32) -> Vec<u8> {
     let file = Entry::file(0o755, content.as_bytes().to_vec());
     let tree = Tree::new(vec![("init".to_owned(), file)]).unwrap();
     gzip::compress(&newc::write(&tree, mtime).unwrap()).unwrap()
 }
 
-/// An image as arm64 has it, with one byte of code.
+/// A kernel image for arm64 with one byte of code.
 fn kernel(code: u8) -> Vec<u8> {
     let mut image = vec![0; 0x40];
     image[0x38..0x3c].copy_from_slice(b"ARM\x64");
@@ -52,7 +29,7 @@ fn kernel(code: u8) -> Vec<u8> {
     image
 }
 
-/// A set of these files in a folder, and its honest manifest but for `change`.
+/// A directory with these files, and their manifest after `change`.
 fn set(initramfs: &[u8], kernel: &[u8], change: impl Fn(&mut Value)) -> (TempDir, Set) {
     let folder = tempfile::tempdir().unwrap();
     let mut manifest = manifest();
@@ -71,24 +48,19 @@ fn set(initramfs: &[u8], kernel: &[u8], change: impl Fn(&mut Value)) -> (TempDir
     (folder, set)
 }
 
-/// What comes of comparing, and how much was built for it.
+/// The outcome of a comparison, and the number of builds for it.
 fn compared(set: &Set) -> (Result<(), String>, u32) {
-    let honest = Published::parse(&manifest().to_string()).unwrap();
-    let inputs = Inputs {
-        commit: Some(("12".to_owned(), true)),
-        sources: honest.sources,
-        tools: honest.tools,
-        files: honest.files,
-        kernel_key: honest.kernel_key,
+    let inputs = Published::parse(&manifest().to_string()).unwrap().inputs;
+    let builds = Cell::new(0);
+    let build = |name: &str| {
+        builds.set(builds.get() + 1);
+        Ok(if name.starts_with(INITRAMFS) { initramfs("some bytes", 5) } else { kernel(b'k') })
     };
-    let stub = Stub { inputs, builds: Cell::new(0) };
+    let keep = |name: &str, _: &[u8], _: &[u8]| Ok(format!("kept {name}"));
     let published = set.published(Arch::X86_64, Profile::Hw).unwrap();
-    let outcome = match compare(set, &published, &stub) {
-        Ok(None) => Ok(()),
-        Ok(Some(mismatch)) => Err(mismatch.description),
-        Err(error) => Err(format!("{error:#}")),
-    };
-    (outcome, stub.builds.get())
+    let outcome = compare(set, &published, || Ok(inputs), build, keep);
+    let outcome = outcome.map_err(|error| format!("{error:#}"));
+    (outcome, builds.get())
 }
 
 #[test]
@@ -119,12 +91,16 @@ fn reports_one_changed_byte_or_time() {
             kernel(b'K'),
             ["vmlinuz-amd64-hw is ", "content of 65 bytes, different from byte 64 on"],
         ),
-        // No archive at all.
+        // Not an archive.
         (b"junk".to_vec(), kernel(b'k'), ["initramfs-amd64.gz is ", ", different from byte 0 on"]),
     ] {
         let (_folder, set) = set(&archive, &image, |_| {});
         let error = compared(&set).0.unwrap_err();
         assert!(facts.iter().all(|fact| error.contains(fact)), "{error}");
+        assert!(
+            error.ends_with(&format!("; kept {}", facts[0].trim_end_matches(" is "))),
+            "{error}"
+        );
     }
 }
 
@@ -165,10 +141,10 @@ fn reports_another_commit_only_if_bytes_differ() {
 fn rejects_files_that_differ_from_their_manifest() {
     let archive = initramfs("some bytes", 5);
     let (folder, set) = set(&archive, &kernel(b'k'), |_| {});
-    let mut doctored = archive;
-    let last = doctored.len() - 9;
-    doctored[last] ^= 1;
-    std::fs::write(folder.path().join("initramfs-amd64.gz"), doctored).unwrap();
+    let mut changed = archive;
+    let last = changed.len() - 9;
+    changed[last] ^= 1;
+    std::fs::write(folder.path().join("initramfs-amd64.gz"), changed).unwrap();
     let (outcome, builds) = compared(&set);
     let error = outcome.unwrap_err();
     assert!(error.contains("its manifest contains") && builds == 0, "{error}");
