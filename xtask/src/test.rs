@@ -7,7 +7,6 @@ pub mod fuzz;
 #[cfg(test)]
 pub mod golden;
 pub mod lint;
-pub mod pypi;
 
 use crate::build;
 use crate::build::Wanted;
@@ -23,7 +22,7 @@ use crate::host::setup;
 use crate::host::setup::Need;
 use crate::kernel;
 use crate::sources::SourceOptions;
-use crate::test::boot::Tally;
+use crate::test::boot::Summary;
 use crate::verify::twice;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -62,7 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
     let emulators = archs.iter().map(|arch| Need::Emulator(*arch));
     let needs = [Need::Binaries, Need::Kernel, Need::Boot, Need::Lint, Need::Test];
     setup::require_for(&Arch::ALL, &needs.into_iter().chain(emulators).collect::<Vec<_>>())?;
-    let mut tally = Tally::default();
+    let mut summary = Summary::default();
     report::step("building the boot files twice, in parallel with the tests");
     run_beside(
         || build::build(&wanted).context("building the boot files").map(drop),
@@ -73,11 +72,11 @@ pub fn run(args: &Args) -> Result<()> {
         },
         || {
             report::step("boot tests");
-            tally = boot::run_cases(&boot::Args::built(&wanted))?;
+            summary = boot::run_cases(&boot::Args::built(&wanted))?;
             Ok(())
         },
     )?;
-    boot::conclude(tally)
+    boot::conclude(summary)
 }
 
 /// Runs `tests` in parallel with `build`, then `boots` in parallel with `again`, to use both cores.
@@ -124,7 +123,7 @@ fn check_sources(options: &SourceOptions) -> Result<()> {
     shell.change_dir(project::root());
     let cargo = cmd::cargo();
     // Lint has printed a warning if they are missing.
-    let packages = pypi::packages(&shell).unwrap_or_default();
+    let packages = lint::packages(&shell).unwrap_or_default();
     cmd!(shell, "{cargo} test --workspace --locked --quiet")
         .env("PYTHONPATH", packages)
         .quiet()
