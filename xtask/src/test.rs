@@ -4,8 +4,6 @@ pub mod bench;
 pub mod boot;
 pub mod demo;
 pub mod fuzz;
-#[cfg(test)]
-pub mod golden;
 pub mod lint;
 
 use crate::build;
@@ -72,7 +70,8 @@ pub fn run(args: &Args) -> Result<()> {
         },
         || {
             report::step("boot tests");
-            summary = boot::run_cases(&boot::Args::built(&wanted))?;
+            let wanted = wanted.clone();
+            summary = boot::run_cases(&boot::Args { filter: None, built: true, wanted })?;
             Ok(())
         },
     )?;
@@ -146,6 +145,39 @@ fn reproduce_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
     }
     report::result(format_args!("test twice::{name}::initramfs_is_the_same_bytes ... ok"));
     Ok(())
+}
+
+/// Compares results with files that a reviewer has read. `UPDATE_GOLDEN=1 cargo test` rewrites them.
+#[cfg(test)]
+pub mod golden {
+    use crate::host::output;
+    use crate::host::project;
+    use archive::newc::Record;
+
+    /// One line per record: `mode uid gid size path`.
+    pub fn listing(records: &[Record]) -> String {
+        let line = |record: &Record| {
+            format!(
+                "{:06o} {} {} {} {}\n",
+                record.mode,
+                record.uid,
+                record.gid,
+                record.content.len(),
+                record.path
+            )
+        };
+        records.iter().map(line).collect()
+    }
+
+    /// Compares `found` with `xtask/tests/golden/<name>`.
+    pub fn check(name: &str, found: &str) {
+        let path = project::root().join("xtask/tests/golden").join(name);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            output::write(&path, found.as_bytes()).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(found, golden, "{} is different; UPDATE_GOLDEN=1 rewrites it", path.display());
+    }
 }
 
 #[cfg(test)]

@@ -218,3 +218,27 @@ fn create_target(file: &Path, size: usize) -> Result<()> {
     rustix::fs::fallocate(&target, rustix::fs::FallocateFlags::empty(), 0, length)
         .with_context(creating)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::cmd;
+
+    /// `cargo xtask setup` installs GNU time.
+    #[test]
+    fn measures_script_and_reports_its_errors() {
+        if cmd::find("time").is_none() {
+            return;
+        }
+        let [user, system, wall, peak_kib] = measure("sleep 0.1; echo ignored").unwrap();
+        assert!(user + system < wall && wall >= 0.1 && peak_kib > 100.0);
+        let error = measure("echo reason >&2; exit 3").unwrap_err().to_string();
+        assert!(error.contains("exit status: 3: reason"), "{error}");
+    }
+
+    #[test]
+    fn takes_median_of_each_figure() {
+        let runs = [[1.0, 9.0, 0.0, 4.0], [3.0, 7.0, 0.0, 5.0], [2.0, 8.0, 0.0, 6.0]];
+        assert_eq!(median(&runs).map(|figure| figure.to_string()), ["2", "8", "0", "5"]);
+    }
+}

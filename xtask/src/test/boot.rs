@@ -36,19 +36,12 @@ The console of each guest is logged to target/xtask/boot-MACHINE-CASE.log, which
 case failed.")]
 pub struct Args {
     /// Run only the cases whose name contains this
-    filter: Option<String>,
+    pub filter: Option<String>,
     /// Boot the files in out/ without building them
     #[arg(long)]
-    built: bool,
+    pub built: bool,
     #[command(flatten)]
-    wanted: Wanted,
-}
-
-impl Args {
-    /// Every case, with files that are already built.
-    pub fn built(wanted: &Wanted) -> Self {
-        Self { filter: None, built: true, wanted: wanted.clone() }
-    }
+    pub wanted: Wanted,
 }
 
 /// The number of cases by outcome.

@@ -14,7 +14,6 @@ use crate::host::setup::Need;
 use crate::sources::SourceOptions;
 use crate::testbed::qemu;
 use crate::testbed::qemu::Boot;
-use crate::testbed::qemu::Drive;
 use crate::testbed::qemu::Hardware;
 use crate::testbed::qemu::Machine;
 use crate::testbed::registry::Registry;
@@ -78,7 +77,7 @@ pub fn run(args: &Args) -> Result<()> {
     report::step("booting the installer");
     let (kernel, initramfs) = (&built.kernel, &built.initramfs);
     let boot = Boot::Installer { kernel, initramfs, parameters: &parameters };
-    let hardware = Hardware { drives: &[Drive::plain(&disk)], ..Hardware::default() };
+    let hardware = Hardware { drives: &[(disk.as_path(), None)], ..Hardware::default() };
     show(&Machine { arch: ARCH, boot, hardware })?;
     sample::verify_disk(&disk, sample::Expected::Installed(&image))
         .context("comparing the disk with the image")?;

@@ -23,8 +23,6 @@ const REASON: &str = "over 500 lines:";
 const HEADER: usize = 15;
 /// Maximum size of a tracked file, in bytes. Keeps out disk images and kernels.
 const SIZE: usize = 256 * 1024;
-/// Written by tools, so length and spacing are not checked.
-const GENERATED: [&str; 1] = ["Cargo.lock"];
 /// Concatenated, so that this file is not a finding.
 const IGNORED_TEST: &str = concat!("#[", "ignore");
 const UNFINISHED: &str = concat!("todo", "!(");
@@ -64,7 +62,7 @@ pub fn run(_args: &Args) -> Result<()> {
         check(clippy, &format!("clippy {}", what.join(" ")), &mut failed);
     }
     report::step("checking workflows and compose.yaml");
-    failed.extend(check_workflows(&shell)?);
+    check_workflows(&shell, &mut failed)?;
     report::step("checking every file");
     let findings = check_files(&shell)?;
     for finding in &findings {
@@ -79,14 +77,12 @@ pub fn run(_args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Checks workflows, dependabot's settings and `compose.yaml`, offline. Returns the tools with
-/// findings, which they have printed.
-fn check_workflows(shell: &Shell) -> Result<Vec<String>> {
-    let mut failed = Vec::new();
+/// Checks workflows, dependabot's settings and `compose.yaml`, offline.
+fn check_workflows(shell: &Shell, failed: &mut Vec<String>) -> Result<()> {
     if let Some(compose) = setup::compose() {
         // The example sets nothing. The user's .env must not cause findings.
         let config = shell.cmd(compose).args(["--env-file", ".env.example", "config", "--quiet"]);
-        check(config, "docker-compose", &mut failed);
+        check(config, "docker-compose", failed);
     }
     let tools = match packages(shell) {
         Ok(tools) => tools,
@@ -97,11 +93,11 @@ fn check_workflows(shell: &Shell) -> Result<Vec<String>> {
             ));
             // Developers can work without a network.
             failed.extend(setup::is_ci().then(|| "workflows".to_owned()));
-            return Ok(failed);
+            return Ok(());
         }
     };
     let zizmor = shell.cmd(tools.join("bin/zizmor")).args(["--offline", "--quiet", "--pedantic"]);
-    check(zizmor.args(["--strict-collection", ".github"]), "zizmor", &mut failed);
+    check(zizmor.args(["--strict-collection", ".github"]), "zizmor", failed);
     let workflows = shell.read_dir(".github/workflows")?;
     // Schemas included in check-jsonschema.
     for (schema, files) in [
@@ -112,12 +108,12 @@ fn check_workflows(shell: &Shell) -> Result<Vec<String>> {
     ] {
         let schemas = shell.cmd("python3").args(["-m", "check_jsonschema", "--quiet"]);
         let schemas = schemas.args(["--builtin-schema", schema]).args(files);
-        check(schemas.env("PYTHONPATH", &tools), schema, &mut failed);
+        check(schemas.env("PYTHONPATH", &tools), schema, failed);
     }
-    Ok(failed)
+    Ok(())
 }
 
-/// Adds `name` to `failed` if a command has findings.
+/// Runs a command that prints its findings. Adds `name` to `failed` if there are any.
 fn check(cmd: Cmd<'_>, name: &str, failed: &mut Vec<String>) {
     if cmd.quiet().run().is_err() {
         failed.push(name.to_owned());
@@ -125,20 +121,15 @@ fn check(cmd: Cmd<'_>, name: &str, failed: &mut Vec<String>) {
 }
 
 /// The directory of the Python packages for `PYTHONPATH`, filled on first use; one for each list and
-/// Python version.
+/// Python version. pip fills a temporary directory, which is then renamed, so that it is complete.
 pub fn packages(shell: &Shell) -> Result<PathBuf> {
     let python = cmd::version("python3")?;
     let digest = output::digest_of(format!("{python}\n{REQUIREMENTS}").as_bytes());
     let directory = project::logs().join(format!("pypi-{}", digest.get(..12).unwrap_or_default()));
-    if !directory.is_dir() {
-        report::step("fetching zizmor, check-jsonschema and oras from PyPI");
-        fetch(shell, &directory).context("fetching Python packages")?;
+    if directory.is_dir() {
+        return Ok(directory);
     }
-    Ok(directory)
-}
-
-/// pip fills a temporary directory, which is then renamed, so that it is complete.
-fn fetch(shell: &Shell, directory: &Path) -> Result<()> {
+    report::step("fetching zizmor, check-jsonschema and oras from PyPI");
     let parent = shell.create_dir(project::logs())?;
     let new = tempfile::Builder::new().prefix(".pypi-").tempdir_in(parent)?;
     let list = new.path().join("requirements.txt");
@@ -154,10 +145,12 @@ fn fetch(shell: &Shell, directory: &Path) -> Result<()> {
         // pip's warning for root does not matter with --target.
         .env("PIP_ROOT_USER_ACTION", "ignore")
         .quiet()
-        .run()?;
+        .run()
+        .context("fetching Python packages")?;
     let filled = new.keep();
-    std::fs::rename(&filled, directory)
-        .with_context(|| format!("renaming {} to {}", filled.display(), directory.display()))
+    std::fs::rename(&filled, &directory)
+        .with_context(|| format!("renaming {} to {}", filled.display(), directory.display()))?;
+    Ok(directory)
 }
 
 /// The findings in all files that git does not ignore.
@@ -174,8 +167,7 @@ fn check_files(shell: &Shell) -> Result<Vec<String>> {
             continue;
         }
         let bytes = std::fs::read(&path).with_context(|| format!("reading {name}"))?;
-        findings
-            .extend(check_file(name, &bytes).into_iter().map(|finding| format!("{name}{finding}")));
+        findings.extend(check_file(name, &bytes).iter().map(|finding| format!("{name}{finding}")));
     }
     Ok(findings)
 }
@@ -187,7 +179,8 @@ fn check_file(name: &str, bytes: &[u8]) -> Vec<String> {
         findings.push(format!(": {} bytes, the maximum is {SIZE}", bytes.len()));
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return findings };
-    if GENERATED.contains(&name) {
+    // cargo writes it.
+    if name == "Cargo.lock" {
         return findings;
     }
     let count = text.lines().count();

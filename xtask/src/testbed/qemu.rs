@@ -14,22 +14,6 @@ pub enum Boot<'a> {
     Disk,
 }
 
-/// A disk of a machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Drive<'a> {
-    /// A raw image file.
-    pub file: &'a Path,
-    /// At most 20 characters.
-    pub serial: Option<&'a str>,
-}
-
-impl<'a> Drive<'a> {
-    /// A disk without a serial number.
-    pub fn plain(file: &'a Path) -> Self {
-        Self { file, serial: None }
-    }
-}
-
 /// What runs before the kernel or a disk's boot loader.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Firmware {
@@ -43,8 +27,9 @@ pub enum Firmware {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hardware<'a> {
     pub firmware: Firmware,
-    /// On the default bus these are `/dev/vda`, `/dev/vdb`, … in this order.
-    pub drives: &'a [Drive<'a>],
+    /// A raw image file and a serial number of at most 20 characters for each disk. On the default
+    /// bus these are `/dev/vda`, `/dev/vdb`, … in this order.
+    pub drives: &'a [(&'a Path, Option<&'a str>)],
     /// For disks that need a controller.
     pub controller: Option<&'a str>,
     /// The type of the disks (default: `virtio-blk-pci`).
@@ -107,8 +92,8 @@ impl Machine<'_> {
         if let Some(time) = hardware.clock {
             add("-rtc", &format!("base={time}"));
         }
-        for (number, drive) in (1..).zip(hardware.drives) {
-            let file = value(drive.file);
+        for (number, (file, serial)) in (1..).zip(hardware.drives) {
+            let file = value(file);
             // Only a crash of this host can lose data, not a killed QEMU.
             let options = format!("if=none,id=disk{number},file={file},format=raw,cache=unsafe");
             add("-drive", &options);
@@ -118,7 +103,7 @@ impl Machine<'_> {
                 Boot::Disk => format!(",bootindex={number}"),
                 Boot::Installer { .. } | Boot::Network(_) => String::new(),
             };
-            let serial = drive.serial.map(|serial| format!(",serial={serial}")).unwrap_or_default();
+            let serial = serial.map(|serial| format!(",serial={serial}")).unwrap_or_default();
             add("-device", &format!("{disk},drive=disk{number}{order}{serial}"));
         }
         match self.boot {
@@ -163,10 +148,7 @@ mod tests {
 
     #[test]
     fn adds_hardware_in_given_order() {
-        let drives = [
-            Drive { file: Path::new("/a,b.raw"), serial: Some("TARGET01") },
-            Drive::plain(Path::new("/c.raw")),
-        ];
+        let drives = [(Path::new("/a,b.raw"), Some("TARGET01")), (Path::new("/c.raw"), None)];
         let hardware = Hardware {
             drives: &drives,
             clock: Some("1990-01-01T00:00:00"),
@@ -183,7 +165,7 @@ mod tests {
 
     #[test]
     fn adds_firmware_controller_and_card() {
-        let drives = [Drive::plain(Path::new("/a"))];
+        let drives = [(Path::new("/a"), None)];
         let hardware = Hardware {
             firmware: Firmware::Uefi,
             drives: &drives,

@@ -13,7 +13,6 @@ use crate::host::project;
 use crate::testbed::console::Guest;
 use crate::testbed::qemu;
 use crate::testbed::qemu::Boot;
-use crate::testbed::qemu::Drive;
 use crate::testbed::qemu::Firmware;
 use crate::testbed::qemu::Hardware;
 use crate::testbed::qemu::Machine;
@@ -55,7 +54,7 @@ pub fn cases(lab: &Lab) -> Vec<Case> {
 fn installs_by_tag(lab: &Lab, case: &Case) -> Result<()> {
     let mut trial = lab.boot(case, &format!("{INSTALL} dd.bs=64k"))?;
     trial.expect_installed(lab)?;
-    lab.expect_greeting(case, &trial.disk)
+    lab.expect_greeting(lab.disk_firmware(), case, &trial.disk)
 }
 
 fn installs_by_blob(lab: &Lab, case: &Case) -> Result<()> {
@@ -81,7 +80,7 @@ fn installs_when_started_by_uefi(lab: &Lab, case: &Case) -> Result<()> {
     trial.guest.expect_unless(STARTED, SHELL)?;
     trial.expect_success(&summary(lab.uefi_image.len()))?;
     sample::verify_disk(&trial.disk, Expected::Installed(&lab.uefi_image))?;
-    lab.expect_greeting_by(Firmware::Uefi, case, &trial.disk)
+    lab.expect_greeting(Firmware::Uefi, case, &trial.disk)
 }
 
 fn asks_for_missing_parameters(lab: &Lab, case: &Case) -> Result<()> {
@@ -168,7 +167,7 @@ fn boots_ipxe(lab: &Lab, case: &Case, firmware: Firmware) -> Result<()> {
     );
     fs::write(folder.join("boot.ipxe"), script).context("writing boot.ipxe")?;
     let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
-    let hardware = Hardware { firmware, drives: &[Drive::plain(&disk)], ..Hardware::default() };
+    let hardware = Hardware { firmware, drives: &[(disk.as_path(), None)], ..Hardware::default() };
     let machine = Machine { arch: lab.arch, boot: Boot::Network(&folder), hardware };
     let guest = Guest::start(&machine, &lab.log(case))?;
     Trial { guest, disk }.expect_installed(lab)

@@ -15,49 +15,30 @@ use anyhow::Result;
 use xshell::Shell;
 use xshell::cmd;
 
-/// A machine with another disk or network card than in the other cases.
-#[derive(Clone, Copy, Debug)]
-struct Server {
-    name: &'static str,
-    controller: Option<&'static str>,
-    disk: &'static str,
-    /// The kernel's name of the disk.
-    path: &'static str,
-    card: &'static str,
-}
+/// Name of the case, controller, disk, the kernel's path of the disk, and network card.
+type Server = (&'static str, Option<&'static str>, &'static str, &'static str, &'static str);
 
-const fn disk(
-    name: &'static str,
-    controller: Option<&'static str>,
-    disk: &'static str,
-    path: &'static str,
-) -> Server {
-    Server { name, controller, disk, path, card: "virtio-net-pci" }
-}
-
-const fn card(name: &'static str, card: &'static str) -> Server {
-    Server { name, controller: None, disk: "virtio-blk-pci", path: "/dev/vda", card }
-}
+const VIRTIO: &str = "virtio-net-pci";
 
 /// The driver of mptsas1068 ignores a disk without the address that every SAS disk has.
 const SAS_DISK: &str = "scsi-hd,wwn=0x5000c50015ea71ac";
 
 const SERVERS: [Server; 15] = [
-    disk("installs_onto_nvme", None, "nvme,serial=NVME01", "/dev/nvme0n1"),
-    disk("installs_onto_ahci", Some("ich9-ahci,id=ahci"), "ide-hd,bus=ahci.0", "/dev/sda"),
-    disk("installs_onto_megasas", Some("megasas"), "scsi-hd", "/dev/sda"),
-    disk("installs_onto_megasas_gen2", Some("megasas-gen2"), "scsi-hd", "/dev/sda"),
-    disk("installs_onto_lsi53c895a", Some("lsi53c895a"), "scsi-hd", "/dev/sda"),
-    disk("installs_onto_mptsas1068", Some("mptsas1068"), SAS_DISK, "/dev/sda"),
-    disk(ON_PVSCSI, Some("pvscsi"), "scsi-hd", "/dev/sda"),
-    disk("installs_onto_virtio_scsi", Some("virtio-scsi-pci"), "scsi-hd", "/dev/sda"),
-    disk("installs_onto_mmc", Some("sdhci-pci"), "sd-card", "/dev/mmcblk0"),
-    disk("installs_onto_usb", Some("qemu-xhci"), "usb-storage", "/dev/sda"),
-    card("installs_over_e1000", "e1000"),
-    card("installs_over_e1000e", "e1000e"),
-    card("installs_over_igb", "igb"),
-    card("installs_over_rtl8139", "rtl8139"),
-    card("installs_over_vmxnet3", "vmxnet3"),
+    ("installs_onto_nvme", None, "nvme,serial=NVME01", "/dev/nvme0n1", VIRTIO),
+    ("installs_onto_ahci", Some("ich9-ahci,id=ahci"), "ide-hd,bus=ahci.0", "/dev/sda", VIRTIO),
+    ("installs_onto_megasas", Some("megasas"), "scsi-hd", "/dev/sda", VIRTIO),
+    ("installs_onto_megasas_gen2", Some("megasas-gen2"), "scsi-hd", "/dev/sda", VIRTIO),
+    ("installs_onto_lsi53c895a", Some("lsi53c895a"), "scsi-hd", "/dev/sda", VIRTIO),
+    ("installs_onto_mptsas1068", Some("mptsas1068"), SAS_DISK, "/dev/sda", VIRTIO),
+    (ON_PVSCSI, Some("pvscsi"), "scsi-hd", "/dev/sda", VIRTIO),
+    ("installs_onto_virtio_scsi", Some("virtio-scsi-pci"), "scsi-hd", "/dev/sda", VIRTIO),
+    ("installs_onto_mmc", Some("sdhci-pci"), "sd-card", "/dev/mmcblk0", VIRTIO),
+    ("installs_onto_usb", Some("qemu-xhci"), "usb-storage", "/dev/sda", VIRTIO),
+    ("installs_over_e1000", None, "virtio-blk-pci", "/dev/vda", "e1000"),
+    ("installs_over_e1000e", None, "virtio-blk-pci", "/dev/vda", "e1000e"),
+    ("installs_over_igb", None, "virtio-blk-pci", "/dev/vda", "igb"),
+    ("installs_over_rtl8139", None, "virtio-blk-pci", "/dev/vda", "rtl8139"),
+    ("installs_over_vmxnet3", None, "virtio-blk-pci", "/dev/vda", "vmxnet3"),
 ];
 
 /// This adapter and its driver exist on PCs only.
@@ -74,17 +55,15 @@ pub fn cases(lab: &Lab) -> Vec<Case> {
     }
     if lab.profile == Profile::Hw {
         let known = devices(lab).unwrap_or_default();
-        let servers = SERVERS.iter().filter(|server| is_pc || server.name != ON_PVSCSI);
-        for server in servers {
-            let model = server.controller.unwrap_or(server.disk);
-            let names = [model, server.card].map(|device| device.split(',').next());
-            let is_missing = |name: &&str| !known.contains(&format!("name \"{name}\","));
-            match names.into_iter().flatten().find(is_missing) {
-                None => cases.push(case(server.name, installs)),
+        for (name, controller, disk, _, card) in SERVERS {
+            let devices = [controller.unwrap_or(disk), card];
+            let mut devices = devices.iter().filter_map(|device| device.split(',').next());
+            match devices.find(|device| !known.contains(&format!("name \"{device}\","))) {
+                _ if name == ON_PVSCSI && !is_pc => {}
+                None => cases.push(case(name, installs)),
                 Some(device) => report::warn(format_args!(
-                    "boot::{}::{} is skipped: this QEMU has no device '{device}'",
-                    lab.name(),
-                    server.name
+                    "boot::{}::{name} is skipped: this QEMU has no device '{device}'",
+                    lab.name()
                 )),
             }
         }
@@ -112,8 +91,8 @@ fn kernel_loads_firmware_of_overlay(lab: &Lab, case: &Case) -> Result<()> {
 }
 
 fn installs(lab: &Lab, case: &Case) -> Result<()> {
-    let server = SERVERS.iter().find(|server| server.name == case.name);
-    let Server { controller, disk, path, card, .. } = *server.context("finding the server")?;
+    let server = SERVERS.into_iter().find(|(name, ..)| *name == case.name);
+    let (_, controller, disk, path, card) = server.context("finding the server")?;
     let hardware =
         Hardware { controller, disk: Some(disk), card: Some(card), ..Hardware::default() };
     let parameters = format!("oci.tag=PLAIN/os:1 oci.allow_no_tls dd.of={path}");

@@ -9,7 +9,6 @@ use crate::overlay;
 use crate::testbed::authority::ServerFiles;
 use crate::testbed::console::Guest;
 use crate::testbed::qemu::Boot;
-use crate::testbed::qemu::Drive;
 use crate::testbed::qemu::Firmware;
 use crate::testbed::qemu::Hardware;
 use crate::testbed::qemu::Machine;
@@ -171,7 +170,7 @@ impl Lab {
         initramfs: &Path,
         hardware: Hardware<'_>,
     ) -> Result<Trial> {
-        let hardware = Hardware { drives: &[Drive::plain(&disk)], ..hardware };
+        let hardware = Hardware { drives: &[(disk.as_path(), None)], ..hardware };
         Ok(Trial { guest: self.start(case, parameters, initramfs, hardware)?, disk })
     }
 
@@ -205,12 +204,8 @@ impl Lab {
         self.folder.path().join(format!("{}-{name}", case.name))
     }
 
-    /// Boots from a disk with `os:1` and waits for its greeting.
-    pub fn expect_greeting(&self, case: &Case, disk: &Path) -> Result<()> {
-        self.expect_greeting_by(self.disk_firmware(), case, disk)
-    }
-
-    pub fn expect_greeting_by(&self, firmware: Firmware, case: &Case, disk: &Path) -> Result<()> {
+    /// Boots from an installed disk and waits for its greeting.
+    pub fn expect_greeting(&self, firmware: Firmware, case: &Case, disk: &Path) -> Result<()> {
         let mut guest = self.boot_disk(firmware, case, disk)?;
         guest.expect(GREETING)?;
         guest.wait_end().map(drop)
@@ -232,7 +227,7 @@ impl Lab {
     }
 
     /// The firmware that boots `os:1`.
-    fn disk_firmware(&self) -> Firmware {
+    pub fn disk_firmware(&self) -> Firmware {
         match self.arch {
             Arch::X86_64 => Firmware::Plain,
             Arch::Arm64 => Firmware::Uefi,
@@ -240,7 +235,7 @@ impl Lab {
     }
 
     fn boot_disk(&self, firmware: Firmware, case: &Case, disk: &Path) -> Result<Guest> {
-        let hardware = Hardware { firmware, drives: &[Drive::plain(disk)], ..Hardware::default() };
+        let hardware = Hardware { firmware, drives: &[(disk, None)], ..Hardware::default() };
         Guest::start(&Machine { arch: self.arch, boot: Boot::Disk, hardware }, &self.log(case))
     }
 }

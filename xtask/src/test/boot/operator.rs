@@ -10,7 +10,6 @@ use super::lab::Trial;
 use super::lab::case;
 use super::lab::summary;
 use super::relay::Relay;
-use crate::testbed::qemu::Drive;
 use crate::testbed::qemu::Hardware;
 use crate::testbed::registry;
 use crate::testbed::registry::Registry;
@@ -126,10 +125,7 @@ fn installs_from_private_registry_by_overlay(lab: &Lab, case: &Case) -> Result<(
 fn selects_disk_by_serial(lab: &Lab, case: &Case) -> Result<()> {
     let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
     let other = lab.used_disk(case, "other", DISK_BYTES)?;
-    let drives = [
-        Drive { file: &other, serial: Some("TARGET02") },
-        Drive { file: &disk, serial: Some("TARGET01") },
-    ];
+    let drives = [(other.as_path(), Some("TARGET02")), (disk.as_path(), Some("TARGET01"))];
     let hardware = Hardware { drives: &drives, ..Hardware::default() };
     let parameters = INSTALL.replace("/dev/vda", "serial:TARGET01");
     let guest = lab.start(case, &parameters, &lab.initramfs, hardware)?;
@@ -140,7 +136,7 @@ fn selects_disk_by_serial(lab: &Lab, case: &Case) -> Result<()> {
 fn ambiguous_selector_writes_nothing(lab: &Lab, case: &Case) -> Result<()> {
     let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
     let other = lab.used_disk(case, "other", DISK_BYTES)?;
-    let drives = [Drive::plain(&other), Drive::plain(&disk)];
+    let drives = [(other.as_path(), None), (disk.as_path(), None)];
     let hardware = Hardware { drives: &drives, ..Hardware::default() };
     let parameters = INSTALL.replace("/dev/vda", "transport:virtio");
     let guest = lab.start(case, &parameters, &lab.initramfs, hardware)?;
@@ -217,7 +213,7 @@ fn power_cut_leaves_no_bootable_disk(lab: &Lab, case: &Case) -> Result<()> {
     lab.expect_no_greeting(case, &disk)?;
     lab.boot_on(disk.clone(), case, INSTALL, &lab.initramfs, Hardware::default())?
         .expect_installed(lab)?;
-    lab.expect_greeting(case, &disk)
+    lab.expect_greeting(lab.disk_firmware(), case, &disk)
 }
 
 /// Whether the second MiB, the first that is not written last, is the image's.
