@@ -1,5 +1,5 @@
-//! `cargo xtask test-boot`: boots the built files in QEMU, installs from a real registry, and checks
-//! console and disk. Each case is a function or a row of a table.
+//! `cargo xtask test-boot`: boots the built files in QEMU, installs from a real registry, and
+//! checks console and disk. Each case is a function or a row of a table.
 
 mod failures;
 mod good;
@@ -110,14 +110,11 @@ fn run_case(lab: &Lab, case: &Case) -> bool {
     let outcome = (case.run)(lab, case);
     let name = format!("boot::{}::{}", lab.name(), case.name);
     let seconds = start.elapsed().as_secs();
-    match &outcome {
-        Ok(()) => {
-            report::result(format_args!("test {name} ... ok ({seconds} s)"));
-            lab.remove_logs(case);
-        }
-        Err(error) => {
-            report::result(format_args!("test {name} ... FAILED ({seconds} s): {error:#}"));
-        }
+    if let Err(error) = outcome {
+        report::result(format_args!("test {name} ... FAILED ({seconds} s): {error:#}"));
+        return false;
     }
-    outcome.is_ok()
+    report::result(format_args!("test {name} ... ok ({seconds} s)"));
+    lab.remove_logs(case);
+    true
 }

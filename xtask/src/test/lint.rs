@@ -120,8 +120,9 @@ fn check(cmd: Cmd<'_>, name: &str, failed: &mut Vec<String>) {
     }
 }
 
-/// The directory of the Python packages for `PYTHONPATH`, filled on first use; one for each list and
-/// Python version. pip fills a temporary directory, which is then renamed, so that it is complete.
+/// The directory of the Python packages for `PYTHONPATH`, filled on first use; one for each list
+/// and Python version. pip fills a temporary directory, which is then renamed, so that it is
+/// complete.
 pub fn packages(shell: &Shell) -> Result<PathBuf> {
     let python = cmd::version("python3")?;
     let digest = output::digest_of(format!("{python}\n{REQUIREMENTS}").as_bytes());

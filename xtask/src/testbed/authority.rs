@@ -1,4 +1,4 @@
-//! A certificate authority for one run and a server certificate signed by it, for HTTPS on loopback.
+//! A certificate authority for one run and a server certificate, for HTTPS on loopback.
 
 use anyhow::Context as _;
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! A running QEMU machine and its consoles: waits for output and types. Every wait has a time limit.
+//! A running QEMU machine and its consoles: waits for output, with a time limit, and types.
 
 use crate::host::cmd::Background;
 use crate::testbed::qemu;

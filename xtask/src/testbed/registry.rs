@@ -37,8 +37,8 @@ pub const USER: &str = "tester";
 pub const PASSWORD: &str = "not-a-secret";
 /// `USER:PASSWORD` in base64, as in HTTP's basic scheme and in Docker's configuration file.
 pub const LOGIN: &str = "dGVzdGVyOm5vdC1hLXNlY3JldA==";
-/// bcrypt hash of [`PASSWORD`], the only supported type. Its cost is the minimum, because the server
-/// checks it for every request.
+/// bcrypt hash of [`PASSWORD`], the only supported type. Its cost is the minimum, because the
+/// server checks it for every request.
 const PASSWORD_HASH: &str = "$2b$05$ocidd.lab.login.fixedu.uJEoTEbwbBzMkWsvrfgO6LMtVYWURK";
 
 /// The protocol of a registry.
@@ -64,20 +64,15 @@ impl Registry {
     /// Starts a registry on a free port and waits until it listens.
     pub fn start(serve: Serve<'_>) -> Result<Self> {
         let folder = tempfile::tempdir().context("creating the registry's directory")?;
-        let tls = match serve {
-            Serve::Plain => Value::Null,
-            Serve::Tls(files) | Serve::Private(files) => {
-                write(&folder, "authority.pem", &files.authority)?;
-                json!({ "certificate": files.certificate, "key": files.key })
-            }
-        };
-        let auth = match serve {
-            Serve::Plain | Serve::Tls(_) => json!({}),
-            Serve::Private(_) => {
-                let path = write(&folder, "htpasswd", &format!("{USER}:{PASSWORD_HASH}\n"))?;
-                json!({ "htpasswd": { "realm": "tests", "path": path } })
-            }
-        };
+        let (mut tls, mut auth) = (Value::Null, json!({}));
+        if let Serve::Tls(files) | Serve::Private(files) = serve {
+            write(&folder, "authority.pem", &files.authority)?;
+            tls = json!({ "certificate": files.certificate, "key": files.key });
+        }
+        if let Serve::Private(_) = serve {
+            let path = write(&folder, "htpasswd", &format!("{USER}:{PASSWORD_HASH}\n"))?;
+            auth = json!({ "htpasswd": { "realm": "tests", "path": path } });
+        }
         // With port 0 the system chooses a free port.
         let mut registry = Self { folder, port: 0, tls, auth, running: None };
         registry.restart()?;
@@ -181,7 +176,7 @@ impl Registry {
     }
 }
 
-/// `host:port` by which a QEMU guest with user networking reaches a port of this machine's loopback.
+/// `host:port` by which a QEMU guest with user networking reaches a port of this machine.
 pub fn guest_address(port: u16) -> String {
     format!("10.0.2.2:{port}")
 }

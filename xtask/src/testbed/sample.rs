@@ -73,13 +73,13 @@ pub fn greeting_image(greeting: &str, size: usize) -> Vec<u8> {
         0x31, 0xc0,                      //       xor ax, ax
         0x8e, 0xd8,                      //       mov ds, ax
         0xbe, message_low, message_high, //       mov si, message
-        0xba, 0xf8, 0x03,                //       mov dx, 0x3f8     ; data register of the first serial port
+        0xba, 0xf8, 0x03,                //       mov dx, 0x3f8     ; data of the first serial port
         0xac,                            // next: lodsb
         0x84, 0xc0,                      //       test al, al
         0x74, 0x03,                      //       jz off
         0xee,                            //       out dx, al
         0xeb, 0xf8,                      //       jmp next
-        0xba, 0x04, 0x06,                // off:  mov dx, 0x604     ; ACPI's PM1a control, where QEMU's firmware puts it
+        0xba, 0x04, 0x06,                // off:  mov dx, 0x604     ; ACPI's PM1a control in QEMU
         0xb8, 0x00, 0x20,                //       mov ax, 0x2000    ; sleep, type 0: power off
         0xef,                            //       out dx, ax
         0xeb, 0xfe,                      //       jmp $

@@ -92,7 +92,7 @@ fn fails(lab: &Lab, case: &Case) -> Result<()> {
 
 fn disk_too_small(lab: &Lab, case: &Case) -> Result<()> {
     let disk = lab.used_disk(case, "disk", 4 << 20)?;
-    lab.boot_on(disk, case, INSTALL, &lab.initramfs, Hardware::default())?.expect_failed(
+    lab.boot_on(disk, case, INSTALL, &lab.built.initramfs, Hardware::default())?.expect_failed(
         "the disk has 4194304 bytes (4 MiB)",
         5,
         Expected::Untouched,

@@ -39,7 +39,7 @@ pub fn cases(lab: &Lab) -> Vec<Case> {
         case("installs_image_pushed_by_skopeo", installs_image_pushed_by_skopeo),
         case("ocidd_runs_again_from_shell", ocidd_runs_again_from_shell),
     ];
-    if lab.arch == Arch::X86_64 {
+    if lab.built.arch == Arch::X86_64 {
         cases.extend([
             case("ipxe_boots_and_installs", |lab, case| boots_ipxe(lab, case, Firmware::Plain)),
             case("ipxe_of_uefi_boots_and_installs", |lab, case| {
@@ -156,19 +156,19 @@ fn installs_image_pushed_by_skopeo(lab: &Lab, case: &Case) -> Result<()> {
 fn boots_ipxe(lab: &Lab, case: &Case, firmware: Firmware) -> Result<()> {
     let folder = lab.path(case, "tftp");
     fs::create_dir_all(&folder).context("creating a directory for TFTP")?;
-    for (name, file) in [("vmlinuz", &lab.kernel), ("initrd.img", &lab.initramfs)] {
+    for (name, file) in [("vmlinuz", &lab.built.kernel), ("initrd.img", &lab.built.initramfs)] {
         symlink(file, folder.join(name)).with_context(|| format!("serving {}", file.display()))?;
     }
     // With UEFI the kernel itself asks for the file `initrd=`.
     let script = format!(
         "#!ipxe\nkernel vmlinuz {} quiet initrd=initrd.img {}\ninitrd initrd.img\nboot\n",
-        qemu::kernel_parameters(lab.arch),
+        qemu::kernel_parameters(lab.built.arch),
         lab.parameters(INSTALL)
     );
     fs::write(folder.join("boot.ipxe"), script).context("writing boot.ipxe")?;
     let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
     let hardware = Hardware { firmware, drives: &[(disk.as_path(), None)], ..Hardware::default() };
-    let machine = Machine { arch: lab.arch, boot: Boot::Network(&folder), hardware };
+    let machine = Machine { arch: lab.built.arch, boot: Boot::Network(&folder), hardware };
     let guest = Guest::start(&machine, &lab.log(case))?;
     Trial { guest, disk }.expect_installed(lab)
 }

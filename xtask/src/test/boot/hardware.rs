@@ -48,7 +48,7 @@ const ON_PVSCSI: &str = "installs_onto_pvscsi";
 /// are skipped because of QEMU.
 pub fn cases(lab: &Lab) -> Vec<Case> {
     let mut cases = Vec::new();
-    let is_pc = lab.arch == Arch::X86_64;
+    let is_pc = lab.built.arch == Arch::X86_64;
     // These kernels ask for one firmware file in every machine: that of the wireless regulations.
     if is_pc && lab.profile != Profile::Test {
         cases.push(case("kernel_loads_firmware_of_overlay", kernel_loads_firmware_of_overlay));
@@ -74,7 +74,7 @@ pub fn cases(lab: &Lab) -> Vec<Case> {
 /// QEMU's list of its devices.
 fn devices(lab: &Lab) -> Result<String> {
     let shell = Shell::new()?;
-    let program = qemu::program(lab.arch);
+    let program = qemu::program(lab.built.arch);
     let list = cmd!(shell, "{program} -machine none -device help");
     list.quiet().read().context("listing QEMU's devices")
 }
@@ -96,5 +96,5 @@ fn installs(lab: &Lab, case: &Case) -> Result<()> {
     let hardware =
         Hardware { controller, disk: Some(disk), card: Some(card), ..Hardware::default() };
     let parameters = format!("oci.tag=PLAIN/os:1 oci.allow_no_tls dd.of={path}");
-    lab.boot_with(case, &parameters, &lab.initramfs, hardware)?.expect_installed(lab)
+    lab.boot_with(case, &parameters, &lab.built.initramfs, hardware)?.expect_installed(lab)
 }

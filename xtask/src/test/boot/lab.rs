@@ -53,10 +53,8 @@ const SUCCESS: &str = "init: ocidd succeeded";
 
 #[derive(Debug)]
 pub struct Lab {
-    pub arch: Arch,
+    pub built: Built,
     pub profile: Profile,
-    pub kernel: PathBuf,
-    pub initramfs: PathBuf,
     /// The initramfs, followed by an overlay with the test's certificate authority.
     pub initramfs_with_authority: PathBuf,
     pub server_files: ServerFiles,
@@ -105,10 +103,8 @@ impl Lab {
         let initramfs_with_authority =
             append_overlay(&built.initramfs, &folder.path().join("authority"), &trust)?;
         Ok(Self {
-            arch: built.arch,
+            built,
             profile,
-            kernel: built.kernel,
-            initramfs: built.initramfs,
             initramfs_with_authority,
             server_files,
             plain,
@@ -123,7 +119,7 @@ impl Lab {
 
     /// The name of this lab's machines: `amd64`, `arm64-hw`.
     pub fn name(&self) -> String {
-        format!("{}{}", self.arch.oci(), self.profile.suffix())
+        format!("{}{}", self.built.arch.oci(), self.profile.suffix())
     }
 
     /// The console log of a case.
@@ -146,7 +142,7 @@ impl Lab {
 
     /// Boots the installer with these parameters and a used disk.
     pub fn boot(&self, case: &Case, parameters: &str) -> Result<Trial> {
-        self.boot_with(case, parameters, &self.initramfs, Hardware::default())
+        self.boot_with(case, parameters, &self.built.initramfs, Hardware::default())
     }
 
     /// The same, with another initramfs and other hardware around the disk.
@@ -183,13 +179,14 @@ impl Lab {
         hardware: Hardware<'_>,
     ) -> Result<Guest> {
         let parameters = format!("quiet {}", self.parameters(parameters));
-        let boot = Boot::Installer { kernel: &self.kernel, initramfs, parameters: &parameters };
-        Guest::start(&Machine { arch: self.arch, boot, hardware }, &self.log(case))
+        let boot =
+            Boot::Installer { kernel: &self.built.kernel, initramfs, parameters: &parameters };
+        Guest::start(&Machine { arch: self.built.arch, boot, hardware }, &self.log(case))
     }
 
     /// The initramfs, followed by an overlay of a site with these files.
     pub fn initramfs_with(&self, case: &Case, site: &[(&str, &str)]) -> Result<PathBuf> {
-        append_overlay(&self.initramfs, &self.path(case, "site"), site)
+        append_overlay(&self.built.initramfs, &self.path(case, "site"), site)
     }
 
     /// Creates a disk with old data.
@@ -228,7 +225,7 @@ impl Lab {
 
     /// The firmware that boots `os:1`.
     pub fn disk_firmware(&self) -> Firmware {
-        match self.arch {
+        match self.built.arch {
             Arch::X86_64 => Firmware::Plain,
             Arch::Arm64 => Firmware::Uefi,
         }
@@ -236,7 +233,10 @@ impl Lab {
 
     fn boot_disk(&self, firmware: Firmware, case: &Case, disk: &Path) -> Result<Guest> {
         let hardware = Hardware { firmware, drives: &[(disk, None)], ..Hardware::default() };
-        Guest::start(&Machine { arch: self.arch, boot: Boot::Disk, hardware }, &self.log(case))
+        Guest::start(
+            &Machine { arch: self.built.arch, boot: Boot::Disk, hardware },
+            &self.log(case),
+        )
     }
 }
 
@@ -292,7 +292,7 @@ fn push_broken(registry: &Registry, compressed: &[u8]) -> Result<()> {
     fs::write(&file, bytes).with_context(|| format!("damaging {}", file.display()))
 }
 
-/// Writes the files of a site, and next to them the initramfs followed by their overlay, like `cat`.
+/// Writes the files of a site, and next to them the initramfs followed by their overlay.
 ///
 /// An initramfs can consist of several archives (kernel:
 /// Documentation/driver-api/early-userspace/buffer-format.rst).

@@ -128,7 +128,7 @@ fn selects_disk_by_serial(lab: &Lab, case: &Case) -> Result<()> {
     let drives = [(other.as_path(), Some("TARGET02")), (disk.as_path(), Some("TARGET01"))];
     let hardware = Hardware { drives: &drives, ..Hardware::default() };
     let parameters = INSTALL.replace("/dev/vda", "serial:TARGET01");
-    let guest = lab.start(case, &parameters, &lab.initramfs, hardware)?;
+    let guest = lab.start(case, &parameters, &lab.built.initramfs, hardware)?;
     Trial { guest, disk }.expect_installed(lab)?;
     sample::verify_disk(&other, Expected::Untouched)
 }
@@ -139,7 +139,7 @@ fn ambiguous_selector_writes_nothing(lab: &Lab, case: &Case) -> Result<()> {
     let drives = [(other.as_path(), None), (disk.as_path(), None)];
     let hardware = Hardware { drives: &drives, ..Hardware::default() };
     let parameters = INSTALL.replace("/dev/vda", "transport:virtio");
-    let guest = lab.start(case, &parameters, &lab.initramfs, hardware)?;
+    let guest = lab.start(case, &parameters, &lab.built.initramfs, hardware)?;
     // The message lists the matching disks.
     Trial { guest, disk }.expect_failed("/dev/vdb", 5, Expected::Untouched)?;
     sample::verify_disk(&other, Expected::Untouched)
@@ -163,7 +163,7 @@ fn prints_on_every_console(lab: &Lab, case: &Case) -> Result<()> {
         fs::remove_file(&socket).ok();
         let hardware = Hardware { second_console: Some(&socket), ..Hardware::default() };
         let parameters = format!("console=hvc0 {parameters}");
-        lab.boot_on(disk.clone(), case, &parameters, &lab.initramfs, hardware)
+        lab.boot_on(disk.clone(), case, &parameters, &lab.built.initramfs, hardware)
     };
 
     let mut guest = boot(&INSTALL.replace("os:1", "os:nosuch"))?.guest;
@@ -211,7 +211,7 @@ fn power_cut_leaves_no_bootable_disk(lab: &Lab, case: &Case) -> Result<()> {
     sample::verify_disk(&disk, Expected::Cleared)?;
 
     lab.expect_no_greeting(case, &disk)?;
-    lab.boot_on(disk.clone(), case, INSTALL, &lab.initramfs, Hardware::default())?
+    lab.boot_on(disk.clone(), case, INSTALL, &lab.built.initramfs, Hardware::default())?
         .expect_installed(lab)?;
     lab.expect_greeting(lab.disk_firmware(), case, &disk)
 }
@@ -234,7 +234,7 @@ fn second_boot_does_not_reinstall(lab: &Lab, case: &Case) -> Result<()> {
     let mut bytes = fs::read(&disk).context("reading the disk")?;
     *bytes.get_mut(lab.image.len() / 2).context("the disk is too small")? ^= 0xff;
     fs::write(&disk, &bytes).context("changing the disk")?;
-    lab.boot_on(disk.clone(), case, &parameters, &lab.initramfs, Hardware::default())?
+    lab.boot_on(disk.clone(), case, &parameters, &lab.built.initramfs, Hardware::default())?
         .expect_success("already installed")?;
     ensure!(fs::read(&disk).context("reading the disk")? == bytes, "the disk was written to");
     Ok(())
