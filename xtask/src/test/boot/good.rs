@@ -125,15 +125,15 @@ fn ocidd_runs_again_from_shell(lab: &Lab, case: &Case) -> Result<()> {
     sample::verify_disk(&trial.disk, Expected::Installed(&lab.image))
 }
 
-/// Runs the example of README.md.
+/// Runs the example of docs/reference.md.
 fn installs_image_pushed_by_skopeo(lab: &Lab, case: &Case) -> Result<()> {
-    let readme =
-        fs::read_to_string(project::root().join("README.md")).context("reading README.md")?;
-    let script = readme
+    let reference = project::root().join("docs/reference.md");
+    let reference = fs::read_to_string(reference).context("reading docs/reference.md")?;
+    let script = reference
         .split("```sh\n# skopeo\n")
         .nth(1)
         .and_then(|rest| rest.split("```").next())
-        .context("README.md has no block for skopeo")?;
+        .context("docs/reference.md has no block for skopeo")?;
     // A registry on loopback has no certificate, and a test machine no policy.
     let script =
         script.replace("skopeo copy", "skopeo --insecure-policy copy --dest-tls-verify=false");
