@@ -5,7 +5,8 @@ use crate::host::cmd;
 use crate::host::cmd::Background;
 use crate::host::report::Console;
 use crate::testbed::authority::ServerFiles;
-use ::registry::copy::Extent;
+use ::registry::auth::Access;
+use ::registry::copy::CopyScope;
 use ::registry::copy::copy;
 use ::registry::http::Tls;
 use ::registry::location::Location;
@@ -18,7 +19,6 @@ use oci::document;
 use oci::document::Artifact;
 use oci::document::Descriptor;
 use oci::layout::Store;
-use oci::names;
 use serde_json::Value;
 use serde_json::json;
 use std::fs;
@@ -143,23 +143,24 @@ impl Registry {
     pub fn push(&self, name: &str, layers: &[(&str, &[u8])]) -> Result<Vec<Descriptor>> {
         let folder = tempfile::tempdir().context("creating a directory for a layout")?;
         let store = Store::open(folder.path())?;
-        let layers = layers.iter().map(|(media_type, bytes)| {
+        let mut descriptors = Vec::new();
+        for (media_type, bytes) in layers {
             store.add(*bytes)?;
-            document::describe(media_type, bytes)
-        });
-        let layers = layers.collect::<Result<Vec<_>>>()?;
+            descriptors.push(document::describe(media_type, bytes)?);
+        }
         let manifest = store.add_artifact(&Artifact {
-            artifact_type: Some(names::UNKNOWN_ARTIFACT.to_owned()),
+            artifact_type: Some(document::UNKNOWN_ARTIFACT.to_owned()),
             config: document::empty_config()?,
-            layers: layers.clone(),
+            layers: descriptors.clone(),
             annotations: document::Annotations::new(),
             subject: None,
         })?;
         store.keep(&manifest, Some("pushed"))?;
         let session = self.session();
-        let mut target = session.target(&format!("{}/{name}", self.local()))?;
-        copy(&mut Location::in_store(&session, store, "pushed"), &mut target, Extent::Image)?;
-        Ok(layers)
+        let mut from = Location::in_store(session.observer(), store, "pushed");
+        let mut to = Location::open(&session, &format!("{}/{name}", self.local()), Access::Push)?;
+        copy(&mut from, &mut to, CopyScope::Image)?;
+        Ok(descriptors)
     }
 
     /// Pushes a compressed disk image as the only layer of `name`. Returns the layer's digest.
@@ -249,14 +250,15 @@ mod tests {
         let registry = Registry::start(Serve::Plain).unwrap();
         let layers = registry.push("os:1", &[(DISK_LAYER, b"one"), (DISK_LAYER, b"two")]).unwrap();
         let session = registry.session();
-        let mut location = session.source(&format!("{}/os:1", registry.local())).unwrap();
+        let name = format!("{}/os:1", registry.local());
+        let mut location = Location::open(&session, &name, Access::Pull).unwrap();
         let manifest = location.resolve().unwrap();
         let text = String::from_utf8(manifest.bytes).unwrap();
         assert_eq!(layers.len(), 2);
         assert!(layers.iter().all(|layer| text.contains(&layer.digest().to_string())), "{text}");
         let digest = manifest.descriptor.digest();
         let request = ureq::get(format!("http://{}/v2/os/manifests/{digest}", registry.local()));
-        let found = request.header("accept", names::MANIFEST).call().unwrap();
+        let found = request.header("accept", document::MANIFEST).call().unwrap();
         assert_eq!(found.into_body().read_to_string().unwrap(), text);
     }
 
@@ -272,7 +274,7 @@ mod tests {
         let get = || trusting_agent(&files).get(&url);
         assert!(matches!(get().call(), Err(ureq::Error::StatusCode(401))));
         let login = format!("Basic {LOGIN}");
-        let request = get().header("accept", names::MANIFEST).header("authorization", login);
+        let request = get().header("accept", document::MANIFEST).header("authorization", login);
         assert!(request.call().is_ok());
     }
 }

@@ -97,7 +97,7 @@ fn asks_for_missing_parameters(lab: &Lab, case: &Case) -> Result<()> {
 
 fn wait_answered_yes_installs(lab: &Lab, case: &Case) -> Result<()> {
     let mut trial = lab.boot(case, &format!("{INSTALL} wait"))?;
-    trial.guest.expect("Type 'yes' to go on: ")?;
+    trial.guest.expect("Type 'yes' to continue: ")?;
     sample::verify_disk(&trial.disk, Expected::Untouched)?;
     trial.guest.type_line("yes")?;
     trial.expect_installed(lab)
@@ -105,7 +105,7 @@ fn wait_answered_yes_installs(lab: &Lab, case: &Case) -> Result<()> {
 
 fn wait_answered_otherwise_writes_nothing(lab: &Lab, case: &Case) -> Result<()> {
     let mut trial = lab.boot(case, &format!("{INSTALL} wait"))?;
-    trial.guest.expect("Type 'yes' to go on: ")?;
+    trial.guest.expect("Type 'yes' to continue: ")?;
     trial.guest.type_line("y")?;
     trial.expect_failed("ocidd: not confirmed; nothing was written", 3, Expected::Untouched)
 }

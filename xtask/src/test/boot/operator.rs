@@ -17,6 +17,8 @@ use crate::testbed::registry::Serve;
 use crate::testbed::sample;
 use crate::testbed::sample::Expected;
 use crate::testbed::sample::SECTOR;
+use ::registry::auth::Access;
+use ::registry::location::Location;
 use ::registry::sign::sign;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -74,7 +76,7 @@ fn rejects_unsigned_image(lab: &Lab, case: &Case) -> Result<()> {
 fn rejects_image_signed_by_unknown_key(lab: &Lab, case: &Case) -> Result<()> {
     push_signed(lab, case, Some(&KeyPair::generate()?))?;
     boot_trusting(lab, case, &KeyPair::generate()?)?.expect_failed(
-        "no trusted key has made it",
+        "it was not made by a trusted key",
         8,
         Expected::Untouched,
     )
@@ -88,11 +90,13 @@ fn push_signed(lab: &Lab, case: &Case, signer: Option<&KeyPair>) -> Result<()> {
     let key = lab.path(case, "key.pem");
     fs::write(&key, signer.serialize_pem()).context("writing a signing key")?;
     let session = lab.plain.session();
-    let mut location = session.target(&format!("{}/{name}", lab.plain.local()))?;
+    let to = format!("{}/{name}", lab.plain.local());
+    let mut location = Location::open(&session, &to, Access::Push)?;
     let image = location.resolve()?.descriptor;
     // The installer does not compare the name.
     let signed_name = format!("registry.example/{}", case.name);
-    sign(&mut location, &image, &signed_name, &SigningKey::read(&key)?).map(drop)
+    sign(&mut location, &image, &signed_name, &SigningKey::read(&key, None)?)?;
+    Ok(())
 }
 
 /// Boots the installer for the case's repository, with the site's key in an overlay.

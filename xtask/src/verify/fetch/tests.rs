@@ -5,7 +5,7 @@ use crate::host::cmd;
 use crate::testbed::registry::Registry;
 use crate::testbed::registry::Serve;
 use crate::verify::published::tests::manifest;
-use oci::names;
+use oci::document;
 use serde_json::Value;
 use serde_json::json;
 use std::io::BufRead as _;
@@ -93,7 +93,7 @@ fn fetches_artifact_from_registry() {
     }
     let registry = Registry::start(Serve::Plain).unwrap();
     let (manifest, initramfs) = (manifest().to_string(), b"an initramfs".as_slice());
-    let blobs = [(names::BYTES, manifest.as_bytes()), (names::BYTES, initramfs)];
+    let blobs = [(document::BYTES, manifest.as_bytes()), (document::BYTES, initramfs)];
     // Pushes the blobs; the artifact that refers to them follows.
     let blobs = registry.push("set:blobs", &blobs).unwrap();
     let layers: Vec<Value> = [MANIFEST, "initramfs-amd64.gz"]
@@ -110,7 +110,7 @@ fn fetches_artifact_from_registry() {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "artifactType": "application/vnd.ocidd.boot.v1",
-        "config": oci::document::empty_config().unwrap(),
+        "config": document::empty_config().unwrap(),
         "layers": layers,
     });
     let url = format!("http://{}/v2/set/manifests/1", registry.local());
