@@ -4,10 +4,7 @@ pub mod bench;
 pub mod boot;
 pub mod demo;
 pub mod fuzz;
-#[cfg(test)]
-pub mod golden;
 pub mod lint;
-pub mod pypi;
 
 use crate::build;
 use crate::build::Wanted;
@@ -22,7 +19,7 @@ use crate::host::setup;
 use crate::host::setup::Need;
 use crate::kernel;
 use crate::sources::SourceOptions;
-use crate::test::boot::Tally;
+use crate::test::boot::Summary;
 use crate::verify::twice;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -61,7 +58,7 @@ pub fn run(args: &Args) -> Result<()> {
     let emulators = archs.iter().map(|arch| Need::Emulator(*arch));
     let needs = [Need::Binaries, Need::Kernel, Need::Boot, Need::Lint, Need::Test];
     setup::require_for(&Arch::ALL, &needs.into_iter().chain(emulators).collect::<Vec<_>>())?;
-    let mut tally = Tally::default();
+    let mut summary = Summary::default();
     report::step("building the boot files twice, in parallel with the tests");
     run_beside(
         || build::build(&wanted).context("building the boot files").map(drop),
@@ -72,11 +69,12 @@ pub fn run(args: &Args) -> Result<()> {
         },
         || {
             report::step("boot tests");
-            tally = boot::run_cases(&boot::Args::built(&wanted))?;
+            let wanted = wanted.clone();
+            summary = boot::run_cases(&boot::Args { filter: None, built: true, wanted })?;
             Ok(())
         },
     )?;
-    boot::conclude(tally)
+    boot::conclude(summary)
 }
 
 /// Runs `tests` in parallel with `build`, then `boots` in parallel with `again`, to use both cores.
@@ -123,7 +121,7 @@ fn check_sources(options: &SourceOptions) -> Result<()> {
     shell.change_dir(project::root());
     let cargo = cmd::cargo();
     // Lint has printed a warning if they are missing.
-    let packages = pypi::packages(&shell).unwrap_or_default();
+    let packages = lint::packages(&shell).unwrap_or_default();
     cmd!(shell, "{cargo} test --workspace --locked --quiet")
         .env("PYTHONPATH", packages)
         .quiet()
@@ -146,6 +144,39 @@ fn reproduce_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
     }
     report::result(format_args!("test twice::{name}::initramfs_is_the_same_bytes ... ok"));
     Ok(())
+}
+
+/// Compares results with files that a reviewer has read. `UPDATE_GOLDEN=1 cargo test` rewrites them.
+#[cfg(test)]
+pub mod golden {
+    use crate::host::output;
+    use crate::host::project;
+    use archive::newc::Record;
+
+    /// One line per record: `mode uid gid size path`.
+    pub fn listing(records: &[Record]) -> String {
+        let line = |record: &Record| {
+            format!(
+                "{:06o} {} {} {} {}\n",
+                record.mode,
+                record.uid,
+                record.gid,
+                record.content.len(),
+                record.path
+            )
+        };
+        records.iter().map(line).collect()
+    }
+
+    /// Compares `found` with `xtask/tests/golden/<name>`.
+    pub fn check(name: &str, found: &str) {
+        let path = project::root().join("xtask/tests/golden").join(name);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            output::write(&path, found.as_bytes()).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(found, golden, "{} is different; UPDATE_GOLDEN=1 rewrites it", path.display());
+    }
 }
 
 #[cfg(test)]

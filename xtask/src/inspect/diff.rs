@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use anyhow::Result;
 use archive::newc::Record;
 use archive::read::Kind;
-use archive::read::Part;
 use archive::read::printable;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,7 +56,10 @@ pub fn run(args: &Args) -> ExitCode {
 
 /// Prints all differences. Returns whether the files are equal.
 fn compare(args: &Args) -> Result<bool> {
-    let (one, other) = (entries(tree::read(&args.a)?), entries(tree::read(&args.b)?));
+    let entries = |path| -> Result<Vec<Record>> {
+        Ok(tree::read(path)?.into_iter().flat_map(|part| part.members).collect())
+    };
+    let (one, other) = (entries(&args.a)?, entries(&args.b)?);
     let differences = differences(&one, &other);
     if differences.is_empty() {
         return Ok(true);
@@ -73,10 +75,6 @@ fn compare(args: &Args) -> Result<bool> {
         None => report::step("hint: install diffoscope to compare the contents of files"),
     }
     Ok(false)
-}
-
-fn entries(parts: Vec<Part>) -> Vec<Record> {
-    parts.into_iter().flat_map(|part| part.members).collect()
 }
 
 fn is_protected(entry: &Record) -> bool {
@@ -118,9 +116,9 @@ pub fn differences(one: &[Record], other: &[Record]) -> Vec<String> {
 
 /// The entries after unpacking: the last one wins, and `./a` and `/a` are `a`.
 fn by_path(entries: &[Record]) -> BTreeMap<&str, &Record> {
-    let by_path = entries.iter().map(|entry| (entry.path.as_str(), entry));
-    by_path
-        .map(|(path, entry)| (path.trim_start_matches("./").trim_start_matches('/'), entry))
+    entries
+        .iter()
+        .map(|entry| (entry.path.trim_start_matches("./").trim_start_matches('/'), entry))
         .collect()
 }
 

@@ -12,7 +12,6 @@ use archive::read::Kind;
 use archive::read::Part;
 use archive::read::printable;
 use jiff::Timestamp;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -44,7 +43,7 @@ pub fn run(args: &Args) -> Result<()> {
         None => initramfs::output_path(Arch::or_host(args.arch)?),
     };
     // One write: a reader like `head` may end before the last line.
-    report::result(listing(&read(&path)?).trim_end());
+    report::result(listing(&read(&path)?));
     Ok(())
 }
 
@@ -59,36 +58,30 @@ pub fn read(path: &Path) -> Result<Vec<Part>> {
 }
 
 fn listing(parts: &[Part]) -> String {
-    let members = || parts.iter().flat_map(|part| &part.members);
-    let owners = members().map(|member| owner(member).len()).max().unwrap_or_default();
-    let sizes = members().map(|member| size(member).len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for part in parts {
-        // Writing to a String cannot fail.
-        writeln!(text, "{}", heading(part)).ok();
-        for member in &part.members {
-            let (owner, size, time) = (owner(member), size(member), time(member.mtime));
-            let name = name(member);
-            let mode = mode(member);
-            writeln!(text, "{mode} {owner:<owners$} {size:>sizes$} {time} {name}").ok();
+    let members: Vec<&Record> = parts.iter().flat_map(|part| &part.members).collect();
+    let owners = members.iter().map(|member| owner(member).len()).max().unwrap_or_default();
+    let sizes = members.iter().map(|member| size(member).len()).max().unwrap_or_default();
+    let mut lines = Vec::new();
+    for Part { start, size: bytes, decompressed_size, compression, members } in parts {
+        lines.push(match compression {
+            Compression::None => format!("archive at byte {start}: {bytes} bytes"),
+            Compression::Gzip => {
+                format!(
+                    "archive at byte {start}: {bytes} bytes by gzip, {decompressed_size} unpacked"
+                )
+            }
+        });
+        for member in members {
+            let (mode, owner, size) = (mode(member), owner(member), size(member));
+            let (time, name) = (time(member.mtime), name(member));
+            lines.push(format!("{mode} {owner:<owners$} {size:>sizes$} {time} {name}"));
         }
-        writeln!(text, "{}", totals(&part.members)).ok();
+        lines.push(totals(&members.iter().collect::<Vec<_>>()));
     }
     if parts.len() > 1 {
-        let all: Vec<Record> = members().cloned().collect();
-        writeln!(text, "{} archives: {}", parts.len(), totals(&all)).ok();
+        lines.push(format!("{} archives: {}", parts.len(), totals(&members)));
     }
-    text
-}
-
-fn heading(part: &Part) -> String {
-    let Part { start, size, decompressed_size, .. } = part;
-    match part.compression {
-        Compression::None => format!("archive at byte {start}: {size} bytes"),
-        Compression::Gzip => {
-            format!("archive at byte {start}: {size} bytes by gzip, {decompressed_size} unpacked")
-        }
-    }
+    lines.join("\n")
 }
 
 /// The mode in the format of `ls -l`.
@@ -147,23 +140,20 @@ fn name(member: &Record) -> String {
     path
 }
 
-fn totals(members: &[Record]) -> String {
+fn totals(members: &[&Record]) -> String {
     let count = |kind| members.iter().filter(|member| member.kind() == kind).count();
     let files = members.iter().filter(|member| member.kind() == Kind::File);
     let bytes: usize = files.map(|member| member.content.len()).sum();
-    let mut text = format!(
-        "{} entries: {} files of {bytes} bytes, {} folders, {} links, {} devices",
+    let others = count(Kind::Pipe) + count(Kind::Socket) + count(Kind::Unknown);
+    format!(
+        "{} entries: {} files of {bytes} bytes, {} folders, {} links, {} devices{}",
         members.len(),
         count(Kind::File),
         count(Kind::Directory),
         count(Kind::Link),
-        members.iter().filter(|member| member.is_device()).count(),
-    );
-    let others = count(Kind::Pipe) + count(Kind::Socket) + count(Kind::Unknown);
-    if others > 0 {
-        write!(text, ", {others} others").ok();
-    }
-    text
+        count(Kind::CharacterDevice) + count(Kind::BlockDevice),
+        if others > 0 { format!(", {others} others") } else { String::new() }
+    )
 }
 
 #[cfg(test)]
@@ -204,8 +194,7 @@ drwxr-xr-x 0:0    0 2023-11-14T22:13:20Z dev
 crw------- 0:0  5,1 2023-11-14T22:13:20Z dev/console
 drwxrwxrwt 0:0    0 2023-11-14T22:13:20Z tmp
 -rwSr-Sr-T 0:0    0 2023-11-14T22:13:20Z tmp/odd
-7 entries: 2 files of 1234 bytes, 3 folders, 1 links, 1 devices
-";
+7 entries: 2 files of 1234 bytes, 3 folders, 1 links, 1 devices";
         assert_eq!(found, wanted);
     }
 

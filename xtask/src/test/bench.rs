@@ -1,9 +1,6 @@
 //! `cargo xtask bench`: compares an install with a pipe of standard tools, from a registry on
 //! loopback.
 
-mod image;
-mod meter;
-
 use crate::host::arch::Arch;
 use crate::host::report;
 use crate::host::setup;
@@ -14,16 +11,27 @@ use crate::testbed::registry::Registry;
 use crate::testbed::registry::Serve;
 use anyhow::Context as _;
 use anyhow::Result;
-use meter::Figures;
+use anyhow::bail;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::collections::BTreeSet;
 use std::fs;
+use std::fs::File;
 use std::fs::Permissions;
+use std::io;
+use std::io::Read as _;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
-use xshell::Cmd;
+use walkdir::WalkDir;
 use xshell::Shell;
 use xshell::cmd;
+
+/// Files begin at multiples of this, like on a file system.
+const BLOCK: usize = 4096;
+/// Half of each extent is data, half is free space.
+const EXTENT: usize = 64 << 20;
 
 /// Measure an install against `curl | busybox gunzip | busybox dd`
 #[derive(Clone, Debug, clap::Args)]
@@ -49,19 +57,26 @@ pub fn run(args: &Args) -> Result<()> {
     install_binary(arch, &ocidd)?;
     let size = args.size_mib << 20;
     report::step(format_args!("creating a disk image of {} MiB", args.size_mib));
-    let compressed = image::compressed(Path::new("/usr"), size)?;
     let registry = Registry::start(Serve::Plain)?;
-    let blob = registry.push_disk("bench", "1", &compressed)?;
-    drop(compressed);
+    let digest = registry.push_disk("bench:1", &compressed_image(size)?)?;
+    let (host, ocidd) = (registry.local(), ocidd.display());
+    // The second is the pipe of the original installer's shell script.
+    let scripts = |target: &Path| {
+        let target = target.display();
+        [
+            format!("exec {ocidd} oci.tag={host}/bench:1 oci.allow_no_tls dd.of={target}"),
+            format!(
+                "curl -fsS http://{host}/v2/bench/blobs/{digest} | busybox gunzip -c | busybox dd \
+                 of={target} bs=64k conv=fsync,notrunc"
+            ),
+        ]
+    };
 
     let file = folder.path().join("disk.raw");
-    make_target(&file, size)?;
-    let contest =
-        Contest { ocidd: &ocidd, registry: &registry, digest: &blob.digest, runs: args.runs };
-    contest.run("a file", &file)?;
-    let memory_file = Path::new("/dev/shm/ocidd-bench.raw");
-    match LoopDevice::over(memory_file, size) {
-        Ok(device) => contest.run("a loop device over memory", &device.path)?,
+    create_target(&file, size)?;
+    compare("a file", args.runs, &scripts(&file))?;
+    match LoopDevice::over(Path::new("/dev/shm/ocidd-bench.raw"), size) {
+        Ok(device) => compare("a loop device over memory", args.runs, &scripts(&device.path))?,
         Err(error) => report::warn(format_args!("no loop device: {error:#}")),
     }
     Ok(())
@@ -76,62 +91,91 @@ fn install_binary(arch: Arch, path: &Path) -> Result<()> {
         .with_context(|| format!("making {} executable", path.display()))
 }
 
-/// Two ways to write an image to a disk.
-#[derive(Debug)]
-struct Contest<'a> {
-    ocidd: &'a Path,
-    registry: &'a Registry,
-    digest: &'a str,
-    runs: usize,
-}
-
-impl Contest<'_> {
-    /// Runs both in turn, and prints medians and ratios.
-    fn run(&self, name: &str, target: &Path) -> Result<()> {
-        let shell = Shell::new()?;
-        let (mut ours, mut pipes) = (Vec::new(), Vec::new());
-        for run in 0..=self.runs {
-            report::live(format_args!("{name}: run {run} of {}", self.runs));
-            let figures = (
-                meter::measure(self.ocidd(&shell, target))?,
-                meter::measure(self.pipe(&shell, target))?,
-            );
-            if run > 0 {
-                ours.push(figures.0);
-                pipes.push(figures.1);
+/// A gzip-compressed image of `size` bytes, half zeroes, half files of /usr.
+fn compressed_image(size: usize) -> Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
+    let mut files = WalkDir::new("/usr").sort_by_file_name().into_iter().flatten();
+    let mut done = 0;
+    while done < size {
+        let extent = EXTENT.min(size - done);
+        let mut data = Vec::with_capacity(extent);
+        while data.len() < extent / 2
+            && let Some(entry) = files.find(|entry| entry.file_type().is_file())
+        {
+            let room = u64::try_from(extent / 2 - data.len())?;
+            match File::open(entry.path()).and_then(|file| file.take(room).read_to_end(&mut data)) {
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+                    let path = entry.path().display();
+                    return Err(error).with_context(|| format!("reading {path}"));
+                }
+                Ok(_) | Err(_) => data.resize(data.len().next_multiple_of(BLOCK), 0),
             }
         }
-        report::live_end();
-        let (ours, pipe) = (Figures::median(&ours), Figures::median(&pipes));
-        report::result(format_args!("onto {name}, medians of {} runs:", self.runs));
-        report::result(format_args!("  ocidd                                  {ours}"));
-        report::result(format_args!("  curl | busybox gunzip | busybox dd     {pipe}"));
+        data.resize(extent, 0);
+        encoder.write_all(&data).context("compressing a disk image")?;
+        done += extent;
+    }
+    encoder.finish().context("compressing a disk image")
+}
+
+/// Runs both scripts in turn and prints medians and ratios.
+fn compare(target: &str, runs: usize, scripts: &[String; 2]) -> Result<()> {
+    let mut measured = [Vec::new(), Vec::new()];
+    for run in 0..=runs {
+        report::live(format_args!("{target}: run {run} of {runs}"));
+        for (script, measured) in scripts.iter().zip(&mut measured) {
+            let figures = measure(script)?;
+            if run > 0 {
+                measured.push(figures);
+            }
+        }
+    }
+    report::live_end();
+    report::result(format_args!("onto {target}, medians of {runs} runs:"));
+    let [ours, pipe] = measured.map(|figures| median(&figures));
+    for (name, figures) in [("ocidd", ours), ("curl | busybox gunzip | busybox dd", pipe)] {
+        let [user, system, wall, peak_kib] = figures;
         report::result(format_args!(
-            "  the pipe needs {:.1} times the CPU time and {:.1} times the wall time",
-            pipe.cpu() / ours.cpu(),
-            pipe.wall / ours.wall
+            "  {name:<38} user {user:6.2} s  system {system:6.2} s  wall {wall:6.2} s  \
+             peak {:6.1} MiB",
+            peak_kib / 1024.0
         ));
-        Ok(())
     }
+    report::result(format_args!(
+        "  the pipe needs {:.1} times the CPU time and {:.1} times the wall time",
+        (pipe[0] + pipe[1]) / (ours[0] + ours[1]),
+        pipe[2] / ours[2]
+    ));
+    Ok(())
+}
 
-    fn ocidd<'s>(&self, shell: &'s Shell, target: &Path) -> Cmd<'s> {
-        let ocidd = self.ocidd;
-        let (tag, of) = (
-            format!("oci.tag={}/bench:1", self.registry.local()),
-            format!("dd.of={}", target.display()),
-        );
-        cmd!(shell, "{ocidd} {tag} oci.allow_no_tls {of}")
-    }
+/// User, system and wall time in seconds, and the peak memory of the largest process in KiB.
+type Figures = [f64; 4];
 
-    /// The pipe of the original installer's shell script.
-    fn pipe<'s>(&self, shell: &'s Shell, target: &Path) -> Cmd<'s> {
-        let (registry, digest, target) = (self.registry.local(), self.digest, target.display());
-        let script = format!(
-            "curl -fsS http://{registry}/v2/bench/blobs/{digest} | busybox gunzip -c | busybox dd \
-             of={target} bs=64k conv=fsync,notrunc"
-        );
-        cmd!(shell, "sh -c {script}")
+/// Runs a script under GNU time. Fails with its standard error if it fails.
+fn measure(script: &str) -> Result<Figures> {
+    let shell = Shell::new()?;
+    let file = tempfile::NamedTempFile::new().context("creating a file for GNU time")?;
+    let path = file.path();
+    let timed = cmd!(shell, "time --format=%U,%S,%e,%M --output={path} sh -c {script}");
+    let output = timed.quiet().ignore_status().output().context("running GNU time")?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("`{script}` ended with {}: {}", output.status, stderr.trim());
     }
+    let text = shell.read_file(path)?;
+    let figures: Result<Vec<f64>, _> = text.trim().split(',').map(str::parse).collect();
+    let figures = figures.ok().and_then(|figures| figures.try_into().ok());
+    figures.with_context(|| format!("reading '{}' from GNU time", text.trim()))
+}
+
+/// The median of each figure.
+fn median(runs: &[Figures]) -> Figures {
+    std::array::from_fn(|index| {
+        let mut values: Vec<f64> = runs.iter().filter_map(|run| run.get(index).copied()).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    })
 }
 
 /// A loop device; dropping it detaches it and removes its file.
@@ -143,7 +187,7 @@ struct LoopDevice {
 
 impl LoopDevice {
     fn over(file: &Path, size: usize) -> Result<Self> {
-        make_target(file, size)?;
+        create_target(file, size)?;
         let shell = Shell::new()?;
         let attached = cmd!(shell, "losetup --find --show {file}")
             .quiet()
@@ -167,10 +211,34 @@ impl Drop for LoopDevice {
 }
 
 /// Creates a file of `size` bytes with all blocks allocated.
-fn make_target(file: &Path, size: usize) -> Result<()> {
-    let doing = || format!("creating {}", file.display());
-    let target = fs::File::create(file).with_context(doing)?;
+fn create_target(file: &Path, size: usize) -> Result<()> {
+    let creating = || format!("creating {}", file.display());
+    let target = File::create(file).with_context(creating)?;
     let length = u64::try_from(size)?;
     rustix::fs::fallocate(&target, rustix::fs::FallocateFlags::empty(), 0, length)
-        .with_context(doing)
+        .with_context(creating)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::cmd;
+
+    /// `cargo xtask setup` installs GNU time.
+    #[test]
+    fn measures_script_and_reports_its_errors() {
+        if cmd::find("time").is_none() {
+            return;
+        }
+        let [user, system, wall, peak_kib] = measure("sleep 0.1; echo ignored").unwrap();
+        assert!(user + system < wall && wall >= 0.1 && peak_kib > 100.0);
+        let error = measure("echo reason >&2; exit 3").unwrap_err().to_string();
+        assert!(error.contains("exit status: 3: reason"), "{error}");
+    }
+
+    #[test]
+    fn takes_median_of_each_figure() {
+        let runs = [[1.0, 9.0, 0.0, 4.0], [3.0, 7.0, 0.0, 5.0], [2.0, 8.0, 0.0, 6.0]];
+        assert_eq!(median(&runs).map(|figure| figure.to_string()), ["2", "8", "0", "5"]);
+    }
 }

@@ -1,14 +1,12 @@
-//! `cargo xtask test-boot`: boots the built files in QEMU against a real registry, and looks at console and disk. Each case is one function.
+//! `cargo xtask test-boot`: boots the built files in QEMU, installs from a real registry, and
+//! checks console and disk. Each case is a function or a row of a table.
 
 mod failures;
 mod good;
 mod hardware;
-mod installed;
 mod lab;
-mod network;
 mod operator;
 mod relay;
-mod signed;
 
 use crate::build;
 use crate::build::Wanted;
@@ -20,37 +18,35 @@ use anyhow::bail;
 use lab::Case;
 use lab::Lab;
 use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Instant;
 
 /// Boot kernel and initramfs in QEMU and install from a real registry
 #[derive(Clone, Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  cargo xtask test-boot              every case, with the default kernel\n  \
-    cargo xtask test-boot wait --profile test\n                                     the cases whose name holds 'wait', with the small kernel\n  \
-    cargo xtask test-boot --arch all --profile hw\n                                     \
-    every case on both architectures, and installs onto the disks and over the cards of real servers\n\n\
-    The console of each guest is logged to target/xtask/boot-MACHINE-CASE.log and kept where the case failed."
-)]
+#[command(after_help = "Examples:
+  cargo xtask test-boot
+      Every case, with the default kernel
+  cargo xtask test-boot wait --profile test
+      The cases whose name contains 'wait', with the small kernel
+  cargo xtask test-boot --arch all --profile hw
+      Every case on both architectures, and installs onto the disks and over the network cards
+      of real servers
+
+The console of each guest is logged to target/xtask/boot-MACHINE-CASE.log, which is kept if the
+case failed.")]
 pub struct Args {
-    /// Run only the cases whose name holds this
-    filter: Option<String>,
-    /// Boot the files in out/ as they are, and build nothing
+    /// Run only the cases whose name contains this
+    pub filter: Option<String>,
+    /// Boot the files in out/ without building them
     #[arg(long)]
-    built: bool,
+    pub built: bool,
     #[command(flatten)]
-    wanted: Wanted,
+    pub wanted: Wanted,
 }
 
-impl Args {
-    /// Every case, with the files that were built before.
-    pub fn built(wanted: &Wanted) -> Self {
-        Self { filter: None, built: true, wanted: wanted.clone() }
-    }
-}
-
-/// How many cases ended how.
+/// The number of cases by outcome.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Tally {
+pub struct Summary {
     pub passed: usize,
     pub failed: usize,
 }
@@ -59,75 +55,66 @@ pub fn run(args: &Args) -> Result<()> {
     conclude(run_cases(args)?)
 }
 
-/// Tells how many cases ended how; fails where one failed.
-pub fn conclude(tally: Tally) -> Result<()> {
-    report::result(format_args!("boot: {} passed, {} failed", tally.passed, tally.failed));
-    if tally.failed > 0 || tally.passed == 0 {
-        bail!("{} boot tests failed, {} passed", tally.failed, tally.passed);
+/// Prints the summary. Fails if a case failed or none passed.
+pub fn conclude(summary: Summary) -> Result<()> {
+    let Summary { passed, failed } = summary;
+    report::result(format_args!("boot: {passed} passed, {failed} failed"));
+    if failed > 0 || passed == 0 {
+        bail!("{failed} boot tests failed, {passed} passed");
     }
     Ok(())
 }
 
-/// Builds what is to be booted where it has to, then runs every case whose name holds the filter: two at a time for each core, eight at most.
-pub fn run_cases(args: &Args) -> Result<Tally> {
+/// Builds the boot files if necessary and runs every case that matches the filter.
+pub fn run_cases(args: &Args) -> Result<Summary> {
     let emulators = args.wanted.arch.chosen()?.into_iter().map(Need::Emulator);
     setup::require(&[Need::Boot, Need::Test].into_iter().chain(emulators).collect::<Vec<_>>())?;
-    let mut total = Tally::default();
+    let summary = Mutex::new(Summary::default());
     let files = if args.built { build::find(&args.wanted)? } else { build::build(&args.wanted)? };
     for built in files {
         let lab = Lab::open(built, args.wanted.profile)?;
-        let tally = run_in(&lab, args.filter.as_deref().unwrap_or_default());
-        total.passed += tally.passed;
-        total.failed += tally.failed;
+        run_in(&lab, args.filter.as_deref().unwrap_or_default(), &summary);
     }
-    Ok(total)
+    Ok(summary.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn run_in(lab: &Lab, filter: &str) -> Tally {
-    let cases: Vec<Case> = good::CASES
+/// Runs two cases per core in parallel, at most eight: a guest waits more than it computes.
+fn run_in(lab: &Lab, filter: &str, summary: &Mutex<Summary>) {
+    let cases: Vec<Case> = good::cases(lab)
         .into_iter()
-        .chain(failures::CASES)
+        .chain(failures::cases())
         .chain(operator::CASES)
-        .chain(signed::CASES)
-        .chain(network::cases(lab))
         .chain(hardware::cases(lab))
         .filter(|case| case.name.contains(filter))
         .collect();
     let queue = Mutex::new(cases.into_iter());
-    let tally = Mutex::new(Tally::default());
-    // A guest waits more than it computes.
+    let work = || {
+        while let Some(case) = queue.lock().ok().and_then(|mut queue| queue.next()) {
+            let has_passed = run_case(lab, &case);
+            let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+            *(if has_passed { &mut summary.passed } else { &mut summary.failed }) += 1;
+        }
+    };
     let workers = std::thread::available_parallelism().map_or(1, |cores| (cores.get() * 2).min(8));
     std::thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some(case) = queue.lock().ok().and_then(|mut queue| queue.next()) {
-                    let passed = run_case(lab, &case);
-                    if let Ok(mut tally) = tally.lock() {
-                        *(if passed { &mut tally.passed } else { &mut tally.failed }) += 1;
-                    }
-                }
-            });
+            scope.spawn(work);
         }
     });
-    tally.into_inner().unwrap_or_default()
 }
 
 fn run_case(lab: &Lab, case: &Case) -> bool {
     let start = Instant::now();
-    // Each boot of a case writes behind the one before.
+    // Each boot of a case appends to the log.
     lab.remove_logs(case);
     let outcome = (case.run)(lab, case);
     let name = format!("boot::{}::{}", lab.name(), case.name);
     let seconds = start.elapsed().as_secs();
-    match outcome {
-        Ok(()) => {
-            report::result(format_args!("test {name} ... ok ({seconds} s)"));
-            lab.remove_logs(case);
-            true
-        }
-        Err(error) => {
-            report::result(format_args!("test {name} ... FAILED ({seconds} s): {error:#}"));
-            false
-        }
+    if let Err(error) = outcome {
+        report::result(format_args!("test {name} ... FAILED ({seconds} s): {error:#}"));
+        return false;
     }
+    report::result(format_args!("test {name} ... ok ({seconds} s)"));
+    lab.remove_logs(case);
+    true
 }

@@ -14,7 +14,6 @@ use crate::host::setup::Need;
 use crate::sources::SourceOptions;
 use crate::testbed::qemu;
 use crate::testbed::qemu::Boot;
-use crate::testbed::qemu::Drive;
 use crate::testbed::qemu::Hardware;
 use crate::testbed::qemu::Machine;
 use crate::testbed::registry::Registry;
@@ -58,28 +57,27 @@ pub fn run(args: &Args) -> Result<()> {
     let built = build::build(&wanted)?.pop().context("nothing was built")?;
     let registry = Registry::start(Serve::Plain)?;
     let image = sample::greeting_image(GREETING, IMAGE_BYTES);
-    let blob = registry.push_disk("demo/os", "1", &sample::gzip(&image)?)?;
+    let digest = registry.push_disk("demo/os:1", &sample::gzip(&image)?)?;
     report::step(format_args!(
-        "pushed a disk image of {} MiB as {}/demo/os:1, layer {}",
+        "pushed a disk image of {} MiB as {}/demo/os:1, layer {digest}",
         IMAGE_BYTES >> 20,
-        registry.local(),
-        blob.digest
+        registry.local()
     ));
 
     fs::create_dir_all(project::logs()).context("creating a directory for the demo's disk")?;
     let disk = project::logs().join("demo.raw");
     sample::write_used_disk(&disk, 2 * IMAGE_BYTES)?;
     let reference = format!("{}/demo/os:1", registry.guest());
-    let words = if args.ask {
+    let parameters = if args.ask {
         report::step(format_args!("when it asks for the image, type {reference}"));
         "quiet oci.allow_no_tls".to_owned()
     } else {
         format!("quiet oci.tag={reference} oci.allow_no_tls dd.of=/dev/vda dd.bs=1M")
     };
     report::step("booting the installer");
-    let boot =
-        Boot::Installer { kernel: &built.kernel, initramfs: &built.initramfs, words: &words };
-    let hardware = Hardware { drives: &[Drive::plain(&disk)], ..Hardware::default() };
+    let (kernel, initramfs) = (&built.kernel, &built.initramfs);
+    let boot = Boot::Installer { kernel, initramfs, parameters: &parameters };
+    let hardware = Hardware { drives: &[(disk.as_path(), None)], ..Hardware::default() };
     show(&Machine { arch: ARCH, boot, hardware })?;
     sample::verify_disk(&disk, sample::Expected::Installed(&image))
         .context("comparing the disk with the image")?;

@@ -7,7 +7,6 @@ use crate::host::report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
-use std::fs;
 use std::path::PathBuf;
 use xshell::Shell;
 use xshell::cmd;
@@ -17,8 +16,6 @@ const PROGRAMS: [(&str, &str); 2] = [
     ("cargo-fuzz", "cargo install cargo-fuzz --locked"),
     ("c++", "install g++ or clang; libFuzzer is built by it"),
 ];
-/// Seconds after which an input is considered an endless loop.
-const TIMEOUT: &str = "-timeout=10";
 /// libFuzzer prints these before the number of inputs and before the path of a failing one.
 const EXECUTIONS: &str = "stat::number_of_executed_units:";
 const FINDING: &str = "Test unit written to ";
@@ -42,15 +39,18 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    require_programs()?;
-    let targets = chosen(targets()?, args.target.as_deref())?;
+    for (program, remedy) in PROGRAMS {
+        if cmd::find(program).is_none() {
+            bail!("{program} not found in PATH  hint: {remedy}");
+        }
+    }
+    let targets = select(targets()?, args.target.as_deref())?;
     // Fuzzes the dependencies that are shipped. cargo adds those of the targets.
-    let (from, to) = (project::root().join("Cargo.lock"), folder().join("Cargo.lock"));
-    fs::copy(&from, &to)
-        .with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+    let shell = Shell::new()?;
+    shell.copy_file(project::root().join("Cargo.lock"), folder().join("Cargo.lock"))?;
     let mut failed = Vec::new();
     for target in &targets {
-        if let Err(error) = fuzz(target, args.seconds) {
+        if let Err(error) = fuzz(&shell, target, args.seconds) {
             report::failure(&error);
             failed.push(target.as_str());
         }
@@ -66,29 +66,14 @@ fn folder() -> PathBuf {
     project::root().join("ocidd/fuzz")
 }
 
-fn require_programs() -> Result<()> {
-    for (program, remedy) in PROGRAMS {
-        if cmd::find(program).is_none() {
-            bail!("{program} not found in PATH  hint: {remedy}");
-        }
-    }
-    Ok(())
-}
-
 /// The names of all targets, sorted.
 fn targets() -> Result<Vec<String>> {
-    let folder = folder().join("fuzz_targets");
-    let doing = || format!("listing {}", folder.display());
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(doing)? {
-        let path = entry.with_context(doing)?.path();
-        names.extend(path.file_stem().and_then(|name| name.to_str()).map(str::to_owned));
-    }
-    names.sort();
-    Ok(names)
+    let files = Shell::new()?.read_dir(folder().join("fuzz_targets"))?;
+    let names = files.iter().filter_map(|path| path.file_stem()?.to_str());
+    Ok(names.map(str::to_owned).collect())
 }
 
-fn chosen(all: Vec<String>, target: Option<&str>) -> Result<Vec<String>> {
+fn select(all: Vec<String>, target: Option<&str>) -> Result<Vec<String>> {
     match target {
         None => Ok(all),
         Some(name) if all.iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
@@ -99,15 +84,11 @@ fn chosen(all: Vec<String>, target: Option<&str>) -> Result<Vec<String>> {
 }
 
 /// Builds and runs one target.
-fn fuzz(target: &str, seconds: u32) -> Result<()> {
+fn fuzz(shell: &Shell, target: &str, seconds: u32) -> Result<()> {
     let kept = project::root().join("target/fuzz");
-    let corpus = kept.join("corpus").join(target);
-    let findings = kept.join("findings").join(target);
-    let log = project::logs().join(format!("fuzz-{target}.log"));
-    let shell = Shell::new()?;
-    for folder in [&corpus, &findings, &project::logs()] {
-        shell.create_dir(folder)?;
-    }
+    let corpus = shell.create_dir(kept.join("corpus").join(target))?;
+    let findings = shell.create_dir(kept.join("findings").join(target))?;
+    let log = shell.create_dir(project::logs())?.join(format!("fuzz-{target}.log"));
     report::step(format_args!("fuzzing {target} for {seconds} s; log in {}", log.display()));
     let crate_folder = folder();
     let seeds = crate_folder.join("seeds").join(target);
@@ -119,17 +100,13 @@ fn fuzz(target: &str, seconds: u32) -> Result<()> {
         shell,
         "{cargo} fuzz run --sanitizer none --fuzz-dir {crate_folder} --target-dir {kept} {target}"
     );
-    let output = fuzz
-        .args([corpus, seeds])
-        .args(["--", &time, TIMEOUT, &prefix, "-print_final_stats=1"])
-        .quiet()
-        .ignore_status()
-        .output()
-        .context("running cargo fuzz")?;
-    fs::write(&log, &output.stderr).with_context(|| format!("writing {}", log.display()))?;
+    // An input that takes 10 seconds is considered an endless loop.
+    let options = ["--", &time, "-timeout=10", &prefix, "-print_final_stats=1"];
+    let fuzz = fuzz.args([corpus, seeds]).args(options).quiet().ignore_status();
+    let output = fuzz.output().context("running cargo fuzz")?;
+    shell.write_file(&log, &output.stderr)?;
     let text = String::from_utf8_lossy(&output.stderr);
-    let executions = after(&text, EXECUTIONS);
-    match (after(&text, FINDING), executions) {
+    match (after(&text, FINDING), after(&text, EXECUTIONS)) {
         (Some(path), _) => {
             bail!("{target} failed with the input {path}; log in {}", log.display())
         }
@@ -149,6 +126,7 @@ fn after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn parses_output_of_libfuzzer() {
@@ -162,9 +140,9 @@ mod tests {
     fn rejects_unknown_target() {
         let all = targets().unwrap();
         assert!(all.is_sorted() && all.iter().any(|name| name == "parameters"), "{all:?}");
-        assert_eq!(chosen(all.clone(), None).unwrap(), all);
-        assert_eq!(chosen(all.clone(), Some("parameters")).unwrap(), ["parameters"]);
-        let error = chosen(all, Some("wrods")).unwrap_err().to_string();
+        assert_eq!(select(all.clone(), None).unwrap(), all);
+        assert_eq!(select(all.clone(), Some("parameters")).unwrap(), ["parameters"]);
+        let error = select(all, Some("wrods")).unwrap_err().to_string();
         assert!(
             error.contains("unknown fuzz target 'wrods'  hint: the targets are challenge, "),
             "{error}"

@@ -1,8 +1,7 @@
 //! `cargo xtask lint`: formatting, clippy, workflows and own rules. Reports all findings at once.
 
-mod workflows;
-
 use crate::host::cmd;
+use crate::host::output;
 use crate::host::project;
 use crate::host::report;
 use crate::host::setup;
@@ -11,6 +10,8 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use std::path::Path;
+use std::path::PathBuf;
+use xshell::Cmd;
 use xshell::Shell;
 use xshell::cmd;
 
@@ -22,11 +23,12 @@ const REASON: &str = "over 500 lines:";
 const HEADER: usize = 15;
 /// Maximum size of a tracked file, in bytes. Keeps out disk images and kernels.
 const SIZE: usize = 256 * 1024;
-/// Written by tools, so length and spacing are not checked.
-const GENERATED: [&str; 1] = ["Cargo.lock"];
 /// Concatenated, so that this file is not a finding.
 const IGNORED_TEST: &str = concat!("#[", "ignore");
 const UNFINISHED: &str = concat!("todo", "!(");
+
+/// Python packages for checks and tests, with their dependencies, versions and digests.
+const REQUIREMENTS: &str = include_str!("lint/requirements.txt");
 
 /// Check formatting, workflows and own rules, and run clippy
 ///
@@ -52,19 +54,15 @@ pub fn run(_args: &Args) -> Result<()> {
     let cargo = cmd::cargo();
     let mut failed = Vec::new();
     report::step("checking formatting");
-    if cmd!(shell, "{cargo} fmt --all --check").quiet().run().is_err() {
-        failed.push("formatting".to_owned());
-    }
+    check(cmd!(shell, "{cargo} fmt --all --check"), "formatting", &mut failed);
     report::step("running clippy");
     // Everything, and the installer with the features of the initramfs.
     for what in [["--workspace", "--all-targets"], ["--package=ocidd", "--no-default-features"]] {
         let clippy = cmd!(shell, "{cargo} clippy {what...} --locked -- -D warnings");
-        if clippy.quiet().run().is_err() {
-            failed.push(format!("clippy {}", what.join(" ")));
-        }
+        check(clippy, &format!("clippy {}", what.join(" ")), &mut failed);
     }
     report::step("checking workflows and compose.yaml");
-    failed.extend(workflows::check(&shell)?);
+    check_workflows(&shell, &mut failed)?;
     report::step("checking every file");
     let findings = check_files(&shell)?;
     for finding in &findings {
@@ -77,6 +75,83 @@ pub fn run(_args: &Args) -> Result<()> {
         bail!("lint has findings: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// Checks workflows, dependabot's settings and `compose.yaml`, offline.
+fn check_workflows(shell: &Shell, failed: &mut Vec<String>) -> Result<()> {
+    if let Some(compose) = setup::compose() {
+        // The example sets nothing. The user's .env must not cause findings.
+        let config = shell.cmd(compose).args(["--env-file", ".env.example", "config", "--quiet"]);
+        check(config, "docker-compose", failed);
+    }
+    let tools = match packages(shell) {
+        Ok(tools) => tools,
+        Err(error) => {
+            report::warn(format_args!(
+                "workflows and compose.yaml were not checked: {error:#}  hint: run lint again when \
+                 pip reaches its index"
+            ));
+            // Developers can work without a network.
+            failed.extend(setup::is_ci().then(|| "workflows".to_owned()));
+            return Ok(());
+        }
+    };
+    let zizmor = shell.cmd(tools.join("bin/zizmor")).args(["--offline", "--quiet", "--pedantic"]);
+    check(zizmor.args(["--strict-collection", ".github"]), "zizmor", failed);
+    let workflows = shell.read_dir(".github/workflows")?;
+    // Schemas included in check-jsonschema.
+    for (schema, files) in [
+        ("vendor.github-workflows", workflows.as_slice()),
+        ("custom.github-workflows-require-timeout", workflows.as_slice()),
+        ("vendor.dependabot", &[".github/dependabot.yml".into()]),
+        ("vendor.compose-spec", &["compose.yaml".into()]),
+    ] {
+        let schemas = shell.cmd("python3").args(["-m", "check_jsonschema", "--quiet"]);
+        let schemas = schemas.args(["--builtin-schema", schema]).args(files);
+        check(schemas.env("PYTHONPATH", &tools), schema, failed);
+    }
+    Ok(())
+}
+
+/// Runs a command that prints its findings. Adds `name` to `failed` if there are any.
+fn check(cmd: Cmd<'_>, name: &str, failed: &mut Vec<String>) {
+    if cmd.quiet().run().is_err() {
+        failed.push(name.to_owned());
+    }
+}
+
+/// The directory of the Python packages for `PYTHONPATH`, filled on first use; one for each list
+/// and Python version. pip fills a temporary directory, which is then renamed, so that it is
+/// complete.
+pub fn packages(shell: &Shell) -> Result<PathBuf> {
+    let python = cmd::version("python3")?;
+    let digest = output::digest_of(format!("{python}\n{REQUIREMENTS}").as_bytes());
+    let directory = project::logs().join(format!("pypi-{}", digest.get(..12).unwrap_or_default()));
+    if directory.is_dir() {
+        return Ok(directory);
+    }
+    report::step("fetching zizmor, check-jsonschema and oras from PyPI");
+    let parent = shell.create_dir(project::logs())?;
+    let new = tempfile::Builder::new().prefix(".pypi-").tempdir_in(parent)?;
+    let list = new.path().join("requirements.txt");
+    shell.write_file(&list, REQUIREMENTS)?;
+    // The list is complete: nothing else is downloaded, and no package runs its own code.
+    shell
+        .cmd("python3")
+        .args(["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"])
+        .args(["--require-hashes", "--only-binary", ":all:", "--requirement"])
+        .arg(&list)
+        .arg("--target")
+        .arg(new.path())
+        // pip's warning for root does not matter with --target.
+        .env("PIP_ROOT_USER_ACTION", "ignore")
+        .quiet()
+        .run()
+        .context("fetching Python packages")?;
+    let filled = new.keep();
+    std::fs::rename(&filled, &directory)
+        .with_context(|| format!("renaming {} to {}", filled.display(), directory.display()))?;
+    Ok(directory)
 }
 
 /// The findings in all files that git does not ignore.
@@ -93,8 +168,7 @@ fn check_files(shell: &Shell) -> Result<Vec<String>> {
             continue;
         }
         let bytes = std::fs::read(&path).with_context(|| format!("reading {name}"))?;
-        findings
-            .extend(check_file(name, &bytes).into_iter().map(|finding| format!("{name}{finding}")));
+        findings.extend(check_file(name, &bytes).iter().map(|finding| format!("{name}{finding}")));
     }
     Ok(findings)
 }
@@ -106,7 +180,8 @@ fn check_file(name: &str, bytes: &[u8]) -> Vec<String> {
         findings.push(format!(": {} bytes, the maximum is {SIZE}", bytes.len()));
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return findings };
-    if GENERATED.contains(&name) {
+    // cargo writes it.
+    if name == "Cargo.lock" {
         return findings;
     }
     let count = text.lines().count();

@@ -1,4 +1,4 @@
-//! A certificate authority made for one run, and a server certificate signed by it: HTTPS to a registry on loopback.
+//! A certificate authority for one run and a server certificate, for HTTPS on loopback.
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -10,15 +10,11 @@ use rcgen::KeyPair;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
-use ureq::Agent;
-use ureq::tls::Certificate;
-use ureq::tls::RootCerts;
-use ureq::tls::TlsConfig;
 
-/// The names and addresses of this machine that registry and guests use.
+/// This machine's names and addresses as used by this machine and its guests.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "10.0.2.2"];
 
-/// PEM files of a server, and the authority that clients have to trust.
+/// The PEM files of a server, and the authority that its clients must trust.
 #[derive(Debug)]
 pub struct ServerFiles {
     pub certificate: PathBuf,
@@ -33,28 +29,21 @@ impl ServerFiles {
         let mut params = parameters(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)
-            .context("making a certificate authority")?;
+            .context("creating a certificate authority")?;
         let server_key = KeyPair::generate()?;
         let server = parameters(NAMES.map(str::to_owned))?
             .signed_by(&server_key, &issuer)
             .context("signing a certificate")?;
-        let folder = tempfile::tempdir().context("making a folder for certificates")?;
+        let folder = tempfile::tempdir().context("creating a directory for certificates")?;
         let (certificate, key) =
             (folder.path().join("server.pem"), folder.path().join("server.key"));
         fs::write(&certificate, server.pem()).context("writing a certificate")?;
         fs::write(&key, server_key.serialize_pem()).context("writing a key")?;
         Ok(Self { certificate, key, authority: issuer.pem(), _folder: folder })
     }
-
-    /// A client that trusts this authority and no other.
-    pub fn trusting_agent(&self) -> Result<Agent> {
-        let root = Certificate::from_pem(self.authority.as_bytes())?;
-        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[root])).build();
-        Ok(Agent::config_builder().tls_config(tls).build().new_agent())
-    }
 }
 
-/// Valid from long before any build on, and not for a clock that has lost its time.
+/// Valid since long before any build, but not for a clock that has lost its time.
 fn parameters(names: impl Into<Vec<String>>) -> Result<CertificateParams> {
     let mut params = CertificateParams::new(names)?;
     params.not_before = rcgen::date_time_ymd(2000, 1, 1);

@@ -1,240 +1,280 @@
-//! A real OCI registry on loopback, for tests, the demo and benchmarks: Debian's `docker-registry`, with its storage in a folder that dies with it.
-//! How the server itself is started and ended is in `server`.
+//! An OCI registry on loopback for tests, the demo and benchmarks: Debian's `docker-registry`, with
+//! its storage in a temporary directory.
 
-mod server;
-
-use crate::host::output;
+use crate::host::cmd;
+use crate::host::cmd::Background;
+use crate::host::report::Console;
 use crate::testbed::authority::ServerFiles;
-use crate::testbed::registry::server::Server;
+use ::registry::auth::Access;
+use ::registry::copy::CopyScope;
+use ::registry::copy::copy;
+use ::registry::http::Tls;
+use ::registry::location::Location;
+use ::registry::session::Session;
+use ::registry::session::Settings;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::anyhow;
+use anyhow::bail;
+use oci::document;
+use oci::document::Artifact;
+use oci::document::Descriptor;
+use oci::layout::Store;
 use serde_json::Value;
 use serde_json::json;
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::path::PathBuf;
-use ureq::Agent;
-use ureq::RequestBuilder;
-use ureq::typestate::WithBody;
+use std::process::Stdio;
+use tempfile::TempDir;
+use xshell::Shell;
 
 /// The media type of a layer that ocidd installs.
 pub const DISK_LAYER: &str = "application/octet-stream+gzip";
 
-/// Where a QEMU guest with user networking finds this machine's loopback.
-const GUEST_GATEWAY: &str = "10.0.2.2";
-
-/// The empty JSON document, which artifacts have for a configuration (OCI image spec, "Guidance for an empty descriptor").
-const EMPTY_CONFIG: &[u8] = b"{}";
-
-/// The one login of a private registry. These are values of tests and protect nothing.
+/// The login of a private registry. These are values of tests and protect nothing.
 pub const USER: &str = "tester";
 pub const PASSWORD: &str = "not-a-secret";
-/// `USER:PASSWORD` in base64, as HTTP's basic scheme and docker's configuration file have it.
+/// `USER:PASSWORD` in base64, as in HTTP's basic scheme and in Docker's configuration file.
 pub const LOGIN: &str = "dGVzdGVyOm5vdC1hLXNlY3JldA==";
+/// bcrypt hash of [`PASSWORD`], the only supported type. Its cost is the minimum, because the
+/// server checks it for every request.
+const PASSWORD_HASH: &str = "$2b$05$ocidd.lab.login.fixedu.uJEoTEbwbBzMkWsvrfgO6LMtVYWURK";
 
-/// How the registry is spoken to.
+/// The protocol of a registry.
 #[derive(Clone, Copy, Debug)]
 pub enum Serve<'a> {
     Plain,
     Tls(&'a ServerFiles),
-    /// HTTPS, and nothing without [`LOGIN`].
+    /// HTTPS; every request needs [`LOGIN`].
     Private(&'a ServerFiles),
 }
 
-/// A registry. Dropping it ends it and removes what was pushed.
+/// A registry. Dropping it kills the server and removes its storage.
 #[derive(Debug)]
 pub struct Registry {
-    scheme: &'static str,
-    /// The value of the header that logs in.
-    authorization: Option<String>,
-    agent: Agent,
-    server: Server,
-}
-
-/// A blob in the registry.
-#[derive(Clone, Debug)]
-pub struct Blob {
-    pub digest: String,
-    pub size: usize,
-}
-
-impl Blob {
-    /// As it stands in a manifest.
-    fn descriptor(&self, media_type: &str) -> Value {
-        json!({ "mediaType": media_type, "digest": self.digest, "size": self.size })
-    }
+    folder: TempDir,
+    port: u16,
+    tls: Value,
+    auth: Value,
+    running: Option<Background>,
 }
 
 impl Registry {
     /// Starts a registry on a free port and waits until it listens.
     pub fn start(serve: Serve<'_>) -> Result<Self> {
-        let (scheme, agent) = match serve {
-            Serve::Plain => ("http", ureq::agent()),
-            Serve::Tls(files) | Serve::Private(files) => ("https", files.trusting_agent()?),
-        };
-        let authorization = matches!(serve, Serve::Private(_)).then(|| format!("Basic {LOGIN}"));
-        Ok(Self { scheme, authorization, agent, server: Server::start(serve)? })
+        let folder = tempfile::tempdir().context("creating the registry's directory")?;
+        let (mut tls, mut auth) = (Value::Null, json!({}));
+        if let Serve::Tls(files) | Serve::Private(files) = serve {
+            write(&folder, "authority.pem", &files.authority)?;
+            tls = json!({ "certificate": files.certificate, "key": files.key });
+        }
+        if let Serve::Private(_) = serve {
+            let path = write(&folder, "htpasswd", &format!("{USER}:{PASSWORD_HASH}\n"))?;
+            auth = json!({ "htpasswd": { "realm": "tests", "path": path } });
+        }
+        // With port 0 the system chooses a free port.
+        let mut registry = Self { folder, port: 0, tls, auth, running: None };
+        registry.restart()?;
+        let logins = json!({ "auths": { registry.local(): { "auth": LOGIN } } });
+        write(&registry.folder, "auth.json", &logins.to_string())?;
+        Ok(registry)
     }
 
-    /// Ends the server at once, in the middle of whatever it does. What was pushed stays.
+    /// Kills the server like a crash. Its storage remains.
     pub fn stop(&mut self) {
-        self.server.stop();
+        self.running = None;
     }
 
-    /// Starts a stopped server again, on the port it had and with what was pushed.
+    /// Starts a stopped server again, with the same port and storage.
     pub fn restart(&mut self) -> Result<()> {
-        self.server.restart()
+        // JSON is valid YAML. Without the blob cache a damaged file is served unchanged.
+        let config = json!({
+            "version": 0.1,
+            "log": { "level": "info" },
+            "storage": { "filesystem": { "rootdirectory": self.folder.path().join("data") } },
+            "http": { "addr": format!("127.0.0.1:{}", self.port), "tls": self.tls },
+            "auth": self.auth,
+        });
+        let config = write(&self.folder, "config.yml", &config.to_string())?;
+        // The names of Debian and of the upstream project.
+        let program = ["docker-registry", "registry"].into_iter().find_map(cmd::find);
+        let program = program.context("finding a registry server; hint: cargo xtask setup")?;
+        let shell = Shell::new()?;
+        let serve = cmd::clean_env(xshell::cmd!(shell, "{program} serve {config}"));
+        let mut running = Background::start(serve, |command| {
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+        })?;
+        let stderr = running.child.stderr.take().context("opening the registry's log")?;
+        self.port = read_port(BufReader::new(stderr))?;
+        self.running = Some(running);
+        Ok(())
     }
 
     /// The port on this machine's loopback.
     pub fn port(&self) -> u16 {
-        self.server.port()
+        self.port
     }
 
-    /// `host:port` as this machine sees the registry.
+    /// `host:port` for this machine.
     pub fn local(&self) -> String {
-        format!("localhost:{}", self.port())
+        format!("localhost:{}", self.port)
     }
 
-    /// `host:port` as a guest sees the registry.
+    /// `host:port` for a guest.
     pub fn guest(&self) -> String {
-        guest_address(self.port())
+        guest_address(self.port)
     }
 
-    /// Pushes `bytes` as a blob (distribution spec, "Pushing a blob monolithically").
-    pub fn push_blob(&self, repository: &str, bytes: &[u8]) -> Result<Blob> {
-        let digest = format!("sha256:{}", output::digest_of(bytes));
-        let doing = || format!("pushing blob {digest} to {repository}");
-        let opened = self
-            .authorized(self.agent.post(self.url(repository, "blobs/uploads/")))
-            .send_empty()
-            .with_context(doing)?;
-        let location = opened
-            .headers()
-            .get("location")
-            .and_then(|value| value.to_str().ok())
-            .ok_or_else(|| anyhow!("no upload location"));
-        let location = location.with_context(doing)?;
-        let joint = if location.contains('?') { '&' } else { '?' };
-        let upload = self
-            .authorized(self.agent.put(format!("{location}{joint}digest={digest}")))
-            .header("content-type", "application/octet-stream");
-        upload.send(bytes).with_context(doing)?;
-        Ok(Blob { digest, size: bytes.len() })
+    /// A session that trusts this registry and has its login.
+    pub fn session(&self) -> Session {
+        let is_plain = self.tls.is_null();
+        let settings = Settings {
+            tls: if is_plain { Tls::Plain } else { Tls::Required },
+            ca_file: (!is_plain).then(|| self.folder.path().join("authority.pem")),
+            auth_file: Some(self.folder.path().join("auth.json")),
+            ..Settings::default()
+        };
+        Session::new(settings, Box::new(Console))
     }
 
-    /// Pushes a manifest with these layers as `tag`, the way `oras push` makes one. Gives its digest.
-    pub fn push_manifest(
-        &self,
-        repository: &str,
-        tag: &str,
-        layers: &[(&str, &Blob)],
-    ) -> Result<String> {
-        let layers: Vec<Value> =
-            layers.iter().map(|(media_type, blob)| blob.descriptor(media_type)).collect();
-        let config = self.push_blob(repository, EMPTY_CONFIG)?;
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "artifactType": "application/vnd.unknown.artifact.v1",
-            "config": config.descriptor("application/vnd.oci.empty.v1+json"),
-            "layers": layers,
-        })
-        .to_string();
-        let request = self.agent.put(self.url(repository, &format!("manifests/{tag}")));
-        let request = self
-            .authorized(request)
-            .header("content-type", "application/vnd.oci.image.manifest.v1+json");
-        request.send(&manifest).with_context(|| format!("pushing manifest {repository}:{tag}"))?;
-        Ok(format!("sha256:{}", output::digest_of(manifest.as_bytes())))
-    }
-
-    /// Pushes a compressed disk image as the one layer of `repository:tag`.
-    pub fn push_disk(&self, repository: &str, tag: &str, compressed: &[u8]) -> Result<Blob> {
-        let blob = self.push_blob(repository, compressed)?;
-        self.push_manifest(repository, tag, &[(DISK_LAYER, &blob)])?;
-        Ok(blob)
-    }
-
-    /// The file in which the registry keeps a blob, for a test that wants it damaged.
-    pub fn blob_file(&self, blob: &Blob) -> PathBuf {
-        let hex = blob.digest.trim_start_matches("sha256:");
-        let start: String = hex.chars().take(2).collect();
-        self.server
-            .storage()
-            .join("docker/registry/v2/blobs/sha256")
-            .join(start)
-            .join(hex)
-            .join("data")
-    }
-
-    fn authorized(&self, request: RequestBuilder<WithBody>) -> RequestBuilder<WithBody> {
-        match &self.authorization {
-            Some(value) => request.header("authorization", value),
-            None => request,
+    /// Pushes layers, each with its media type, and a manifest like that of `oras push` as `name`
+    /// (`repository:tag`). Returns the layers.
+    pub fn push(&self, name: &str, layers: &[(&str, &[u8])]) -> Result<Vec<Descriptor>> {
+        let folder = tempfile::tempdir().context("creating a directory for a layout")?;
+        let store = Store::open(folder.path())?;
+        let mut descriptors = Vec::new();
+        for (media_type, bytes) in layers {
+            store.add(*bytes)?;
+            descriptors.push(document::describe(media_type, bytes)?);
         }
+        let manifest = store.add_artifact(&Artifact {
+            artifact_type: Some(document::UNKNOWN_ARTIFACT.to_owned()),
+            config: document::empty_config()?,
+            layers: descriptors.clone(),
+            annotations: document::Annotations::new(),
+            subject: None,
+        })?;
+        store.keep(&manifest, Some("pushed"))?;
+        let session = self.session();
+        let mut from = Location::in_store(session.observer(), store, "pushed");
+        let mut to = Location::open(&session, &format!("{}/{name}", self.local()), Access::Push)?;
+        copy(&mut from, &mut to, CopyScope::Image)?;
+        Ok(descriptors)
     }
 
-    fn url(&self, repository: &str, rest: &str) -> String {
-        format!("{}://{}/v2/{repository}/{rest}", self.scheme, self.local())
+    /// Pushes a compressed disk image as the only layer of `name`. Returns the layer's digest.
+    pub fn push_disk(&self, name: &str, compressed: &[u8]) -> Result<String> {
+        let layers = self.push(name, &[(DISK_LAYER, compressed)])?;
+        Ok(layers.into_iter().map(|layer| layer.digest().to_string()).collect())
+    }
+
+    /// The file in which the registry stores a blob, for a test that damages it.
+    pub fn blob_file(&self, digest: &str) -> PathBuf {
+        let hex = digest.trim_start_matches("sha256:");
+        let start = hex.get(..2).unwrap_or_default();
+        self.folder.path().join(format!("data/docker/registry/v2/blobs/sha256/{start}/{hex}/data"))
     }
 }
 
-/// `host:port` as a guest sees a port of this machine's loopback.
+/// `host:port` by which a QEMU guest with user networking reaches a port of this machine.
 pub fn guest_address(port: u16) -> String {
-    format!("{GUEST_GATEWAY}:{port}")
+    format!("10.0.2.2:{port}")
+}
+
+fn write(folder: &TempDir, name: &str, text: &str) -> Result<PathBuf> {
+    let path = folder.path().join(name);
+    fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    Ok(path)
+}
+
+/// Waits for the log line with the port. A thread reads on, so that the pipe does not fill up.
+fn read_port(mut log: impl BufRead + Send + 'static) -> Result<u16> {
+    let mut seen = String::new();
+    loop {
+        let from = seen.len();
+        if log.read_line(&mut seen).context("reading the registry's log")? == 0 {
+            bail!("docker-registry ended before it listened: {}", seen.trim());
+        }
+        let line = seen.get(from..).unwrap_or_default();
+        let Some((_, rest)) = line.split_once("listening on 127.0.0.1:") else { continue };
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        let port = digits
+            .parse()
+            .with_context(|| format!("reading the registry's port from '{}'", rest.trim()))?;
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        return Ok(port);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::cmd;
+    use ureq::Agent;
+    use ureq::tls::Certificate;
+    use ureq::tls::RootCerts;
+    use ureq::tls::TlsConfig;
 
+    /// `cargo xtask setup` installs the registry server.
     fn has_server() -> bool {
         ["docker-registry", "registry"].into_iter().any(|name| cmd::find(name).is_some())
     }
 
-    /// A machine without a registry server is told by `cargo xtask setup`.
+    /// A client that trusts only the authority of `files`.
+    fn trusting_agent(files: &ServerFiles) -> Agent {
+        let root = Certificate::from_pem(files.authority.as_bytes()).unwrap();
+        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[root])).build();
+        Agent::config_builder().tls_config(tls).build().new_agent()
+    }
+
     #[test]
-    fn a_restarted_registry_has_its_port_and_its_blobs() {
+    fn keeps_port_and_blobs_across_restart() {
         if !has_server() {
             return;
         }
         let mut registry = Registry::start(Serve::Plain).unwrap();
-        let blob = registry.push_disk("os", "1", b"bytes").unwrap();
-        let url = registry.url("os", &format!("blobs/{}", blob.digest));
+        let digest = registry.push_disk("os:1", b"bytes").unwrap();
+        let url = format!("http://{}/v2/os/blobs/{digest}", registry.local());
         registry.stop();
         assert!(ureq::get(&url).call().is_err());
         registry.restart().unwrap();
         assert_eq!(ureq::get(&url).call().unwrap().body_mut().read_to_vec().unwrap(), b"bytes");
+        assert_eq!(fs::read(registry.blob_file(&digest)).unwrap(), b"bytes");
     }
 
     #[test]
-    fn a_manifest_is_found_by_the_digest_that_pushing_gives() {
+    fn pushes_manifest_with_every_layer() {
         if !has_server() {
             return;
         }
         let registry = Registry::start(Serve::Plain).unwrap();
-        let blob = registry.push_blob("os", b"bytes").unwrap();
-        let digest = registry.push_manifest("os", "1", &[(DISK_LAYER, &blob)]).unwrap();
-        let request = ureq::get(registry.url("os", &format!("manifests/{digest}")));
-        let accept = "application/vnd.oci.image.manifest.v1+json";
-        let text = request.header("accept", accept).call().unwrap().body_mut().read_to_string();
-        assert!(text.unwrap().contains(&blob.digest));
+        let layers = registry.push("os:1", &[(DISK_LAYER, b"one"), (DISK_LAYER, b"two")]).unwrap();
+        let session = registry.session();
+        let name = format!("{}/os:1", registry.local());
+        let mut location = Location::open(&session, &name, Access::Pull).unwrap();
+        let manifest = location.resolve().unwrap();
+        let text = String::from_utf8(manifest.bytes).unwrap();
+        assert_eq!(layers.len(), 2);
+        assert!(layers.iter().all(|layer| text.contains(&layer.digest().to_string())), "{text}");
+        let digest = manifest.descriptor.digest();
+        let request = ureq::get(format!("http://{}/v2/os/manifests/{digest}", registry.local()));
+        let found = request.header("accept", document::MANIFEST).call().unwrap();
+        assert_eq!(found.into_body().read_to_string().unwrap(), text);
     }
 
     #[test]
-    fn a_private_registry_gives_nothing_without_the_login() {
+    fn private_registry_requires_login() {
         if !has_server() {
             return;
         }
         let files = ServerFiles::make().unwrap();
         let registry = Registry::start(Serve::Private(&files)).unwrap();
-        registry.push_disk("os", "1", b"bytes").unwrap();
-        let url = registry.url("os", "manifests/1");
-        let get = || files.trusting_agent().unwrap().get(&url);
+        registry.push_disk("os:1", b"bytes").unwrap();
+        let url = format!("https://{}/v2/os/manifests/1", registry.local());
+        let get = || trusting_agent(&files).get(&url);
         assert!(matches!(get().call(), Err(ureq::Error::StatusCode(401))));
-        let accept = "application/vnd.oci.image.manifest.v1+json";
         let login = format!("Basic {LOGIN}");
-        assert!(get().header("accept", accept).header("authorization", login).call().is_ok());
+        let request = get().header("accept", document::MANIFEST).header("authorization", login);
+        assert!(request.call().is_ok());
     }
 }

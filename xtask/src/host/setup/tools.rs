@@ -152,6 +152,7 @@ pub const TOOLS: &[Tool] = &[
     program(&COMPOSE, "docker-compose", TEST, "reads compose.yaml like users do"),
     program(&["curl"], "curl", TEST_BENCH, "downloads, to compare"),
     program(&["busybox"], "busybox", BENCH, "decompresses and writes, to compare"),
+    program(&["time"], "time", BENCH, "measures time and memory"),
     program(&["losetup"], "mount", TEST_BENCH, "attaches files as disks"),
     program(&["sgdisk"], "gdisk", TEST, "creates and checks partition tables"),
     program(&["sfdisk"], "fdisk", TEST, "creates and checks partition tables"),

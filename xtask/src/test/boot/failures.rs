@@ -1,110 +1,100 @@
 //! Boots that end in the emergency shell, with a disk that does not boot.
 
 use super::lab::Case;
+use super::lab::INSTALL;
 use super::lab::Lab;
+use super::lab::case;
+use crate::testbed::qemu::Hardware;
 use crate::testbed::sample::Expected;
+use anyhow::Context as _;
 use anyhow::Result;
 
-pub const CASES: [Case; 10] = [
-    Case { name: "registry_down", run: registry_down },
-    Case { name: "unknown_tag", run: unknown_tag },
-    Case { name: "two_layers", run: two_layers },
-    Case { name: "wrong_digest", run: wrong_digest },
-    Case { name: "truncated_gzip", run: truncated_gzip },
-    Case { name: "disk_too_small", run: disk_too_small },
-    Case { name: "no_such_disk", run: no_such_disk },
-    Case { name: "unknown_word", run: unknown_word },
-    Case { name: "plain_http_is_not_allowed_by_itself", run: plain_http_is_not_allowed_by_itself },
-    Case { name: "unknown_certificate_authority", run: unknown_certificate_authority },
-];
+/// Name, parameters, expected message, exit code and state of the disk.
+type Failure = (&'static str, &'static str, &'static str, u8, Expected<'static>);
 
-fn tag(lab: &Lab, tag: &str) -> String {
-    format!("oci.tag={}/os:{tag} oci.allow_no_tls dd.of=/dev/vda", lab.plain.guest())
-}
-
-fn registry_down(lab: &Lab, case: &Case) -> Result<()> {
-    // Nothing listens on port 1 of the loopback.
-    lab.boot(case, "oci.tag=10.0.2.2:1/os:1 oci.allow_no_tls oci.retries=0 dd.of=/dev/vda")?
-        .expect_failed(
-            "ocidd: resolving 10.0.2.2:1/os:1: connecting to http://10.0.2.2:1: ",
-            4,
-            Expected::Untouched,
-        )
-}
-
-fn unknown_tag(lab: &Lab, case: &Case) -> Result<()> {
-    lab.boot(case, &tag(lab, "nosuch"))?.expect_failed(
+const FAILURES: [Failure; 9] = [
+    (
+        "registry_down",
+        // No program listens on port 1.
+        "oci.tag=10.0.2.2:1/os:1 oci.allow_no_tls oci.retries=0 dd.of=/dev/vda",
+        "ocidd: resolving 10.0.2.2:1/os:1: connecting to http://10.0.2.2:1: ",
+        4,
+        Expected::Untouched,
+    ),
+    (
+        "unknown_tag",
+        "oci.tag=PLAIN/os:nosuch oci.allow_no_tls dd.of=/dev/vda",
         "404 Not Found (MANIFEST_UNKNOWN: ",
         4,
         Expected::Untouched,
-    )
-}
-
-fn two_layers(lab: &Lab, case: &Case) -> Result<()> {
-    let said =
-        "the manifest has 2 layers of media type application/octet-stream+gzip, expected one";
-    lab.boot(case, &tag(lab, "two-layers"))?.expect_failed(said, 4, Expected::Untouched)
-}
-
-fn wrong_digest(lab: &Lab, case: &Case) -> Result<()> {
-    lab.boot(case, &tag(lab, "flipped"))?.expect_failed(
+    ),
+    (
+        "two_layers",
+        "oci.tag=PLAIN/os:two-layers oci.allow_no_tls dd.of=/dev/vda",
+        "the manifest has 2 layers of media type application/octet-stream+gzip, expected one",
+        4,
+        Expected::Untouched,
+    ),
+    (
+        "wrong_digest",
+        "oci.tag=PLAIN/os:flipped oci.allow_no_tls dd.of=/dev/vda",
         "layer has digest sha256:",
         6,
         Expected::Cleared,
-    )
-}
-
-fn truncated_gzip(lab: &Lab, case: &Case) -> Result<()> {
-    lab.boot(case, &tag(lab, "truncated"))?.expect_failed(
+    ),
+    (
+        "truncated_gzip",
+        "oci.tag=PLAIN/os:truncated oci.allow_no_tls dd.of=/dev/vda",
         "its gzip stream is corrupt after",
         6,
         Expected::Cleared,
-    )
-}
-
-fn disk_too_small(lab: &Lab, case: &Case) -> Result<()> {
-    lab.boot_small(case, &tag(lab, "1"))?.expect_failed(
-        "the disk has 4194304 bytes (4 MiB)",
-        5,
-        Expected::Untouched,
-    )
-}
-
-fn no_such_disk(lab: &Lab, case: &Case) -> Result<()> {
-    let words = format!(
-        "oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/nosuch dd.timeout=1",
-        lab.plain.guest()
-    );
-    lab.boot(case, &words)?.expect_failed(
+    ),
+    (
+        "no_such_disk",
+        "oci.tag=PLAIN/os:1 oci.allow_no_tls dd.of=/dev/nosuch dd.timeout=1",
         "ocidd: opening target disk '/dev/nosuch': No such file",
         5,
         Expected::Untouched,
-    )
-}
-
-fn unknown_word(lab: &Lab, case: &Case) -> Result<()> {
-    let said = "ocidd: unknown parameter 'dd.fo', similar to 'dd.of'";
-    lab.boot(case, &format!("{} dd.fo=/dev/vdb", tag(lab, "1")))?.expect_failed(
-        said,
+    ),
+    (
+        "unknown_parameter",
+        "oci.tag=PLAIN/os:1 oci.allow_no_tls dd.of=/dev/vda dd.fo=/dev/vdb",
+        "ocidd: unknown parameter 'dd.fo', similar to 'dd.of'",
         2,
         Expected::Untouched,
-    )
-}
-
-fn plain_http_is_not_allowed_by_itself(lab: &Lab, case: &Case) -> Result<()> {
-    let words = format!("oci.tag={}/os:1 dd.of=/dev/vda", lab.plain.guest());
-    lab.boot(case, &words)?.expect_failed(
+    ),
+    (
+        "plain_http_needs_permission",
+        "oci.tag=PLAIN/os:1 dd.of=/dev/vda",
         "oci.allow_no_tls allows plain HTTP",
         4,
         Expected::Untouched,
-    )
-}
-
-fn unknown_certificate_authority(lab: &Lab, case: &Case) -> Result<()> {
-    let words = format!("oci.tag={}/os:1 dd.of=/dev/vda", lab.tls.guest());
-    lab.boot(case, &words)?.expect_failed(
+    ),
+    (
+        "unknown_certificate_authority",
+        "oci.tag=TLS/os:1 dd.of=/dev/vda",
         "certificate authority into /etc/ocidd/ca.d",
         4,
+        Expected::Untouched,
+    ),
+];
+
+pub fn cases() -> impl Iterator<Item = Case> {
+    let rows = FAILURES.iter().map(|(name, ..)| case(name, fails));
+    rows.chain([case("disk_too_small", disk_too_small)])
+}
+
+fn fails(lab: &Lab, case: &Case) -> Result<()> {
+    let row = FAILURES.iter().find(|(name, ..)| *name == case.name);
+    let (_, parameters, message, code, disk) = row.context("finding the case's row")?;
+    lab.boot(case, parameters)?.expect_failed(message, *code, *disk)
+}
+
+fn disk_too_small(lab: &Lab, case: &Case) -> Result<()> {
+    let disk = lab.used_disk(case, "disk", 4 << 20)?;
+    lab.boot_on(disk, case, INSTALL, &lab.built.initramfs, Hardware::default())?.expect_failed(
+        "the disk has 4194304 bytes (4 MiB)",
+        5,
         Expected::Untouched,
     )
 }

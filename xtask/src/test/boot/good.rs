@@ -1,92 +1,89 @@
-//! Boots that end with an installed disk.
+//! Boots that end with an installed disk, and the questions of the installer.
 
 use super::lab::Case;
 use super::lab::DISK_BYTES;
+use super::lab::INSTALL;
 use super::lab::Lab;
 use super::lab::SHELL;
 use super::lab::Trial;
+use super::lab::case;
 use super::lab::summary;
+use crate::host::arch::Arch;
 use crate::host::project;
-use crate::testbed::qemu::Drive;
+use crate::testbed::console::Guest;
+use crate::testbed::qemu;
+use crate::testbed::qemu::Boot;
 use crate::testbed::qemu::Firmware;
 use crate::testbed::qemu::Hardware;
+use crate::testbed::qemu::Machine;
 use crate::testbed::sample;
 use crate::testbed::sample::Expected;
 use anyhow::Context as _;
 use anyhow::Result;
+use anyhow::ensure;
 use std::fs;
+use std::os::unix::fs::symlink;
 use xshell::Shell;
 use xshell::cmd;
 
-pub const CASES: [Case; 9] = [
-    Case { name: "installs_by_tag", run: installs_by_tag },
-    Case { name: "installs_by_blob", run: installs_by_blob },
-    Case { name: "installs_over_https", run: installs_over_https },
-    Case {
-        name: "installs_when_uefi_starts_the_kernel",
-        run: installs_when_uefi_starts_the_kernel,
-    },
-    Case { name: "asks_for_what_is_missing", run: asks_for_what_is_missing },
-    Case { name: "wait_answered_yes_installs", run: wait_answered_yes_installs },
-    Case {
-        name: "wait_answered_otherwise_writes_nothing",
-        run: wait_answered_otherwise_writes_nothing,
-    },
-    Case {
-        name: "installs_what_skopeo_pushed_as_readme_says",
-        run: installs_what_skopeo_pushed_as_readme_says,
-    },
-    Case {
-        name: "ocidd_can_be_run_again_from_the_shell",
-        run: ocidd_can_be_run_again_from_the_shell,
-    },
-];
+/// QEMU's network cards have boot code for PCs only.
+pub fn cases(lab: &Lab) -> Vec<Case> {
+    let mut cases = vec![
+        case("installs_by_tag", installs_by_tag),
+        case("installs_by_blob", installs_by_blob),
+        case("installs_over_https", installs_over_https),
+        case("installs_when_started_by_uefi", installs_when_started_by_uefi),
+        case("asks_for_missing_parameters", asks_for_missing_parameters),
+        case("wait_answered_yes_installs", wait_answered_yes_installs),
+        case("wait_answered_otherwise_writes_nothing", wait_answered_otherwise_writes_nothing),
+        case("installs_image_pushed_by_skopeo", installs_image_pushed_by_skopeo),
+        case("ocidd_runs_again_from_shell", ocidd_runs_again_from_shell),
+    ];
+    if lab.built.arch == Arch::X86_64 {
+        cases.extend([
+            case("ipxe_boots_and_installs", |lab, case| boots_ipxe(lab, case, Firmware::Plain)),
+            case("ipxe_of_uefi_boots_and_installs", |lab, case| {
+                boots_ipxe(lab, case, Firmware::Uefi)
+            }),
+        ]);
+    }
+    cases
+}
 
-/// And the installed disk boots, where the machine has a firmware that boots the sample's boot sector.
+/// The installed disk boots.
 fn installs_by_tag(lab: &Lab, case: &Case) -> Result<()> {
-    let trial = lab.boot(
-        case,
-        &format!("oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda dd.bs=64k", lab.plain.guest()),
-    )?;
-    let disk = trial.disk.clone();
+    let mut trial = lab.boot(case, &format!("{INSTALL} dd.bs=64k"))?;
     trial.expect_installed(lab)?;
-    lab.expect_greeting(case, &disk)
+    lab.expect_greeting(lab.disk_firmware(), case, &trial.disk)
 }
 
 fn installs_by_blob(lab: &Lab, case: &Case) -> Result<()> {
-    let words = format!(
-        "oci.blob={}/os@{} oci.allow_no_tls dd.of=/dev/vda dd.bs=1M",
-        lab.plain.guest(),
-        lab.blob.digest
-    );
-    lab.boot(case, &words)?.expect_installed(lab)
-}
-
-fn installs_over_https(lab: &Lab, case: &Case) -> Result<()> {
-    lab.boot_trusting(case, &format!("oci.tag={}/os:1 dd.of=/dev/vda", lab.tls.guest()))?
+    let blob = format!("oci.blob=PLAIN/os@{}", lab.digest);
+    lab.boot(case, &format!("{blob} oci.allow_no_tls dd.of=/dev/vda dd.bs=1M"))?
         .expect_installed(lab)
 }
 
-/// And the installed disk boots by UEFI too.
-fn installs_when_uefi_starts_the_kernel(lab: &Lab, case: &Case) -> Result<()> {
+fn installs_over_https(lab: &Lab, case: &Case) -> Result<()> {
+    let parameters = "oci.tag=TLS/os:1 dd.of=/dev/vda";
+    lab.boot_with(case, parameters, &lab.initramfs_with_authority, Hardware::default())?
+        .expect_installed(lab)
+}
+
+/// The installed disk boots by UEFI, too.
+fn installs_when_started_by_uefi(lab: &Lab, case: &Case) -> Result<()> {
     const STARTED: &str = "the firmware is UEFI";
     let hook = format!("#!/bin/sh\n[ -d /sys/firmware/efi ] && echo {STARTED}\n");
     let initramfs = lab.initramfs_with(case, &[("hooks/before", &hook)])?;
-    let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
-    let hardware = Hardware {
-        firmware: Firmware::Uefi,
-        drives: &[Drive::plain(&disk)],
-        ..Hardware::default()
-    };
-    let words = format!("oci.tag={}/os:uefi oci.allow_no_tls dd.of=/dev/vda", lab.plain.guest());
-    let mut guest = lab.start(case, &words, &initramfs, hardware)?;
-    guest.expect_unless(STARTED, SHELL)?;
-    Trial { guest, disk: disk.clone() }.expect_success(&summary(lab.uefi_image.len()))?;
-    sample::verify_disk(&disk, Expected::Installed(&lab.uefi_image))?;
-    lab.expect_greeting_by(Firmware::Uefi, case, &disk)
+    let hardware = Hardware { firmware: Firmware::Uefi, ..Hardware::default() };
+    let parameters = "oci.tag=PLAIN/os:uefi oci.allow_no_tls dd.of=/dev/vda";
+    let mut trial = lab.boot_with(case, parameters, &initramfs, hardware)?;
+    trial.guest.expect_unless(STARTED, SHELL)?;
+    trial.expect_success(&summary(lab.uefi_image.len()))?;
+    sample::verify_disk(&trial.disk, Expected::Installed(&lab.uefi_image))?;
+    lab.expect_greeting(Firmware::Uefi, case, &trial.disk)
 }
 
-fn asks_for_what_is_missing(lab: &Lab, case: &Case) -> Result<()> {
+fn asks_for_missing_parameters(lab: &Lab, case: &Case) -> Result<()> {
     let mut trial = lab.boot(case, "oci.allow_no_tls")?;
     trial.guest.expect("Image, as")?;
     trial.guest.type_line(&format!("{}/os:1", lab.plain.guest()))?;
@@ -99,10 +96,7 @@ fn asks_for_what_is_missing(lab: &Lab, case: &Case) -> Result<()> {
 }
 
 fn wait_answered_yes_installs(lab: &Lab, case: &Case) -> Result<()> {
-    let mut trial = lab.boot(
-        case,
-        &format!("oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda wait", lab.plain.guest()),
-    )?;
+    let mut trial = lab.boot(case, &format!("{INSTALL} wait"))?;
     trial.guest.expect("Type 'yes' to continue: ")?;
     sample::verify_disk(&trial.disk, Expected::Untouched)?;
     trial.guest.type_line("yes")?;
@@ -110,47 +104,41 @@ fn wait_answered_yes_installs(lab: &Lab, case: &Case) -> Result<()> {
 }
 
 fn wait_answered_otherwise_writes_nothing(lab: &Lab, case: &Case) -> Result<()> {
-    let mut trial = lab.boot(
-        case,
-        &format!("oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda wait", lab.plain.guest()),
-    )?;
+    let mut trial = lab.boot(case, &format!("{INSTALL} wait"))?;
     trial.guest.expect("Type 'yes' to continue: ")?;
     trial.guest.type_line("y")?;
     trial.expect_failed("ocidd: not confirmed; nothing was written", 3, Expected::Untouched)
 }
 
-fn ocidd_can_be_run_again_from_the_shell(lab: &Lab, case: &Case) -> Result<()> {
-    let mut trial =
-        lab.boot(case, "oci.tag=10.0.2.2:1/os:1 oci.allow_no_tls oci.retries=0 dd.of=/dev/vda")?;
-    trial.guest.expect("init: starting the emergency shell on")?;
+fn ocidd_runs_again_from_shell(lab: &Lab, case: &Case) -> Result<()> {
+    let unreachable = "oci.tag=10.0.2.2:1/os:1 oci.allow_no_tls oci.retries=0 dd.of=/dev/vda";
+    let mut trial = lab.boot(case, unreachable)?;
+    trial.guest.expect(SHELL)?;
     trial.guest.expect("# ")?;
-    trial.guest.type_line(&format!(
-        "ocidd oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda && sync && echo again-$((1 + 1))",
-        lab.plain.guest()
-    ))?;
+    let install = lab.parameters(INSTALL);
+    trial.guest.type_line(&format!("ocidd {install} && sync && echo again-$((1 + 1))"))?;
     trial.guest.expect("again-2")?;
     trial.guest.type_line("exit")?;
     trial.guest.wait_end()?;
-    anyhow::ensure!(
-        trial.disk.metadata()?.len() == u64::try_from(DISK_BYTES)?,
-        "the disk has changed its size"
-    );
+    let size = trial.disk.metadata()?.len();
+    ensure!(size == u64::try_from(DISK_BYTES)?, "the size of the disk has changed");
     sample::verify_disk(&trial.disk, Expected::Installed(&lab.image))
 }
 
-fn installs_what_skopeo_pushed_as_readme_says(lab: &Lab, case: &Case) -> Result<()> {
-    let readme = fs::read_to_string(project::root().join("docs/reference.md"))
-        .context("reading docs/reference.md")?;
-    let script = readme
+/// Runs the example of docs/reference.md.
+fn installs_image_pushed_by_skopeo(lab: &Lab, case: &Case) -> Result<()> {
+    let reference = project::root().join("docs/reference.md");
+    let reference = fs::read_to_string(reference).context("reading docs/reference.md")?;
+    let script = reference
         .split("```sh\n# skopeo\n")
         .nth(1)
         .and_then(|rest| rest.split("```").next())
         .context("docs/reference.md has no block for skopeo")?;
-    // A registry on loopback has no certificate, and a test machine no policy of its own.
+    // A registry on loopback has no certificate, and a test machine no policy.
     let script =
         script.replace("skopeo copy", "skopeo --insecure-policy copy --dest-tls-verify=false");
     let script = script.replace("REGISTRY/os:1", &format!("{}/by-skopeo:1", lab.plain.local()));
-    let folder = tempfile::tempdir().context("making a folder for skopeo")?;
+    let folder = tempfile::tempdir().context("creating a directory for skopeo")?;
     fs::write(folder.path().join("disk.raw"), &lab.image).context("writing a disk image")?;
     let shell = Shell::new()?;
     shell.change_dir(folder.path());
@@ -159,7 +147,28 @@ fn installs_what_skopeo_pushed_as_readme_says(lab: &Lab, case: &Case) -> Result<
         .ignore_stdout()
         .read_stderr()
         .context("pushing with skopeo")?;
-    let words =
-        format!("oci.tag={}/by-skopeo:1 oci.allow_no_tls dd.of=/dev/vda", lab.plain.guest());
-    lab.boot(case, &words)?.expect_installed(lab)
+    lab.boot(case, "oci.tag=PLAIN/by-skopeo:1 oci.allow_no_tls dd.of=/dev/vda")?
+        .expect_installed(lab)
+}
+
+/// The machine fetches kernel and initramfs by the iPXE of its network card, like in
+/// docs/booting.md.
+fn boots_ipxe(lab: &Lab, case: &Case, firmware: Firmware) -> Result<()> {
+    let folder = lab.path(case, "tftp");
+    fs::create_dir_all(&folder).context("creating a directory for TFTP")?;
+    for (name, file) in [("vmlinuz", &lab.built.kernel), ("initrd.img", &lab.built.initramfs)] {
+        symlink(file, folder.join(name)).with_context(|| format!("serving {}", file.display()))?;
+    }
+    // With UEFI the kernel itself asks for the file `initrd=`.
+    let script = format!(
+        "#!ipxe\nkernel vmlinuz {} quiet initrd=initrd.img {}\ninitrd initrd.img\nboot\n",
+        qemu::kernel_parameters(lab.built.arch),
+        lab.parameters(INSTALL)
+    );
+    fs::write(folder.join("boot.ipxe"), script).context("writing boot.ipxe")?;
+    let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
+    let hardware = Hardware { firmware, drives: &[(disk.as_path(), None)], ..Hardware::default() };
+    let machine = Machine { arch: lab.built.arch, boot: Boot::Network(&folder), hardware };
+    let guest = Guest::start(&machine, &lab.log(case))?;
+    Trial { guest, disk }.expect_installed(lab)
 }

@@ -5,6 +5,7 @@ use crate::host::cmd;
 use crate::testbed::registry::Registry;
 use crate::testbed::registry::Serve;
 use crate::verify::published::tests::manifest;
+use oci::document;
 use serde_json::Value;
 use serde_json::json;
 use std::io::BufRead as _;
@@ -91,25 +92,25 @@ fn fetches_artifact_from_registry() {
         return;
     }
     let registry = Registry::start(Serve::Plain).unwrap();
-    let config = registry.push_blob("set", b"{}").unwrap();
-    let layers: Vec<Value> = [
-        (MANIFEST, manifest().to_string()),
-        ("initramfs-amd64.gz", "an initramfs".to_owned()),
-    ]
-    .into_iter()
-    .map(|(title, text)| {
-        let blob = registry.push_blob("set", text.as_bytes()).unwrap();
-        json!({
-            "mediaType": "application/octet-stream", "digest": blob.digest, "size": blob.size,
-            "annotations": { "org.opencontainers.image.title": title },
+    let (manifest, initramfs) = (manifest().to_string(), b"an initramfs".as_slice());
+    let blobs = [(document::BYTES, manifest.as_bytes()), (document::BYTES, initramfs)];
+    // Pushes the blobs; the artifact that refers to them follows.
+    let blobs = registry.push("set:blobs", &blobs).unwrap();
+    let layers: Vec<Value> = [MANIFEST, "initramfs-amd64.gz"]
+        .into_iter()
+        .zip(&blobs)
+        .map(|(title, blob)| {
+            json!({
+                "mediaType": blob.media_type(), "digest": blob.digest(), "size": blob.size(),
+                "annotations": { "org.opencontainers.image.title": title },
+            })
         })
-    })
-    .collect();
+        .collect();
     let artifact = json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "artifactType": "application/vnd.ocidd.boot.v1",
-        "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": config.digest, "size": config.size },
+        "config": document::empty_config().unwrap(),
         "layers": layers,
     });
     let url = format!("http://{}/v2/set/manifests/1", registry.local());
