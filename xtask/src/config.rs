@@ -18,6 +18,7 @@ pub use problems::unknown_name;
 
 use crate::host::arch::Arch;
 use crate::host::project;
+use crate::host::report;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -74,7 +75,7 @@ pub fn join_outcomes(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<(
 /// Several errors as one, so that none hides another.
 pub fn join_errors(errors: impl IntoIterator<Item = Option<anyhow::Error>>) -> anyhow::Error {
     let errors: Vec<String> =
-        errors.into_iter().flatten().map(|error| format!("{error:#}")).collect();
+        errors.into_iter().flatten().map(|error| report::lines(&error)).collect();
     anyhow!("{}", errors.join("\n"))
 }
 

@@ -4,17 +4,16 @@ mod publisher;
 mod signature;
 
 use crate::config;
+use crate::config::Pin;
 use crate::host::output;
 use crate::host::project;
 use crate::host::report;
-use crate::sources::Pin;
+use crate::host::report::hinted;
 use crate::sources::cache::Cache;
 use crate::sources::download::Client;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
-use anyhow::bail;
-use anyhow::ensure;
 use publisher::List;
 use publisher::Publisher;
 use publisher::Site;
@@ -154,15 +153,16 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
 
 /// Fails if the published digest is not the pinned one.
 fn verify_pin(pin: &Pin, published: &str) -> Result<()> {
-    ensure!(
-        published == pin.sha256,
-        "{} {} is pinned with sha256 {}, the published one is {published}  hint: find out whether \
-         the file or the list was changed before you use either",
-        pin.name,
-        pin.version,
-        pin.sha256
-    );
-    Ok(())
+    let Pin { name, version, sha256, .. } = pin;
+    if published == sha256 {
+        return Ok(());
+    }
+    Err(hinted(
+        format!(
+            "{name} {version} is pinned with sha256 {sha256}, the published one is {published}"
+        ),
+        "find out whether the file or the list was changed before you use either",
+    ))
 }
 
 /// The file with the published digest in `pin`, from the cache or its URL.
@@ -176,12 +176,11 @@ fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
     site.client.fetch(&pin.url, &pin.name, file.as_file_mut()).with_context(fetching)?;
     let found = output::digest(file.path())?;
     if found != pin.sha256 {
-        bail!(
-            "sha256 of {} is {found}, the published one is {}  hint: try again later; a mirror may \
-             be updating",
-            pin.url,
-            pin.sha256
-        );
+        let Pin { url, sha256, .. } = pin;
+        return Err(hinted(
+            format!("sha256 of {url} is {found}, the published one is {sha256}"),
+            "try again later; a mirror may be updating",
+        ));
     }
     cache.store_source(file, &found, pin.file_name())
 }

@@ -178,17 +178,13 @@ impl Archive {
 
     fn not_found(&self, wanted: &str, name: &str) -> anyhow::Error {
         let names: Vec<&str> = self.members.keys().map(String::as_str).collect();
-        let hint = nearest(name, &names)
-            .map(|near| format!("  hint: it has './{near}'"))
-            .unwrap_or_default();
-        if plain(wanted) == name {
-            anyhow!("{} has no file '{wanted}'{hint}", self.name)
-        } else {
-            anyhow!(
-                "'{wanted}' in {} links to './{name}', which the archive does not contain",
-                self.name
-            )
+        let archive = &self.name;
+        if plain(wanted) != name {
+            let fact = format!("links to './{name}', which the archive does not contain");
+            return anyhow!("'{wanted}' in {archive} {fact}");
         }
+        let near = nearest(name, &names).map(|near| format!(" (did you mean './{near}'?)"));
+        anyhow!("{archive} has no file '{wanted}'{}", near.unwrap_or_default())
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::host::output;
 use crate::host::output::SUMS;
 use crate::host::report;
+use crate::host::report::hinted;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -72,9 +73,10 @@ impl Cache {
             |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let parent = absolute("XDG_CACHE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-            .context(
-                "neither XDG_CACHE_HOME nor HOME is an absolute path  hint: set XDG_CACHE_HOME",
-            )?;
+            .ok_or_else(|| {
+                let fact = "neither XDG_CACHE_HOME nor HOME is an absolute path";
+                hinted(fact, "set XDG_CACHE_HOME")
+            })?;
         Ok(parent.join("ocidd"))
     }
 

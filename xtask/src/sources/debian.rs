@@ -5,6 +5,7 @@ mod apt;
 
 use crate::host::arch::Arch;
 use crate::host::cmd;
+use crate::host::report::hinted;
 use crate::sources::Source;
 use crate::sources::cache::Cache;
 use crate::sources::debian::apt::Apt;
@@ -45,12 +46,13 @@ pub fn stored_packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<
         }
     }
     if !absent.is_empty() {
-        bail!(
-            "not in the cache, and --offline forbids downloads: {} of Debian for {}  \
-             hint: run once without --offline, or pass the upstream files with --source-dir",
-            absent.join(", "),
-            arch.oci()
-        );
+        let (absent, arch) = (absent.join(", "), arch.oci());
+        return Err(hinted(
+            format!(
+                "not in the cache, and --offline forbids downloads: {absent} of Debian for {arch}"
+            ),
+            "run once without --offline, or pass the upstream files with --source-dir",
+        ));
     }
     Ok(found)
 }

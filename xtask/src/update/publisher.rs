@@ -3,8 +3,9 @@
 
 use super::signature::TrustedKeys;
 use crate::config;
+use crate::config::Pin;
 use crate::host::arch::Arch;
-use crate::sources::Pin;
+use crate::host::report::hinted;
 use crate::sources::download::Client;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -101,11 +102,10 @@ impl List {
             .filter(|(release, _)| series(*release) == series(pinned))
             .max()
             .ok_or_else(|| {
-                anyhow!(
-                    "{} lists no '{before}…{after}' of the series of {}  hint: if the series has \
-                     ended, pin another one by hand",
-                    self.url,
-                    pin.version
+                let (url, version) = (&self.url, &pin.version);
+                hinted(
+                    format!("{url} lists no '{before}…{after}' of the series of {version}"),
+                    "if the series has ended, pin another one by hand",
                 )
             })
     }

@@ -5,7 +5,7 @@ mod upstreams;
 
 use super::*;
 use crate::sources::cache::tests::empty;
-use crate::sources::download::fake::Answer;
+use crate::sources::download::tests::fake::Answer;
 use upstreams::Upstream;
 
 fn updated(upstream: &Upstream, cache: &Cache, mode: Mode) -> Result<Outcome> {

@@ -6,8 +6,8 @@ use crate::host::output;
 use crate::sources::SourceOptions;
 use crate::sources::cache::tests::empty;
 use crate::sources::download::Client;
-use crate::sources::download::fake::Answer;
-use crate::sources::download::fake::FakeUpstream;
+use crate::sources::download::tests::fake::Answer;
+use crate::sources::download::tests::fake::FakeUpstream;
 use archive::gzip;
 use tar::EntryType;
 use tar::EntryType::Directory;
@@ -154,7 +154,7 @@ fn reports_missing_members() {
         ("./bin/loop", Symlink, "loop"),
     ]);
     for (name, fact) in [
-        ("./bin/busybx", "has no file './bin/busybx'  hint: it has './bin/busybox'"),
+        ("./bin/busybx", "has no file './bin/busybx' (did you mean './bin/busybox'?)"),
         ("./nothing/like/it", "has no file './nothing/like/it'"),
         ("./bin/dead", "'./bin/dead' in"),
         ("./bin/dead", "links to './bin/gone', which the archive does not contain"),

@@ -5,8 +5,8 @@ use crate::host::arch::Arch;
 use crate::host::cmd;
 use crate::host::output;
 use crate::host::report;
+use crate::host::report::hinted;
 use crate::sources::cache::Cache;
-use crate::sources::download::Progress;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -84,10 +84,10 @@ pub struct Apt {
 impl Apt {
     pub fn open(cache: &Cache, arch: Arch) -> Result<Self> {
         if cmd::find("apt-get").is_none() {
-            bail!(
-                "apt-get not found in PATH; Debian's packages need it  \
-                 hint: make the upstream hosts reachable, or pass their files with --source-dir"
-            );
+            return Err(hinted(
+                "apt-get not found in PATH; Debian's packages need it",
+                "make the upstream hosts reachable, or pass their files with --source-dir",
+            ));
         }
         let lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
         let folder = cache.folder(Path::new(FOLDER).join(arch.oci()))?;
@@ -184,17 +184,16 @@ impl Apt {
         let mut running = cmd::Background::start(command, |command| {
             command.stdout(Stdio::from(writer)).stderr(Stdio::from(second));
         })?;
-        let what = names.join(", ");
-        let mut progress =
-            Progress::new(&what, Some(packages.iter().map(|package| package.size).sum()));
+        let total = packages.iter().map(|package| package.size).sum();
+        let bar = report::progress_bar(&names.join(", "), Some(total));
         let status = loop {
             if let Some(status) = running.child.try_wait().context("waiting for apt")? {
                 break status;
             }
-            progress.at(size_of_files(folder));
+            bar.0.set_position(size_of_files(folder));
             std::thread::sleep(Duration::from_millis(50));
         };
-        drop(progress);
+        drop(bar);
         if !status.success() {
             let output = std::fs::read(&log).unwrap_or_default();
             bail!("`{text}` ended with {status}: {}", messages(&output).join("; "));
@@ -220,10 +219,10 @@ impl Apt {
             output = ask()?;
         }
         if !output.status.success() {
-            bail!(
-                "{}  hint: use the archives of Debian 12 or newer, with updates, in /etc/apt",
-                messages(&output.stderr).join("; ")
-            );
+            return Err(hinted(
+                messages(&output.stderr).join("; "),
+                "use the archives of Debian 12 or newer, with updates, in /etc/apt",
+            ));
         }
         let lines = String::from_utf8_lossy(&output.stdout);
         let packages: Result<Vec<_>> = lines.lines().map(parse).collect();

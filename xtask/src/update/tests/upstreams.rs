@@ -2,8 +2,8 @@
 
 use crate::host::output;
 use crate::host::project;
-use crate::sources::download::fake::Answer;
-use crate::sources::download::fake::FakeUpstream;
+use crate::sources::download::tests::fake::Answer;
+use crate::sources::download::tests::fake::FakeUpstream;
 use crate::update::publisher::Publisher;
 use std::fmt::Write as _;
 use std::path::PathBuf;
