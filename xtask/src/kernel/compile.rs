@@ -1,18 +1,18 @@
 //! Unpacks, configures, builds and stores a kernel.
 
 use crate::host::cmd;
+use crate::host::project;
 use crate::host::report;
 use crate::kernel::CONFIG;
 use crate::kernel::IMAGE;
 use crate::kernel::INPUTS;
-use crate::kernel::Key;
-use crate::kernel::Plan;
 use crate::kernel::configure;
-use crate::kernel::log_path;
+use crate::kernel::key::Key;
 use crate::kernel::make;
 use crate::kernel::make::Make;
 use crate::kernel::make::Place;
 use crate::kernel::make::Surroundings;
+use crate::kernel::plan::Plan;
 use crate::sources::Source;
 use crate::sources::cache::Cache;
 use crate::sources::debian;
@@ -34,7 +34,7 @@ pub fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
     let place = Place {
         source: cache.folder("build/source")?,
         objects: cache.folder("build/objects")?,
-        log: log_path(plan),
+        log: project::logs().join(format!("kernel-{}-{}.log", plan.arch, plan.profile)),
         compiler_cache: cmd::find("ccache").map(|_| cache.folder("ccache")).transpose()?,
         surroundings: Surroundings::default(),
     };
@@ -63,12 +63,12 @@ pub fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
     let tree = Make::new(plan, place)?;
 
     report::live("unpacking the kernel's source");
-    unpack(&plan.source, &tree.source)?;
+    unpack(&plan.source, &tree.place.source)?;
     configure::configure(plan, &tree)?;
     let (target, image) = plan.arch.kernel_image();
     tree.make(target, &[], &format!("building {title}"))?;
     report::step(format_args!("built {title} in {}", make::minutes(started.elapsed())));
-    Ok((tree.build.join(image), tree.build.join(".config")))
+    Ok((tree.place.objects.join(image), tree.place.objects.join(".config")))
 }
 
 /// Unpacks the kernel's tarball, or the one in a Debian package, into the existing `folder`,
@@ -168,8 +168,8 @@ bzImage:
             },
             base: "defconfig",
             fragments: Vec::new(),
-            words: &[],
-            word_options: Vec::new(),
+            arguments: &[],
+            argument_options: Vec::new(),
             cross: "",
             compiler: String::new(),
             binutils: String::new(),

@@ -94,6 +94,9 @@ mod tests {
             ("--file /etc/passwd", "unknown '--file'"),
             ("--set-str A \"x", "unclosed quote"),
             ("''", "unknown ''"),
+            ("--enable", "missing name"),
+            ("--set-str NET", "missing value"),
+            ("--enable-after A B", "unknown '--enable-after'"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(fact), "{text}: {error}");
