@@ -65,6 +65,11 @@ impl Arch {
         self.either("x86_64-linux-gnu-", "aarch64-linux-gnu-")
     }
 
+    /// `e_machine` of ELF programs.
+    pub fn elf_machine(self) -> u16 {
+        self.either(62, 183)
+    }
+
     /// The UEFI firmware of QEMU's machine, as Debian installs it.
     pub const fn uefi_firmware(self) -> &'static str {
         self.either("/usr/share/ovmf/OVMF.fd", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")

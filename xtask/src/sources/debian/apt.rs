@@ -7,6 +7,7 @@ use crate::host::output;
 use crate::host::report;
 use crate::host::report::hinted;
 use crate::sources::cache::Cache;
+use crate::sources::cache::Usage;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -96,7 +97,13 @@ impl Apt {
             std::fs::create_dir_all(&path)
                 .with_context(|| format!("creating {}", path.display()))?;
         }
-        for (name, content) in [("settings", SETTINGS), ("status", "")] {
+        let (root, name) = (folder.display(), arch.oci());
+        let settings = format!(
+            "{SETTINGS}Dir::State \"{root}/state\";\nDir::State::status \"{root}/status\";\n\
+             Dir::Cache \"{root}/cache\";\n\
+             APT::Architecture \"{name}\";\nAPT::Architectures:: \"{name}\";\n"
+        );
+        for (name, content) in [("settings", settings.as_str()), ("status", "")] {
             let path = folder.join(name);
             std::fs::write(&path, content)
                 .with_context(|| format!("writing {}", path.display()))?;
@@ -107,26 +114,19 @@ impl Apt {
     /// The packages of these names in the archives. Starts apt only if the lists are old or a name
     /// is new.
     pub fn resolve(&self, names: &[&str]) -> Result<Vec<Package>> {
-        let mut known = if are_fresh(&self.folder) {
-            read_packages(&self.folder.join(PACKAGES))
-        } else {
-            BTreeMap::new()
-        };
+        let path = self.folder.join(PACKAGES);
+        let mut known =
+            if are_fresh(&self.folder) { read_packages(&path) } else { BTreeMap::new() };
         if names.iter().any(|name| !known.contains_key(*name)) {
             known.extend(self.query(names)?);
             let text = serde_json::to_string_pretty(&known).context("serializing packages")?;
-            let path = self.folder.join(PACKAGES);
             std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
         }
-        names
-            .iter()
-            .map(|name| {
-                known
-                    .get(*name)
-                    .cloned()
-                    .ok_or_else(|| anyhow!("apt did not report package '{name}'"))
-            })
-            .collect()
+        let found = |name: &&str| {
+            let package = known.get(*name).cloned();
+            package.ok_or_else(|| anyhow!("apt did not report package '{name}'"))
+        };
+        names.iter().map(found).collect()
     }
 
     /// Updates the package lists. An unreachable archive is a warning: others may have the
@@ -190,7 +190,7 @@ impl Apt {
             if let Some(status) = running.child.try_wait().context("waiting for apt")? {
                 break status;
             }
-            bar.0.set_position(size_of_files(folder));
+            bar.0.set_position(Usage::of(folder).map_or(0, |usage| usage.bytes));
             std::thread::sleep(Duration::from_millis(50));
         };
         drop(bar);
@@ -239,28 +239,10 @@ impl Apt {
     }
 
     fn apt(&self, verb: &str) -> Cmd<'_> {
-        let path =
-            |option: &str, below: &str| format!("{option}={}", self.folder.join(below).display());
         // The environment is inherited for proxies. The language is fixed because messages are
         // parsed.
         let apt = self.shell.cmd("apt-get").env("LC_ALL", "C").quiet();
-        apt.arg("-c")
-            .arg(self.folder.join("settings"))
-            .args([
-                "-o",
-                &path("Dir::State", "state"),
-                "-o",
-                &path("Dir::State::status", "status"),
-                "-o",
-                &path("Dir::Cache", "cache"),
-            ])
-            .args([
-                "-o",
-                &format!("APT::Architecture={}", self.arch.oci()),
-                "-o",
-                &format!("APT::Architectures::={}", self.arch.oci()),
-            ])
-            .arg(verb)
+        apt.arg("-c").arg(self.folder.join("settings")).arg(verb)
     }
 }
 
@@ -286,15 +268,6 @@ fn read_packages(path: &Path) -> BTreeMap<String, Package> {
 fn are_fresh(folder: &Path) -> bool {
     let modified = folder.join(STAMP).metadata().and_then(|meta| meta.modified());
     modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < FRESH))
-}
-
-fn size_of_files(folder: &Path) -> u64 {
-    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
-    files
-        .filter_map(|entry| entry.metadata().ok())
-        .filter(std::fs::Metadata::is_file)
-        .map(|meta| meta.len())
-        .sum()
 }
 
 /// Prefixes of errors and warnings, in versions before 3 and since.
