@@ -15,12 +15,9 @@ pub use make::Surroundings;
 pub use plan::KernelRequest;
 
 use crate::kernel::key::Key;
-use crate::kernel::plan::Plan;
 use crate::sources::Source;
-use crate::sources::cache::KERNEL_LOCK;
 use anyhow::Context as _;
 use anyhow::Result;
-use std::path::Path;
 use std::path::PathBuf;
 
 /// The stored files of a kernel.
@@ -56,17 +53,18 @@ pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
     let plan = plan::plan(request)?;
     let cache = request.sources.cache();
     let key = Key::of(&plan);
-    if let Some(folder) = cache.kernel(&key.digest)? {
-        return Ok(finished(&folder, plan, key));
-    }
-    let _lock = cache.lock(KERNEL_LOCK, "kernel build")?;
-    // Another build may have stored it meanwhile.
     let folder = match cache.kernel(&key.digest)? {
         Some(folder) => folder,
         None => compile::compile(&plan, &key, cache)
             .with_context(|| format!("building the kernel for {}", request.arch))?,
     };
-    Ok(finished(&folder, plan, key))
+    Ok(KernelBuild {
+        image: folder.join(IMAGE),
+        config: folder.join(CONFIG),
+        source: plan.source,
+        compiler: plan.compiler,
+        key: key.digest,
+    })
 }
 
 /// The inputs of the requested kernel. Builds nothing.
@@ -81,14 +79,4 @@ pub fn inputs(request: &KernelRequest<'_>) -> Result<KernelInputs> {
 pub fn build_anew(request: &KernelRequest<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
     compile::compile_in(&plan::plan(request)?, place)
         .with_context(|| format!("rebuilding the kernel for {}", request.arch))
-}
-
-fn finished(folder: &Path, plan: Plan<'_>, key: Key) -> KernelBuild {
-    KernelBuild {
-        image: folder.join(IMAGE),
-        config: folder.join(CONFIG),
-        source: plan.source,
-        compiler: plan.compiler,
-        key: key.digest,
-    }
 }

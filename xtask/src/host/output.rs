@@ -3,6 +3,8 @@
 use crate::host::project;
 use anyhow::Context as _;
 use anyhow::Result;
+use oci::digest::Digest;
+use oci::digest::Hasher;
 use std::fs::File;
 use std::fs::Permissions;
 use std::io::BufRead as _;
@@ -72,24 +74,24 @@ fn persist_for(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
 /// The SHA-256 of a file, in lower-case hexadecimal digits.
 pub fn digest(path: &Path) -> Result<String> {
     let hash = || {
-        let mut hasher = oci::digest::Hasher::default();
+        let mut hasher = Hasher::default();
         let mut file = BufReader::with_capacity(256 * 1024, File::open(path)?);
         while !file.fill_buf()?.is_empty() {
             hasher.update(file.buffer());
             file.consume(file.buffer().len());
         }
-        std::io::Result::Ok(hex(hasher.finish().as_bytes()))
+        std::io::Result::Ok(hex(hasher.finish()))
     };
     hash().with_context(|| format!("hashing {}", path.display()))
 }
 
 /// The SHA-256 of `bytes`, in lower-case hexadecimal digits.
 pub fn digest_of(bytes: &[u8]) -> String {
-    hex(oci::digest::Digest::of(bytes).as_bytes())
+    hex(Digest::of(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(digest: Digest) -> String {
+    digest.to_string().replace("sha256:", "")
 }
 
 /// Writes the digests of all outputs in `out/`.

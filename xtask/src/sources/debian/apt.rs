@@ -150,16 +150,23 @@ impl Apt {
         Ok(())
     }
 
-    /// Downloads packages into the cache.
+    /// Downloads packages into the cache, unless they are there.
     pub fn store(&self, cache: &Cache, packages: &[Package]) -> Result<()> {
-        if packages.is_empty() {
+        let mut missing = Vec::new();
+        for package in packages {
+            if cache.source(&package.sha256, &package.file_name)?.is_none() {
+                missing.push(package);
+            }
+        }
+        if missing.is_empty() {
             return Ok(());
         }
         let folder = cache.temporary_folder()?;
-        let names: Vec<_> = packages.iter().map(|package| package.name.as_str()).collect();
+        let names: Vec<_> = missing.iter().map(|package| package.name.as_str()).collect();
         report::step(format_args!("fetching {} from Debian's archive", names.join(", ")));
-        self.download(folder.path(), packages, &names)?;
-        for package in packages {
+        let total = missing.iter().map(|package| package.size).sum();
+        self.download(folder.path(), &names, total)?;
+        for package in missing {
             let path = folder.path().join(&package.file_name);
             let found = output::digest(&path)?;
             if found != package.sha256 {
@@ -174,7 +181,7 @@ impl Apt {
         Ok(())
     }
 
-    fn download(&self, folder: &Path, packages: &[Package], names: &[&str]) -> Result<()> {
+    fn download(&self, folder: &Path, names: &[&str], total_bytes: u64) -> Result<()> {
         let _inside = self.shell.push_dir(folder);
         let command = self.apt("download").arg("-qq").args(names);
         let text = command.to_string();
@@ -184,8 +191,7 @@ impl Apt {
         let mut running = cmd::Background::start(command, |command| {
             command.stdout(Stdio::from(writer)).stderr(Stdio::from(second));
         })?;
-        let total = packages.iter().map(|package| package.size).sum();
-        let bar = report::progress_bar(&names.join(", "), Some(total));
+        let bar = report::progress_bar(&names.join(", "), Some(total_bytes));
         let status = loop {
             if let Some(status) = running.child.try_wait().context("waiting for apt")? {
                 break status;

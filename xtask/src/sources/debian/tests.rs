@@ -4,6 +4,8 @@ use super::*;
 use crate::host::output;
 use crate::host::report;
 use crate::sources::cache::tests::empty;
+use std::collections::BTreeMap;
+use std::io::Write as _;
 
 /// A cache with reports of these packages, and the contents of those that were stored.
 fn remembering(packages: &[(&str, Option<&str>)]) -> (tempfile::TempDir, Cache) {
