@@ -133,14 +133,15 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
             .map(Outcome::Newest)
             .with_context(|| format!("{} pins nothing", file.display()));
     };
-    let draft = with_values(&text, &[(publisher.version_key(), newest)])?;
+    let (version_key, digest_keys) = publisher.keys();
+    let draft = with_values(&text, &[(version_key, newest)])?;
     let (mut moves, mut digests) = (Vec::new(), Vec::new());
-    for (index, (old, mut new)) in pins.into_iter().zip(publisher.pins(&draft)?).enumerate() {
-        let list = lists.get(index).context("a pin has no list")?;
+    let olds = pins.into_iter().zip(&lists).zip(digest_keys);
+    for (((old, list), key), mut new) in olds.zip(publisher.pins(&draft)?) {
         new.sha256 = site.digest(&new, list)?;
         let path = download(&new, site, cache)?;
         site.verify_signature(&new, &path)?;
-        digests.push((publisher.digest_key(index), new.sha256.clone()));
+        digests.push((key, new.sha256.clone()));
         moves.push(Move { old, new });
     }
     let draft = with_values(&draft, &digests)?;
@@ -186,14 +187,14 @@ fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
 }
 
 /// `text` with other strings for these existing keys. Comments, order and layout are kept.
-fn with_values(text: &str, changes: &[(Vec<&str>, String)]) -> Result<String> {
+fn with_values(text: &str, changes: &[(String, String)]) -> Result<String> {
     let mut document: DocumentMut = text.parse().context("parsing TOML")?;
     for (key, new) in changes {
         let value = key
-            .iter()
+            .split('.')
             .try_fold(document.as_item_mut(), |item: &mut Item, name| item.get_mut(name))
             .and_then(Item::as_value_mut)
-            .ok_or_else(|| anyhow!("key '{}' not found", key.join(".")))?;
+            .ok_or_else(|| anyhow!("key '{key}' not found"))?;
         let around = value.decor().clone();
         *value = Value::from(new.as_str());
         *value.decor_mut() = around;

@@ -54,17 +54,13 @@ fn from_reader(to: &Path, reader: &mut dyn Read, readers: Readers) -> Result<()>
         let mut file = NamedTempFile::with_prefix_in(".new-", folder)?;
         std::io::copy(reader, &mut file)?;
         file.flush()?;
-        persist_for(file, to, readers)
+        persist(file, to, readers)
     };
     copy().with_context(|| format!("writing {}", to.display()))
 }
 
-/// Renames a complete temporary file, and makes it readable by all.
-pub fn persist(file: NamedTempFile, to: &Path) -> Result<()> {
-    persist_for(file, to, Readers::All)
-}
-
-fn persist_for(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
+/// Renames a complete temporary file.
+pub fn persist(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
     file.as_file().set_permissions(Permissions::from_mode(readers as u32))?;
     file.as_file().sync_all()?;
     let _renamed = file.persist(to)?;

@@ -20,24 +20,9 @@ use xshell::Shell;
 
 /// Variables of the caller for cargo and rustup: their directories and the network. All others are
 /// ignored, above all `RUSTFLAGS`, `CFLAGS`, `CARGO_PROFILE_*` and `CARGO_BUILD_*`.
-const PASSED: [&str; 16] = [
-    "HOME",
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
-    "RUSTC",
-    "TMPDIR",
-    "TERM",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-];
+const PASSED: &str = "HOME CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN RUSTC TMPDIR TERM \
+    SSL_CERT_FILE SSL_CERT_DIR http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY \
+    ALL_PROXY";
 const PASSED_PREFIXES: [&str; 3] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"];
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`.
@@ -84,7 +69,8 @@ pub fn cargo(shell: &Shell) -> Cmd<'_> {
         cmd::clean_env(shell.cmd(cmd::cargo())).quiet().env("LC_ALL", "C").env("TZ", "UTC");
     for (name, value) in std::env::vars_os() {
         let is_passed = name.to_str().is_some_and(|name| {
-            PASSED.contains(&name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            PASSED.split(' ').any(|passed| passed == name)
+                || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         });
         if is_passed {
             cargo = cargo.env(name, value);
