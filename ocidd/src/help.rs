@@ -1,7 +1,7 @@
 //! `ocidd --help`.
 
 use crate::disk::selector;
-use crate::failure;
+use crate::report::failure;
 use params::PARAMETERS;
 use std::fmt;
 

@@ -1,41 +1,43 @@
-//! One install from plan to its end, in the order that keeps the disk safe: everything that can be refused is refused before the first write.
+//! The install sequence. Every check that can reject an install runs before the first write.
 
-mod signed;
-
-use crate::classify;
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::device::Device;
 use crate::disk::device::Medium as _;
-use crate::disk::marker;
 use crate::disk::reread;
-use crate::disk::sink::Abandoned;
-use crate::disk::sink::Committed;
-use crate::disk::sink::Finish;
-use crate::disk::sink::Sink;
-use crate::disk::sink::SinkError;
 use crate::disk::wait::find_target;
-use crate::event;
-use crate::event::Done;
-use crate::event::Event;
-use crate::event::Listener;
-use crate::event::Outcome;
-use crate::failure::Cause;
-use crate::failure::DiskState;
-use crate::failure::Failure;
-use crate::failure::OrFail as _;
 use crate::format;
 use crate::format::Format;
 use crate::machine::Machine;
-use crate::pipeline;
-use crate::pipeline::Compressed;
 use crate::plan::Confirm;
-use crate::plan::Depth;
+use crate::plan::InstallMode;
 use crate::plan::Plan;
-use crate::progress::Progress;
-use crate::report::Rate;
+use crate::plan::PlanError;
+use crate::report::classify;
+use crate::report::console::Rate;
+use crate::report::event;
+use crate::report::event::Done;
+use crate::report::event::Event;
+use crate::report::event::Listener;
+use crate::report::event::Outcome;
+use crate::report::event::Progress;
+use crate::report::failure::Cause;
+use crate::report::failure::DiskState;
+use crate::report::failure::Failure;
+use crate::report::failure::OrFail as _;
+use crate::trust::Trust;
+use crate::write::ends::Finish;
+use crate::write::error::SinkError;
+use crate::write::marker;
+use crate::write::pipeline;
+use crate::write::pipeline::Compressed;
+use crate::write::sink::Abandoned;
+use crate::write::sink::Committed;
+use crate::write::sink::Sink;
 use anyhow::anyhow;
 use oci::manifest::Layer;
+use oci::reference::Image;
+use oci::signature::Key;
 use oci::size::Bytes;
 use params::Retries;
 use registry::blob::Blob;
@@ -43,6 +45,7 @@ use registry::credentials::Credentials;
 use registry::http::CertificateCheck;
 use registry::http::Client;
 use registry::mirrors::Registry;
+use registry::mirrors::Resolved;
 use registry::observer::Observer;
 use registry::retry::RetryPolicy;
 use registry::signatures::Signed;
@@ -50,30 +53,36 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// The most that deflate makes of one byte (zlib's technical details, "Maximum Compression Factor").
+const UNCHECKED_CERTIFICATES: &str = "CERTIFICATES ARE NOT CHECKED (oci.insecure_skip_verify): \
+    a man in the middle can change tags and read credentials";
+
+/// Maximum expansion of deflate (zlib, "Technical Details", "Maximum Compression Factor").
 const DEFLATE_RATIO: u64 = 1032;
 
-/// Carries `plan` out. `confirm` is called with the disk where the plan wants a person's yes, after registry and disk were found good.
+/// Executes `plan`. If the plan requires a confirmation, `confirm` is called with the disk, after the
+/// registry and the disk were checked.
 pub fn install(
     plan: &Plan,
     machine: &Machine,
     listener: &dyn Listener,
     confirm: impl FnOnce(&Path) -> anyhow::Result<bool>,
 ) -> Result<Done, Failure> {
-    warn_of_dangers(plan, listener);
-    let keys = signed::read_keys(plan, machine)?;
+    if plan.network.certificates == CertificateCheck::Skip {
+        listener.warn(UNCHECKED_CERTIFICATES.to_owned());
+    }
+    let keys = read_keys(plan, machine)?;
     let (path, device) = open_disk(plan, machine, listener)?;
     let mut registry = open_registry(plan, machine)?;
     let resolved =
-        registry.resolve(&plan.image, &plan.platform, &listener).or_fail_by(classify::fetching)?;
-    let signed = signed::verify(&mut registry, plan, &resolved, &keys, listener)?;
+        registry.resolve(&plan.image, &plan.platform, &listener).map_err(classify::fetching)?;
+    let signed = verify_signature(&mut registry, plan, &resolved, &keys, listener)?;
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
     let mut job = Job { plan, path, device, layer, signed, listener, start: Instant::now() };
-    if plan.depth == Depth::UnlessInstalled && job.is_installed() {
+    if plan.mode == InstallMode::UnlessInstalled && job.is_installed() {
         return Ok(job.done(Outcome::AlreadyInstalled, 0));
     }
-    let is_dry_run = plan.depth == Depth::DryRun;
+    let is_dry_run = plan.mode == InstallMode::DryRun;
     let asks = plan.confirm == Confirm::Ask && !is_dry_run;
     if asks && !confirm(&job.path).or_fail(Cause::Declined)? {
         return Err(anyhow!("not confirmed")).or_fail(Cause::Declined);
@@ -88,13 +97,38 @@ pub fn install(
     Ok(job.finish(image_bytes, machine))
 }
 
-fn warn_of_dangers(plan: &Plan, listener: &dyn Listener) {
-    if plan.network.certificates == CertificateCheck::Skip {
-        listener.warn(
-            "CERTIFICATES ARE NOT CHECKED (oci.insecure_skip_verify): anyone on the way can change what a tag names and read the login"
-                .to_owned(),
-        );
+/// The trusted keys; none if no signature is required.
+fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
+    let cause = match plan.trust {
+        Trust::Site => Cause::Signature,
+        Trust::Named(_) => Cause::Parameters,
+    };
+    let keys = plan.trust.read(&machine.keys_folder).or_fail(cause)?;
+    match plan.image {
+        Image::Blob(_) if !keys.is_empty() => {
+            Err(PlanError::UnsignedBlob).or_fail(Cause::Parameters)
+        }
+        _ => Ok(keys),
     }
+}
+
+/// If there are trusted keys, the image must be signed by one of them.
+fn verify_signature(
+    registry: &mut Registry,
+    plan: &Plan,
+    resolved: &Resolved,
+    keys: &[Key],
+    listener: &dyn Listener,
+) -> Result<Option<Signed>, Failure> {
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let signed = registry.verify(&resolved.manifests, keys, &listener).map_err(|error| {
+        let doing = format!("verifying the signature of {}", plan.image);
+        classify::fetching(error).context(doing)
+    })?;
+    listener.note(signed.to_string());
+    Ok(Some(signed))
 }
 
 fn open_disk(
@@ -105,8 +139,8 @@ fn open_disk(
     let path = find_target(&plan.disk, &machine.sys, &machine.proc, plan.disk_timeout, |line| {
         listener.note(line.to_owned());
     })
-    .or_fail_by(classify::no_target)?;
-    let device = Device::open(&path, &machine.sys, &machine.proc).or_fail_by(classify::refusal)?;
+    .or_fail_by(classify::target)?;
+    let device = Device::open(&path, &machine.sys, &machine.proc).or_fail_by(classify::device)?;
     Ok((path, device))
 }
 
@@ -123,7 +157,7 @@ fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
     Ok(Registry::new(plan.image.repository(), &plan.mirrors, &client, credentials, policy))
 }
 
-/// An image of `size_bytes` or more has to fit.
+/// Checks that an image of at least `size_bytes` fits.
 fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
     let disk = device.size_bytes();
     match size_bytes.filter(|image| *image > disk) {
@@ -132,7 +166,7 @@ fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
     }
 }
 
-/// An install whose image and disk are known and good.
+/// An install with a resolved image and an open disk.
 struct Job<'a> {
     plan: &'a Plan,
     path: PathBuf,
@@ -148,7 +182,7 @@ impl Job<'_> {
         self.path.display().to_string()
     }
 
-    /// Whether the disk carries a marker of this layer. What cannot be read is not there.
+    /// Whether the disk has a marker of this layer. An unreadable marker counts as none.
     fn is_installed(&mut self) -> bool {
         let disk_bytes = self.device.size_bytes();
         let Some(offset) = marker::offset(disk_bytes) else { return false };
@@ -158,38 +192,38 @@ impl Job<'_> {
         marker.is_some_and(|marker| marker.layer == self.layer.digest)
     }
 
-    /// Begins to fetch the layer, and refuses an image that is known to be too large by now.
+    /// Opens the layer, and rejects an image that is known to be too large.
     fn open_blob<'o>(
         &mut self,
         registry: Registry,
         observer: &'o dyn Observer,
     ) -> Result<Blob<'o>, Failure> {
-        let mut blob = registry.open(&self.layer, observer).or_fail_by(classify::fetching)?;
+        let mut blob = registry.open(&self.layer, observer).map_err(classify::fetching)?;
         if self.layer.raw_size_bytes.is_none() {
-            check_size(self.read_size(&mut blob), &self.device).map_err(|failure| Failure {
-                error: failure.error.context("reading the size at the end of the gzip stream"),
-                ..failure
+            check_size(self.read_size(&mut blob), &self.device).map_err(|failure| {
+                failure.context("reading the size at the end of the gzip stream")
             })?;
         }
         Ok(blob)
     }
 
-    /// The size that a gzip stream tells in its last bytes: that of its last member, modulo 4 GiB (RFC 1952, 2.3.1). The image has at least that.
-    /// Nothing is verified yet, so a size that deflate cannot reach is passed over.
+    /// The size in the last bytes of a gzip stream: that of its last member, modulo 4 GiB (RFC 1952,
+    /// 2.3.1). The image has at least this size. It is not verified yet, so a size that deflate
+    /// cannot reach is ignored.
     fn read_size(&self, blob: &mut Blob<'_>) -> Option<u64> {
         self.layer.media_type.as_deref().filter(|announced| announced.ends_with("+gzip"))?;
         let first = blob.peek(format::FIRST_BYTES).ok()?;
-        format::recognise(first).ok().filter(|format| *format == Format::Gzip)?;
+        format::detect(first).ok().filter(|format| *format == Format::Gzip)?;
         let size = format::size_hint(Format::Gzip, &[], &blob.read_tail(4)?)?;
-        let most = blob.size_bytes()?.saturating_mul(DEFLATE_RATIO);
-        Some(size).filter(|size| *size <= most)
+        let max = blob.size_bytes()?.saturating_mul(DEFLATE_RATIO);
+        Some(size).filter(|size| *size <= max)
     }
 
     fn write(&mut self, blob: Blob<'_>) -> Result<Committed, Failure> {
         let disk = self.disk();
         self.start = Instant::now();
         let size_bytes = blob.size_bytes();
-        self.listener.hear(&Event::Started {
+        self.listener.on_event(&Event::Started {
             image: self.plan.image.to_string(),
             disk: disk.clone(),
             layer: self.layer.digest,
@@ -216,14 +250,14 @@ impl Job<'_> {
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));
         committed.map_err(|error| {
-            let cause = classify::transfer(&error);
+            let (cause, hint) = (classify::transfer(&error), classify::transfer_hint(&error));
             let state = disk_state(sink.abandon(), &disk);
             let error = anyhow::Error::new(error).context(format!("installing to {disk}"));
-            Failure { cause, error, disk: state }
+            Failure { cause, error, hint, disk: state }
         })
     }
 
-    /// Lets go of the disk and has the kernel read what is on it: whatever runs next finds the new partitions.
+    /// Closes the disk and makes the kernel read its new partition table.
     fn finish(self, image_bytes: u64, machine: &Machine) -> Done {
         let done = self.done(Outcome::Installed, image_bytes);
         let Self { path, device, listener, .. } = self;
@@ -233,10 +267,10 @@ impl Job<'_> {
             match reread::reread(&path, &machine.sys) {
                 Ok(partitions) if partitions.is_empty() => {}
                 Ok(partitions) => listener.note(format!("partitions: {}", partitions.join(", "))),
-                Err(error) => listener.warn(format!(
-                    "{:#}; the machine has to be rebooted to see the new partitions",
-                    anyhow!(error)
-                )),
+                Err(error) => {
+                    listener
+                        .warn(format!("{:#}; reboot to see the new partitions", anyhow!(error)));
+                }
             }
         }
         done
@@ -273,7 +307,7 @@ impl Job<'_> {
                 self.layer.media_type.as_deref().unwrap_or("a blob")
             ),
             self.signed.as_ref().map_or_else(
-                || "  signature: nobody asks for one".to_owned(),
+                || "  signature: not required".to_owned(),
                 |signed| format!("  {signed}"),
             ),
             format!("  compressed size: {}", size(self.layer.size_bytes)),

@@ -1,25 +1,26 @@
-//! Installs a disk image from an OCI registry: parameters → options → plan → layer → pipeline → sink → done; events tell of it.
+//! Installs a disk image from an OCI registry.
 
-mod classify;
 pub mod disk;
-pub mod event;
-pub mod failure;
 pub mod format;
-#[cfg(any(fuzzing, test))]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod help;
 #[cfg(feature = "image")]
-pub mod image;
+mod image;
 pub mod install;
 pub mod machine;
-pub mod pipeline;
 pub mod plan;
-pub mod post;
-pub mod progress;
 pub mod prompt;
 pub mod report;
 pub mod request;
-pub mod source;
-mod sysfs;
 pub mod trust;
+pub mod write;
+
+/// Runs `ocidd image` if the arguments start with `image`. The initramfs is built without it.
+#[cfg(feature = "image")]
+pub use image::run as run_image;
+
+#[cfg(not(feature = "image"))]
+pub fn run_image(
+    _arguments: impl Iterator<Item = std::ffi::OsString>,
+) -> Option<std::process::ExitCode> {
+    None
+}

@@ -1,14 +1,17 @@
-//! The machine that an install runs on: where its kernel and its site tell about it, and by what it is known elsewhere. A test has its own.
+//! The machine: locations of its files, which a test replaces, and its identity.
 
-use crate::sysfs::read_names;
-use crate::sysfs::read_text;
-use registry::http::roots::CertificateFiles;
+use crate::disk::sysfs::read_names;
+use crate::disk::sysfs::read_text;
+use registry::http::CertificateFiles;
 use serde_json::Value;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the machine keeps what an install reads from it.
+/// The default of [`Machine::auth_file`].
+pub const AUTH_FILE: &str = "/etc/ocidd/auth.json";
+
+/// Locations of what an install reads.
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// A mounted sysfs.
@@ -16,16 +19,16 @@ pub struct Machine {
     /// A mounted procfs.
     pub proc: PathBuf,
     pub certificates: CertificateFiles,
-    /// Logins, in the format of docker's `config.json`. It may be missing.
+    /// Credentials in the format of docker's `config.json`. May be missing.
     pub auth_file: PathBuf,
-    /// The site's keys. It may be missing.
+    /// Directory of trusted keys. May be missing.
     pub keys_folder: PathBuf,
-    /// The wait before a broken request is sent again for the first time.
+    /// Delay before the first retry of a request.
     pub first_retry_delay: Duration,
 }
 
 impl Machine {
-    /// `serial`, `product`, `uuid` and `macs`, for those who collect events of many machines. What is not known is null.
+    /// `serial`, `product`, `uuid` and `macs` for events. Unknown values are null.
     pub fn describe(&self) -> Value {
         let dmi = |name: &str| read_text(&self.sys.join("class/dmi/id").join(name));
         // Boards without DMI have a device tree.
@@ -38,11 +41,11 @@ impl Machine {
         })
     }
 
-    /// The addresses of network cards, in the order of the cards' names.
+    /// The MAC addresses, sorted by interface name.
     fn read_macs(&self) -> Vec<String> {
         let folder = self.sys.join("class/net");
         let cards = read_names(&folder).into_iter().map(|name| folder.join(name));
-        // Only cards are devices; the loopback and tunnels are not.
+        // Loopback and tunnels have no device.
         let cards = cards.filter(|card| card.join("device").exists());
         cards.filter_map(|card| read_text(&card.join("address"))).collect()
     }
@@ -54,7 +57,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_machine_is_known_by_its_serial_and_its_cards() {
+    fn describes_a_machine_by_serial_and_mac_addresses() {
         let root = tempfile::tempdir().unwrap();
         for (file, text) in [
             ("class/dmi/id/product_serial", "S 1\n"),

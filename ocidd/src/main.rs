@@ -1,29 +1,29 @@
-//! The installer: parameters from the site file and the command line, a plan, an install, an exit code.
+//! Entry point of the installer. init or an operator at the emergency shell starts it.
 
 use anyhow::Context as _;
 use ocidd::disk::probe::read_disks;
-use ocidd::event::Event;
-use ocidd::event::Listener;
-use ocidd::failure::Cause;
-use ocidd::failure::Failure;
-use ocidd::failure::OrFail as _;
 use ocidd::help::Help;
 use ocidd::install::install;
+use ocidd::machine::AUTH_FILE;
 use ocidd::machine::Machine;
 use ocidd::plan;
 use ocidd::plan::Plan;
-use ocidd::post;
-use ocidd::post::Post;
 use ocidd::prompt::Console;
-use ocidd::report::Marks;
-use ocidd::report::Report;
-use ocidd::report::Style;
+use ocidd::report::console::Marks;
+use ocidd::report::console::Report;
+use ocidd::report::console::Style;
+use ocidd::report::event::Event;
+use ocidd::report::event::Listener;
+use ocidd::report::failure::Cause;
+use ocidd::report::failure::Failure;
+use ocidd::report::failure::OrFail as _;
+use ocidd::report::webhook;
+use ocidd::report::webhook::Webhook;
 use ocidd::request::Request;
 use ocidd::request::parse_request;
 use ocidd::trust::KEYS_FOLDER;
 use params::Options;
 use params::site;
-use registry::credentials::AUTH_FILE;
 use registry::http::CertificateFiles;
 use registry::http::Client;
 use registry::http::Network;
@@ -35,20 +35,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// `init` sets it: it relays our lines to every console and to the kernel's log.
+/// Set by `init`, which relays lines to every console and to the kernel log.
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
 fn main() -> ExitCode {
-    #[cfg(feature = "image")]
-    if env::args_os().nth(1).is_some_and(|argument| argument == "image") {
-        return ocidd::image::command::run(env::args_os().skip(2));
+    if let Some(exit_code) = ocidd::run_image(env::args_os().skip(1)) {
+        return exit_code;
     }
     let report = report();
     let outcome = match read_request() {
         Ok(Request::Install(options)) => run_install(*options, &report),
         Ok(Request::Help) => print(&Help.to_string()),
         Ok(Request::Version) => print(&format!("ocidd {}\n", env!("CARGO_PKG_VERSION"))),
-        Err(failure) => tell(&failure, &report),
+        Err(failure) => fail(&failure, &report),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,21 +78,21 @@ fn print(text: &str) -> Result<(), Cause> {
     io::stdout().write_all(text.as_bytes()).map_err(|_closed| Cause::Internal)
 }
 
-/// Installs and tells how it went, on the console and to whoever else wants to know.
+/// Installs and reports the outcome to the console and to the receiver of events.
 fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
     let machine = machine();
     let Some(url) = options.report.clone() else {
         return complete_and_install(options, &machine, report);
     };
-    let network = Network { timeout: post::TIMEOUT, ..plan::network_of(&options) };
+    let network = Network { timeout: webhook::TIMEOUT, ..plan::network_of(&options) };
     let client = match Client::for_events(&network, &machine.certificates) {
         Ok(client) => client,
         Err(error) => {
-            return Err(error).or_fail(Cause::Parameters).or_else(|failure| tell(&failure, report));
+            return Err(error).or_fail(Cause::Parameters).or_else(|failure| fail(&failure, report));
         }
     };
     let console = self::report();
-    let post = Post::start(client, url, &machine, move |complaint| console.warn(complaint));
+    let post = Webhook::start(client, url, &machine, move |warning| console.warn(warning));
     let outcome = complete_and_install(options, &machine, &[report as &dyn Listener, &post]);
     post.finish();
     outcome
@@ -105,7 +104,7 @@ fn complete_and_install(
     listener: &dyn Listener,
 ) -> Result<(), Cause> {
     let disks = || read_disks(&machine.sys, &machine.proc);
-    // Not locked: the thread that shows progress prints there too.
+    // Not locked: the progress thread prints there too.
     let mut console = Console { input: io::stdin().lock(), output: io::stderr() };
     let plan = console
         .complete(&mut options, disks)
@@ -118,15 +117,15 @@ fn complete_and_install(
     });
     match done {
         Ok(done) => {
-            listener.hear(&Event::Done(done));
+            listener.on_event(&Event::Done(done));
             Ok(())
         }
-        Err(failure) => tell(&failure, listener),
+        Err(failure) => fail(&failure, listener),
     }
 }
 
-fn tell(failure: &Failure, listener: &dyn Listener) -> Result<(), Cause> {
-    listener.hear(&Event::from(failure));
+fn fail(failure: &Failure, listener: &dyn Listener) -> Result<(), Cause> {
+    listener.on_event(&Event::from(failure));
     Err(failure.cause)
 }
 
@@ -135,13 +134,13 @@ fn machine() -> Machine {
         sys: "/sys".into(),
         proc: "/proc".into(),
         certificates: CertificateFiles {
-            // The variable is OpenSSL's, for those who run ocidd on a machine of their own.
+            // The variable of OpenSSL, for use outside of the initramfs.
             bundle: env::var_os("SSL_CERT_FILE")
                 .unwrap_or_else(|| "/etc/ssl/certs/ca-certificates.crt".into())
                 .into(),
             folder: "/etc/ocidd/ca.d".into(),
         },
-        // Podman's and skopeo's variable, for the same people.
+        // The variable of podman and skopeo.
         auth_file: env::var_os("REGISTRY_AUTH_FILE").unwrap_or_else(|| AUTH_FILE.into()).into(),
         keys_folder: KEYS_FOLDER.into(),
         first_retry_delay: Duration::from_secs(1),

@@ -1,4 +1,4 @@
-//! Asks on the console for what the words left out, and for the confirmation. Reads and writes only what it is given.
+//! Asks on the console for missing parameters and for the confirmation.
 
 use crate::disk::holders::list;
 use crate::disk::probe::FoundDisk;
@@ -12,7 +12,7 @@ use params::Options;
 use std::io::BufRead;
 use std::io::Write;
 
-/// A person at a console: lines in, text out.
+/// A console with an operator.
 #[derive(Debug)]
 pub struct Console<R, W> {
     pub input: R,
@@ -20,8 +20,8 @@ pub struct Console<R, W> {
 }
 
 impl<R: BufRead, W: Write> Console<R, W> {
-    /// Asks for the image and the disk where `options` lack them. A disk chosen by hand is confirmed by hand too: `wait` is set. `read_disks`
-    /// is called only for a person who needs the list.
+    /// Asks for a missing image or disk. A disk that is selected here must be confirmed too: `wait` is
+    /// set. `read_disks` is called only if the list is shown.
     pub fn complete(
         &mut self,
         options: &mut Options,
@@ -37,17 +37,17 @@ impl<R: BufRead, W: Write> Console<R, W> {
         Ok(())
     }
 
-    /// True for `yes` and nothing else.
+    /// True only for `yes`.
     pub fn confirm(&mut self, image: &Image, disk: &str, disks: &[FoundDisk]) -> Result<bool> {
         writeln!(self.output, "Everything on {disk} will be overwritten with {image}:")?;
         for found in disks.iter().filter(|found| found.path == disk) {
             write!(self.output, "{found}")?;
         }
-        Ok(self.ask("Type 'yes' to go on: ")? == "yes")
+        Ok(self.ask("Type 'yes' to continue: ")? == "yes")
     }
 
     fn ask_image(&mut self, options: &mut Options) -> Result<()> {
-        writeln!(self.output, "No image is named (oci.tag, oci.blob).")?;
+        writeln!(self.output, "No image is given (oci.tag, oci.blob).")?;
         loop {
             let answer = self.ask(
                 "Image, as registry/repository:tag, or oci.blob=registry/repository@sha256:…: ",
@@ -70,12 +70,12 @@ impl<R: BufRead, W: Write> Console<R, W> {
     }
 
     fn ask_disk(&mut self, disks: &[FoundDisk]) -> Result<String> {
-        writeln!(self.output, "No target disk is named (dd.of). The disks of this machine:")?;
+        writeln!(self.output, "No target disk is given (dd.of). Disks of this machine:")?;
         for (number, disk) in disks.iter().enumerate() {
             write!(self.output, "{:>3}) {disk}", number + 1)?;
         }
         if disks.is_empty() {
-            writeln!(self.output, "  none (is its driver in the kernel?)")?;
+            writeln!(self.output, "  none (check that the kernel contains the driver)")?;
         }
         loop {
             let answer = self.ask("Disk, by number or path: ")?;
@@ -88,7 +88,7 @@ impl<R: BufRead, W: Write> Console<R, W> {
             if answer.starts_with('/') {
                 return Ok(answer);
             }
-            writeln!(self.output, "'{answer}' is no disk of this list and no path")?;
+            writeln!(self.output, "'{answer}' is neither a listed disk nor a path")?;
         }
     }
 
@@ -101,7 +101,7 @@ impl<R: BufRead, W: Write> Console<R, W> {
                 self.input.read_line(&mut line).context("reading the answer from the console")?;
             if length == 0 {
                 bail!(
-                    "the console gave no answer to '{}'; hint: name image and disk as words, and leave wait out",
+                    "no answer on the console to '{}'; hint: set image and disk as parameters, without wait",
                     question.trim_end_matches([':', ' '])
                 );
             }
@@ -166,7 +166,7 @@ mod tests {
         vec![sda, vdb]
     }
 
-    /// Runs `complete` with these answers typed; gives what came of it and what was on the screen.
+    /// Runs `complete` with typed answers; returns the result and the screen.
     fn complete(mut options: Options, typed: &str) -> (Result<Options>, String) {
         let mut console = Console { input: typed.as_bytes(), output: Vec::new() };
         let outcome = console.complete(&mut options, disks).map(|()| options);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_for_nothing_when_nothing_is_missing() {
+    fn asks_nothing_if_nothing_is_missing() {
         let options = Options {
             tag: Some("r.example/os:1".to_owned()),
             disk: Some("/dev/vda".to_owned()),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_the_disks_and_takes_a_number_or_a_path() {
+    fn lists_disks_and_accepts_a_number_or_a_path() {
         for (answer, disk) in
             [("2", "/dev/vdb"), ("/dev/sda", "/dev/sda"), ("/tmp/disk.raw", "/tmp/disk.raw")]
         {
@@ -196,7 +196,7 @@ mod tests {
                 (completed.disk.as_deref(), completed.tag.as_deref()),
                 (Some(disk), Some("r.example/os:1"))
             );
-            assert!(completed.wait, "a disk chosen by hand is confirmed");
+            assert!(completed.wait, "a selected disk is confirmed");
             assert!(
                 screen.contains("  1) /dev/sda  4 GiB  sata  DISK  serial S1  partitions: sda1 1 MiB  in use: /dev/sda1 is swap\n"),
                 "{screen}"
@@ -206,12 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn asks_again_after_an_answer_it_cannot_use() {
+    fn asks_again_after_an_invalid_answer() {
         let (completed, screen) =
             complete(Options::default(), "os\n\nr.example/os:1\n0\n3\nsda\n1\n");
         assert_eq!(completed.unwrap().disk.as_deref(), Some("/dev/sda"));
-        assert!(screen.contains("'os' names no registry"), "{screen}");
-        assert_eq!(screen.matches("is no disk of this list").count(), 3, "{screen}");
+        assert!(screen.contains("'os' does not name a registry"), "{screen}");
+        assert_eq!(screen.matches("is neither a listed disk nor a path").count(), 3, "{screen}");
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
             completed
                 .unwrap_err()
                 .to_string()
-                .contains("gave no answer to 'Disk, by number or path'")
+                .contains("no answer on the console to 'Disk, by number or path'")
         );
     }
 

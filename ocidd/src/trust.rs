@@ -1,34 +1,34 @@
-//! Whom this machine believes that an image is good: the keys that `oci.verify_key` names, or else those of the site. A word and files in, keys out.
+//! Trusted keys: those of `oci.verify_key`, otherwise those of the site.
 
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use base64::Engine as _;
 use oci::BASE64;
-use oci::signature::BadKey;
 use oci::signature::Key;
+use oci::signature::KeyError;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Where an initramfs has the site's keys.
+/// The keys of the site in an initramfs.
 pub const KEYS_FOLDER: &str = "/etc/ocidd/keys.d";
 
-/// The origin of a key that stands in the word itself.
-const WORD: &str = "oci.verify_key";
+/// The origin of a key in the parameter itself.
+const PARAMETER: &str = "oci.verify_key";
 
-/// Whose signatures count.
+/// Which keys are trusted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Trust {
-    /// Those of the site's keys, where it has any. Where it has none, nobody looks for signatures.
+    /// The keys of the site. If it has none, no signature is required.
     Site,
-    /// Those of these keys, and of no others.
+    /// Only these keys.
     Named(Vec<Named>),
 }
 
-/// One key as a word names it.
+/// One key of the parameter.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Named {
     File(PathBuf),
@@ -36,20 +36,20 @@ pub enum Named {
 }
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum BadName {
-    #[error("'{0}' is neither the absolute path of a file nor the base64 of a key")]
+pub enum TrustError {
+    #[error("'{0}' is neither an absolute path nor a base64 key")]
     Shape(String),
     #[error("'{0}': {1}")]
-    Key(String, BadKey),
+    Key(String, KeyError),
 }
 
 impl Trust {
-    /// Reads the value of the word: files and keys, with commas between them.
-    pub(crate) fn parse(value: &str) -> Result<Self, BadName> {
+    /// Parses the parameter: files and keys, separated by commas.
+    pub fn parse(value: &str) -> Result<Self, TrustError> {
         value.split(',').map(Named::parse).collect::<Result<_, _>>().map(Self::Named)
     }
 
-    /// The keys themselves. None where the site has no folder of keys; whatever is in one can be read, or is an error.
+    /// Reads the keys. Empty only if the site has no directory of keys; unreadable keys are errors.
     pub fn read(&self, folder: &Path) -> Result<Vec<Key>> {
         match self {
             Self::Site => read_folder(folder),
@@ -68,14 +68,16 @@ impl Trust {
 }
 
 impl Named {
-    /// The DER of a key begins with a byte whose base64 is never a slash.
-    fn parse(text: &str) -> Result<Self, BadName> {
+    // The base64 of a DER key never begins with a slash.
+    fn parse(text: &str) -> Result<Self, TrustError> {
         if text.starts_with('/') {
             return Ok(Self::File(text.into()));
         }
         let der = BASE64.decode(text).ok().filter(|der| !der.is_empty());
-        let der = der.ok_or_else(|| BadName::Shape(text.to_owned()))?;
-        Key::parse_der(&der, WORD).map(Self::Key).map_err(|bad| BadName::Key(text.to_owned(), bad))
+        let der = der.ok_or_else(|| TrustError::Shape(text.to_owned()))?;
+        Key::parse_der(&der, PARAMETER)
+            .map(Self::Key)
+            .map_err(|bad| TrustError::Key(text.to_owned(), bad))
     }
 }
 
@@ -100,16 +102,16 @@ fn read_folder(folder: &Path) -> Result<Vec<Key>> {
         }
     }
     files.sort();
-    // Who makes the folder means to check signatures. A key under a wrong name must not turn that off.
+    // An existing directory means that signatures are required. A misnamed key must not disable this.
     if files.is_empty() {
-        bail!("{} holds no key; hint: PEM files named *.pub or *.pem", folder.display());
+        bail!("{} contains no key; hint: add PEM files named *.pub or *.pem", folder.display());
     }
     let keys: Result<Vec<_>> = files.iter().map(|file| read_file(file)).collect();
     Ok(keys?.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
-#[path = "../../crates/oci/src/signature/sample_keys.rs"]
+#[path = "../../crates/oci/src/signature/tests/sample_keys.rs"]
 mod sample_keys;
 
 #[cfg(test)]
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_names_files_and_keys() {
+    fn parses_files_and_keys() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("any.name").display().to_string();
         fs::write(&file, [P256_PEM, ED25519_PEM].concat()).unwrap();
@@ -141,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn rejects_invalid_keys() {
         for (value, fault) in [
-            ("", "'' is neither the absolute path of a file nor the base64 of a key"),
+            ("", "'' is neither an absolute path nor a base64 key"),
             ("cosign.pub", "'cosign.pub' is neither"),
             (&format!("{P256_BASE64},"), "'' is neither"),
-            ("AAAA", "'AAAA': it is no key of a known kind; hint: supported are ECDSA P-256 and"),
+            ("AAAA", "'AAAA': found a key of an unknown kind, expected an ECDSA P-256 or Ed25519"),
             ("/no/such/key", "reading keys from /no/such/key: No such file"),
         ] {
             let error = format!("{:#}", read(value).unwrap_err());
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sites_folder_gives_all_its_keys_or_an_error() {
+    fn reads_all_keys_of_a_directory_or_fails() {
         let site = |files: &[(&str, &str)]| {
             let folder = tempfile::tempdir().unwrap();
             let keys = folder.path().join("keys.d");
@@ -171,14 +173,17 @@ mod tests {
         let good = site(&[("b.pem", P256_PEM), ("README", "x"), ("a.pub", ED25519_PEM)]).unwrap();
         assert!(good.len() == 2 && good[0].contains("/a.pub (") && good[1].contains("/b.pem ("));
         for (files, fault) in [
-            (&[("site.key", P256_PEM)][..], "KEYS holds no key; hint: PEM files named *.pub"),
+            (
+                &[("site.key", P256_PEM)][..],
+                "KEYS contains no key; hint: add PEM files named *.pub",
+            ),
             (
                 &[("a.pub", P256_PEM), ("b.pub", "")],
-                "reading keys from KEYS/b.pub: no public key is in it",
+                "reading keys from KEYS/b.pub: no public key found",
             ),
             (
                 &[("a.pub", P256_PEM), ("b.pub", "-----BEGIN PUBLIC KEY-----")],
-                "KEYS/b.pub: its PEM",
+                "KEYS/b.pub: invalid PEM",
             ),
         ] {
             let error = site(files).unwrap_err();
@@ -187,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_listed_is_an_error() {
+    fn rejects_an_unreadable_directory() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = Trust::Site.read(file.path()).unwrap_err();
         assert!(error.to_string().starts_with("reading keys from /"), "{error:#}");

@@ -1,5 +1,4 @@
-//! What has to hold of the parsers whatever they are given. A new parser gets a function here; one that is not public gets a door in `fuzzing.rs`,
-//! where any bytes are tried too.
+//! Properties of the parsers. A new parser gets a test here, or an entry point in `fuzz/lib.rs`.
 
 use oci::digest::Digest;
 use oci::reference::BlobReference;
@@ -21,9 +20,9 @@ fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Whatever is read prints as something that reads as the same, and whatever is not is refused in words.
+/// A parsed value prints as text that parses to the same value; an error has a message.
 #[track_caller]
-fn assert_read_or_refused<T>(text: &str)
+fn assert_parses_or_fails<T>(text: &str)
 where
     T: FromStr<Err: Display> + Display + Debug + PartialEq,
 {
@@ -36,7 +35,7 @@ where
     }
 }
 
-/// What is written in full reads, and prints as it was written.
+/// Complete text parses, and prints unchanged.
 #[track_caller]
 fn assert_round_trip<T: FromStr + Display>(text: &str) {
     let printed = text.parse::<T>().ok().map(|value| value.to_string());
@@ -70,14 +69,14 @@ proptest! {
 
     #[test]
     fn any_text_is_a_reference_or_refused(text in any::<String>()) {
-        assert_read_or_refused::<ManifestReference>(&text);
-        assert_read_or_refused::<BlobReference>(&text);
+        assert_parses_or_fails::<ManifestReference>(&text);
+        assert_parses_or_fails::<BlobReference>(&text);
     }
 
     #[test]
     fn any_text_made_of_the_signs_of_references_is_one_or_refused(text in "[a1A.:/@_\\[\\]-]{0,30}(sha256:[0-9a-f]{63,65})?") {
-        assert_read_or_refused::<ManifestReference>(&text);
-        assert_read_or_refused::<BlobReference>(&text);
+        assert_parses_or_fails::<ManifestReference>(&text);
+        assert_parses_or_fails::<BlobReference>(&text);
     }
 
     #[test]
@@ -108,7 +107,7 @@ proptest! {
 
     #[test]
     fn any_text_is_a_digest_or_refused(text in any::<String>()) {
-        assert_read_or_refused::<Digest>(&text);
+        assert_parses_or_fails::<Digest>(&text);
     }
 
     #[test]

@@ -18,9 +18,11 @@ use forms::ReleaseInfo;
 use layout::Published;
 use oci::layout::Store;
 use oci::signature::signing_key::SigningKey;
+use registry::auth::Access;
 use registry::copy;
-use registry::copy::Extent;
+use registry::copy::CopyScope;
 use registry::http::Tls;
+use registry::location::Location;
 use registry::session::Session;
 use registry::session::Settings;
 pub use release::BUILD_MANIFEST;
@@ -82,7 +84,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let (repository, version) = split(&args.reference)?;
-    let key = args.sign.as_deref().map(SigningKey::read).transpose()?;
+    let password = std::env::var("COSIGN_PASSWORD").ok();
+    let read_key = |path: &std::path::Path| SigningKey::read(path, password.as_deref());
+    let key = args.sign.as_deref().map(read_key).transpose().context("reading the signing key")?;
     let archs = ArchOption::from(args.arch).chosen()?;
     let mut releases = Vec::new();
     for profile in &args.profile {
@@ -116,8 +120,12 @@ pub fn run(args: &Args) -> Result<()> {
         if args.layout.is_none() {
             let to = format!("{repository}:{tag}");
             let mut from = layout::place(&session, folder, tag)?;
-            copy::copy(&mut from, &mut session.target(&to)?, Extent::WithReferrers)
-                .with_context(|| format!("publishing {to}"))?;
+            copy::copy(
+                &mut from,
+                &mut Location::open(&session, &to, Access::Push)?,
+                CopyScope::WithReferrers,
+            )
+            .with_context(|| format!("publishing {to}"))?;
         }
         report::result(format_args!("{}  {tag}", published.descriptor.digest()));
     }

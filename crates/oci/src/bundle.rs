@@ -1,23 +1,23 @@
-//! Kernel, initramfs, root file system and command line as one image, in the two forms that ironcore's programs know: today's, and onmetal-image's
-//! before it.
+//! Kernel, initramfs, root file system and command line as one image, in the current format of
+//! ironcore and in the older one of onmetal-image.
 
 use crate::document;
 use crate::document::Annotations;
 use crate::document::Artifact;
-use anyhow::Result;
+use crate::document::DocumentError;
 use oci_spec::image::Descriptor;
 use serde_json::json;
 
-/// Whose media types a bundle has.
+/// The media types of a bundle.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Flavour {
-    /// `application/vnd.ironcore.image.…`, which boot-operator and ironcore-image read.
+    /// `application/vnd.ironcore.image.…`, read by boot-operator and ironcore-image.
     Ironcore,
-    /// `application/vnd.onmetal.image.…v1alpha1…`, which onmetal-image reads; it wants all three files.
+    /// `application/vnd.onmetal.image.…v1alpha1…`, read by onmetal-image, which needs all files.
     Onmetal,
 }
 
-/// What a layer of a bundle is.
+/// A layer of a bundle.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Part {
     Rootfs,
@@ -25,48 +25,39 @@ pub enum Part {
     Kernel,
 }
 
-/// Every part in the order of layers, with its name on the command line, and the media type of each flavour.
-const PARTS: [(Part, &str, &str, &str); 3] = [
-    (
-        Part::Rootfs,
-        "rootfs",
-        "application/vnd.ironcore.image.rootfs",
-        "application/vnd.onmetal.image.rootfs.v1alpha1.rootfs",
-    ),
-    (
-        Part::Initramfs,
-        "initramfs",
-        "application/vnd.ironcore.image.initramfs",
-        "application/vnd.onmetal.image.initramfs.v1alpha1.initramfs",
-    ),
-    (
-        Part::Kernel,
-        "kernel",
-        "application/vnd.ironcore.image.kernel",
-        "application/vnd.onmetal.image.vmlinuz.v1alpha1.vmlinuz",
-    ),
-];
-
 impl Part {
     pub fn media_type(self, flavour: Flavour) -> &'static str {
-        let row = PARTS.iter().find(|(part, ..)| *part == self);
-        row.map_or("", |(_, _, ironcore, onmetal)| match flavour {
-            Flavour::Ironcore => ironcore,
-            Flavour::Onmetal => onmetal,
-        })
+        match (flavour, self) {
+            (Flavour::Ironcore, Self::Rootfs) => "application/vnd.ironcore.image.rootfs",
+            (Flavour::Ironcore, Self::Initramfs) => "application/vnd.ironcore.image.initramfs",
+            (Flavour::Ironcore, Self::Kernel) => "application/vnd.ironcore.image.kernel",
+            (Flavour::Onmetal, Self::Rootfs) => {
+                "application/vnd.onmetal.image.rootfs.v1alpha1.rootfs"
+            }
+            (Flavour::Onmetal, Self::Initramfs) => {
+                "application/vnd.onmetal.image.initramfs.v1alpha1.initramfs"
+            }
+            (Flavour::Onmetal, Self::Kernel) => {
+                "application/vnd.onmetal.image.vmlinuz.v1alpha1.vmlinuz"
+            }
+        }
     }
 }
 
-/// The name by which a layer without a title is asked for: `kernel`, `initramfs`, `rootfs`.
+/// The name of a layer without a title: `kernel`, `initramfs` or `rootfs`.
 pub fn name_of(layer: &Descriptor) -> Option<&'static str> {
     let media_type = layer.media_type().as_ref();
-    let row = PARTS
-        .iter()
-        .find(|(.., ironcore, onmetal)| media_type == *ironcore || media_type == *onmetal);
-    row.map(|(_, name, ..)| *name)
+    let is_part = |part: Part| {
+        [Flavour::Ironcore, Flavour::Onmetal]
+            .iter()
+            .any(|flavour| part.media_type(*flavour) == media_type)
+    };
+    [(Part::Rootfs, "rootfs"), (Part::Initramfs, "initramfs"), (Part::Kernel, "kernel")]
+        .into_iter()
+        .find_map(|(part, name)| is_part(part).then_some(name))
 }
 
-/// A bundle before it has a manifest.
+/// The content of a bundle.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     pub flavour: Flavour,
@@ -77,8 +68,8 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The config blob, and the manifest that names it.
-    pub fn to_artifact(&self) -> Result<(Vec<u8>, Artifact)> {
+    /// The config blob and the manifest.
+    pub fn to_artifact(&self) -> Result<(Vec<u8>, Artifact), DocumentError> {
         let media_type = match self.flavour {
             Flavour::Ironcore => "application/vnd.ironcore.image.config.v1+json",
             Flavour::Onmetal => "application/vnd.onmetal.image.config.v1alpha1+json",
@@ -100,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layer_is_named_by_its_media_type() {
+    fn names_layers_by_their_media_type() {
         for (part, name) in
             [(Part::Rootfs, "rootfs"), (Part::Initramfs, "initramfs"), (Part::Kernel, "kernel")]
         {

@@ -1,27 +1,31 @@
-//! SHA-256 digests as OCI writes them, and the hashing that yields them. Nothing else hashes, so nothing can be compared but like with like.
+//! SHA-256 digests in the notation of OCI, and the hashing that yields them.
 
+use crate::size::Transfer;
+use crate::size::length_of;
 use sha2::Digest as _;
 use sha2::Sha256;
 use std::fmt;
+use std::io;
 use std::io::Read;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// The content of a blob or manifest: `sha256:` and 64 lower-case hexadecimal digits (OCI image spec, descriptor.md, "Digests").
+/// The digest of a blob or manifest: `sha256:` and 64 lower-case hexadecimal digits (OCI image
+/// spec, descriptor.md, "Digests").
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Digest([u8; 32]);
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("digest '{0}' is not 'sha256:' and 64 lower-case hexadecimal digits")]
-pub struct BadDigest(String);
+#[error("invalid digest '{0}': expected 'sha256:' and 64 lower-case hexadecimal digits")]
+pub struct DigestError(String);
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// As a tag, which holds no colon: where clients list what is about a manifest (distribution spec, "Referrers Tag Schema"), and how the tag
-    /// of its signatures begins.
+    /// The tag that stands for this digest (distribution spec, "Referrers Tag Schema"). Tags
+    /// cannot contain a colon.
     pub fn to_tag(self) -> String {
         self.to_string().replace(':', "-")
     }
@@ -32,11 +36,11 @@ impl Digest {
 }
 
 impl FromStr for Digest {
-    type Err = BadDigest;
+    type Err = DigestError;
 
-    fn from_str(text: &str) -> Result<Self, BadDigest> {
-        let bad = || BadDigest(text.to_owned());
-        let hex = text.strip_prefix("sha256:").ok_or_else(bad)?;
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let invalid = || DigestError(text.to_owned());
+        let hex = text.strip_prefix("sha256:").ok_or_else(invalid)?;
         let nibble = |c: u8| match c {
             b'0'..=b'9' => Some(c - b'0'),
             b'a'..=b'f' => Some(c - b'a' + 10),
@@ -45,8 +49,8 @@ impl FromStr for Digest {
         let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
         let bytes: Option<Vec<u8>> =
             pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?)).collect();
-        let bytes = bytes.filter(|_| rest.is_empty()).ok_or_else(bad)?;
-        bytes.try_into().map(Self).map_err(|_wrong_length: Vec<u8>| bad())
+        let bytes = bytes.filter(|_| rest.is_empty()).ok_or_else(invalid)?;
+        bytes.try_into().map(Self).map_err(|_wrong_length: Vec<u8>| invalid())
     }
 }
 
@@ -63,7 +67,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Digests bytes as they come.
+/// Computes a digest incrementally.
 #[derive(Clone, Debug, Default)]
 pub struct Hasher(Sha256);
 
@@ -79,8 +83,53 @@ impl Hasher {
 
 /// A stream that hashes what is read from it.
 pub trait Digested: Read {
-    /// Of everything read so far.
+    /// The digest of everything read so far.
     fn digest(&self) -> Digest;
+}
+
+/// Hashes and counts the bytes read from another reader.
+#[expect(missing_debug_implementations, reason = "a reader and a callback have no useful output")]
+pub struct HashingReader<'a, R> {
+    from: R,
+    hasher: Hasher,
+    bytes: u64,
+    transfer: Option<&'a dyn Transfer>,
+}
+
+impl<'a, R: Read> HashingReader<'a, R> {
+    pub fn new(from: R) -> Self {
+        Self { from, hasher: Hasher::default(), bytes: 0, transfer: None }
+    }
+
+    /// Also reports the bytes read to `transfer`.
+    pub fn with_transfer(from: R, transfer: &'a dyn Transfer) -> Self {
+        Self { transfer: Some(transfer), ..Self::new(from) }
+    }
+
+    /// Reads to the end. Returns the hash and the number of all bytes.
+    pub fn drain(mut self) -> io::Result<(Hasher, u64)> {
+        let mut buffer = vec![0; 1 << 20];
+        while self.read(&mut buffer)? > 0 {}
+        Ok((self.hasher, self.bytes))
+    }
+
+    /// The digest and the number of the bytes read.
+    pub fn finish(self) -> (Digest, u64) {
+        (self.hasher.finish(), self.bytes)
+    }
+}
+
+impl<R: Read> Read for HashingReader<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(into)?;
+        let read = into.get(..length).unwrap_or_default();
+        self.hasher.update(read);
+        self.bytes += length_of(read);
+        if let Some(transfer) = self.transfer {
+            transfer.add(length_of(read));
+        }
+        Ok(length)
+    }
 }
 
 #[cfg(test)]
@@ -96,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn hashing_in_pieces_is_hashing_at_once() {
+    fn hashing_in_pieces_equals_hashing_at_once() {
         let mut hasher = Hasher::default();
         hasher.update(b"ab");
         hasher.update(b"c");
@@ -104,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_algorithms_lengths_and_cases() {
+    fn rejects_other_algorithms_lengths_and_cases() {
         let upper = EMPTY.to_uppercase();
         let long = format!("{EMPTY}0");
         for bad in
@@ -115,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_the_digest_without_what_tags_may_not_hold() {
+    fn tag_contains_no_colon() {
         let wanted = "sha256-e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::of(b"").to_tag(), wanted);
     }

@@ -1,47 +1,99 @@
-//! Manifests and image indexes as values and as bytes. The same value always gives the same bytes. Pure.
+//! Manifests and image indexes as values and as bytes, with their media types and annotations.
+//! Equal values have equal bytes.
 
 use crate::digest::Digest;
-use crate::manifest;
-use crate::names;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use crate::digest::DigestError;
+use crate::size::length_of;
 use base64::Engine as _;
+use oci_spec::OciSpecError;
 pub use oci_spec::image::Descriptor;
 use oci_spec::image::ImageIndex;
 use oci_spec::image::ImageManifest;
 use oci_spec::image::ImageManifestBuilder;
 use oci_spec::image::MediaType;
 pub use oci_spec::image::Platform;
+use oci_spec::image::Sha256Digest;
 use serde::Serialize;
-use serde_json::Map;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
+use thiserror::Error;
 
-/// Annotations, in order.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// Docker's media types of the same documents.
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// The config of artifacts without one (OCI image spec, manifest.md, "Guidance for an Empty
+/// Descriptor").
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+pub const EMPTY_JSON: &[u8] = b"{}";
+
+/// A disk image pushed by `ocidd image`.
+pub const DISK_ARTIFACT: &str = "application/vnd.ocidd.disk.v1";
+/// The default artifact type of oras.
+pub const UNKNOWN_ARTIFACT: &str = "application/vnd.unknown.artifact.v1";
+pub const BYTES: &str = "application/octet-stream";
+
+/// OCI image spec, annotations.md.
+pub const TITLE: &str = "org.opencontainers.image.title";
+pub const CREATED: &str = "org.opencontainers.image.created";
+pub const VERSION: &str = "org.opencontainers.image.version";
+pub const SOURCE: &str = "org.opencontainers.image.source";
+pub const REVISION: &str = "org.opencontainers.image.revision";
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Size and digest of the decompressed disk image.
+pub const RAW_SIZE: &str = "io.ocidd.raw.size";
+pub const RAW_DIGEST: &str = "io.ocidd.raw.digest";
+/// The annotation by which Ironic recognizes disk images.
+pub const DISK_TYPE: (&str, &str) = ("disktype", "raw");
+
+/// Sorted annotations.
 pub type Annotations = BTreeMap<String, String>;
+
+#[derive(Debug, Error)]
+pub enum DocumentError {
+    #[error("reading the {name}")]
+    Json { name: &'static str, source: serde_json::Error },
+    #[error("'{0}' is neither an image manifest nor an image index")]
+    UnknownType(String),
+    #[error("invalid media type '{0}': expected two names, such as build/log")]
+    MediaType(String),
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    #[error("writing a document")]
+    Write(#[from] OciSpecError),
+}
+
+impl DocumentError {
+    /// For `map_err`: the document called `name` is invalid.
+    pub(crate) fn json(name: &'static str) -> impl FnOnce(serde_json::Error) -> Self {
+        move |source| Self::Json { name, source }
+    }
+}
 
 /// What a reference leads to.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them at a time")]
+#[expect(clippy::large_enum_variant, reason = "there is only one at a time")]
 pub enum Document {
     Manifest(ImageManifest),
     Index(ImageIndex),
 }
 
 impl Document {
-    pub fn parse(bytes: &[u8], media_type: &str) -> Result<Self> {
+    pub fn parse(bytes: &[u8], media_type: &str) -> Result<Self, DocumentError> {
         match media_type {
-            names::MANIFEST | names::DOCKER_MANIFEST => {
-                serde_json::from_slice(bytes).map(Self::Manifest).context("reading the manifest")
-            }
-            names::INDEX | names::DOCKER_INDEX => parse_index(bytes).map(Self::Index),
-            other => bail!("'{other}' is neither a manifest nor an image index"),
+            MANIFEST | DOCKER_MANIFEST => serde_json::from_slice(bytes)
+                .map(Self::Manifest)
+                .map_err(DocumentError::json("manifest")),
+            INDEX | DOCKER_INDEX => parse_index(bytes).map(Self::Index),
+            other => Err(DocumentError::UnknownType(escape_controls(other))),
         }
     }
 
-    /// What this is an artifact about.
+    /// The descriptor of the image that this artifact refers to.
     pub fn subject(&self) -> Option<&Descriptor> {
         match self {
             Self::Manifest(manifest) => manifest.subject().as_ref(),
@@ -50,97 +102,87 @@ impl Document {
     }
 }
 
-/// Takes what may stand where the image spec wants a media type (RFC 6838, 4.2).
-pub fn parse_media_type(text: &str) -> Result<String> {
+/// Accepts the media types that the image spec allows (RFC 6838, 4.2).
+pub fn parse_media_type(text: &str) -> Result<String, DocumentError> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
     let is_name = |name: &str| {
-        let may = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
         (1..=127).contains(&name.len())
-            && name.bytes().all(may)
+            && name.bytes().all(is_allowed)
             && name.starts_with(|first: char| first.is_ascii_alphanumeric())
     };
-    if !text.split_once('/').is_some_and(|(kind, name)| is_name(kind) && is_name(name)) {
-        bail!("'{text}' is no media type; hint: write two names, as in build/log");
+    match text.split_once('/') {
+        Some((kind, name)) if is_name(kind) && is_name(name) => Ok(text.to_owned()),
+        _ => Err(DocumentError::MediaType(text.to_owned())),
     }
-    Ok(text.to_owned())
 }
 
-/// Whether [`Document::parse`] knows what to do with this.
+/// Whether [`Document::parse`] supports this media type.
 pub fn is_document(media_type: &str) -> bool {
-    [names::MANIFEST, names::DOCKER_MANIFEST, names::INDEX, names::DOCKER_INDEX]
-        .contains(&media_type)
+    [MANIFEST, DOCKER_MANIFEST, INDEX, DOCKER_INDEX].contains(&media_type)
 }
 
-/// The media type of a manifest: its own word, or else that of who sent it.
-pub fn media_type_of(bytes: &[u8], sent_as: &str) -> String {
-    let own = serde_json::from_slice::<Value>(bytes)
+/// The media type that a document states, otherwise its `Content-Type`.
+pub fn media_type_of(bytes: &[u8], content_type: &str) -> String {
+    let stated = serde_json::from_slice::<Value>(bytes)
         .ok()
         .and_then(|document| Some(document.get("mediaType")?.as_str()?.to_owned()));
-    own.unwrap_or_else(|| sent_as.split(';').next().unwrap_or_default().trim().to_owned())
+    stated.unwrap_or_else(|| essence_of(content_type).to_owned())
 }
 
-/// An image index with all that its platforms say.
-pub fn parse_index(bytes: &[u8]) -> Result<ImageIndex> {
-    let doing = "reading the image index";
-    let mut index: Value = serde_json::from_slice(bytes).context(doing)?;
-    for platform in platforms(&mut index) {
-        for (ours, theirs) in PLATFORM_KEYS {
-            rename(platform, theirs, ours);
-        }
+/// A `Content-Type` without its parameters.
+pub(crate) fn essence_of(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// Reads an image index with all properties of its platforms.
+pub fn parse_index(bytes: &[u8]) -> Result<ImageIndex, DocumentError> {
+    let error = || DocumentError::json("image index");
+    let mut index = serde_json::from_slice(bytes).map_err(error())?;
+    for (in_crate, in_spec) in PLATFORM_KEYS {
+        rename_platform_key(&mut index, in_spec, in_crate);
     }
-    serde_json::from_value(index).context(doing)
+    serde_json::from_value(index).map_err(error())
 }
 
-/// What oci-spec 0.10 calls two properties of platforms, and what they are called (OCI image spec, image-index.md).
+/// Platform properties whose names in oci-spec 0.10 differ from the image spec (image-index.md).
 const PLATFORM_KEYS: [(&str, &str); 2] =
     [("os_version", "os.version"), ("os_features", "os.features")];
 
-fn platforms(index: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+fn rename_platform_key(index: &mut Value, from: &str, to: &str) {
     let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
-    entries.into_iter().flatten().filter_map(|entry| entry.get_mut("platform")?.as_object_mut())
-}
-
-fn rename(object: &mut Map<String, Value>, from: &str, to: &str) {
-    if let Some(value) = object.remove(from) {
-        object.insert(to.to_owned(), value);
-    }
-}
-
-/// JSON without spaces, each object in the order of its keys: annotations have no order of their own.
-pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut value = serde_json::to_value(value).context("writing JSON")?;
-    for platform in platforms(&mut value) {
-        for (ours, theirs) in PLATFORM_KEYS {
-            rename(platform, ours, theirs);
-        }
-    }
-    serde_json::to_vec(&Sorted(&value)).context("writing JSON")
-}
-
-struct Sorted<'a>(&'a Value);
-
-impl Serialize for Sorted<'_> {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Object(map) => {
-                let sorted: BTreeMap<_, _> = map.iter().collect();
-                to.collect_map(sorted.into_iter().map(|(key, value)| (key, Sorted(value))))
-            }
-            Value::Array(values) => to.collect_seq(values.iter().map(Sorted)),
-            other => other.serialize(to),
+    for entry in entries.into_iter().flatten() {
+        let Some(platform) = entry.get_mut("platform").and_then(Value::as_object_mut) else {
+            continue;
+        };
+        if let Some(value) = platform.remove(from) {
+            platform.insert(to.to_owned(), value);
         }
     }
 }
 
-pub fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> Result<Descriptor> {
-    let digest =
-        oci_spec::image::Digest::from_str(&digest.to_string()).context("writing down a digest")?;
+/// JSON without spaces and with sorted keys, because annotations have no order.
+pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, DocumentError> {
+    let mut value = serde_json::to_value(value).map_err(OciSpecError::from)?;
+    for (in_crate, in_spec) in PLATFORM_KEYS {
+        rename_platform_key(&mut value, in_crate, in_spec);
+    }
+    value.sort_all_objects();
+    Ok(serde_json::to_vec(&value).map_err(OciSpecError::from)?)
+}
+
+pub fn descriptor(
+    media_type: &str,
+    digest: Digest,
+    size_bytes: u64,
+) -> Result<Descriptor, DocumentError> {
+    let hex = digest.to_string().split_off("sha256:".len());
+    let digest = Sha256Digest::from_str(&hex)?;
     Ok(Descriptor::new(MediaType::from(media_type), size_bytes, digest))
 }
 
 /// The descriptor of these bytes.
-pub fn describe(media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
-    let size = u64::try_from(bytes.len()).context("measuring a document")?;
-    descriptor(media_type, Digest::of(bytes), size)
+pub fn describe(media_type: &str, bytes: &[u8]) -> Result<Descriptor, DocumentError> {
+    descriptor(media_type, Digest::of(bytes), length_of(bytes))
 }
 
 pub fn with_annotations(mut descriptor: Descriptor, annotations: Annotations) -> Descriptor {
@@ -148,36 +190,55 @@ pub fn with_annotations(mut descriptor: Descriptor, annotations: Annotations) ->
     descriptor
 }
 
-/// What oci-spec takes. None where there are none.
+/// Annotations in the type of oci-spec, `None` if empty.
 fn to_map<M: FromIterator<(String, String)>>(annotations: Annotations) -> Option<M> {
     (!annotations.is_empty()).then(|| annotations.into_iter().collect())
 }
 
-/// Only SHA-256 is taken: nothing else is verified.
-pub fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
-    descriptor.digest().to_string().parse().context("reading a descriptor's digest")
+/// The digest of a descriptor. Only SHA-256 is supported.
+pub fn digest_of(descriptor: &Descriptor) -> Result<Digest, DigestError> {
+    descriptor.digest().as_ref().parse()
 }
 
 pub fn annotation<'a>(descriptor: &'a Descriptor, key: &str) -> Option<&'a str> {
-    manifest::annotation(descriptor, key)
+    descriptor.annotations().as_ref()?.get(key).map(String::as_str)
 }
 
-/// The file name that a layer bears.
+/// The file name of a layer.
 pub fn title_of(layer: &Descriptor) -> Option<&str> {
-    manifest::title_of(layer)
+    annotation(layer, TITLE).filter(|title| !title.is_empty())
 }
 
-/// The config of artifacts that need none; its content stands in the descriptor.
-pub fn empty_config() -> Result<Descriptor> {
-    let mut config = describe(names::EMPTY, names::EMPTY_JSON)?;
-    config.set_data(Some(crate::BASE64.encode(names::EMPTY_JSON)));
+/// The most items that an error lists. Container images can have a hundred layers.
+const LISTED: usize = 12;
+
+/// Joins text from a registry for an error.
+pub fn list(items: impl ExactSizeIterator<Item = String>) -> String {
+    let more = items.len().saturating_sub(LISTED);
+    let mut items: Vec<String> = items.take(LISTED).collect();
+    if more > 0 {
+        items.push(format!("and {more} more"));
+    }
+    if items.is_empty() { "none".to_owned() } else { escape_controls(&items.join(", ")) }
+}
+
+/// Escapes control characters, so that text from a registry cannot move the cursor of a console.
+pub(crate) fn escape_controls(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.into() };
+    text.chars().map(escape).collect()
+}
+
+/// The config of artifacts without one, with its content embedded in the descriptor.
+pub fn empty_config() -> Result<Descriptor, DocumentError> {
+    let mut config = describe(EMPTY, EMPTY_JSON)?;
+    config.set_data(Some(crate::BASE64.encode(EMPTY_JSON)));
     Ok(config)
 }
 
-/// A manifest before it has bytes.
+/// The content of a manifest.
 #[derive(Clone, Debug)]
 pub struct Artifact {
-    /// For artifacts; a bundle is known by its config.
+    /// `None` for bundles, which are identified by their config.
     pub artifact_type: Option<String>,
     pub config: Descriptor,
     pub layers: Vec<Descriptor>,
@@ -186,14 +247,13 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, DocumentError> {
         let mut manifest = ImageManifestBuilder::default()
             .schema_version(2_u32)
             .media_type(MediaType::ImageManifest)
             .config(self.config.clone())
             .layers(self.layers.clone())
-            .build()
-            .context("making a manifest")?;
+            .build()?;
         manifest.set_artifact_type(self.artifact_type.as_deref().map(MediaType::from));
         manifest.set_annotations(to_map(self.annotations.clone()));
         manifest.set_subject(self.subject.clone());
@@ -216,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_value_gives_the_same_bytes() {
+    fn equal_values_have_equal_bytes() {
         let annotations: Annotations =
             ('a'..='z').map(|key| (key.to_string(), "x".to_owned())).collect();
         let artifact = || Artifact {
@@ -238,9 +298,9 @@ mod tests {
         );
     }
 
-    /// The crate's own names for them are read by nobody.
+    /// oci-spec writes names that other programs do not read.
     #[test]
-    fn a_platform_keeps_its_version_and_features() {
+    fn platform_keeps_version_and_features() {
         let text = r#"{"manifests":[{"digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","mediaType":"a/b","platform":{"architecture":"amd64","os":"linux","os.features":["x"],"os.version":"1"},"size":1}],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}"#;
         let index = parse_index(text.as_bytes()).unwrap();
         let platform = index.manifests()[0].platform().as_ref().unwrap();
@@ -249,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_media_type_is_two_names() {
+    fn media_type_consists_of_two_names() {
         for text in ["build/log", "application/vnd.oci.image.layer.v1.tar+gzip", "0/a"] {
             assert_eq!(parse_media_type(text).unwrap(), text);
         }
@@ -260,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_empty_config_is_that_of_the_image_spec() {
+    fn empty_config_follows_the_image_spec() {
         let config = empty_config().unwrap();
         assert_eq!(
             config.digest().to_string(),

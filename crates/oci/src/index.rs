@@ -1,89 +1,146 @@
-//! Image indexes: one manifest for each platform, and the choice of the one that fits. Pure.
+//! Image indexes: one manifest for each platform.
 
-use crate::manifest::list;
+use crate::digest::DigestError;
+use crate::document;
+use crate::document::Annotations;
+use crate::document::DISK_TYPE;
+use crate::document::Document;
+use crate::document::DocumentError;
+use crate::document::list;
 use crate::platform::Platform;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use oci_spec::image::Descriptor;
 use oci_spec::image::ImageIndex;
+use oci_spec::image::MediaType;
+use thiserror::Error;
 
-/// One manifest of an index.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Entry {
-    /// As it stands there; what the others are named by does not matter until one is chosen.
-    pub digest: String,
-    pub platform: Option<Platform>,
+#[derive(Debug, Error)]
+pub enum IndexError {
+    #[error("the image index has no manifest for {platform}; it has: {available}")]
+    NoMatch {
+        platform: Platform,
+        available: String,
+        /// Whether another platform can be requested instead.
+        has_platforms: bool,
+    },
+    #[error("the image index has {count} manifests for {platform}: {manifests}")]
+    Ambiguous { platform: Platform, count: usize, manifests: String },
+    #[error("{0} is an image index")]
+    Nested(oci_spec::image::Digest),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error(transparent)]
+    Digest(#[from] DigestError),
 }
 
-/// The entries of an OCI image index or of a Docker manifest list, in their order.
-pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>> {
-    let index: ImageIndex = serde_json::from_slice(bytes).context("reading the image index")?;
-    Ok(entries_of(&index))
-}
-
-pub fn entries_of(index: &ImageIndex) -> Vec<Entry> {
-    let entries = index.manifests().iter().map(|entry| Entry {
-        digest: entry.digest().to_string(),
-        platform: entry.platform().as_ref().map(Platform::from_spec),
-    });
-    entries.collect()
-}
-
-/// The one entry for `platform`, whatever the order. An entry that names no platform is taken where it is the only one. Of those that differ by
-/// a variant nobody asked for, the one that runs on every variant is taken.
-pub fn choose<'a>(entries: &'a [Entry], platform: &Platform) -> Result<&'a Entry> {
-    let is_attestation = |entry: &&Entry| entry.platform.as_ref().is_some_and(Platform::is_unknown);
-    let images: Vec<&Entry> = entries.iter().filter(|entry| !is_attestation(entry)).collect();
-    if let [entry @ Entry { platform: None, .. }] = images.as_slice() {
+/// Selects the entry for `platform`, independent of the order of entries. An entry without a
+/// platform is selected if there is no other. If no variant is requested, an entry without a
+/// variant is preferred.
+pub fn select<'a>(
+    index: &'a ImageIndex,
+    platform: &Platform,
+) -> Result<&'a Descriptor, IndexError> {
+    let images: Vec<(&Descriptor, Option<Platform>)> = index
+        .manifests()
+        .iter()
+        .map(|entry| (entry, platform_of(entry)))
+        .filter(|(_, offered)| !offered.as_ref().is_some_and(Platform::is_unknown))
+        .collect();
+    if let [(entry, None)] = images.as_slice() {
         return Ok(entry);
     }
-    let grade = |entry: &&Entry| platform.serves(entry.platform.as_ref()?);
-    let best = images.iter().filter_map(grade).max();
-    let fitting: Vec<&Entry> =
-        images.iter().filter(|entry| best.is_some() && grade(entry) == best).copied().collect();
-    match fitting.as_slice() {
-        [entry] => Ok(entry),
-        [] => bail!(
-            "the image index has no manifest for {platform}; it has: {}; hint: {}",
-            list(images.iter().map(|entry| match &entry.platform {
-                Some(platform) => platform.to_string(),
-                None => format!("{} (no platform)", entry.digest),
+    let grade = |offered: &Option<Platform>| platform.matches(offered.as_ref()?);
+    let best = images.iter().filter_map(|(_, offered)| grade(offered)).max();
+    let matching: Vec<_> =
+        images.iter().filter(|(_, offered)| best.is_some() && grade(offered) == best).collect();
+    match matching.as_slice() {
+        [(entry, _)] => Ok(entry),
+        [] => Err(IndexError::NoMatch {
+            platform: platform.clone(),
+            available: list(images.iter().map(|(entry, offered)| match offered {
+                Some(offered) => offered.to_string(),
+                None => format!("{} (no platform)", entry.digest()),
             })),
-            // Without any platform in it, no other word of this kind would find one either.
-            if images.iter().any(|entry| entry.platform.is_some()) {
-                "oci.platform=OS/ARCHITECTURE chooses another"
-            } else {
-                "name a manifest by its digest, as in oci.tag=…@sha256:…"
-            }
-        ),
-        several => bail!(
-            "the image index has {} manifests for {platform}: {}; hint: name one by its digest, as in oci.tag=…@sha256:…",
-            several.len(),
-            list(several.iter().map(|entry| match &entry.platform {
-                Some(offered) if offered != platform => format!("{} ({offered})", entry.digest),
-                _ => entry.digest.clone(),
-            }))
-        ),
+            has_platforms: images.iter().any(|(_, offered)| offered.is_some()),
+        }),
+        several => Err(IndexError::Ambiguous {
+            platform: platform.clone(),
+            count: several.len(),
+            manifests: list(several.iter().map(|(entry, offered)| match offered {
+                Some(offered) if offered != platform => format!("{} ({offered})", entry.digest()),
+                _ => entry.digest().to_string(),
+            })),
+        }),
     }
+}
+
+/// The entry for an image with the manifest `bytes`. It repeats the properties that other programs
+/// read from indexes.
+pub fn entry_for(
+    platform: &Platform,
+    image: &Descriptor,
+    bytes: &[u8],
+) -> Result<Descriptor, IndexError> {
+    let media_type = image.media_type().as_ref();
+    let Document::Manifest(manifest) = Document::parse(bytes, media_type)? else {
+        return Err(IndexError::Nested(image.digest().clone()));
+    };
+    let (key, _) = DISK_TYPE;
+    let disk_type = manifest.annotations().as_ref().and_then(|annotations| annotations.get(key));
+    let annotations: Annotations =
+        disk_type.map(|value| (key.to_owned(), value.clone())).into_iter().collect();
+    let entry = document::descriptor(media_type, document::digest_of(image)?, image.size())?;
+    let mut entry = document::with_annotations(entry, annotations);
+    entry.set_artifact_type(manifest.artifact_type().clone());
+    entry.set_platform(Some(platform.to_spec()));
+    Ok(entry)
+}
+
+/// Adds `entry` to an index, or to a new one, in place of the entry for the same platform. The
+/// result does not depend on the order of additions.
+pub fn with_entry(index: Option<ImageIndex>, entry: Descriptor) -> ImageIndex {
+    let platform = platform_of(&entry);
+    let mut index = index.unwrap_or_default();
+    let mut entries = index.manifests().clone();
+    entries.retain(|other| platform_of(other) != platform);
+    entries.push(entry);
+    entries.sort_by_key(|entry| {
+        let platform = entry.platform().as_ref()?;
+        let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
+        Some((os, architecture, platform.variant().clone()))
+    });
+    index.set_schema_version(2);
+    // The index may have been a Docker manifest list.
+    index.set_media_type(Some(MediaType::ImageIndex));
+    index.set_manifests(entries);
+    index
+}
+
+fn platform_of(entry: &Descriptor) -> Option<Platform> {
+    entry.platform().as_ref().map(Platform::from_spec)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    fn digest(number: usize) -> String {
+        format!("sha256:{number:064}")
+    }
 
-    /// Each is named by its place; `-` has no platform.
-    fn entries(platforms: &[&str]) -> Vec<Entry> {
-        let entry = |(number, text): (usize, &&str)| Entry {
-            digest: format!("sha256:{number}"),
-            platform: (*text != "-").then(|| text.parse().unwrap()),
+    /// Each digest is the position of its entry; `-` has no platform.
+    fn entries(platforms: &[&str]) -> ImageIndex {
+        let entry = |(number, text): (usize, &&str)| {
+            let digest = digest(number).parse().unwrap();
+            let mut entry = document::descriptor("x/y", digest, 7).unwrap();
+            entry.set_platform((*text != "-").then(|| text.parse::<Platform>().unwrap().to_spec()));
+            entry
         };
-        platforms.iter().enumerate().map(entry).collect()
+        let manifests = platforms.iter().enumerate().map(entry).collect();
+        document::index_of(manifests, Annotations::new())
     }
 
     #[test]
-    fn the_platform_asked_for_is_chosen_whatever_the_order() {
+    fn selects_the_requested_platform_in_any_order() {
         let attested = ["linux/arm64", "linux/x86_64", "unknown/unknown", "unknown/unknown"];
         for (platforms, asked, place) in [
             (&["linux/arm64", "linux/amd64"][..], "amd64", 1),
@@ -101,51 +158,50 @@ mod tests {
             (&["-", "linux/amd64"], "amd64", 1),
         ] {
             let entries = entries(platforms);
-            let chosen = choose(&entries, &asked.parse().unwrap()).unwrap();
-            assert_eq!(chosen, &entries[place], "{asked} from {platforms:?}");
+            let selected = select(&entries, &asked.parse().unwrap()).unwrap();
+            assert_eq!(selected, &entries.manifests()[place], "{asked} from {platforms:?}");
         }
     }
 
     #[test]
-    fn tells_what_there_is_where_not_exactly_one_fits() {
+    fn lists_the_entries_unless_exactly_one_matches() {
         for (platforms, asked, fault) in [
             (
                 &["linux/arm64", "unknown/unknown", "linux/s390x"][..],
                 "amd64",
-                "the image index has no manifest for linux/amd64; it has: linux/arm64, linux/s390x; hint: oci.platform=",
+                "the image index has no manifest for linux/amd64; it has: linux/arm64, linux/s390x",
             ),
             (
                 &["linux/amd64"],
                 "linux/amd64/v3",
-                "no manifest for linux/amd64/v3; it has: linux/amd64;",
+                "no manifest for linux/amd64/v3; it has: linux/amd64",
             ),
-            (&["unknown/unknown"], "amd64", "it has: none;"),
-            (&[], "amd64", "it has: none; hint: name a manifest by its digest"),
-            (
-                &["-", "-"],
-                "amd64",
-                "it has: sha256:0 (no platform), sha256:1 (no platform); hint: name",
-            ),
+            (&["unknown/unknown"], "amd64", "it has: none"),
+            (&[], "amd64", "it has: none"),
+            (&["-", "-"], "amd64", "it has: DIGEST0 (no platform), DIGEST1 (no platform)"),
             (
                 &["linux/amd64", "linux/arm64", "linux/x86_64"],
                 "amd64",
-                "has 2 manifests for linux/amd64: sha256:0, sha256:2; hint: name one by its digest",
+                "has 2 manifests for linux/amd64: DIGEST0, DIGEST2",
             ),
             (
                 &["linux/amd64/v2", "linux/amd64/v3"],
                 "amd64",
-                "has 2 manifests for linux/amd64: sha256:0 (linux/amd64/v2), sha256:1 (linux/amd64/v3); hint",
+                "has 2 manifests for linux/amd64: DIGEST0 (linux/amd64/v2), DIGEST1 (linux/amd64/v3)",
             ),
         ] {
-            let error = choose(&entries(platforms), &asked.parse().unwrap()).unwrap_err();
-            assert!(error.to_string().contains(fault), "{asked} from {platforms:?}: {error}");
+            let error = select(&entries(platforms), &asked.parse().unwrap()).unwrap_err();
+            let error = (0..3)
+                .fold(error.to_string(), |text, n| text.replace(&digest(n), &format!("DIGEST{n}")));
+            assert!(error.ends_with(fault), "{asked} from {platforms:?}: {error}");
         }
     }
 
     #[test]
     fn reads_entries_with_and_without_platforms() {
         let entry = |platform: &str| {
-            format!(r#"{{"mediaType":"x/y","digest":"sha256:{HASH}","size":7{platform}}}"#)
+            let digest = digest(0);
+            format!(r#"{{"mediaType":"x/y","digest":"{digest}","size":7{platform}}}"#)
         };
         let text = format!(
             r#"{{"schemaVersion":2,"manifests":[{},{},{}]}}"#,
@@ -155,13 +211,90 @@ mod tests {
             entry(r#","platform":{"os":"unknown","architecture":"unknown"}"#),
             entry(""),
         );
-        let found = parse(text.as_bytes()).unwrap();
-        let platforms: Vec<_> =
-            found.iter().map(|entry| entry.platform.as_ref().map(Platform::to_string)).collect();
+        let found = document::parse_index(text.as_bytes()).unwrap();
+        let platforms: Vec<_> = found
+            .manifests()
+            .iter()
+            .map(|entry| platform_of(entry).map(|platform| platform.to_string()))
+            .collect();
         let wanted = [Some("linux/arm64"), Some("unknown/unknown"), None];
         assert_eq!(platforms, wanted.map(|platform| platform.map(str::to_owned)));
-        assert!(found.iter().all(|entry| entry.digest == format!("sha256:{HASH}")));
-        let error = format!("{:#}", parse(b"{}").unwrap_err());
-        assert!(error.starts_with("reading the image index: missing field"), "{error}");
+        let DocumentError::Json { source, .. } = document::parse_index(b"{}").unwrap_err() else {
+            panic!("another error")
+        };
+        assert!(source.to_string().starts_with("missing field"), "{source}");
+    }
+
+    /// An entry for `platform`; `tag` makes it differ from others.
+    fn entry(platform: &str, tag: &str) -> Descriptor {
+        let mut entry = document::describe(document::MANIFEST, tag.as_bytes()).unwrap();
+        entry.set_platform(Some(platform.parse::<Platform>().unwrap().to_spec()));
+        entry
+    }
+
+    fn index(entries: &[Descriptor]) -> ImageIndex {
+        entries.iter().fold(None, |index, entry| Some(with_entry(index, entry.clone()))).unwrap()
+    }
+
+    #[test]
+    fn result_does_not_depend_on_the_order_of_additions() {
+        let entries = ["linux/arm64", "linux/amd64/v3", "linux/amd64", "freebsd/amd64"];
+        let mut entries = entries.map(|platform| entry(platform, platform));
+        let bytes = document::to_bytes(&index(&entries)).unwrap();
+        for _ in 0..entries.len() {
+            entries.rotate_left(1);
+            assert_eq!(document::to_bytes(&index(&entries)).unwrap(), bytes);
+        }
+        let platforms = index(&entries).manifests().iter().map(platform_of).collect::<Vec<_>>();
+        let wanted = ["freebsd/amd64", "linux/amd64", "linux/amd64/v3", "linux/arm64"];
+        assert_eq!(platforms, wanted.map(|text| text.parse().ok()));
+    }
+
+    #[test]
+    fn replaces_the_entry_for_the_same_platform_in_any_spelling() {
+        let mut old = entry("linux/arm64", "old");
+        let mut platform = old.platform().clone().unwrap();
+        platform.set_architecture("arm64".into());
+        platform.set_variant(Some("v8".to_owned()));
+        old.set_platform(Some(platform));
+        let other = entry("linux/amd64", "other");
+        let new = entry("linux/arm64", "new");
+        let mut before = index(std::slice::from_ref(&other));
+        before.set_manifests(vec![old, other.clone()]);
+        assert_eq!(*with_entry(Some(before), new.clone()).manifests(), [other, new]);
+    }
+
+    #[test]
+    fn keeps_other_properties_of_the_index() {
+        let mut docker = index(&[entry("linux/amd64", "a")]);
+        docker.set_media_type(Some(MediaType::Other(document::DOCKER_INDEX.to_owned())));
+        docker.set_annotations(Some([("a".to_owned(), "b".to_owned())].into_iter().collect()));
+        let index = with_entry(Some(docker), entry("linux/arm64", "b"));
+        assert_eq!(index.media_type(), &Some(MediaType::ImageIndex));
+        assert_eq!(index.annotations().as_ref().unwrap()["a"], "b");
+    }
+
+    #[test]
+    fn entry_repeats_the_type_of_its_image() {
+        let platform: Platform = "linux/amd64".parse().unwrap();
+        for (more, artifact_type, disk_type) in [
+            ("", None, None),
+            (
+                r#","artifactType":"a/b","annotations":{"disktype":"raw","x":"y"}"#,
+                Some("a/b"),
+                Some("raw"),
+            ),
+        ] {
+            let config = serde_json::to_string(&document::empty_config().unwrap()).unwrap();
+            let text = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[]{more}}}"#);
+            let image = document::describe(document::MANIFEST, text.as_bytes()).unwrap();
+            let entry = entry_for(&platform, &image, text.as_bytes()).unwrap();
+            assert_eq!(entry.artifact_type().as_ref().map(AsRef::as_ref), artifact_type);
+            assert_eq!(document::annotation(&entry, "disktype"), disk_type);
+            assert_eq!(document::annotation(&entry, "x"), None);
+        }
+        let nested = document::to_bytes(&index(&[entry("linux/amd64", "a")])).unwrap();
+        let image = document::describe(document::INDEX, &nested).unwrap();
+        entry_for(&platform, &image, &nested).unwrap_err();
     }
 }

@@ -1,18 +1,17 @@
-//! A folder that holds images: an OCI image layout (OCI image spec, image-layout.md), which other programs read and write too. Blobs lie under
-//! their digests; names stand in `index.json`.
+//! OCI image layouts (OCI image spec, image-layout.md): blobs are files named by their digests,
+//! names are annotations in `index.json`.
 
 use crate::digest::Digest;
+use crate::digest::DigestError;
+use crate::digest::HashingReader;
 use crate::document;
 use crate::document::Annotations;
 use crate::document::Artifact;
-use crate::names;
-use crate::tally::Tally;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use anyhow::ensure;
+use crate::document::Document;
+use crate::document::DocumentError;
 use oci_spec::image::Descriptor;
 use oci_spec::image::ImageIndex;
+use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::fs::Permissions;
@@ -23,22 +22,53 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use tempfile::NamedTempFile;
+use thiserror::Error;
 
-mod garbage;
-
-pub use garbage::Freed;
-
-/// Says which layout this is. Locked as long as somebody adds blobs that no name leads to yet.
+/// Marks a layout. A shared lock on it protects blobs that no name refers to yet.
 const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX: &str = "index.json";
 const BLOBS: &str = "blobs/sha256";
-/// How the names of unfinished files begin.
+/// The prefix of incomplete files.
 const UNFINISHED: &str = ".unfinished-";
-/// The fewest digits that name an image; `list` prints twelve.
-const FEWEST_DIGITS: usize = 6;
+/// The minimum length of a shortened digest.
+const MIN_DIGITS: usize = 6;
 
-/// An open store. While it is open no garbage is collected in it.
+#[derive(Debug, Error)]
+pub enum LayoutError {
+    #[error("{doing} {}", path.display())]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("reading {}", path.display())]
+    Index { path: PathBuf, source: DocumentError },
+    #[error("'{}' is not an OCI image layout: it has {INDEX} but not {MARKER}", .0.display())]
+    NotALayout(PathBuf),
+    #[error("{} is damaged: its digest is {found}", path.display())]
+    Damaged { path: PathBuf, found: Digest },
+    #[error("{count} images have a digest that begins with '{digits}'")]
+    Ambiguous { count: usize, digits: String },
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+}
+
+type Result<T> = std::result::Result<T, LayoutError>;
+
+/// For `map_err`: `doing` failed for `path`.
+fn at<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> LayoutError + 'a {
+    move |source| LayoutError::Io { doing, path: path.to_owned(), source }
+}
+
+/// What [`Store::collect`] removed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Freed {
+    pub blobs: u64,
+    pub bytes: u64,
+}
+
+/// An open layout. Garbage is not collected while another process has it open.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -46,20 +76,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store in `folder`, made where there is none.
+    /// Opens the layout in `folder`, or creates it.
     pub fn open(folder: &Path) -> Result<Self> {
         if !folder.join(MARKER).exists() {
-            create(folder).with_context(|| format!("opening the store {}", folder.display()))?;
+            create(folder)?;
         }
         Self::open_existing(folder)
     }
 
-    /// The store in `folder`, which has to be there.
+    /// Opens an existing layout.
     pub fn open_existing(folder: &Path) -> Result<Self> {
-        let doing = || format!("opening the store {}", folder.display());
-        let marker = File::open(folder.join(MARKER)).with_context(doing)?;
-        marker.lock_shared().with_context(doing)?;
-        fs::create_dir_all(folder.join(BLOBS)).with_context(doing)?;
+        let error = at("opening the store", folder);
+        let marker = File::open(folder.join(MARKER)).map_err(&error)?;
+        marker.lock_shared().map_err(&error)?;
+        fs::create_dir_all(folder.join(BLOBS)).map_err(&error)?;
         Ok(Self { folder: folder.to_owned(), marker })
     }
 
@@ -67,52 +97,49 @@ impl Store {
         &self.folder
     }
 
-    /// What the store has names for, or had: an image that lost its name keeps its entry.
+    /// All images. An image that lost its name keeps its entry.
     pub fn entries(&self) -> Result<Vec<Descriptor>> {
         Ok(self.read_index()?.manifests().clone())
     }
 
-    /// The image of this name; or of this digest, which may be cut short.
+    /// Finds an image by name, digest or shortened digest.
     pub fn resolve(&self, name: &str) -> Result<Option<Descriptor>> {
         let entries = self.entries()?;
         if let Some(entry) = entries.iter().find(|entry| name_of(entry) == Some(name)) {
             return Ok(Some(entry.clone()));
         }
         let digits = name.strip_prefix("sha256:").unwrap_or(name);
-        if digits.len() < FEWEST_DIGITS || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        if digits.len() < MIN_DIGITS || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Ok(None);
         }
-        let is_meant = |entry: &Descriptor| entry.digest().digest().starts_with(digits);
-        let mut found: Vec<_> = entries.into_iter().filter(is_meant).map(without_name).collect();
+        let matches = |entry: &Descriptor| entry.digest().digest().starts_with(digits);
+        let mut found: Vec<_> = entries.into_iter().filter(matches).map(without_name).collect();
         found.sort_by_key(|entry| entry.digest().to_string());
         found.dedup_by_key(|entry| entry.digest().to_string());
         match found.len() {
             0 | 1 => Ok(found.pop()),
-            several => bail!(
-                "{several} images have a digest that begins with '{digits}'; hint: write more of it"
-            ),
+            count => Err(LayoutError::Ambiguous { count, digits: digits.to_owned() }),
         }
     }
 
-    /// Gives an image a name, which any other image loses. Without a name it is only kept.
+    /// Adds an entry for an image. A name moves to this image from any other.
     pub fn keep(&self, image: &Descriptor, name: Option<&str>) -> Result<()> {
         self.change_index(|entries| {
             let mut entry = without_name(image.clone());
-            let known = entries.iter().any(|known| known.digest() == entry.digest());
+            let is_known = entries.iter().any(|known| known.digest() == entry.digest());
             if let Some(name) = name {
                 entries.retain(|known| name_of(known) != Some(name));
-                let mut annotations: Annotations =
-                    entry.annotations().clone().unwrap_or_default().into_iter().collect();
-                annotations.insert(names::REF_NAME.to_owned(), name.to_owned());
+                let mut annotations = annotations_of(&entry);
+                annotations.insert(document::REF_NAME.to_owned(), name.to_owned());
                 entry = document::with_annotations(entry, annotations);
-            } else if known {
+            } else if is_known {
                 return;
             }
             entries.push(entry);
         })
     }
 
-    /// Takes a name away; the image stays. False where there is no such name.
+    /// Removes a name but not its image. Returns false if the name does not exist.
     pub fn untag(&self, name: &str) -> Result<bool> {
         let mut found = false;
         self.change_index(|entries| {
@@ -126,24 +153,20 @@ impl Store {
         Ok(found)
     }
 
-    /// Forgets an image with all its names; [`Self::collect`] frees its space.
+    /// Removes an image and all its names. [`Self::collect`] removes its blobs.
     pub fn forget(&self, digest: &Digest) -> Result<()> {
-        self.change_index(|entries| {
-            entries.retain(|entry| entry.digest().to_string() != digest.to_string());
-        })
+        let digest = digest.to_string();
+        self.change_index(|entries| entries.retain(|entry| entry.digest().as_ref() != digest))
     }
 
-    /// The manifests that are about `subject`.
+    /// The manifests that refer to `subject`.
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let subject = subject.to_string();
         let mut found = Vec::new();
         for entry in self.entries()? {
-            if !self.has_document(&entry)? {
-                continue;
-            }
-            let bytes = self.read(&entry)?;
-            let document = document::Document::parse(&bytes, entry.media_type().as_ref())?;
-            let about = document.subject().map(|about| about.digest().to_string());
-            if about.is_some_and(|about| about == subject.to_string()) {
+            let document = self.read_document(&entry)?;
+            let about = document.as_ref().and_then(Document::subject);
+            if about.is_some_and(|about| about.digest().as_ref() == subject) {
                 found.push(without_name(entry));
             }
         }
@@ -154,71 +177,73 @@ impl Store {
         self.path(digest).is_file()
     }
 
-    /// Whether this is a manifest or an index, and here: a layout may name other things, and hold a part of an index.
-    fn has_document(&self, entry: &Descriptor) -> Result<bool> {
-        let is_document = document::is_document(entry.media_type().as_ref());
-        Ok(is_document && self.has(&document::digest_of(entry)?))
+    /// Reads a manifest or index. `None` for other entries, which a layout may contain, and for
+    /// missing blobs, because a layout may contain a part of an index.
+    fn read_document(&self, entry: &Descriptor) -> Result<Option<Document>> {
+        let media_type = entry.media_type().as_ref();
+        if !document::is_document(media_type) || !self.has(&document::digest_of(entry)?) {
+            return Ok(None);
+        }
+        Ok(Some(Document::parse(&self.read(entry)?, media_type)?))
     }
 
-    /// A manifest, verified.
+    /// Reads and verifies a small blob.
     pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         let digest = document::digest_of(descriptor)?;
         let path = self.path(&digest);
-        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let bytes = fs::read(&path).map_err(at("reading", &path))?;
         let found = Digest::of(&bytes);
-        ensure!(found == digest, "{} is damaged: its digest is {found}", path.display());
+        if found != digest {
+            return Err(LayoutError::Damaged { path, found });
+        }
         Ok(bytes)
     }
 
-    /// A blob as it lies there. Nothing is verified: who is sent it does that.
+    /// Opens a blob, which the caller must verify.
     pub fn open_blob(&self, digest: &Digest) -> Result<File> {
         let path = self.path(digest);
-        File::open(&path).with_context(|| format!("opening {}", path.display()))
+        File::open(&path).map_err(at("opening", &path))
     }
 
-    /// Takes a blob in; returns its digest and size.
+    /// Adds a blob. Returns its digest and size.
     pub fn add(&self, from: impl Read) -> Result<(Digest, u64)> {
         let mut file = self.unfinished()?;
-        let mut from = Tally::new(from);
-        io::copy(&mut from, file.as_file_mut()).context("copying into the store")?;
+        let mut from = HashingReader::new(from);
+        io::copy(&mut from, file.as_file_mut()).map_err(at("copying to", &self.folder))?;
         let (digest, size) = from.finish();
         self.finish(file, &digest)?;
         Ok((digest, size))
     }
 
-    /// Takes a manifest in. What it consists of is here, but for the config of those that need none.
+    /// Adds a manifest, and the empty config that it may use. Other blobs must exist already.
     pub fn add_artifact(&self, artifact: &Artifact) -> Result<Descriptor> {
         let bytes = artifact.to_bytes()?;
-        self.add(names::EMPTY_JSON)?;
+        self.add(document::EMPTY_JSON)?;
         self.add(bytes.as_slice())?;
-        document::describe(names::MANIFEST, &bytes)
+        Ok(document::describe(document::MANIFEST, &bytes)?)
     }
 
-    /// A file that may become a blob.
+    /// Creates a file for [`Self::finish`].
     pub fn unfinished(&self) -> Result<NamedTempFile> {
         let folder = self.folder.join(BLOBS);
-        builder()
-            .tempfile_in(&folder)
-            .with_context(|| format!("making a file in {}", folder.display()))
+        builder().tempfile_in(&folder).map_err(at("creating a file in", &folder))
     }
 
-    /// Makes a written file the blob of this digest, which the caller has checked.
+    /// Turns a file into the blob of this digest, which the caller has verified.
     pub fn finish(&self, file: NamedTempFile, digest: &Digest) -> Result<()> {
         let path = self.path(digest);
-        file.as_file().sync_all().with_context(|| format!("writing {}", path.display()))?;
-        file.persist(&path).with_context(|| format!("writing {}", path.display()))?;
-        Ok(())
+        persist(file, &path).map_err(at("writing", &path))
     }
 
-    /// Makes what a transfer has left in [`Self::partial`], and checked, the blob of this digest.
+    /// Turns [`Self::partial`] into the blob of this digest, which the caller has verified.
     pub fn adopt(&self, partial: &Path, digest: &Digest) -> Result<()> {
         let path = self.path(digest);
-        let doing = || format!("writing {}", path.display());
-        File::open(partial).and_then(|file| file.sync_all()).with_context(doing)?;
-        fs::rename(partial, &path).with_context(doing)
+        let error = at("writing", &path);
+        File::open(partial).and_then(|file| file.sync_all()).map_err(&error)?;
+        fs::rename(partial, &path).map_err(&error)
     }
 
-    /// Where a blob that is on its way is kept; it outlives us, so that a later transfer goes on where this one ended.
+    /// The file of an incomplete transfer. It is kept, so that a later transfer can resume.
     pub fn partial(&self, digest: &Digest) -> PathBuf {
         self.folder.join(BLOBS).join(format!("{UNFINISHED}{}", hex(digest)))
     }
@@ -227,72 +252,128 @@ impl Store {
         self.folder.join(BLOBS).join(hex(digest))
     }
 
+    /// Removes every blob that is not reachable from an entry, and incomplete files. Fails if
+    /// another process has the layout open, because it may be adding blobs.
+    pub fn collect(self) -> Result<Freed> {
+        let lock = at("locking the store", &self.folder);
+        self.marker.unlock().map_err(lock)?;
+        if self.marker.try_lock().is_err() {
+            return Err(LayoutError::InUse(self.folder));
+        }
+        let mut reachable = BTreeSet::new();
+        for entry in self.entries()? {
+            self.mark(&entry, &mut reachable)?;
+        }
+        let folder = self.folder.join(BLOBS);
+        let error = at("removing blobs from", &folder);
+        let mut freed = Freed::default();
+        for file in fs::read_dir(&folder).map_err(&error)? {
+            let file = file.map_err(&error)?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            let is_blob = name.starts_with(UNFINISHED) || name.len() == 64;
+            if is_blob && !reachable.contains(&name) {
+                freed.bytes += file.metadata().map_err(&error)?.len();
+                freed.blobs += 1;
+                fs::remove_file(file.path()).map_err(&error)?;
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Collects the blobs of an image.
+    fn mark(&self, image: &Descriptor, reachable: &mut BTreeSet<String>) -> Result<()> {
+        if !reachable.insert(image.digest().digest().to_owned()) {
+            return Ok(());
+        }
+        match self.read_document(image)? {
+            Some(Document::Index(index)) => {
+                index.manifests().iter().try_for_each(|manifest| self.mark(manifest, reachable))?;
+            }
+            Some(Document::Manifest(manifest)) => {
+                let blobs = manifest.layers().iter().chain([manifest.config()]);
+                reachable.extend(blobs.map(|blob| blob.digest().digest().to_owned()));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
     fn read_index(&self) -> Result<ImageIndex> {
         let path = self.folder.join(INDEX);
-        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        document::parse_index(&text).with_context(|| format!("reading {}", path.display()))
+        let text = fs::read(&path).map_err(at("reading", &path))?;
+        document::parse_index(&text).map_err(|source| LayoutError::Index { path, source })
     }
 
     fn change_index(&self, change: impl FnOnce(&mut Vec<Descriptor>)) -> Result<()> {
-        let lock = File::open(self.folder.join(BLOBS)).context("locking the store")?;
-        lock.lock().context("locking the store")?;
+        let blobs = self.folder.join(BLOBS);
+        let lock = File::open(&blobs).map_err(at("locking", &blobs))?;
+        lock.lock().map_err(at("locking", &blobs))?;
         let mut index = self.read_index()?;
         let mut entries = index.manifests().clone();
         change(&mut entries);
         index.set_manifests(entries);
         replace(&self.folder, INDEX, &document::to_bytes(&index)?)
-            .with_context(|| format!("writing {INDEX} of {}", self.folder.display()))
     }
 }
 
-/// Makes an empty store. Of several who do that at once one does it, and nobody empties what another has made.
+/// Creates an empty layout. Safe if several processes create it at once.
 fn create(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder)?;
-    let lock = File::open(folder)?;
-    lock.lock().context("locking the store")?;
+    let error = at("creating the store", folder);
+    fs::create_dir_all(folder).map_err(&error)?;
+    let lock = File::open(folder).map_err(&error)?;
+    lock.lock().map_err(&error)?;
     if folder.join(MARKER).exists() {
         return Ok(());
     }
-    ensure!(
-        !folder.join(INDEX).exists(),
-        "it has an {INDEX} and no {MARKER}: it is no OCI image layout"
-    );
-    fs::create_dir_all(folder.join(BLOBS))?;
+    if folder.join(INDEX).exists() {
+        return Err(LayoutError::NotALayout(folder.to_owned()));
+    }
+    fs::create_dir_all(folder.join(BLOBS)).map_err(&error)?;
     let empty = document::index_of(Vec::new(), Annotations::new());
     replace(folder, INDEX, &document::to_bytes(&empty)?)?;
-    replace(folder, MARKER, MARKER_TEXT.as_bytes())?;
-    Ok(())
+    replace(folder, MARKER, MARKER_TEXT.as_bytes())
 }
 
 /// The name of an entry.
 pub fn name_of(entry: &Descriptor) -> Option<&str> {
-    document::annotation(entry, names::REF_NAME)
+    document::annotation(entry, document::REF_NAME)
+}
+
+fn annotations_of(entry: &Descriptor) -> Annotations {
+    entry.annotations().clone().unwrap_or_default().into_iter().collect()
 }
 
 fn without_name(entry: Descriptor) -> Descriptor {
-    let mut annotations: Annotations =
-        entry.annotations().clone().unwrap_or_default().into_iter().collect();
-    annotations.remove(names::REF_NAME);
+    let mut annotations = annotations_of(&entry);
+    annotations.remove(document::REF_NAME);
     document::with_annotations(entry, annotations)
 }
 
 fn hex(digest: &Digest) -> String {
-    digest.to_string().trim_start_matches("sha256:").to_owned()
+    digest.to_string().split_off("sha256:".len())
 }
 
 fn builder() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    // As any other file: others may want to read the store.
+    // The usual mode, because other users may read the store.
     builder.prefix(UNFINISHED).permissions(Permissions::from_mode(0o666));
     builder
 }
 
-/// Writes a file at once or not at all.
-fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut file = builder().tempfile_in(folder)?;
-    file.write_all(bytes)?;
+/// Writes a file completely or not at all.
+fn replace(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = folder.join(name);
+    let write = || {
+        let mut file = builder().tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        persist(file, &path)
+    };
+    write().map_err(at("writing", &path))
+}
+
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
-    file.persist(folder.join(name))?;
+    file.persist(path)?;
     Ok(())
 }
 

@@ -1,35 +1,32 @@
-//! Platforms as image indexes name them, `os/architecture[/variant]`: parsed, brought to one spelling, compared. Pure, but for asking the compiler
-//! which machine it built for.
+//! Platforms of image indexes, `os/architecture[/variant]`: parsed, normalized, compared.
 
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// What a disk image boots on. The installer's one place where `amd64` and `x86_64`, `arm64` and `aarch64` meet.
+/// A platform in normal form: `x86_64` becomes `amd64`, `aarch64` becomes `arm64`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Platform {
     os: String,
     architecture: String,
-    /// `None` for the variant that every machine of the architecture is at least.
+    /// `None` for the baseline variant of the architecture.
     variant: Option<String>,
 }
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error(
-    "'{0}' is no platform; hint: write os/architecture, as in linux/amd64, with a variant where it matters, as in linux/arm/v7"
-)]
-pub struct BadPlatform(String);
+#[error("invalid platform '{0}': expected OS/ARCHITECTURE[/VARIANT], such as linux/amd64")]
+pub struct PlatformError(String);
 
-/// How closely an index entry is what was asked for. A higher one is taken first.
+/// How closely an index entry matches. The highest match is selected.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Match {
-    /// Right but for a variant that nobody asked for.
+    /// The entry has a variant, the request has none.
     AnyVariant,
     Exact,
 }
 
 impl Platform {
-    /// The names are taken in any spelling and case.
+    /// Accepts every usual spelling and case.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         let architecture = match architecture.to_ascii_lowercase().as_str() {
             "x86_64" | "x86-64" | "x64" => "amd64".to_owned(),
@@ -38,11 +35,11 @@ impl Platform {
             other => other.to_owned(),
         };
         let variant = variant.map(str::to_ascii_lowercase).filter(|variant| {
-            let least = matches!(
+            let is_baseline = matches!(
                 (architecture.as_str(), variant.as_str()),
                 ("amd64", "v1") | ("arm64", "v8")
             );
-            !least && !variant.is_empty()
+            !is_baseline && !variant.is_empty()
         });
         Self { os: os.to_ascii_lowercase(), architecture, variant }
     }
@@ -52,13 +49,11 @@ impl Platform {
         Self::new(std::env::consts::OS, std::env::consts::ARCH, None)
     }
 
-    /// What an image index calls it.
     pub fn from_spec(spec: &oci_spec::image::Platform) -> Self {
         let (os, architecture) = (spec.os().to_string(), spec.architecture().to_string());
         Self::new(&os, &architecture, spec.variant().as_deref())
     }
 
-    /// As an image index has it.
     pub fn to_spec(&self) -> oci_spec::image::Platform {
         let mut spec = oci_spec::image::Platform::default();
         spec.set_os(self.os.as_str().into());
@@ -67,16 +62,16 @@ impl Platform {
         spec
     }
 
-    /// Whether an entry for `offered` serves who asked for this platform, and how well.
-    pub fn serves(&self, offered: &Self) -> Option<Match> {
-        // What builders file attestations under. It is no platform, not even for who asks for it.
+    /// Whether and how closely an entry for `offered` matches a request for this platform.
+    pub fn matches(&self, offered: &Self) -> Option<Match> {
+        // Builders list attestations as unknown/unknown, which is never a match.
         if offered.is_unknown()
             || (&self.os, &self.architecture) != (&offered.os, &offered.architecture)
         {
             return None;
         }
         match (&self.variant, &offered.variant) {
-            (asked, offered) if asked == offered => Some(Match::Exact),
+            (requested, offered) if requested == offered => Some(Match::Exact),
             (None, Some(_)) => Some(Match::AnyVariant),
             _ => None,
         }
@@ -89,10 +84,10 @@ impl Platform {
 }
 
 impl FromStr for Platform {
-    type Err = BadPlatform;
+    type Err = PlatformError;
 
-    /// An architecture alone is one of Linux.
-    fn from_str(text: &str) -> Result<Self, BadPlatform> {
+    /// The operating system defaults to Linux.
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
         let parts: Vec<&str> = text.split('/').collect();
         let is_name = |part: &&str| {
             !part.is_empty()
@@ -105,7 +100,7 @@ impl FromStr for Platform {
             [os, architecture, variant] => Some(Self::new(os, architecture, Some(variant))),
             _ => None,
         };
-        platform.ok_or_else(|| BadPlatform(text.to_owned()))
+        platform.ok_or_else(|| PlatformError(text.to_owned()))
     }
 }
 
@@ -125,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn one_platform_has_one_spelling() {
+    fn normalizes_spelling() {
         for (text, spelling) in [
             ("linux/amd64", "linux/amd64"),
             ("amd64", "linux/amd64"),
@@ -146,16 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_platform() {
+    fn rejects_other_text() {
         for text in ["", "/", "linux/", "/arm64", "linux/arm64/", "a/b/c/d", "linux amd64", "a,b"] {
             let error = text.parse::<Platform>().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("'{text}' is no platform; hint: ")), "{error}");
+            assert!(error.starts_with(&format!("invalid platform '{text}': expected ")), "{error}");
         }
     }
 
     #[test]
-    fn an_entry_serves_its_own_platform_and_a_variant_counts_when_asked_for() {
-        for (asked, offered, wanted) in [
+    fn matches_own_platform_and_requested_variant() {
+        for (requested, offered, expected) in [
             ("linux/amd64", "linux/x86_64", Some(Match::Exact)),
             ("linux/arm64", "linux/arm64/v8", Some(Match::Exact)),
             ("linux/arm64/v8", "linux/arm64", Some(Match::Exact)),
@@ -168,13 +163,13 @@ mod tests {
             ("linux/amd64", "unknown/unknown", None),
             ("unknown/unknown", "unknown/unknown", None),
         ] {
-            let found = platform(asked).serves(&platform(offered));
-            assert_eq!(found, wanted, "{asked} from {offered}");
+            let found = platform(requested).matches(&platform(offered));
+            assert_eq!(found, expected, "{requested} from {offered}");
         }
     }
 
     #[test]
-    fn the_host_is_one_of_those_we_build_for() {
+    fn host_is_a_supported_platform() {
         let host = Platform::of_host().to_string();
         assert!(["linux/amd64", "linux/arm64"].contains(&host.as_str()), "{host}");
     }

@@ -1,35 +1,34 @@
-//! References as OCI writes them, `registry/repository[:tag][@digest]`, taken apart and checked. Pure.
-//!
-//! The grammar is the distribution spec's ("Pulling manifests"); the registry must be named, since what an unnamed one means differs between clients.
+//! OCI references, `registry/repository[:tag][@digest]` (distribution spec, "Pulling manifests").
+//! The registry is required, because clients disagree about its default.
 
-use crate::digest::BadDigest;
 use crate::digest::Digest;
+use crate::digest::DigestError;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// Where something lies: a registry's host with its port, and a repository in it.
+/// A registry's host with its optional port, and a repository in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Repository {
     pub registry: String,
     pub name: String,
 }
 
-/// What a manifest is asked for by. A digest wins over a tag, as in `REF@sha256:…`.
+/// How a manifest is addressed. A digest wins over a tag.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Version {
     Tag(String),
     Digest(Digest),
 }
 
-/// A manifest: `oci.tag`.
+/// `registry/repository:tag` or `registry/repository@digest`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ManifestReference {
     pub repository: Repository,
     pub version: Version,
 }
 
-/// A blob: `oci.blob`.
+/// `registry/repository@digest`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BlobReference {
     pub repository: Repository,
@@ -37,91 +36,87 @@ pub struct BlobReference {
 }
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum BadReference {
-    #[error("'{0}' holds a scheme; hint: leave '{1}' out, and say oci.allow_no_tls for plain HTTP")]
-    Scheme(String, String),
+pub enum ReferenceError {
+    #[error("invalid reference '{reference}': unexpected scheme '{scheme}'")]
+    Scheme { reference: String, scheme: &'static str },
     #[error(
-        "'{0}' names no registry; hint: write its host with a domain or a port, as in registry.example/os:1 or localhost:5000/os:1"
+        "'{0}' does not name a registry: expected a host with a domain or a port, \
+         such as registry.example/os:1 or localhost:5000/os:1"
     )]
     NoRegistry(String),
-    #[error("'{registry}' in '{whole}' is no host name with an optional port")]
-    Registry { whole: String, registry: String },
-    #[error(
-        "'{name}' in '{whole}' is no repository name: lower-case letters, digits, and single '.', '_', '-', '/' between them"
-    )]
-    Name { whole: String, name: String },
-    #[error(
-        "'{tag}' in '{whole}' is no tag: up to 128 letters, digits, '_', '.', '-', the first no '.' or '-'"
-    )]
-    Tag { whole: String, tag: String },
-    #[error("'{0}' has neither tag nor digest; hint: add a tag, as in {0}:latest")]
+    #[error("invalid {part} '{found}' in '{reference}': expected {expected}")]
+    Part { reference: String, part: &'static str, found: String, expected: &'static str },
+    #[error("'{0}' has neither tag nor digest: expected a tag, such as {0}:latest")]
     NoVersion(String),
-    #[error(
-        "'{0}' has no digest; hint: a blob is named as registry/repository@sha256:…, a tag goes into oci.tag"
-    )]
+    #[error("'{0}' has no digest: expected registry/repository@sha256:…")]
     NoDigest(String),
-    #[error("'{0}' has a tag and a digest; hint: a blob is named by its digest alone")]
+    #[error("'{0}' has a tag and a digest: expected registry/repository@sha256:…")]
     TagOnBlob(String),
     #[error(transparent)]
-    Digest(#[from] BadDigest),
+    Digest(#[from] DigestError),
 }
 
 impl FromStr for ManifestReference {
-    type Err = BadReference;
+    type Err = ReferenceError;
 
-    fn from_str(whole: &str) -> Result<Self, BadReference> {
+    fn from_str(whole: &str) -> Result<Self, ReferenceError> {
         let (repository, tag, digest) = split(whole)?;
         let version = match (tag, digest) {
             (_, Some(digest)) => Version::Digest(digest),
             (Some(tag), None) => Version::Tag(tag.to_owned()),
-            (None, None) => return Err(BadReference::NoVersion(whole.to_owned())),
+            (None, None) => return Err(ReferenceError::NoVersion(whole.to_owned())),
         };
         Ok(Self { repository, version })
     }
 }
 
 impl FromStr for BlobReference {
-    type Err = BadReference;
+    type Err = ReferenceError;
 
-    fn from_str(whole: &str) -> Result<Self, BadReference> {
+    fn from_str(whole: &str) -> Result<Self, ReferenceError> {
         match split(whole)? {
             (repository, None, Some(digest)) => Ok(Self { repository, digest }),
-            (_, Some(_), Some(_)) => Err(BadReference::TagOnBlob(whole.to_owned())),
-            (_, _, None) => Err(BadReference::NoDigest(whole.to_owned())),
+            (_, Some(_), Some(_)) => Err(ReferenceError::TagOnBlob(whole.to_owned())),
+            (_, _, None) => Err(ReferenceError::NoDigest(whole.to_owned())),
         }
     }
 }
 
-fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>), BadReference> {
+fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>), ReferenceError> {
+    let invalid = |part, found: &str, expected| ReferenceError::Part {
+        reference: whole.to_owned(),
+        part,
+        found: found.to_owned(),
+        expected,
+    };
     for scheme in ["https://", "http://", "docker://", "oci://"] {
         if whole.starts_with(scheme) {
-            return Err(BadReference::Scheme(whole.to_owned(), scheme.to_owned()));
+            return Err(ReferenceError::Scheme { reference: whole.to_owned(), scheme });
         }
     }
     let (rest, digest) = match whole.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest.parse()?)),
         None => (whole, None),
     };
-    // A first part that looks like no host is a Docker Hub name to some clients and a host to others.
+    // Clients disagree whether a first component without dot and colon is a host.
     let (registry, rest) = rest
         .split_once('/')
         .filter(|(host, _)| host.contains(['.', ':']) || *host == "localhost")
-        .ok_or_else(|| BadReference::NoRegistry(whole.to_owned()))?;
+        .ok_or_else(|| ReferenceError::NoRegistry(whole.to_owned()))?;
     if !is_registry(registry) {
-        return Err(BadReference::Registry {
-            whole: whole.to_owned(),
-            registry: registry.to_owned(),
-        });
+        return Err(invalid("registry", registry, "a host name with an optional port"));
     }
     let (name, tag) = match rest.split_once(':') {
         Some((name, tag)) => (name, Some(tag)),
         None => (rest, None),
     };
     if !name.split('/').all(is_name_component) {
-        return Err(BadReference::Name { whole: whole.to_owned(), name: name.to_owned() });
+        let expected = "lower-case letters, digits, and single '.', '_', '-', '/' between them";
+        return Err(invalid("repository name", name, expected));
     }
     if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
-        return Err(BadReference::Tag { whole: whole.to_owned(), tag: tag.to_owned() });
+        let expected = "up to 128 letters, digits, '_', '.', '-', not starting with '.' or '-'";
+        return Err(invalid("tag", tag, expected));
     }
     Ok((Repository { registry: registry.to_owned(), name: name.to_owned() }, tag, digest))
 }
@@ -169,10 +164,10 @@ fn is_name_component(text: &str) -> bool {
 
 /// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` of the distribution spec.
 fn is_tag(text: &str) -> bool {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     text.len() <= 128
-        && text.bytes().next().is_some_and(word)
-        && text.bytes().all(|b| word(b) || b == b'.' || b == b'-')
+        && text.bytes().next().is_some_and(is_word)
+        && text.bytes().all(|b| is_word(b) || b == b'.' || b == b'-')
 }
 
 impl fmt::Display for Repository {
@@ -205,7 +200,7 @@ impl fmt::Display for BlobReference {
     }
 }
 
-/// What holds the disk image.
+/// The location of a disk image.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Image {
     Manifest(ManifestReference),
@@ -237,7 +232,7 @@ mod tests {
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn takes_tags_and_digests_apart() {
+    fn splits_references() {
         for (text, registry, name, version) in [
             ("registry.example/os:1", "registry.example", "os", "1"),
             ("localhost/os:1", "localhost", "os", "1"),
@@ -256,49 +251,49 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_wins_over_a_tag() {
+    fn digest_wins_over_tag() {
         let reference: ManifestReference = format!("r.example/os:1@{DIGEST}").parse().unwrap();
         assert_eq!(reference.to_string(), format!("r.example/os@{DIGEST}"));
     }
 
     #[test]
-    fn a_blob_is_named_by_its_digest_alone() {
+    fn blob_requires_digest_and_no_tag() {
         let text = format!("r.example:5000/os@{DIGEST}");
         assert_eq!(text.parse::<BlobReference>().unwrap().to_string(), text);
         assert_eq!(
             "r.example/os:1".parse::<BlobReference>(),
-            Err(BadReference::NoDigest("r.example/os:1".to_owned()))
+            Err(ReferenceError::NoDigest("r.example/os:1".to_owned()))
         );
         let both = format!("r.example/os:1@{DIGEST}");
-        assert_eq!(both.parse::<BlobReference>(), Err(BadReference::TagOnBlob(both)));
+        assert_eq!(both.parse::<BlobReference>(), Err(ReferenceError::TagOnBlob(both)));
     }
 
     #[test]
-    fn refuses_what_the_grammar_does_not_hold() {
+    fn rejects_what_the_grammar_excludes() {
         for (text, found) in [
-            ("", "names no registry"),
-            ("os:1", "names no registry"),
-            ("library/os:1", "names no registry"),
-            ("https://r.example/os:1", "holds a scheme"),
-            ("docker://r.example/os:1", "holds a scheme"),
-            ("r.example:0/os:1", "is no host name"),
-            ("r.example:99999/os:1", "is no host name"),
-            ("r.example:+1/os:1", "is no host name"),
-            ("-r.example/os:1", "is no host name"),
-            ("r..example/os:1", "is no host name"),
-            ("[::1/os:1", "is no host name"),
-            ("[::1]x/os:1", "is no host name"),
-            ("r.example/:1", "is no repository name"),
-            ("r.example/OS:1", "is no repository name"),
-            ("r.example/a//b:1", "is no repository name"),
-            ("r.example/a..b:1", "is no repository name"),
-            ("r.example/a___b:1", "is no repository name"),
-            ("r.example/a-:1", "is no repository name"),
-            ("r.example/../v2:1", "is no repository name"),
+            ("", "does not name a registry"),
+            ("os:1", "does not name a registry"),
+            ("library/os:1", "does not name a registry"),
+            ("https://r.example/os:1", "unexpected scheme"),
+            ("docker://r.example/os:1", "unexpected scheme"),
+            ("r.example:0/os:1", "expected a host name"),
+            ("r.example:99999/os:1", "expected a host name"),
+            ("r.example:+1/os:1", "expected a host name"),
+            ("-r.example/os:1", "expected a host name"),
+            ("r..example/os:1", "expected a host name"),
+            ("[::1/os:1", "expected a host name"),
+            ("[::1]x/os:1", "expected a host name"),
+            ("r.example/:1", "invalid repository name"),
+            ("r.example/OS:1", "invalid repository name"),
+            ("r.example/a//b:1", "invalid repository name"),
+            ("r.example/a..b:1", "invalid repository name"),
+            ("r.example/a___b:1", "invalid repository name"),
+            ("r.example/a-:1", "invalid repository name"),
+            ("r.example/../v2:1", "invalid repository name"),
             ("r.example/os", "neither tag nor digest"),
-            ("r.example/os:", "is no tag"),
-            ("r.example/os:-1", "is no tag"),
-            ("r.example/os:a/b", "is no tag"),
+            ("r.example/os:", "invalid tag"),
+            ("r.example/os:-1", "invalid tag"),
+            ("r.example/os:a/b", "invalid tag"),
             ("r.example/os:1@sha256:12", "lower-case hexadecimal"),
             ("r.example/os:1@", "lower-case hexadecimal"),
         ] {

@@ -1,27 +1,20 @@
-//! Signatures of manifests as cosign makes them with a key: what a manifest of signatures lists, what a signed payload says, and whether both fit
-//! a manifest and a trusted key. Pure.
-//!
-//! The form is cosign's `SIGNATURE_SPEC.md`. Where an image was when it was signed (`docker-reference`) is not compared: a copy or a mirror is as
-//! good as what it is a copy of, and the digest names the same bytes everywhere.
+//! Signatures in the format of cosign (`SIGNATURE_SPEC.md`): listed by a manifest, verified with a
+//! trusted key. `docker-reference` is ignored, because copies and mirrors contain the same bytes.
 
 mod key;
-#[cfg(test)]
-mod sample_keys;
-#[cfg(test)]
-pub mod samples;
 #[cfg(feature = "sign")]
 pub mod signing_key;
 #[cfg(test)]
 mod tests;
 
-pub use key::BadKey;
 pub use key::Key;
+pub use key::KeyError;
 
 use crate::BASE64;
-use crate::digest::BadDigest;
 use crate::digest::Digest;
-use anyhow::Context as _;
-use anyhow::Result;
+use crate::digest::DigestError;
+use crate::document;
+use crate::document::DocumentError;
 use base64::Engine as _;
 use oci_spec::image::Descriptor;
 use oci_spec::image::ImageIndex;
@@ -29,53 +22,53 @@ use oci_spec::image::ImageManifest;
 use serde::Deserialize;
 use thiserror::Error;
 
-/// A layer that holds what is signed.
+/// The media type of signed payloads.
 pub const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-/// The annotation of such a layer that holds the signature.
+/// The annotation of a payload that contains its signature.
 pub const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-/// A manifest of signatures, where it refers to what is signed.
+/// The artifact type of manifests that list signatures.
 pub const ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
-/// What newer tools push in its place, in any version.
+/// The artifact type that newer tools use, without its version.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
-/// What a payload says that it is.
+/// The type that a payload states.
 pub const KIND: &str = "cosign container image signature";
 
-/// The largest payload that is looked at. Usual ones have 300 bytes; who signs may add annotations.
+/// The maximum size of a payload. Usual ones have 300 bytes, but can contain annotations.
 pub const PAYLOAD_LIMIT_BYTES: u64 = 64 << 10;
 
-/// The tag that the signatures of a manifest have in its repository.
+/// The tag of the signatures of a manifest.
 pub fn tag_of(image: &Digest) -> String {
     format!("{}.sig", image.to_tag())
 }
 
-/// A signature as a manifest lists it; nobody has looked at what it signs.
+/// A listed signature, not verified yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
-    /// The blob that is signed.
+    /// The signed blob.
     pub payload: Digest,
     signature: Vec<u8>,
 }
 
-/// Why a signature does not count.
+/// Why a signature is rejected.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum Unfit {
-    #[error("the layer names its payload wrongly: {0}")]
-    Digest(#[from] BadDigest),
-    #[error("its payload has {0} bytes, more than the {PAYLOAD_LIMIT_BYTES} that are looked at")]
+pub enum SignatureError {
+    #[error("payload: {0}")]
+    Digest(#[from] DigestError),
+    #[error("its payload has {0} bytes, the maximum is {PAYLOAD_LIMIT_BYTES}")]
     Size(u64),
-    #[error("the layer has no annotation {SIGNATURE}")]
+    #[error("the annotation {SIGNATURE} is missing")]
     NoSignature,
-    #[error("the annotation {SIGNATURE} is no base64")]
+    #[error("the annotation {SIGNATURE} is not base64")]
     Base64,
-    #[error("no trusted key has made it, or its payload was changed")]
+    #[error("it was not made by a trusted key, or its payload was changed")]
     OtherKey,
-    #[error("a trusted key has signed something else: {0}")]
+    #[error("a trusted key signed something else: {0}")]
     Payload(String),
-    #[error("it was made for {0}")]
+    #[error("it belongs to {0}")]
     OtherImage(String),
 }
 
-/// What a signature says of an image. Whatever else is in it does not matter.
+/// The part of a payload that is verified.
 #[derive(Debug, Deserialize)]
 struct Payload {
     critical: Critical,
@@ -94,76 +87,73 @@ struct Image {
     digest: String,
 }
 
-/// What refers to a manifest, as far as it is about signatures.
+/// A referrer that contains signatures.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Referrer {
-    /// A manifest of signatures.
+    /// A manifest that lists signatures.
     Signatures(Digest),
-    /// A signature or a statement in the format of newer tools, which is not read here.
+    /// A signature or attestation in the newer format, which is not supported.
     Bundle(String),
 }
 
-/// The signatures that a manifest lists, each by itself right or wrong.
-pub fn parse_manifest(bytes: &[u8]) -> Result<Vec<Result<Claim, Unfit>>> {
+/// The signatures that a manifest lists. Each can be invalid by itself.
+pub fn parse_manifest(bytes: &[u8]) -> Result<Vec<Result<Claim, SignatureError>>, DocumentError> {
     let manifest: ImageManifest =
-        serde_json::from_slice(bytes).context("reading a manifest of signatures")?;
+        serde_json::from_slice(bytes).map_err(DocumentError::json("manifest of signatures"))?;
     let layers = manifest.layers().iter().filter(|layer| layer.media_type().as_ref() == PAYLOAD);
     Ok(layers.map(parse_layer).collect())
 }
 
-fn parse_layer(layer: &Descriptor) -> Result<Claim, Unfit> {
-    let payload = layer.digest().to_string().parse()?;
+fn parse_layer(layer: &Descriptor) -> Result<Claim, SignatureError> {
+    let payload = document::digest_of(layer)?;
     if layer.size() > PAYLOAD_LIMIT_BYTES {
-        return Err(Unfit::Size(layer.size()));
+        return Err(SignatureError::Size(layer.size()));
     }
-    let annotations = layer.annotations().as_ref();
-    let text = annotations.and_then(|all| all.get(SIGNATURE)).ok_or(Unfit::NoSignature)?;
-    let signature = BASE64.decode(text).map_err(|_quotes_what_it_found| Unfit::Base64)?;
+    let text = document::annotation(layer, SIGNATURE).ok_or(SignatureError::NoSignature)?;
+    let signature = BASE64.decode(text).map_err(|_quotes_its_input| SignatureError::Base64)?;
     Ok(Claim { payload, signature })
 }
 
-/// What is about signatures in the answer of the referrers API, or in the index that stands for it.
-pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Referrer>> {
+/// The signatures among the referrers of a manifest.
+pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Referrer>, DocumentError> {
     let index: ImageIndex =
-        serde_json::from_slice(bytes).context("reading the list of referrers")?;
+        serde_json::from_slice(bytes).map_err(DocumentError::json("list of referrers"))?;
     let mut referrers = Vec::new();
     for entry in index.manifests() {
         let artifact = entry.artifact_type().as_ref().map(AsRef::as_ref).unwrap_or_default();
-        let digest = entry.digest().to_string();
         if artifact == ARTIFACT {
-            let digest = digest.parse().context("reading the list of referrers")?;
-            referrers.push(Referrer::Signatures(digest));
+            referrers.push(Referrer::Signatures(document::digest_of(entry)?));
         } else if artifact.starts_with(BUNDLE) {
-            referrers.push(Referrer::Bundle(digest));
+            referrers.push(Referrer::Bundle(entry.digest().to_string()));
         }
     }
     Ok(referrers)
 }
 
 impl Claim {
-    /// The one of `keys` that has signed `payload`, which has to say that it is about `image`.
+    /// Returns the one of `keys` that signed `payload`, which must name `image`.
     pub fn verify<'a>(
         &self,
         payload: &[u8],
         image: &Digest,
         keys: &'a [Key],
-    ) -> Result<&'a Key, Unfit> {
-        // Before the payload is read: what nobody has signed is not worth a parser's trouble.
+    ) -> Result<&'a Key, SignatureError> {
+        // Before the payload is parsed: unsigned bytes are not parsed.
         let key = keys.iter().find(|key| key.has_signed(payload, &self.signature));
-        let key = key.ok_or(Unfit::OtherKey)?;
+        let key = key.ok_or(SignatureError::OtherKey)?;
         let critical = parse_payload(payload)?;
         if critical.kind != KIND {
-            return Err(Unfit::Payload(format!("it is a '{}'", critical.kind)));
+            return Err(SignatureError::Payload(format!("its type is '{}'", critical.kind)));
         }
         if critical.image.digest != image.to_string() {
-            return Err(Unfit::OtherImage(critical.image.digest));
+            return Err(SignatureError::OtherImage(critical.image.digest));
         }
         Ok(key)
     }
 }
 
-pub fn parse_payload(bytes: &[u8]) -> Result<Critical, Unfit> {
-    let payload: Payload =
-        serde_json::from_slice(bytes).map_err(|error| Unfit::Payload(error.to_string()))?;
+pub fn parse_payload(bytes: &[u8]) -> Result<Critical, SignatureError> {
+    let payload: Payload = serde_json::from_slice(bytes)
+        .map_err(|error| SignatureError::Payload(error.to_string()))?;
     Ok(payload.critical)
 }

@@ -1,6 +1,8 @@
-//! Formats byte counts for people: `2147483648 bytes (2 GiB)`.
+//! Byte counts: printed for people, counted during transfers.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 /// Prints a byte count exactly, and rounded for people: `4294967296 bytes (4 GiB)`.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +17,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Prints a byte count in the largest binary unit that leaves a whole number of it: `1.5 GiB`.
+/// Prints a byte count rounded down to tenths of its largest binary unit: `1.5 GiB`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rounded(pub u64);
 
@@ -35,15 +37,37 @@ impl fmt::Display for Rounded {
     }
 }
 
-/// The length as offsets on a disk are counted.
+/// The length in the type of disk offsets.
 pub fn length_of(bytes: &[u8]) -> u64 {
     // Lossless: no supported machine has addresses of more than 64 bits.
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// The first `length` bytes, or all where there are fewer.
+/// The first `length` bytes, or all if there are fewer.
 pub fn prefix(bytes: &[u8], length: u64) -> &[u8] {
     usize::try_from(length).ok().and_then(|length| bytes.get(..length)).unwrap_or(bytes)
+}
+
+/// Receives the number of bytes that were transferred since the last call.
+pub trait Transfer: Sync {
+    fn add(&self, bytes: u64);
+}
+
+/// A byte count that only grows, shared between threads.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Transfer for Counter {
+    fn add(&self, bytes: u64) {
+        // Relaxed is enough: the count is only displayed.
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

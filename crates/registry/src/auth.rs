@@ -1,29 +1,28 @@
-//! What a registry wants to be shown in the `Authorization` header: a token, fetched with or without a login (distribution's "Token Authentication
-//! Specification" and "Oauth2 Token Authentication"), or the login itself. No error holds a secret, whatever the other side says.
+//! Answers authentication challenges with a token, fetched with or without a login (distribution's
+//! "Token Authentication Specification" and "Oauth2 Token Authentication"), or with the login
+//! itself. No error contains a secret, whatever the server sends.
 
-pub mod challenge;
-
-use crate::auth::challenge::Challenge;
-use crate::credentials::AUTH_FILE;
 use crate::credentials::Login;
 use crate::credentials::Proof;
 use crate::credentials::Secret;
 use crate::credentials::without_content;
-use crate::error::HttpError;
+use crate::error::During as _;
+use crate::error::Error;
+use crate::error::Result;
+use crate::error::StatusError;
 use crate::http::Client;
 use crate::http::Response;
 use crate::http::SMALL_BODY_BYTES;
 use crate::http::Tls;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
 use base64::Engine as _;
 use oci::BASE64;
 use oci::reference::Repository;
 use serde::Deserialize;
+use ureq::http::HeaderMap;
+use ureq::http::Method;
 use ureq::http::Uri;
 
-/// What somebody wants to do with a repository.
+/// What a repository is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
     Pull,
@@ -42,14 +41,72 @@ impl Access {
     }
 }
 
-/// A token server may call it either way.
+/// The authentication that a registry requires.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Challenge {
+    /// A token, with a login or without.
+    Bearer {
+        /// The token server's URL.
+        realm: String,
+        service: Option<String>,
+    },
+    /// User and password with every request. Its realm is only a label.
+    Basic,
+}
+
+/// The challenge of an answer. See [`parse_challenges`].
+pub fn read_challenge(headers: &HeaderMap) -> Result<Challenge> {
+    let values = headers.get_all("www-authenticate");
+    let texts: Vec<&str> = values.iter().filter_map(|value| value.to_str().ok()).collect();
+    parse_challenges(&texts)
+}
+
+/// Parses the values of `WWW-Authenticate` headers (RFC 9110, 11.6.1) and chooses one. A token is
+/// preferred to a password, which every request would repeat. Errors name what is offered.
+pub fn parse_challenges(texts: &[&str]) -> Result<Challenge> {
+    let invalid = |text: String| Err(Error::Authentication(text));
+    let mut offered = Vec::new();
+    for text in texts {
+        let Ok(challenges) = http_auth::parse_challenges(text) else {
+            return invalid(format!("invalid WWW-Authenticate header '{text}'"));
+        };
+        for challenge in challenges {
+            if challenge.scheme.eq_ignore_ascii_case("bearer") {
+                let param = |name: &str| {
+                    let mut params = challenge.params.iter();
+                    let found = params.find(|(key, _)| key.eq_ignore_ascii_case(name));
+                    found.map(|(_, value)| value.to_unescaped())
+                };
+                let Some(realm) = param("realm") else {
+                    return invalid(format!(
+                        "the registry requires a token without a realm: '{text}'"
+                    ));
+                };
+                return Ok(Challenge::Bearer { realm, service: param("service") });
+            }
+            offered.push(challenge.scheme.to_owned());
+        }
+    }
+    if offered.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
+        return Ok(Challenge::Basic);
+    }
+    if offered.is_empty() {
+        return invalid("the registry answered 401 Unauthorized without a challenge".to_owned());
+    }
+    invalid(format!(
+        "the registry requires authentication by {}; supported are Bearer and Basic",
+        offered.join(" or ")
+    ))
+}
+
+/// A token server answers with either name.
 #[derive(Deserialize)]
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
 }
 
-/// A token server as a challenge names it, and what the token is to allow.
+/// The token server of a challenge, and what the token shall allow.
 #[derive(Clone, Copy)]
 struct TokenServer<'a> {
     realm: &'a str,
@@ -57,8 +114,9 @@ struct TokenServer<'a> {
     access: Access,
 }
 
-/// The value of an `Authorization` header that answers `challenge` and allows `access` to `repository`. Without a login everybody's rights are
-/// asked for. Secrets travel over HTTPS, or as openly as the operator allows for everything else.
+/// The value of an `Authorization` header that answers `challenge` and allows `access` to
+/// `repository`. Without a login, an anonymous token is requested. Secrets are sent over HTTPS, or
+/// over plain HTTP if the client allows that.
 pub fn authorize(
     client: &Client,
     challenge: &Challenge,
@@ -74,19 +132,15 @@ pub fn authorize(
         (Challenge::Bearer { realm, service }, _, _) => {
             let server = TokenServer { realm, service: service.as_deref(), access };
             fetch_token(client, server, repository, login)
-                .with_context(|| format!("fetching a token from {realm}"))
+                .during(|| format!("fetching a token from {realm}"))
         }
         (Challenge::Basic, _, Some(Proof::Password { user, password })) => {
             Ok(basic(user, password))
         }
-        (Challenge::Basic, Some(login), _) => Err(HttpError::login(format!(
-            "registry {registry} wants a user and a password, {login} is neither"
-        ))
-        .into()),
-        (Challenge::Basic, None, _) => Err(HttpError::login(format!(
-            "registry {registry} wants a login; hint: put user and password into {AUTH_FILE}, which has the format of docker's config.json"
-        ))
-        .into()),
+        (Challenge::Basic, Some(login), _) => Err(Error::LoginRejected(format!(
+            "registry {registry} requires a user and a password, {login} is neither"
+        ))),
+        (Challenge::Basic, None, _) => Err(Error::LoginRequired { registry: registry.clone() }),
     }
 }
 
@@ -99,6 +153,7 @@ fn fetch_token(
     check_realm(server.realm, client.tls())?;
     let query = parameters(server, repository);
     let url = with_query(server.realm, &query);
+    let get = |headers: &_| client.follow(&Method::GET, &url, headers);
     let response = match login.map(|login| &login.proof) {
         Some(Proof::IdentityToken(token)) => {
             let token = escape(token.expose());
@@ -107,52 +162,52 @@ fn fetch_token(
             client.post(server.realm, "application/x-www-form-urlencoded", &form)?
         }
         Some(Proof::Password { user, password }) => {
-            client.get(&url, &[("authorization", basic(user, password).expose())])?
+            get(&[("authorization", basic(user, password).expose())])?
         }
-        // A registry's token is never shown to a token server.
-        Some(Proof::RegistryToken(_)) | None => client.get(&url, &[])?,
+        // A registry's token is never sent to a token server.
+        Some(Proof::RegistryToken(_)) | None => get(&[])?,
     };
     if response.status() != 200 {
-        return Err(refused(response, repository, login).into());
+        return Err(rejected(response, repository, login));
     }
-    let bytes = response.into_body().into_with_config().limit(SMALL_BODY_BYTES).read_to_vec()?;
+    let body = response.into_body().into_with_config().limit(SMALL_BODY_BYTES).read_to_vec();
+    let bytes = body.map_err(|error| Error::Authentication(error.to_string()))?;
     let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| without_content(&error))?;
     match answer.token.or(answer.access_token) {
         Some(token) => Ok(Secret::new(format!("Bearer {token}"))),
-        None => bail!("the answer holds no token"),
+        None => Err(Error::Authentication("the answer contains no token".to_owned())),
     }
 }
 
-/// Who has shown a secret is told the status alone: the server's own words might repeat it.
-fn refused(response: Response, repository: &Repository, login: Option<&Login>) -> HttpError {
+/// After a login was sent, the error has the status only: the body could repeat a secret.
+fn rejected(response: Response, repository: &Repository, login: Option<&Login>) -> Error {
     let status = response.status();
-    match login {
-        None => HttpError::refused(response, &format!("registry {}", repository.registry)),
-        // 400 is OAuth's answer to a refresh token that is not good (RFC 6749, 5.2).
-        Some(login)
-            if matches!(status.as_u16(), 401 | 403)
-                || (status == 400 && matches!(login.proof, Proof::IdentityToken(_))) =>
-        {
-            HttpError::login(format!("the token server refused {login} ({status})"))
-        }
-        Some(login) => {
-            HttpError::status(status, format!("the token server answered {status} to {login}"))
-        }
+    let Some(login) = login else {
+        let server = format!("registry {}", repository.registry);
+        return StatusError::new(server, response, None).into();
+    };
+    // 400 is OAuth's answer to an invalid refresh token (RFC 6749, 5.2).
+    if matches!(status.as_u16(), 401 | 403)
+        || (status == 400 && matches!(login.proof, Proof::IdentityToken(_)))
+    {
+        Error::LoginRejected(format!("the token server rejected {login} ({status})"))
+    } else {
+        StatusError::without_body("the token server", status, login).into()
     }
 }
 
 fn check_realm(realm: &str, tls: Tls) -> Result<()> {
-    let realm: Uri = realm.parse().context("reading the token server's URL")?;
+    let realm: Uri = realm.parse().map_err(|error: ureq::http::uri::InvalidUri| {
+        Error::Authentication(format!("reading the token server's URL: {error}"))
+    })?;
     match realm.scheme_str() {
         Some("https") => Ok(()),
         Some("http") if tls == Tls::Plain => Ok(()),
-        _ => {
-            bail!("the token server is not reached over HTTPS, which only oci.allow_no_tls allows")
-        }
+        _ => Err(Error::PlainTokenServer),
     }
 }
 
-/// What a token is for, as a query or as part of a form.
+/// The scope of a token, for a query or a form.
 fn parameters(server: TokenServer<'_>, repository: &Repository) -> String {
     let scope = escape(&format!("repository:{}:{}", repository.name, server.access.actions()));
     match server.service {
@@ -162,8 +217,8 @@ fn parameters(server: TokenServer<'_>, repository: &Repository) -> String {
 }
 
 fn with_query(realm: &str, query: &str) -> String {
-    let joint = if realm.contains('?') { '&' } else { '?' };
-    format!("{realm}{joint}{query}")
+    let separator = if realm.contains('?') { '&' } else { '?' };
+    format!("{realm}{separator}{query}")
 }
 
 /// RFC 7617, 2.
@@ -172,7 +227,7 @@ fn basic(user: &str, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", BASE64.encode(pair)))
 }
 
-/// Percent-encodes what a query or a form does not hold as it is (RFC 3986, 2.3).
+/// Percent-encodes everything but unreserved characters (RFC 3986, 2.3).
 fn escape(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
@@ -189,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_for_pulling_this_repository() {
+    fn requests_a_token_for_this_repository() {
         for (service, wanted) in [
             (Some("r s&x"), "service=r%20s%26x&scope=repository%3Aa%2Fb%3Apull"),
             (None, "scope=repository%3Aa%2Fb%3Apull"),
@@ -207,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_fetched_over_plain_http_unless_allowed() {
+    fn rejects_token_servers_over_plain_http() {
         for (realm, required, plain) in [
             ("https://t.example/token", true, true),
             ("http://t.example/token", false, true),
@@ -221,12 +276,59 @@ mod tests {
     }
 
     #[test]
-    fn a_login_becomes_a_header_as_rfc_7617_has_it() {
+    fn encodes_basic_authentication() {
         for (user, password, header) in [
             ("Aladdin", "open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
             ("test", "123\u{a3}", "Basic dGVzdDoxMjPCow=="),
         ] {
             assert_eq!(basic(user, &Secret::new(password.to_owned())).expose(), header);
+        }
+    }
+
+    #[test]
+    fn prefers_a_token_to_a_password() {
+        let wanted = |service: Option<&str>| Challenge::Bearer {
+            realm: "https://auth.example/token".to_owned(),
+            service: service.map(str::to_owned),
+        };
+        for (texts, challenge) in [
+            (
+                vec![
+                    r#"Bearer realm="https://auth.example/token",service="reg",scope="repository:os:pull""#,
+                ],
+                wanted(Some("reg")),
+            ),
+            (vec![r#"bearer REALM="https://auth.example/token""#], wanted(None)),
+            (
+                vec![
+                    r#"Basic realm="x", Bearer realm="https://auth.example/token",service="a \"b\", c""#,
+                ],
+                wanted(Some(r#"a "b", c"#)),
+            ),
+            (
+                vec![r#"Basic realm="x""#, r#"Bearer realm="https://auth.example/token""#],
+                wanted(None),
+            ),
+            (vec![r#"Basic realm="x""#], Challenge::Basic),
+            (vec!["Negotiate", r#"basic realm="x", charset="UTF-8""#], Challenge::Basic),
+        ] {
+            assert_eq!(parse_challenges(&texts).unwrap(), challenge, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn names_unsupported_challenges() {
+        for (texts, fault) in [
+            (vec![], "without a challenge"),
+            (
+                vec![r#"Digest realm="x", nonce="y""#, "Negotiate"],
+                "requires authentication by Digest or Negotiate; supported are Bearer and Basic",
+            ),
+            (vec![r#"Bearer service="x""#], "requires a token without a realm"),
+            (vec![r#"Bearer realm="x"#], "invalid WWW-Authenticate header"),
+        ] {
+            let error = parse_challenges(&texts).unwrap_err().to_string();
+            assert!(error.contains(fault), "{error}");
         }
     }
 }

@@ -1,17 +1,14 @@
-//! The bytes of one blob, whatever happens to the connections they come by: a broken transfer goes on at the next byte, at the next host if need
-//! be. Hashes what it gives out. What comes is not verified yet: the digest at the end tells.
-
-pub mod content_range;
+//! A resumable download of one blob. A broken transfer resumes at the next byte, on the next host
+//! if there is one. The bytes are hashed but not verified: compare the digest at the end.
 
 use crate::endpoint::Endpoint;
-use crate::error::HttpError;
+use crate::error::During as _;
+use crate::error::Error;
+use crate::error::Result;
 use crate::http::Response;
 use crate::observer::Observer;
 use crate::retry::Backoff;
-use anyhow::Context as _;
-use anyhow::Result;
 use oci::digest::Digest;
-use oci::digest::Digested;
 use oci::digest::Hasher;
 use oci::manifest::Layer;
 use oci::size::Bytes;
@@ -21,45 +18,39 @@ use std::io;
 use std::io::Read;
 use ureq::BodyReader;
 
-/// So much has to come before earlier trouble is forgotten, lest a host that sends a byte at a time is asked for ever.
-const FORGIVE_BYTES: u64 = 1 << 20;
+/// Bytes that must arrive before the retry counter resets. A host that sends single bytes is not
+/// asked forever.
+const RESET_BYTES: u64 = 1 << 20;
 
-/// A blob on its way.
+/// A blob that is being downloaded.
 pub struct Blob<'a> {
-    /// Mirrors, then the image's own registry.
+    /// Mirrors, then the repository's own registry.
     endpoints: Vec<Endpoint>,
-    /// The one in use.
+    /// Index of the endpoint in use.
     current: usize,
     layer: Layer,
     size_bytes: Option<u64>,
     body: Option<BodyReader<'static>>,
-    /// Fetched to be looked at, and not yet given out.
+    /// Bytes that [`Self::peek`] fetched and `read` has not returned yet.
     ahead: VecDeque<u8>,
     /// Bytes fetched so far, and their hash.
     at: u64,
     hasher: Hasher,
-    tries: Backoff,
-    /// Where the last trouble was.
-    trouble_at: u64,
+    backoff: Backoff,
+    /// Number of bytes fetched before the last error.
+    error_at: u64,
+    /// What the last `io::Error` of `read` stands for.
+    failure: Option<Error>,
     observer: &'a dyn Observer,
 }
 
 impl<'a> Blob<'a> {
-    /// Asks for the blob; returns when the first host has begun to send it.
+    /// Requests the blob; returns when a host begins to send it. Resumes after the given number of
+    /// bytes, which have the given hash.
     pub fn open(
         endpoints: Vec<Endpoint>,
         layer: &Layer,
-        tries: Backoff,
-        observer: &'a dyn Observer,
-    ) -> Result<Self> {
-        Self::open_after(endpoints, layer, tries, observer, (0, Hasher::default()))
-    }
-
-    /// The same, where an earlier transfer has left so many bytes, and their hash.
-    pub fn open_after(
-        endpoints: Vec<Endpoint>,
-        layer: &Layer,
-        tries: Backoff,
+        backoff: Backoff,
         observer: &'a dyn Observer,
         (at, hasher): (u64, Hasher),
     ) -> Result<Self> {
@@ -72,21 +63,22 @@ impl<'a> Blob<'a> {
             ahead: VecDeque::new(),
             at,
             hasher,
-            tries,
-            trouble_at: at,
+            backoff,
+            error_at: at,
+            failure: None,
             observer,
         };
         blob.connect()?;
         Ok(blob)
     }
 
-    /// Of the whole blob, where it is known.
+    /// Size of the whole blob, if known.
     pub fn size_bytes(&self) -> Option<u64> {
         self.size_bytes
     }
 
-    /// The first bytes, up to `length` of them, without taking them away. To be called before anything is read.
-    pub fn peek(&mut self, length: usize) -> io::Result<&[u8]> {
+    /// The first bytes, at most `length`, without consuming them. Call it before reading.
+    pub fn peek(&mut self, length: usize) -> Result<&[u8]> {
         let mut buffer = vec![0; length];
         while self.ahead.len() < length {
             let room = buffer.get_mut(self.ahead.len()..).unwrap_or_default();
@@ -99,7 +91,7 @@ impl<'a> Blob<'a> {
         Ok(self.ahead.make_contiguous())
     }
 
-    /// The last `length` bytes, where the host gives them; they are a hint and nothing more.
+    /// The last `length` bytes, if the host sends them. They are not verified.
     pub fn read_tail(&self, length: u64) -> Option<Vec<u8>> {
         let endpoint = self.endpoints.get(self.current)?;
         let range = format!("bytes=-{length}");
@@ -110,14 +102,14 @@ impl<'a> Blob<'a> {
         (is_part && length_of(&tail) == length).then_some(tail)
     }
 
-    /// The next bytes, from whatever connection they come by.
-    fn fetch(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    /// Reads the next bytes like `read`, reconnecting if necessary.
+    pub fn fetch(&mut self, into: &mut [u8]) -> Result<usize> {
         loop {
             let Some(body) = &mut self.body else {
-                self.connect().map_err(io::Error::other)?;
+                self.connect()?;
                 continue;
             };
-            let fault = match body.read(into) {
+            let reason = match body.read(into) {
                 Ok(length) if length > 0 || into.is_empty() => {
                     let read = into.get(..length).unwrap_or_default();
                     self.hasher.update(read);
@@ -129,11 +121,21 @@ impl<'a> Blob<'a> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => error.to_string(),
             };
-            self.take_in(HttpError::broken(fault).into()).map_err(io::Error::other)?;
+            self.on_error(Error::Interrupted(reason))?;
         }
     }
 
-    /// Gets a body that goes on at `self.at`, or tells why no host gives one.
+    /// The digest of all bytes so far.
+    pub fn digest(&self) -> Digest {
+        self.hasher.clone().finish()
+    }
+
+    /// Takes the error that an `io::Error` of `read` stands for.
+    pub fn take_error(&mut self) -> Option<Error> {
+        self.failure.take()
+    }
+
+    /// Opens a body that continues at `self.at`.
     fn connect(&mut self) -> Result<()> {
         loop {
             match self.request() {
@@ -141,29 +143,30 @@ impl<'a> Blob<'a> {
                     self.body = Some(body);
                     return Ok(());
                 }
-                Err(error) => self.take_in(error)?,
+                Err(error) => self.on_error(error)?,
             }
         }
     }
 
-    /// Decides what follows an error: the next host, or a wait and another try. Returns the error when it is the end.
-    fn take_in(&mut self, error: anyhow::Error) -> Result<()> {
+    /// Moves to the next host, or waits before a retry. Returns the error if neither is possible.
+    fn on_error(&mut self, error: Error) -> Result<()> {
         let doing = self.doing();
         self.body = None;
         if self.current + 1 < self.endpoints.len() {
-            self.observer.warn(format!("mirror: {doing}: {error:#}; asking the next registry"));
+            let error = error.to_line();
+            self.observer.warn(format!("mirror: {doing}: {error}; asking the next registry"));
             self.current += 1;
             if self.at == 0 {
-                // What a host said that gave nothing counts for nothing.
+                // The size announced by a host that sent nothing does not count.
                 self.size_bytes = self.layer.size_bytes;
             }
             return Ok(());
         }
-        if self.at >= self.trouble_at + FORGIVE_BYTES {
-            self.tries.forget();
+        if self.at >= self.error_at + RESET_BYTES {
+            self.backoff.reset();
         }
-        self.trouble_at = self.at;
-        self.tries.wait(error, &doing, self.observer).context(doing)
+        self.error_at = self.at;
+        self.backoff.wait(error, &doing, self.observer).during(|| doing)
     }
 
     fn doing(&self) -> String {
@@ -175,54 +178,46 @@ impl<'a> Blob<'a> {
 
     fn request(&mut self) -> Result<BodyReader<'static>> {
         let at = self.at;
-        let endpoint = self.endpoints.get_mut(self.current).context("finding a registry")?;
-        let range = (at > 0 && endpoint.knows_ranges).then(|| format!("bytes={at}-"));
+        let endpoint = self.endpoints.get_mut(self.current).ok_or(Error::NoEndpoint)?;
+        let range = (at > 0 && endpoint.supports_ranges).then(|| format!("bytes={at}-"));
         let headers: Vec<(&str, &str)> =
             range.iter().map(|range| ("range", range.as_str())).collect();
         let response = endpoint.get(&format!("blobs/{}", self.layer.digest), &headers)?;
-        match (response.status().as_u16(), range.is_some()) {
+        let reason = match (response.status().as_u16(), range.is_some()) {
             (200, _) => {
                 self.check_whole(&response)?;
                 let mut body = response.into_body().into_reader();
                 self.skip(&mut body)?;
-                Ok(body)
+                return Ok(body);
             }
             (206, true) => match wrong_part(&response, at, self.size_bytes) {
-                None => Ok(response.into_body().into_reader()),
-                Some(fault) => {
-                    endpoint.knows_ranges = false;
-                    Err(HttpError::broken(fault).into())
-                }
+                None => return Ok(response.into_body().into_reader()),
+                Some(reason) => reason,
             },
-            // "Range not satisfiable": from now on the whole is asked for.
-            (416, true) => {
-                endpoint.knows_ranges = false;
-                Err(HttpError::broken(format!("the registry does not go on at byte {at} (416)"))
-                    .into())
-            }
-            _ => Err(endpoint.refused(response).into()),
-        }
+            (416, true) => format!("the registry does not resume at byte {at} (416)"),
+            _ => return Err(endpoint.rejected(response)),
+        };
+        // The retry requests the whole blob.
+        endpoint.supports_ranges = false;
+        Err(Error::Interrupted(reason))
     }
 
-    /// Looks at the headers of a whole blob: a login page is told by its type, another blob by its size.
-    fn check_whole(&mut self, response: &Response) -> Result<(), HttpError> {
+    /// Checks the headers of a whole blob: the type reveals a login page, the size another blob.
+    fn check_whole(&mut self, response: &Response) -> Result<()> {
         let media_type =
             response.headers().get("content-type").and_then(|value| value.to_str().ok());
         if let Some(page) = media_type.filter(|media_type| media_type.starts_with("text/html")) {
-            return Err(HttpError::useless(format!(
-                "the registry answered with a web page ('{page}') instead; hint: a proxy or a captive portal may be in between"
-            )));
+            return Err(Error::WebPage { media_type: page.to_owned() });
         }
-        let found = response.body().content_length();
-        match (self.size_bytes, found) {
-            (Some(wanted), Some(found)) if wanted != found => {
-                let who = if self.layer.size_bytes.is_some() {
-                    "the manifest says"
+        match (self.size_bytes, response.body().content_length()) {
+            (Some(expected), Some(found)) if expected != found => {
+                let source = if self.layer.size_bytes.is_some() {
+                    "the manifest"
                 } else {
-                    "before there were"
+                    "the answer before"
                 };
-                Err(HttpError::useless(format!(
-                    "the registry offers {found} bytes, {who} {wanted}"
+                Err(Error::Protocol(format!(
+                    "the registry offers {found} bytes, {source} has {expected}"
                 )))
             }
             (None, found) => {
@@ -233,61 +228,119 @@ impl<'a> Blob<'a> {
         }
     }
 
-    /// Reads again what was given out already, where a host begins at the start, and compares it.
-    fn skip(&self, body: &mut BodyReader<'static>) -> Result<(), HttpError> {
+    /// Reads the bytes before `self.at` again, if a host starts at 0, and compares their hash.
+    fn skip(&self, body: &mut BodyReader<'static>) -> Result<()> {
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; 64 << 10];
         let mut left = self.at;
         while left > 0 {
-            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-            let room = buffer.get_mut(..wanted).unwrap_or_default();
-            let length = match body.read(room) {
-                Ok(0) => Err(HttpError::broken(format!(
-                    "the connection ended {} before that",
-                    Bytes(left)
-                ))),
-                Ok(length) => Ok(length),
-                Err(error) => Err(HttpError::broken(error.to_string())),
-            }?;
-            let read = buffer.get(..length).unwrap_or_default();
-            hasher.update(read);
-            left -= length_of(read);
+            let max = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let room = buffer.get_mut(..max).unwrap_or_default();
+            let reason = match body.read(room) {
+                Ok(0) => format!("the connection ended {} before that", Bytes(left)),
+                Ok(length) => {
+                    let read = buffer.get(..length).unwrap_or_default();
+                    hasher.update(read);
+                    left -= length_of(read);
+                    continue;
+                }
+                Err(error) => error.to_string(),
+            };
+            return Err(Error::Interrupted(reason));
         }
         if hasher.finish() != self.hasher.clone().finish() {
-            return Err(HttpError::useless("the registry sends other bytes than it sent before"));
+            let text = "the registry sends other bytes than it sent before";
+            return Err(Error::Protocol(text.to_owned()));
         }
         Ok(())
     }
 }
 
-/// Why a part is not the one that was asked for.
+/// Why a part is not the requested one.
 fn wrong_part(response: &Response, at: u64, size_bytes: Option<u64>) -> Option<String> {
     let header = response.headers().get("content-range").and_then(|value| value.to_str().ok());
     let text = header.unwrap_or("nothing");
-    let range = header.and_then(content_range::parse);
+    let range = header.and_then(parse_content_range);
     let is_right = range.is_some_and(|range| {
         range.first == at
-            && range.size.zip(size_bytes).is_none_or(|(found, wanted)| found == wanted)
+            && range.size.zip(size_bytes).is_none_or(|(found, expected)| found == expected)
     });
     (!is_right).then(|| {
-        format!("the registry was asked to go on at byte {at} and sends '{text}'; the whole is asked for next")
+        format!(
+            "the registry was asked to resume at byte {at} and sends '{text}'; requesting the whole"
+        )
     })
 }
 
 impl Read for Blob<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.ahead.is_empty() { self.fetch(into) } else { self.ahead.read(into) }
-    }
-}
-
-impl Digested for Blob<'_> {
-    fn digest(&self) -> Digest {
-        self.hasher.clone().finish()
+        if !self.ahead.is_empty() {
+            return self.ahead.read(into);
+        }
+        self.fetch(into).map_err(|error| {
+            let text = error.to_line();
+            self.failure = Some(error);
+            io::Error::other(text)
+        })
     }
 }
 
 impl std::fmt::Debug for Blob<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Blob({}, {} of {:?} bytes)", self.layer.digest, self.at, self.size_bytes)
+    }
+}
+
+/// A parsed `Content-Range` header, in bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ContentRange {
+    pub first: u64,
+    pub last: u64,
+    /// Size of the whole, if the server knows it.
+    pub size: Option<u64>,
+}
+
+/// Parses `bytes FIRST-LAST/SIZE`, where SIZE may be `*` (RFC 9110, 14.4). `None` for everything
+/// else and for contradictory ranges.
+pub fn parse_content_range(text: &str) -> Option<ContentRange> {
+    let (unit, rest) = text.trim().split_once(' ')?;
+    let (range, size) = rest.trim().split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let size = if size == "*" { None } else { Some(number(size)?) };
+    let range = ContentRange { first: number(first)?, last: number(last)?, size };
+    let is_valid = range.first <= range.last && size.is_none_or(|size| range.last < size);
+    (unit.eq_ignore_ascii_case("bytes") && is_valid).then_some(range)
+}
+
+/// Digits only: `parse` accepts a sign.
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_only_valid_content_ranges() {
+        let range = |first, last, size| Some(ContentRange { first, last, size });
+        for (text, wanted) in [
+            ("bytes 0-0/1", range(0, 0, Some(1))),
+            ("bytes 100-199/200", range(100, 199, Some(200))),
+            ("Bytes 100-199/*", range(100, 199, None)),
+            (" bytes 5-9/10 ", range(5, 9, Some(10))),
+            ("bytes */200", None),
+            ("bytes 5-4/10", None),
+            ("bytes 5-10/10", None),
+            ("bytes +5-9/10", None),
+            ("bytes 5-/10", None),
+            ("bytes=5-9/10", None),
+            ("items 5-9/10", None),
+            ("bytes 5-9", None),
+            ("bytes 99999999999999999999-99999999999999999999/*", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_content_range(text), wanted, "{text}");
+        }
     }
 }

@@ -1,61 +1,61 @@
-//! Copies an image from one place to another, with all it consists of. What is there already is not sent again; the name comes last, so that it
-//! never leads to something incomplete.
+//! Copies images between locations. Blobs that the target has are skipped. The name is written
+//! last, so it never refers to an incomplete image.
 
+use crate::error::During as _;
+use crate::error::Result;
 use crate::location::Location;
 use crate::repository::Fetched;
-use anyhow::Context as _;
-use anyhow::Result;
 use oci::document;
 use oci::document::Document;
 use oci::signature;
 use oci_spec::image::Descriptor;
 
-/// What belongs to an image.
+/// What is copied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Extent {
+pub enum CopyScope {
     Image,
-    /// And what is about it: signatures, SBOMs, logs.
+    /// The image with its referrers and its signatures.
     WithReferrers,
 }
 
-/// What a copy came to.
+/// The result of a copy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Copied {
     pub blobs: u64,
     pub bytes: u64,
-    /// Blobs that were there already.
+    /// Number of blobs that the target had.
     pub present: u64,
 }
 
-/// Copies what `from` is named for to the name of `to`. Returns its descriptor.
+/// Copies the image at `from` to the name of `to`. Returns its descriptor.
 pub fn copy(
     from: &mut Location<'_>,
     to: &mut Location<'_>,
-    extent: Extent,
+    scope: CopyScope,
 ) -> Result<(Descriptor, Copied)> {
-    let (Fetched { descriptor, bytes }, copied) = copy_unnamed(from, to, extent)?;
-    to.add_named(&descriptor, &bytes).with_context(|| doing(from, to))?;
+    let (Fetched { descriptor, bytes }, copied) = copy_unnamed(from, to, scope)?;
+    to.add_named(&descriptor, &bytes).during(|| doing(from, to))?;
     Ok((descriptor, copied))
 }
 
-/// Copies what `from` is named for to where `to` is, under its digest alone.
+/// Copies the image at `from` to the repository or layout of `to`, under its digest only.
 pub fn copy_unnamed(
     from: &mut Location<'_>,
     to: &mut Location<'_>,
-    extent: Extent,
+    scope: CopyScope,
 ) -> Result<(Fetched, Copied)> {
     let found = from.resolve()?;
     let Fetched { descriptor, bytes } = &found;
     let mut copied = Copied::default();
-    let mut all = || {
+    let mut copy_all = || {
         copy_parts(from, to, descriptor, bytes, &mut copied)?;
         to.add_manifest(descriptor, bytes)?;
-        match extent {
-            Extent::Image => Ok(()),
-            Extent::WithReferrers => copy_referrers(from, to, descriptor, bytes, &mut copied),
+        match scope {
+            CopyScope::Image => Ok(()),
+            CopyScope::WithReferrers => copy_referrers(from, to, descriptor, bytes, &mut copied),
         }
     };
-    all().with_context(|| doing(from, to))?;
+    copy_all().during(|| doing(from, to))?;
     Ok((found, copied))
 }
 
@@ -63,7 +63,7 @@ fn doing(from: &Location<'_>, to: &Location<'_>) -> String {
     format!("copying {} to {}", from.location(), to.location())
 }
 
-/// Copies what is about an image, and about its parts, to where that is already.
+/// Copies the referrers and signatures of an image, and of its manifests. The image is there.
 fn copy_referrers(
     from: &mut Location<'_>,
     to: &mut Location<'_>,
@@ -80,9 +80,9 @@ fn copy_referrers(
     }
     for referrer in from.referrers(&digest)? {
         let bytes = from.read_manifest(&referrer)?;
-        // By its own word: a list that leads back to where it began would be followed for ever.
+        // Check the manifest itself: a list could form a cycle.
         let document = Document::parse(&bytes, referrer.media_type().as_ref())?;
-        if document.subject().is_none_or(|about| about.digest() != image.digest()) {
+        if document.subject().is_none_or(|subject| subject.digest() != image.digest()) {
             continue;
         }
         copy_parts(from, to, &referrer, &bytes, copied)?;
@@ -99,7 +99,7 @@ fn copy_referrers(
     Ok(())
 }
 
-/// Copies what a manifest or an index consists of.
+/// Copies the blobs of a manifest, or the manifests of an index.
 fn copy_parts(
     from: &mut Location<'_>,
     to: &mut Location<'_>,
@@ -140,5 +140,5 @@ fn copy_blob(
     }
     copied.blobs += 1;
     copied.bytes += blob.size();
-    to.take_blob(blob, from)
+    to.copy_blob(blob, from)
 }

@@ -1,13 +1,9 @@
-//! Logins as docker and podman keep them (docker's `config.json`, containers-auth.json(5)): the file in, the login for one repository out. Runs no
-//! credential helper by itself, and never lets a secret into an error or a debug line.
+//! Reads the auth files of docker and podman (docker's `config.json`, containers-auth.json(5)) and
+//! finds the login for a repository. No secret appears in an error or in debug output.
 
-#[cfg(feature = "push")]
-pub mod helper;
-
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use anyhow::bail;
+use crate::error::During as _;
+use crate::error::Error;
+use crate::error::Result;
 use base64::Engine as _;
 use oci::BASE64;
 use oci::reference::Repository;
@@ -17,16 +13,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
 
 #[cfg(test)]
 mod tests;
 
-/// Where an initramfs has the file.
-pub const AUTH_FILE: &str = "/etc/ocidd/auth.json";
+/// The user name that marks an identity token (docker's credential-helpers, "credentials.go").
+const TOKEN_USER: &str = "<token>";
 
-/// Text that nobody may read over somebody's shoulder.
+/// A secret. `Debug` prints `<hidden>`.
 #[derive(Clone, Deserialize, Eq, PartialEq)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -36,7 +35,7 @@ impl Secret {
         Self(text)
     }
 
-    /// For the wire only.
+    /// Only for sending it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -48,24 +47,24 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How somebody shows who they are.
+/// What a login consists of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Proof {
     Password {
         user: String,
         password: Secret,
     },
-    /// What a token server gives a token for, in place of a password.
+    /// Sent to a token server in place of a password.
     IdentityToken(Secret),
-    /// What a registry takes as it is.
+    /// Sent to a registry as it is.
     RegistryToken(Secret),
 }
 
-/// One entry of the file. Prints as whose it is and where it was found.
+/// One entry of an auth file. `Display` prints its owner and its file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Login {
     pub proof: Proof,
-    /// As the file spells it.
+    /// As written in the file.
     key: String,
     file: PathBuf,
 }
@@ -81,15 +80,15 @@ impl fmt::Display for Login {
     }
 }
 
-/// Asks a credential helper, by its name, for the login to a registry.
+/// Asks a credential helper (by name) for the login to a registry, like [`ask_helper`].
 type AskHelper = fn(&str, &str) -> Result<Option<Proof>>;
 
-/// The file's content; the secrets in it are looked at when one is needed.
+/// An auth file. The secrets in it are decoded only when they are needed.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     content: Content,
     file: PathBuf,
-    /// An initramfs has no helpers.
+    /// `None` rejects entries that need a helper.
     ask_helper: Option<AskHelper>,
 }
 
@@ -98,13 +97,13 @@ pub struct Credentials {
 struct Content {
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
-    /// Programs that know the login for one registry, and for all.
+    /// Credential helpers for one registry, and for all others.
     #[serde(default)]
     cred_helpers: BTreeMap<String, String>,
     creds_store: Option<String>,
 }
 
-/// An empty text is as good as none: docker writes both.
+/// Empty strings count as missing: docker writes both.
 #[derive(Clone, Debug, Deserialize)]
 struct Entry {
     auth: Option<Secret>,
@@ -115,15 +114,14 @@ struct Entry {
 }
 
 impl Credentials {
-    /// A file that is missing holds no logins.
+    /// Reads an auth file. A missing file contains no logins.
     pub fn read(file: &Path) -> Result<Self> {
         let doing = || format!("reading logins from {}", file.display());
         match fs::read(file) {
-            Ok(text) => Self::parse(&text, file).with_context(doing),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Ok(Self { file: file.to_owned(), ..Self::default() })
             }
-            Err(error) => Err(error).with_context(doing),
+            text => Self::parse(&text.during(doing)?, file).during(doing),
         }
     }
 
@@ -132,16 +130,18 @@ impl Credentials {
         Ok(Self { content, file: file.to_owned(), ask_helper: None })
     }
 
-    /// The same where credential helpers may be run.
+    /// Allows credential helpers.
+    #[must_use]
     pub fn with_helpers(self, ask_helper: AskHelper) -> Self {
         Self { ask_helper: Some(ask_helper), ..self }
     }
 
-    /// The login of the entry that names most of the repository's path. A login that cannot be used is an error where it would be needed.
+    /// The login of the entry that matches most of the repository's path. Invalid entries that do
+    /// not match are ignored.
     pub fn login_for(&self, repository: &Repository) -> Result<Option<Login>> {
         for scope in scopes(repository) {
             if let Some((key, entry)) = find(&self.content.auths, &scope) {
-                let proof = entry.proof().with_context(|| {
+                let proof = entry.proof().during(|| {
                     format!("reading the login for '{key}' from {}", self.file.display())
                 })?;
                 if let Some(proof) = proof {
@@ -160,18 +160,15 @@ impl Credentials {
             return Ok(ask(helper, &key)?.map(|proof| Login { proof, key, file }));
         }
         if let Some(helper) = helper {
-            bail!(
-                "{} leaves the login for {} to the credential helper '{helper}', and there is none here; hint: write the login itself into its auths",
-                self.file.display(),
-                repository.registry
-            );
+            let (file, registry) = (self.file.clone(), repository.registry.clone());
+            return Err(Error::CredentialHelper { file, registry, helper: helper.clone() });
         }
         Ok(None)
     }
 }
 
 impl Entry {
-    /// In the order in which docker believes them. Nothing where the entry is empty, as docker leaves it when a helper has the secret.
+    /// In docker's order. Nothing if the entry is empty, which means that a helper has the secret.
     fn proof(&self) -> Result<Option<Proof>> {
         let given = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
         let proof = if let Some(token) = given(&self.registrytoken) {
@@ -179,12 +176,12 @@ impl Entry {
         } else if let Some(token) = given(&self.identitytoken) {
             Proof::IdentityToken(printable(token, "identitytoken")?)
         } else if let Some(auth) = given(&self.auth) {
-            // What base64 finds wrong is a piece of the secret.
+            // A base64 error would quote a part of the secret.
             let decoded =
                 BASE64.decode(auth.expose().trim()).ok().and_then(|b| String::from_utf8(b).ok());
             let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
             let (user, password) =
-                pair.ok_or_else(|| anyhow!("its auth is not the base64 of user:password"))?;
+                pair.ok_or_else(|| invalid("its auth is not the base64 of user:password"))?;
             password_of(user, Secret::new(password.to_owned()))?
         } else if let (Some(user), Some(password)) = (&self.username, given(&self.password)) {
             password_of(user, password)?
@@ -195,23 +192,29 @@ impl Entry {
     }
 }
 
+fn invalid(text: &str) -> Error {
+    Error::Authentication(text.to_owned())
+}
+
 fn password_of(user: &str, password: Secret) -> Result<Proof> {
     // RFC 7617, 2: the first colon ends the user.
     if user.is_empty() || user.contains(':') || user.contains(char::is_control) {
-        bail!("its user is empty or holds a colon or a control character");
+        return Err(invalid("its user is empty or contains a colon or a control character"));
     }
     Ok(Proof::Password { user: user.to_owned(), password: printable(password, "password")? })
 }
 
-/// No header takes a control character, and an editor or `echo` leaves a line break at the end without being asked.
+/// HTTP headers cannot contain control characters. Editors and `echo` add a line break at the end.
 fn printable(secret: Secret, field: &str) -> Result<Secret> {
     if secret.expose().contains(char::is_control) {
-        bail!("its {field} holds a control character; hint: is it a line break at the end?");
+        return Err(invalid(&format!(
+            "its {field} contains a control character, such as a line break at the end"
+        )));
     }
     Ok(secret)
 }
 
-/// The repository and all that it lies in, the narrowest first.
+/// The repository and everything that contains it, the narrowest first.
 fn scopes(repository: &Repository) -> Vec<String> {
     let host = canonical_host(&repository.registry);
     let ends = repository.name.match_indices('/').map(|(at, _)| at).chain([repository.name.len()]);
@@ -221,12 +224,12 @@ fn scopes(repository: &Repository) -> Vec<String> {
     scopes
 }
 
-/// The entry for `scope`; of several spellings the plain one wins.
+/// The entry for `scope`; of several spellings the literal one wins.
 fn find<'a, T>(map: &'a BTreeMap<String, T>, scope: &str) -> Option<(&'a String, &'a T)> {
     map.iter().filter(|(key, _)| scope_of(key) == scope).max_by_key(|(key, _)| *key == scope)
 }
 
-/// What a key stands for. One with a scheme is the URL of a registry's API, whatever its path is.
+/// The scope of a key. A key with a scheme is the URL of a registry's API; its path is ignored.
 fn scope_of(key: &str) -> String {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
     let (host, path) =
@@ -238,7 +241,7 @@ fn scope_of(key: &str) -> String {
     }
 }
 
-/// Docker Hub goes by three names.
+/// Docker Hub has three names.
 fn canonical_host(host: &str) -> String {
     match host.to_ascii_lowercase().as_str() {
         "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
@@ -246,14 +249,67 @@ fn canonical_host(host: &str) -> String {
     }
 }
 
-/// What is wrong with a JSON document that holds secrets. An error about its shape would quote what it found.
-pub fn without_content(error: &serde_json::Error) -> anyhow::Error {
-    match error.classify() {
-        Category::Data => anyhow!(
-            "a value is not of the kind that belongs there at line {} column {}",
-            error.line(),
-            error.column()
-        ),
-        Category::Io | Category::Syntax | Category::Eof => anyhow!("{error}"),
+/// Asks `docker-credential-NAME` for the login to a registry (docker's credential-helpers). None if
+/// it has none. Errors do not contain its output.
+pub fn ask_helper(name: &str, registry: &str) -> Result<Option<Proof>> {
+    if name.contains(['/', '\0']) {
+        return Err(invalid(&format!("invalid name of a credential helper '{name}'")));
     }
+    let program = format!("docker-credential-{name}");
+    let doing = || format!("asking {program} for the login to {registry}");
+    #[expect(clippy::disallowed_methods, reason = "the replacement is part of xtask")]
+    let mut child = Command::new(&program)
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .during(doing)?;
+    if let Some(mut input) = child.stdin.take() {
+        // A helper that answers without reading closes its end.
+        input.write_all(helper_key(registry).as_bytes()).ok();
+    }
+    let output = child.wait_with_output().during(doing)?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stdout);
+        if text.to_ascii_lowercase().contains("credentials not found") {
+            return Ok(None);
+        }
+        return Err(invalid(&format!("it ended with {}", output.status))).during(doing);
+    }
+    parse_helper(&output.stdout).during(doing)
+}
+
+fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        username: String,
+        secret: Secret,
+    }
+    let answer: Answer = serde_json::from_slice(answer).map_err(|error| without_content(&error))?;
+    if answer.secret.expose().is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(match answer.username.as_str() {
+        TOKEN_USER => Proof::IdentityToken(answer.secret),
+        _ => Proof::Password { user: answer.username, password: answer.secret },
+    }))
+}
+
+/// Helpers know Docker Hub by an old URL.
+fn helper_key(registry: &str) -> &str {
+    match registry {
+        "docker.io" | "index.docker.io" | "registry-1.docker.io" => "https://index.docker.io/v1/",
+        other => other,
+    }
+}
+
+/// An error in a JSON document with secrets. serde's own text would quote the value that it found.
+pub fn without_content(error: &serde_json::Error) -> Error {
+    let (line, column) = (error.line(), error.column());
+    Error::Authentication(match error.classify() {
+        Category::Data => format!("a value has the wrong type at line {line} column {column}"),
+        Category::Io | Category::Syntax | Category::Eof => error.to_string(),
+    })
 }

@@ -1,40 +1,41 @@
-//! One repository at one host, the image's own registry or a mirror of it: requests with whatever login the host wants.
+//! One repository on one host, its own registry or a mirror: requests with the login that the host
+//! requires.
 
 use crate::auth;
 use crate::auth::Access;
-use crate::auth::challenge;
 use crate::credentials::Credentials;
 use crate::credentials::Login;
 use crate::credentials::Secret;
-use crate::error::HttpError;
+use crate::error::Error;
+use crate::error::Result;
+use crate::error::StatusError;
 use crate::http::Client;
 use crate::http::Headers;
+use crate::http::Payload;
 use crate::http::Response;
 use crate::http::Tls;
 use crate::http::origin_of;
-pub use crate::http::payload::Payload;
-pub use crate::http::payload::Section;
-use anyhow::Result;
 use oci::reference::Repository;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::ResponseExt as _;
+use ureq::http::Method;
 
-/// The time for what would only be good to know.
+/// Time limit of [`Endpoint::probe`].
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where a repository is reached, and what we have to show there.
+/// A repository on one host, with the login for it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     client: Client,
     repository: Repository,
     credentials: Arc<Credentials>,
     access: Access,
-    /// The one that was shown, once the host has asked.
+    /// The login that was sent after the host required one.
     login: Option<Login>,
     authorization: Option<Secret>,
-    /// Until it turns out that the host gets ranges wrong.
-    pub knows_ranges: bool,
+    /// False after the host answered a range request incorrectly.
+    pub supports_ranges: bool,
 }
 
 impl Endpoint {
@@ -51,64 +52,65 @@ impl Endpoint {
             access,
             login: None,
             authorization: None,
-            knows_ranges: true,
+            supports_ranges: true,
         }
     }
 
-    /// The host as references name it.
+    /// The host as in references.
     pub fn host(&self) -> &str {
         &self.repository.registry
     }
 
-    /// Gets a path below the repository, whatever status comes back but 401: that is answered by a login, once, also where an earlier token has
-    /// expired meanwhile.
+    /// Gets a path of the repository and returns the answer with any status but 401, which is
+    /// answered by logging in once, also if an earlier token has expired.
     pub fn get(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
         let url = self.url(path);
-        self.logged_in(headers, |client, headers| client.get(&url, headers))
+        self.logged_in(headers, |client, headers| client.follow(&Method::GET, &url, headers))
     }
 
-    /// Asks for the headers of a path below the repository alone.
+    /// Like [`Self::get`], without the body.
     pub fn head(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
         let url = self.url(path);
-        self.logged_in(headers, |client, headers| client.head(&url, headers))
+        self.logged_in(headers, |client, headers| client.follow(&Method::HEAD, &url, headers))
     }
 
-    /// Sends a request to a whole URL, which may lead to another host: without the login then. Redirects are not followed.
+    /// Sends a request to a complete URL; the login is not sent to another host. Does not follow
+    /// redirects.
     pub fn send(
         &mut self,
-        method: &ureq::http::Method,
+        method: &Method,
         url: &str,
         headers: &Headers<'_>,
         payload: &Payload<'_>,
     ) -> Result<Response> {
         if is_same_origin(origin_of(url), &self.origin()) {
-            self.logged_in(headers, |client, headers| client.carry(method, url, headers, payload))
+            self.logged_in(headers, |client, headers| client.send(method, url, headers, payload))
         } else {
-            Ok(self.client.carry(method, url, headers, payload)?)
+            self.client.send(method, url, headers, payload)
         }
     }
 
-    /// The value of the header that this host was shown last.
+    /// The `Authorization` header that was sent last.
     pub fn authorization(&self) -> Option<&str> {
         self.authorization.as_ref().map(Secret::expose)
     }
 
-    /// The URL that a `Location` of this host means.
+    /// The URL of a `Location` header of this host.
     pub fn resolve(&self, location: &str) -> String {
         crate::http::resolve(&self.url(""), location)
     }
 
-    /// Sends a request, which may be sent twice: as [`Self::get`] does.
+    /// Sends a request, and again with a login after 401.
     fn logged_in(
         &mut self,
         headers: &Headers<'_>,
-        send: impl Fn(&Client, &Headers<'_>) -> Result<Response, HttpError>,
+        send: impl Fn(&Client, &Headers<'_>) -> Result<Response>,
     ) -> Result<Response> {
         let response = send(&self.client, &self.with_login(headers))?;
         if response.status() != 401 {
             return Ok(response);
         }
-        let challenge = challenge::from_headers(response.headers())?;
+        let challenge = auth::read_challenge(response.headers())?;
         self.login = self.credentials.login_for(&self.repository)?;
         let login = self.login.as_ref();
         let secret =
@@ -116,7 +118,7 @@ impl Endpoint {
         self.authorization = Some(secret);
         let response = send(&self.client, &self.with_login(headers))?;
         if response.status() == 401 {
-            return Err(self.refused(response).into());
+            return Err(self.rejected(response));
         }
         Ok(response)
     }
@@ -126,22 +128,19 @@ impl Endpoint {
         headers.iter().copied().chain(login).collect()
     }
 
-    /// Gets a path below the repository with the login that was good before, soon or not at all.
+    /// Gets a path of the repository with the last login and a short time limit.
     pub fn probe(&self, path: &str, headers: &Headers<'_>) -> Option<Response> {
-        self.client.within(PROBE_LIMIT).get(&self.url(path), &self.with_login(headers)).ok()
+        let client = self.client.within(PROBE_LIMIT);
+        client.follow(&Method::GET, &self.url(path), &self.with_login(headers)).ok()
     }
 
-    /// The error for an answer that is not the one that was hoped for.
-    pub fn refused(&self, response: Response) -> HttpError {
-        let who = format!("registry {}", self.host());
-        // A blob store that was redirected to has not seen the login.
+    /// The error for an answer with an unexpected status.
+    pub fn rejected(&self, response: Response) -> Error {
+        // A blob store after a redirect has not received the login.
         let is_direct = origin_of(&response.get_uri().to_string()) == self.origin();
         let is_about_login = is_direct && matches!(response.status().as_u16(), 401 | 403);
-        let error = HttpError::refused(response, &who);
-        match self.login.as_ref().filter(|_| is_about_login) {
-            Some(login) => error.after(&format!("showing {login}")),
-            None => error,
-        }
+        let login = self.login.as_ref().filter(|_| is_about_login);
+        StatusError::new(format!("registry {}", self.host()), response, login).into()
     }
 
     pub fn origin(&self) -> String {
@@ -154,7 +153,7 @@ impl Endpoint {
     }
 }
 
-/// Whether both are the same host, whoever of them names the port that goes without saying.
+/// Compares origins; default ports are equal.
 fn is_same_origin(one: &str, other: &str) -> bool {
     let bare = |origin: &str| {
         let origin = origin.to_ascii_lowercase();
@@ -164,7 +163,7 @@ fn is_same_origin(one: &str, other: &str) -> bool {
     bare(one) == bare(other)
 }
 
-/// Docker Hub's registry does not live at the name that its references bear.
+/// Docker Hub's registry has another host name than its references.
 fn host_of(registry: &str) -> &str {
     if matches!(registry, "docker.io" | "index.docker.io") {
         "registry-1.docker.io"
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_goes_without_saying_makes_no_other_host() {
+    fn default_ports_are_equal() {
         for (one, other, same) in [
             ("https://r.example", "https://r.example:443", true),
             ("http://R.example:80", "http://r.example", true),

@@ -1,125 +1,259 @@
-//! Why a request brought nothing of use, sorted by what a caller does about it: try again, give up, or tell the operator what to mend.
+//! The error of every operation: one variant per case that callers distinguish.
 
+use crate::credentials::Login;
 use crate::http::Response;
+use oci::digest::Digest;
+use oci::digest::DigestError;
+use oci::document::DocumentError;
+use oci::index::IndexError;
+use oci::layout::LayoutError;
+use oci::manifest::ManifestError;
+use oci::reference::ReferenceError;
 use serde::Deserialize;
-use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 use ureq::http::StatusCode;
 
-/// What kind of trouble it is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Trouble {
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a registry operation failed. The text states facts; callers add hints for their own options.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was being done when `source` happened.
+    #[error("{doing}")]
+    During { doing: String, source: Box<Error> },
     /// No answer, or none that is HTTP.
-    Unreachable,
-    /// Whoever answered could not prove who it is.
-    Untrusted,
-    /// An answer that says no.
-    Status(StatusCode),
-    /// An answer that leads nowhere: a redirect in circles, plain HTTP where TLS is needed, another thing than what was asked for.
-    Useless,
+    #[error("connecting to {origin}: {reason}")]
+    Connect { origin: String, reason: String },
+    #[error("connecting to {origin}: host not found")]
+    HostNotFound { origin: String },
+    #[error("connecting to {origin}: {reason}")]
+    Certificate { origin: String, fault: CertificateFault, reason: String },
+    /// The server does not answer in TLS.
+    #[error("connecting to {origin}: {reason}")]
+    NoTls { origin: String, reason: String },
+    /// A transfer broke off.
+    #[error("{0}")]
+    Interrupted(String),
+    /// The URL is plain HTTP, and TLS is required.
+    #[error("connecting to {origin}: plain HTTP is not allowed")]
+    PlainHttp { origin: String },
+    /// A redirect from HTTPS to plain HTTP.
+    #[error("connecting to {origin}: it redirects to {target}")]
+    PlainRedirect { origin: String, target: String },
+    #[error("the token server is not reached over HTTPS")]
+    PlainTokenServer,
+    #[error("connecting to {origin}: more than {limit} redirects")]
+    TooManyRedirects { origin: String, limit: usize },
+    #[error(transparent)]
+    Status(#[from] StatusError),
+    /// The registry requires a login and there is none.
+    #[error("registry {registry} requires a login")]
+    LoginRequired { registry: String },
+    /// The login is of the wrong kind, or a token server rejected it.
+    #[error("{0}")]
+    LoginRejected(String),
+    #[error(
+        "{} leaves the login for {registry} to the credential helper '{helper}', which is not run",
+        .file.display()
+    )]
+    CredentialHelper { file: PathBuf, registry: String, helper: String },
+    /// A challenge, an answer of a token server or an auth file that cannot be used.
+    #[error("{0}")]
+    Authentication(String),
+    #[error("the registry answered with a web page ('{media_type}') instead")]
+    WebPage { media_type: String },
+    #[error("registry {host} rejects a request of this size (413)")]
+    RequestTooLarge { host: String },
+    #[error("registry {host} does not delete (405)")]
+    DeleteUnsupported { host: String },
+    #[error("registry {host} deletes no tags (400)")]
+    TagDeleteUnsupported { host: String },
+    /// An answer that violates the protocol. The same request would get it again.
+    #[error("{0}")]
+    Protocol(String),
+    #[error("manifest digest is {found}, expected {expected}")]
+    ManifestDigest { found: Digest, expected: Digest },
+    #[error("blob digest is {found}, expected {expected}; the file was removed")]
+    BlobDigest { found: Digest, expected: Digest },
+    #[error("following the image index to {digest} leads to another image index")]
+    NestedIndex { digest: Digest },
+    #[error("{digests} is not signed; trusted are {keys}")]
+    Unsigned { digests: String, keys: String },
+    #[error("no signature of {digests} is good: {reasons}; trusted are {keys}")]
+    InvalidSignature { digests: String, keys: String, reasons: String, has_bundle: bool },
+    /// The digest of a reference is not that of the manifest to be stored under it.
+    #[error("'{location}' names another digest than {found}")]
+    OtherDigest { location: String, found: String },
+    #[error("'{location}' not found in the registry")]
+    NotInRegistry { location: String, repository: String },
+    #[error("'{location}' not found")]
+    NotInLayout { location: String, directory: PathBuf },
+    #[error("{} holds {count} images", .directory.display())]
+    SeveralImages { directory: PathBuf, count: usize },
+    #[error("'{0}' does not name a directory")]
+    NoDirectory(String),
+    /// The tag that lists the referrers of a manifest is not an index.
+    #[error("the tag '{tag}' of {repository}, where clients list referrers, is not an image index")]
+    ReferrersTag { tag: String, repository: String },
+    #[error("neither HOME nor XDG_DATA_HOME is set")]
+    NoStore,
+    #[error("no registry to ask")]
+    NoEndpoint,
+    /// Certificate authorities or a proxy that cannot be used.
+    #[error("{0}")]
+    Client(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    InvalidDigest(#[from] DigestError),
+    #[error(transparent)]
+    InvalidReference(#[from] ReferenceError),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
 }
 
-/// A failed request. Prints as one line with a hint.
-#[derive(Debug)]
-pub struct HttpError {
-    pub trouble: Trouble,
-    /// How long the server asks to wait before the next try (RFC 9110, 10.2.3).
-    pub retry_after: Option<Duration>,
-    text: String,
+/// An answer with a status other than the expected one.
+#[derive(Debug, thiserror::Error)]
+#[error("{login}{server} answered {status}{reason}")]
+pub struct StatusError {
+    server: String,
+    pub status: StatusCode,
+    retry_after: Option<Duration>,
+    /// ` (CODE: message)`, or empty.
+    reason: String,
+    /// `showing LOGIN: ` if the server received one, or empty.
+    login: String,
 }
 
-impl std::error::Error for HttpError {}
-
-impl fmt::Display for HttpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl HttpError {
-    /// An answer of the wrong kind.
-    pub fn useless(text: impl Into<String>) -> Self {
-        Self { trouble: Trouble::Useless, retry_after: None, text: text.into() }
-    }
-
-    /// Something that broke off midway.
-    pub fn broken(text: impl Into<String>) -> Self {
-        Self { trouble: Trouble::Unreachable, retry_after: None, text: text.into() }
-    }
-
-    /// An answer that says no, told in words of our own.
-    pub fn status(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { trouble: Trouble::Status(status), retry_after: None, text: text.into() }
-    }
-
-    /// A login that is missing or not good.
-    pub fn login(text: impl Into<String>) -> Self {
-        Self::status(StatusCode::UNAUTHORIZED, text)
-    }
-
-    /// A request to `host` that got no answer.
-    pub fn unanswered(host: &str, error: &ureq::Error) -> Self {
-        let (trouble, hint) = sort(error);
-        let hint = if hint.is_empty() { hint } else { format!("; hint: {hint}") };
-        Self { trouble, retry_after: None, text: format!("connecting to {host}: {error}{hint}") }
-    }
-
-    /// An answer of `who` that is not the one that was hoped for, with its own words where it has some.
-    pub fn refused(response: Response, who: &str) -> Self {
+impl StatusError {
+    /// Reads the body of `response` for the reason.
+    pub(crate) fn new(server: String, response: Response, login: Option<&Login>) -> Self {
         let status = response.status();
         let retry_after = response
             .headers()
             .get("retry-after")
             .and_then(|value| parse_retry_after(value.to_str().ok()?));
-        let hint = match status.as_u16() {
-            401 | 403 => {
-                "; hint: the repository may be private (a login goes into /etc/ocidd/auth.json), or the name wrong"
-            }
-            404 => "; hint: check repository and tag",
-            _ => "",
+        let login = login.map(|login| format!("showing {login}: ")).unwrap_or_default();
+        Self { server, status, retry_after, reason: read_reason(response), login }
+    }
+
+    /// For an answer whose body may repeat a secret.
+    pub(crate) fn without_body(server: &str, status: StatusCode, login: &Login) -> Self {
+        let (server, login) = (server.to_owned(), format!("showing {login}: "));
+        Self { server, status, retry_after: None, reason: String::new(), login }
+    }
+}
+
+/// Why the certificate of a server is not trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CertificateFault {
+    UnknownIssuer,
+    /// Expired or not valid yet, or this machine's clock is wrong.
+    Time,
+    Other,
+}
+
+impl Error {
+    /// A request to `origin` that got no answer.
+    pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
+        use rustls::CertificateError as Bad;
+        let (origin, reason) = (origin.to_owned(), error.to_string());
+        if matches!(error, ureq::Error::HostNotFound) {
+            return Self::HostNotFound { origin };
+        }
+        let fault = match tls_error(error) {
+            // A plain HTTP answer is an invalid TLS message.
+            Some(rustls::Error::InvalidMessage(_)) => return Self::NoTls { origin, reason },
+            Some(rustls::Error::InvalidCertificate(bad)) => match bad {
+                // A bad signature means that another authority has the same name.
+                Bad::UnknownIssuer | Bad::BadSignature => CertificateFault::UnknownIssuer,
+                Bad::Expired
+                | Bad::ExpiredContext { .. }
+                | Bad::NotValidYet
+                | Bad::NotValidYetContext { .. } => CertificateFault::Time,
+                _ => CertificateFault::Other,
+            },
+            _ => return Self::Connect { origin, reason },
         };
-        let said = read_said(response);
-        Self {
-            trouble: Trouble::Status(status),
-            retry_after,
-            text: format!("{who} answered {status}{said}{hint}"),
+        Self::Certificate { origin, fault, reason }
+    }
+
+    /// The error itself, without what was being done.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::During { source, .. } => source.root(),
+            other => other,
         }
     }
 
-    /// The same error, and what led to it.
-    #[must_use]
-    pub fn after(self, doing: &str) -> Self {
-        Self { text: format!("{doing}: {}", self.text), ..self }
-    }
-
-    /// Whether the same request may well succeed later. Of the answers that say no, only those that are about the moment (RFC 9110, 15.5.9 and
-    /// 15.6; RFC 6585, 4).
-    pub fn is_passing(&self) -> bool {
-        match self.trouble {
-            Trouble::Unreachable => true,
-            Trouble::Untrusted | Trouble::Useless => false,
-            Trouble::Status(status) => {
-                status.is_server_error() || matches!(status.as_u16(), 408 | 429)
+    /// Whether the same request can succeed later (RFC 9110, 15.5.9 and 15.6; RFC 6585, 4).
+    pub fn is_transient(&self) -> bool {
+        match self.root() {
+            Self::Connect { .. } | Self::HostNotFound { .. } | Self::Interrupted(_) => true,
+            Self::Status(error) => {
+                error.status.is_server_error() || matches!(error.status.as_u16(), 408 | 429)
             }
+            _ => false,
         }
+    }
+
+    /// The status of the answer that the error is about, if it is about one.
+    pub fn status(&self) -> Option<u16> {
+        match self.root() {
+            Self::Status(error) => Some(error.status.as_u16()),
+            _ => None,
+        }
+    }
+
+    /// How long the server asks to wait before the next request (RFC 9110, 10.2.3).
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.root() {
+            Self::Status(error) => error.retry_after,
+            _ => None,
+        }
+    }
+
+    /// The text of the error and of its sources, separated by colons.
+    pub fn to_line(&self) -> String {
+        let mut line = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(source) = next {
+            line.push_str(": ");
+            line.push_str(&source.to_string());
+            next = source.source();
+        }
+        line
     }
 }
 
-/// The trouble, and what to do about it where an operator can do something.
-fn sort(error: &ureq::Error) -> (Trouble, String) {
-    if let Some(error) = tls_error(error) {
-        return sort_tls(error);
-    }
-    let hint = match error {
-        ureq::Error::HostNotFound => {
-            "is the name right, and does /etc/resolv.conf name a server that knows it?"
-        }
-        _ => "",
-    };
-    (Trouble::Unreachable, hint.to_owned())
+/// Adds what was being done to an error.
+pub trait During<T> {
+    /// `doing` is a gerund with its object, such as "fetching X".
+    fn during<D: Into<String>>(self, doing: impl FnOnce() -> D) -> Result<T>;
 }
 
+impl<T, E: Into<Error>> During<T> for Result<T, E> {
+    fn during<D: Into<String>>(self, doing: impl FnOnce() -> D) -> Result<T> {
+        self.map_err(|error| Error::During {
+            doing: doing().into(),
+            source: Box::new(error.into()),
+        })
+    }
+}
+
+/// rustls passes its errors through `io::Read` and `io::Write`, and ureq passes those on. This is
+/// the only way to read them back.
 fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
     match error {
         ureq::Error::Rustls(error) => Some(error),
@@ -128,49 +262,7 @@ fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
     }
 }
 
-fn sort_tls(error: &rustls::Error) -> (Trouble, String) {
-    use rustls::CertificateError as Bad;
-    match error {
-        // What a plain HTTP answer looks like to TLS.
-        rustls::Error::InvalidMessage(_) => (
-            Trouble::Useless,
-            "the registry does not speak TLS; oci.allow_no_tls allows plain HTTP".to_owned(),
-        ),
-        // An authority that was made anew under its old name shows as a bad signature.
-        rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => (
-            Trouble::Untrusted,
-            "put the PEM file of the site's certificate authority into /etc/ocidd/ca.d".to_owned(),
-        ),
-        rustls::Error::InvalidCertificate(
-            Bad::Expired
-            | Bad::ExpiredContext { .. }
-            | Bad::NotValidYet
-            | Bad::NotValidYetContext { .. },
-        ) => (Trouble::Untrusted, clock_hint()),
-        rustls::Error::InvalidCertificate(_) => (Trouble::Untrusted, String::new()),
-        _ => (Trouble::Unreachable, String::new()),
-    }
-}
-
-/// The status of the answer that an error is about, if it is about one.
-pub fn status_of(error: &anyhow::Error) -> Option<u16> {
-    match error.downcast_ref::<HttpError>()?.trouble {
-        Trouble::Status(status) => Some(status.as_u16()),
-        _ => None,
-    }
-}
-
-/// A machine whose clock is wrong cannot tell a certificate that has expired from one that has not.
-fn clock_hint() -> String {
-    #[expect(clippy::disallowed_methods, reason = "it is the clock itself that is in doubt")]
-    let now = SystemTime::now();
-    format!(
-        "this machine's clock says {}; if that is wrong, mend the clock or name a time server by ocidd.ntp",
-        httpdate::fmt_http_date(now)
-    )
-}
-
-/// Seconds, or a date that is meaningless where the clock is wrong: then no more than it takes to wait as long as we ever do.
+/// Seconds, or a date. A date is useless if the clock is wrong; callers limit the result.
 fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -180,23 +272,23 @@ fn parse_retry_after(text: &str) -> Option<Duration> {
     httpdate::parse_http_date(text.trim()).ok()?.duration_since(now).ok()
 }
 
-/// ` (CODE: message)` from an answer as the distribution spec writes it ("Error Codes"), or nothing.
-fn read_said(response: Response) -> String {
+/// ` (CODE: message)` from an error body (OCI distribution spec, "Error Codes"), or nothing.
+fn read_reason(response: Response) -> String {
     #[derive(Deserialize)]
-    struct Errors {
-        errors: Vec<Error>,
+    struct Body {
+        errors: Vec<Entry>,
     }
     #[derive(Deserialize)]
-    struct Error {
+    struct Entry {
         code: String,
         #[serde(default)]
         message: String,
     }
     let body =
         response.into_body().into_with_config().limit(64 << 10).read_to_vec().unwrap_or_default();
-    let said = serde_json::from_slice::<Errors>(&body).ok();
-    said.and_then(|all| all.errors.into_iter().next())
-        .map(|error| format!(" ({}: {})", error.code, error.message))
+    let body = serde_json::from_slice::<Body>(&body).ok();
+    body.and_then(|body| body.errors.into_iter().next())
+        .map(|entry| format!(" ({}: {})", entry.code, entry.message))
         .unwrap_or_default()
 }
 
@@ -205,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_may_ask_to_wait_by_seconds_or_by_a_date() {
+    fn reads_retry_after_as_seconds_or_date() {
         assert_eq!(parse_retry_after("121"), Some(Duration::from_secs(121)));
         assert_eq!(parse_retry_after(" 0 "), Some(Duration::ZERO));
         assert!(
@@ -217,16 +309,24 @@ mod tests {
     }
 
     #[test]
-    fn only_what_passes_by_itself_is_worth_another_try() {
-        let of = |trouble| HttpError { trouble, retry_after: None, text: String::new() };
-        let status = |code| of(Trouble::Status(StatusCode::from_u16(code).unwrap()));
+    fn retries_only_transient_errors() {
+        let text = String::new;
+        let status = |code| {
+            let status = StatusCode::from_u16(code).unwrap();
+            let (server, reason, login) = (text(), text(), text());
+            let error = StatusError { server, status, retry_after: None, reason, login };
+            Err::<(), _>(Error::from(error)).during(|| "asking").unwrap_err()
+        };
         for code in [408, 429, 500, 502, 503, 504] {
-            assert!(status(code).is_passing(), "{code}");
+            assert!(status(code).is_transient(), "{code}");
         }
         for code in [301, 400, 401, 403, 404, 410, 416, 418] {
-            assert!(!status(code).is_passing(), "{code}");
+            assert!(!status(code).is_transient(), "{code}");
         }
-        assert!(of(Trouble::Unreachable).is_passing());
-        assert!(!of(Trouble::Untrusted).is_passing() && !of(Trouble::Useless).is_passing());
+        assert!(Error::Connect { origin: text(), reason: text() }.is_transient());
+        assert!(Error::HostNotFound { origin: text() }.is_transient());
+        let fault = CertificateFault::UnknownIssuer;
+        assert!(!Error::Certificate { origin: text(), fault, reason: text() }.is_transient());
+        assert!(!Error::Protocol(text()).is_transient());
     }
 }

@@ -1,16 +1,18 @@
-//! HTTP(S) requests: one client with its time-outs, certificate authorities, proxies and rules for redirects. Knows no OCI. Nothing outside
-//! this folder opens a socket.
+//! HTTP(S) requests: one client with its timeouts, certificate authorities, proxies and rules for
+//! redirects. It does not depend on OCI. Nothing else in this crate opens a socket.
 
-pub mod payload;
-pub mod roots;
-
-pub use roots::CertificateFiles;
 pub use ureq::Proxy;
 
-use crate::error::HttpError;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use crate::error::During as _;
+use crate::error::Error;
+use crate::error::Result;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::Agent;
@@ -18,6 +20,8 @@ use ureq::Body;
 use ureq::SendBody;
 use ureq::http;
 use ureq::http::Method;
+use ureq::tls::Certificate;
+use ureq::tls::PemItem;
 use ureq::tls::RootCerts;
 use ureq::tls::TlsConfig;
 
@@ -28,18 +32,21 @@ pub type Headers<'a> = [(&'a str, &'a str)];
 
 const MAX_REDIRECTS: usize = 5;
 
-/// Answers of a few lines are read up to here.
+/// Maximum size of an answer of a few lines.
 pub const SMALL_BODY_BYTES: u64 = 1 << 20;
 
-/// Whether a registry is spoken to by TLS.
+/// Default for [`Network::timeout`].
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Whether plain HTTP is allowed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Tls {
     Required,
-    /// Plain HTTP: `oci.allow_no_tls`.
+    /// Registries are reached over plain HTTP.
     Plain,
 }
 
-/// Whether a certificate is checked.
+/// Whether certificates are verified.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CertificateCheck {
     Verify,
@@ -52,37 +59,86 @@ pub enum CertificateCheck {
 pub struct Network {
     pub tls: Tls,
     pub certificates: CertificateCheck,
-    /// The longest silence.
+    /// Time limit for connecting, for an answer, and for each wait for more of it.
     pub timeout: Duration,
     pub http_proxy: Option<String>,
     pub https_proxy: Option<String>,
     pub no_proxy: Option<String>,
 }
 
+/// Where certificate authorities are read from. Either may be missing.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// One PEM file with many certificates.
+    pub bundle: PathBuf,
+    /// A directory of PEM files.
+    pub folder: PathBuf,
+}
+
+/// A part of a file. Reading it does not move the file's position.
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a> {
+    pub file: &'a File,
+    pub at: u64,
+    pub length: u64,
+}
+
+/// A request body that can be sent again from its start.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'a> {
+    Empty,
+    Bytes(&'a [u8]),
+    Section(Section<'a>),
+}
+
+impl Payload<'_> {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => oci::size::length_of(bytes),
+            Self::Section(section) => section.length,
+        }
+    }
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let max = usize::try_from(self.length).unwrap_or(usize::MAX).min(into.len());
+        let length = self.file.read_at(into.get_mut(..max).unwrap_or_default(), self.at)?;
+        if length == 0 && max > 0 {
+            let text = "the file became shorter while it was sent";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
+        let read = oci::size::length_of(into.get(..length).unwrap_or_default());
+        (self.at, self.length) = (self.at + read, self.length - read);
+        Ok(length)
+    }
+}
+
 /// Sends requests. A clone shares the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// For `http:` and for `https:` URLs: a proxy may be for one of them.
+    /// One agent per scheme: a proxy may be for one of them only.
     plain: Agent,
     secure: Agent,
     tls: Tls,
-    /// For a request as a whole.
+    /// Time limit of a whole request.
     limit: Option<Duration>,
 }
 
 impl Client {
     pub fn new(network: &Network, certificates: &CertificateFiles) -> Result<Self> {
-        // Also for a registry that is reached over plain HTTP: its token server or its blob store may be reached over HTTPS.
-        let roots = roots::read_roots(certificates)?;
+        // Also for registries over plain HTTP: token servers and blob stores may use HTTPS.
+        let roots = read_roots(certificates)?;
         let unchecked = network.certificates == CertificateCheck::Skip;
         if roots.is_empty() && network.tls == Tls::Required && !unchecked {
-            let places =
+            let paths =
                 [&certificates.bundle, &certificates.folder].map(|path| path.display().to_string());
-            let places: Vec<_> = places.into_iter().filter(|place| !place.is_empty()).collect();
-            bail!(
-                "no certificate authorities in {}; without them no registry can prove who it is",
-                places.join(" and ")
-            );
+            let paths: Vec<_> = paths.into_iter().filter(|path| !path.is_empty()).collect();
+            return Err(Error::Client(format!(
+                "no certificate authorities in {}; without them no registry can be trusted",
+                paths.join(" and ")
+            )));
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls_config = TlsConfig::builder()
@@ -95,7 +151,8 @@ impl Client {
                 .http_status_as_error(false)
                 .tls_config(tls_config.clone())
                 .user_agent(concat!("ocidd/", env!("CARGO_PKG_VERSION")))
-                // Followed by hand: each hop has its own name in messages, and its own right to see the login.
+                // `follow` does it: errors name the host of each hop, another host does not
+                // receive the login, and each scheme has its own proxy.
                 .max_redirects(0)
                 .proxy(proxy.map(|url| parse_proxy(url, network)).transpose()?)
                 .timeout_resolve(Some(network.timeout))
@@ -114,12 +171,12 @@ impl Client {
         })
     }
 
-    /// For a receiver of events, which holds no secret and may speak plain HTTP on a site's own network.
+    /// For a receiver of events. It gets no secrets and may use plain HTTP.
     pub fn for_events(network: &Network, certificates: &CertificateFiles) -> Result<Self> {
         Self::new(&Network { tls: Tls::Plain, ..network.clone() }, certificates)
     }
 
-    /// The same client for what is worth no more than this time: each request has to end within it, body and all.
+    /// The same client with a time limit for each whole request, including the body.
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self.clone() }
@@ -129,122 +186,149 @@ impl Client {
         self.tls
     }
 
-    /// Gets `url`, whatever status comes back. Redirects are followed; to another host without `authorization`.
-    pub fn get(&self, url: &str, headers: &Headers<'_>) -> Result<Response, HttpError> {
-        self.follow(&Method::GET, url, headers)
-    }
-
-    /// Asks for the headers of `url` alone, as [`Self::get`] does.
-    pub fn head(&self, url: &str, headers: &Headers<'_>) -> Result<Response, HttpError> {
-        self.follow(&Method::HEAD, url, headers)
-    }
-
-    fn follow(
-        &self,
-        method: &Method,
-        url: &str,
-        headers: &Headers<'_>,
-    ) -> Result<Response, HttpError> {
+    /// Sends a GET or HEAD request and returns the answer with any status. Follows redirects; other
+    /// hosts do not receive `authorization`.
+    pub fn follow(&self, method: &Method, url: &str, headers: &Headers<'_>) -> Result<Response> {
         let mut url = url.to_owned();
         let first = origin_of(&url).to_owned();
         for _ in 0..=MAX_REDIRECTS {
-            let host = origin_of(&url).to_owned();
-            // A blob store behind a registry has no business with the registry's token.
-            let sent = |name: &str| host == first || !name.eq_ignore_ascii_case("authorization");
-            let headers: Vec<_> = headers.iter().copied().filter(|(name, _)| sent(name)).collect();
-            let response = self.send(method, &url, &headers, SendBody::none())?;
-            if !redirected(&response) {
+            let is_first = origin_of(&url) == first;
+            let is_sent = |name: &str| is_first || !name.eq_ignore_ascii_case("authorization");
+            let headers: Vec<_> =
+                headers.iter().copied().filter(|(name, _)| is_sent(name)).collect();
+            let response = self.send_body(method, &url, &headers, SendBody::none())?;
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(response);
             }
             url = next_url(&url, &response)?;
         }
-        Err(HttpError::useless(format!(
-            "connecting to {first}: more than {MAX_REDIRECTS} redirects; hint: the registry sends us round in circles"
-        )))
+        Err(Error::TooManyRedirects { origin: first, limit: MAX_REDIRECTS })
     }
 
-    /// Sends one request, whatever status comes back. Redirects are not followed.
-    fn send(
+    /// Sends one request and returns the answer with any status. Does not follow redirects.
+    pub fn send(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: &Headers<'_>,
+        payload: &Payload<'_>,
+    ) -> Result<Response> {
+        let length = payload.length().to_string();
+        let mut headers = headers.to_vec();
+        // Some registries answer 411 if an empty body has no length.
+        if !matches!(*method, Method::GET | Method::DELETE) {
+            headers.push(("content-length", &length));
+        }
+        match *payload {
+            Payload::Empty => self.send_body(method, url, &headers, SendBody::none()),
+            Payload::Bytes(mut bytes) => {
+                self.send_body(method, url, &headers, SendBody::from_reader(&mut bytes))
+            }
+            Payload::Section(mut section) => {
+                self.send_body(method, url, &headers, SendBody::from_reader(&mut section))
+            }
+        }
+    }
+
+    /// Posts `body` and returns the answer with any status. Does not follow redirects.
+    pub fn post(&self, url: &str, media_type: &str, body: &str) -> Result<Response> {
+        let payload = Payload::Bytes(body.as_bytes());
+        self.send(&Method::POST, url, &[("content-type", media_type)], &payload)
+    }
+
+    fn send_body(
         &self,
         method: &Method,
         url: &str,
         headers: &Headers<'_>,
         body: SendBody<'_>,
-    ) -> Result<Response, HttpError> {
+    ) -> Result<Response> {
         let agent = self.agent(url)?;
         let mut request = http::Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let unanswered = |error: &ureq::Error| HttpError::unanswered(origin_of(url), error);
-        let request = request.body(body).map_err(|error| unanswered(&error.into()))?;
+        let failed = |error: ureq::Error| Error::connect(origin_of(url), &error);
+        let request = request.body(body).map_err(|error| failed(error.into()))?;
         let request = agent.configure_request(request).timeout_global(self.limit).build();
-        agent.run(request).map_err(|error| unanswered(&error))
+        agent.run(request).map_err(failed)
     }
 
-    /// Posts `body`, whatever status comes back. Redirects are not followed.
-    pub fn post(&self, url: &str, media_type: &str, body: &str) -> Result<Response, HttpError> {
-        let mut bytes = body.as_bytes();
-        let length = bytes.len().to_string();
-        let headers = [("content-type", media_type), ("content-length", &length)];
-        self.send(&Method::POST, url, &headers, SendBody::from_reader(&mut bytes))
-    }
-
-    fn agent(&self, url: &str) -> Result<&Agent, HttpError> {
+    fn agent(&self, url: &str) -> Result<&Agent> {
         if scheme_of(url).eq_ignore_ascii_case("https") {
             return Ok(&self.secure);
         }
         match self.tls {
             Tls::Plain => Ok(&self.plain),
-            Tls::Required => Err(HttpError::useless(format!(
-                "connecting to {}: that is plain HTTP, which only oci.allow_no_tls allows",
-                origin_of(url)
-            ))),
+            Tls::Required => Err(Error::PlainHttp { origin: origin_of(url).to_owned() }),
         }
     }
 }
 
+fn read_roots(files: &CertificateFiles) -> Result<Vec<Certificate<'static>>> {
+    let mut roots = Vec::new();
+    match fs::read(&files.bundle) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        pem => add_certificates(pem, &files.bundle, &mut roots)?,
+    }
+    let entries = fs::read_dir(&files.folder).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        add_certificates(fs::read(&path), &path, &mut roots)?;
+    }
+    Ok(roots)
+}
+
+fn add_certificates(
+    pem: io::Result<Vec<u8>>,
+    path: &Path,
+    roots: &mut Vec<Certificate<'static>>,
+) -> Result<()> {
+    let doing = || format!("reading certificates from {}", path.display());
+    for item in ureq::tls::parse_pem(&pem.during(doing)?) {
+        let item = item.map_err(|error| Error::Client(error.to_string())).during(doing)?;
+        if let PemItem::Certificate(certificate) = item {
+            roots.push(certificate);
+        }
+    }
+    Ok(())
+}
+
 fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
-    // Not the URL itself: it may hold a password.
-    let proxy = Proxy::new(url).context("reading a proxy's URL")?;
+    // The errors do not quote the URL, which may contain a password.
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: ureq::Error| Error::Client(format!("{what}: {error}"))
+    };
+    let proxy = Proxy::new(url).map_err(failed("reading a proxy's URL"))?;
     let Some(expression) = &network.no_proxy else { return Ok(proxy) };
     let mut builder =
         Proxy::builder(proxy.protocol()).host(proxy.host()).port(proxy.port()).no_proxy(expression);
     if let Some((user, password)) = proxy.username().zip(proxy.password()) {
         builder = builder.username(user).password(password);
     }
-    builder.build().context("reading no_proxy")
+    builder.build().map_err(failed("reading no_proxy"))
 }
 
-fn redirected(response: &Response) -> bool {
-    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
-}
-
-fn next_url(from: &str, response: &Response) -> Result<String, HttpError> {
+fn next_url(from: &str, response: &Response) -> Result<String> {
+    let origin = origin_of(from);
     let location = response.headers().get("location").and_then(|value| value.to_str().ok());
     let location = location.filter(|location| !location.is_empty()).ok_or_else(|| {
-        HttpError::useless(format!(
-            "connecting to {}: a redirect ({}) that does not say where to",
-            origin_of(from),
-            response.status()
-        ))
+        let status = response.status();
+        Error::Protocol(format!("connecting to {origin}: a redirect ({status}) without a location"))
     })?;
     let next = resolve(from, location);
     if scheme_of(from).eq_ignore_ascii_case("https")
         && scheme_of(&next).eq_ignore_ascii_case("http")
     {
-        return Err(HttpError::useless(format!(
-            "connecting to {}: it redirects to {}; hint: the registry redirects to plain HTTP, which only oci.allow_no_tls allows",
-            origin_of(from),
-            origin_of(&next)
-        )));
+        let (origin, target) = (origin.to_owned(), origin_of(&next).to_owned());
+        return Err(Error::PlainRedirect { origin, target });
     }
     Ok(next)
 }
 
-/// Where `location` leads to, seen from `base` (RFC 3986, 5.2; `.` and `..` are left to the server).
+/// Resolves `location` against `base` (RFC 3986, 5.2; `.` and `..` are left to the server).
 pub fn resolve(base: &str, location: &str) -> String {
-    // A scheme alone: a path may carry a whole URL in its query.
+    // Not just any `://`: the query of a path may contain a whole URL.
     let is_scheme =
         |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     if location.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme)) {
@@ -255,8 +339,8 @@ pub fn resolve(base: &str, location: &str) -> String {
         format!("{}{location}", origin_of(base))
     } else {
         let path = base.split(['?', '#']).next().unwrap_or_default();
-        let folder = path.rsplit_once('/').map_or(path, |(folder, _)| folder);
-        format!("{folder}/{location}")
+        let parent = path.rsplit_once('/').map_or(path, |(parent, _)| parent);
+        format!("{parent}/{location}")
     }
 }
 
@@ -264,7 +348,7 @@ fn scheme_of(url: &str) -> &str {
     url.split("://").next().unwrap_or_default()
 }
 
-/// The scheme and authority of a URL, which is what a connection error is about.
+/// The scheme and authority of a URL.
 pub fn origin_of(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     let end = url
@@ -274,15 +358,12 @@ pub fn origin_of(url: &str) -> &str {
     url.get(..end).unwrap_or(url)
 }
 
-/// The time a request may take where nothing is said: connecting, an answer, and each wait for more of it.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_redirect_is_resolved_against_where_it_came_from() {
+    fn resolves_redirects() {
         let base = "https://r.example:5000/v2/os/blobs/x?y=/1";
         for (location, url) in [
             ("https://s.example/b?c=d", "https://s.example/b?c=d"),

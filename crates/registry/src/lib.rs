@@ -1,5 +1,5 @@
-//! A client for OCI registries: resolves references, resumes broken downloads, verifies signatures; with the feature `push` it also writes.
-//! Nothing outside [`http`] opens a socket.
+//! A client for OCI registries: resolves references, resumes broken downloads, finds signatures.
+//! With the feature `push` it also writes. Only [`http`] opens sockets.
 
 pub mod auth;
 pub mod blob;
@@ -25,3 +25,5 @@ pub mod sign;
 pub mod signatures;
 #[cfg(feature = "push")]
 pub mod upload;
+
+pub use error::Error;

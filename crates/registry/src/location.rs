@@ -1,30 +1,65 @@
-//! Where images lie: a registry's repository or an OCI image layout, read and written alike.
+//! Where images are stored: a repository of a registry or an OCI image layout, with one interface.
 
 use crate::auth::Access;
+use crate::error::During as _;
+use crate::error::Error;
+use crate::error::Result;
+use crate::observer::Observer;
 use crate::repository::Fetched;
 use crate::repository::Remote;
 use crate::session::Session;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use anyhow::bail;
-use name::Address;
+use crate::upload::Local;
 use oci::digest::Digest;
+use oci::digest::HashingReader;
 use oci::document;
 use oci::layout::Store;
+use oci::reference::ManifestReference;
 use oci::reference::Version;
+use oci::size::Transfer;
 use oci_spec::image::Descriptor;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::str::FromStr;
 
-mod blobs;
-mod name;
+/// The prefix of image layouts, like skopeo's.
+const LAYOUT: &str = "oci:";
 
-/// An open repository or layout, with what is looked for or put there.
-#[derive(Debug)]
+/// `REGISTRY/REPOSITORY:TAG`, `…@sha256:…` or `oci:DIRECTORY[:NAME]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Address {
+    Registry(ManifestReference),
+    /// The directory ends at the first colon, so the name can be a reference.
+    Layout {
+        directory: PathBuf,
+        name: Option<String>,
+    },
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        // `oci://` is a registry in other programs. It is parsed as a reference, which rejects it.
+        let layout = text.strip_prefix(LAYOUT).filter(|layout| !layout.starts_with("//"));
+        let Some(layout) = layout else { return Ok(Self::Registry(text.parse()?)) };
+        let (directory, name) = layout.split_once(':').unwrap_or((layout, ""));
+        if directory.is_empty() {
+            return Err(Error::NoDirectory(text.to_owned()));
+        }
+        let name = Some(name.to_owned()).filter(|name| !name.is_empty());
+        Ok(Self::Layout { directory: PathBuf::from(directory), name })
+    }
+}
+
+/// A tag, digest or name in an open repository or layout.
 pub struct Location<'a> {
     inner: Inner<'a>,
-    session: &'a Session,
-    /// As the user wrote it.
-    location: String,
+    observer: &'a dyn Observer,
+    /// As written by the user.
+    text: String,
 }
 
 #[derive(Debug)]
@@ -34,77 +69,86 @@ enum Inner<'a> {
 }
 
 impl<'a> Location<'a> {
-    /// Opens what [`Address`] describes. A layout that is written to is made where there is none.
+    /// Opens `REGISTRY/REPOSITORY:TAG`, `…@sha256:…` or `oci:DIRECTORY[:NAME]`. Creates the layout,
+    /// except for [`Access::Pull`].
     pub fn open(session: &'a Session, location: &str, access: Access) -> Result<Self> {
         let inner = match location.parse()? {
-            Address::Layout { folder, name } => {
+            Address::Layout { directory, name } => {
                 let store = match access {
-                    Access::Pull => Store::open_existing(&folder)?,
-                    Access::Push | Access::Delete => Store::open(&folder)?,
+                    Access::Pull => Store::open_existing(&directory)?,
+                    Access::Push | Access::Delete => Store::open(&directory)?,
                 };
                 Inner::Layout { store, name }
             }
             Address::Registry(reference) => {
-                let remote = Box::new(session.remote(&reference.repository, access)?);
+                let remote = Box::new(Remote::open(session, &reference.repository, access)?);
                 Inner::Remote { remote, version: reference.version }
             }
         };
-        Ok(Self { inner, session, location: location.to_owned() })
+        Ok(Self { inner, observer: session.observer(), text: location.to_owned() })
     }
 
-    /// A name in a store that is open already.
-    pub fn in_store(session: &'a Session, store: Store, name: &str) -> Self {
+    /// A name in an open store.
+    pub fn in_store(observer: &'a dyn Observer, store: Store, name: &str) -> Self {
         let inner = Inner::Layout { store, name: Some(name.to_owned()) };
-        Self { inner, session, location: name.to_owned() }
+        Self { inner, observer, text: name.to_owned() }
     }
 
-    /// What the images here are known by.
+    /// The repository, or the whole location of a layout.
     pub fn repository(&self) -> String {
         match &self.inner {
-            Inner::Remote { remote, .. } => remote.repository().to_string(),
-            Inner::Layout { .. } => self.location.clone(),
+            Inner::Remote { remote, .. } => remote.repository.to_string(),
+            Inner::Layout { .. } => self.text.clone(),
         }
     }
 
     /// Another tag of the same repository or layout.
     pub fn sibling(&self, tag: &str) -> Result<Location<'a>> {
-        let (inner, location) = match &self.inner {
+        let (inner, text) = match &self.inner {
             Inner::Remote { remote, .. } => (
                 Inner::Remote { remote: remote.clone(), version: Version::Tag(tag.to_owned()) },
-                format!("{}:{tag}", remote.repository()),
+                format!("{}:{tag}", remote.repository),
             ),
             Inner::Layout { store, .. } => {
-                let (store, folder) =
+                let (store, directory) =
                     (Store::open_existing(store.folder())?, store.folder().display());
-                let location = format!("oci:{folder}:{tag}");
-                (Inner::Layout { store, name: Some(tag.to_owned()) }, location)
+                let text = format!("oci:{directory}:{tag}");
+                (Inner::Layout { store, name: Some(tag.to_owned()) }, text)
             }
         };
-        Ok(Location { inner, session: self.session, location })
+        Ok(Location { inner, observer: self.observer, text })
     }
 
-    pub fn session(&self) -> &'a Session {
-        self.session
+    pub fn observer(&self) -> &'a dyn Observer {
+        self.observer
     }
 
     pub fn location(&self) -> &str {
-        &self.location
+        &self.text
     }
 
-    /// What this place is named for. Err where there is nothing.
+    /// The document at this location. An error if there is none.
     pub fn resolve(&mut self) -> Result<Fetched> {
         let found = self.find()?;
-        found.ok_or_else(|| anyhow!("there is no '{}'{}", self.location, self.hint()))
+        let location = self.text.clone();
+        found.ok_or_else(|| match &self.inner {
+            Inner::Remote { remote, .. } => {
+                Error::NotInRegistry { location, repository: remote.repository.to_string() }
+            }
+            Inner::Layout { store, .. } => {
+                Error::NotInLayout { location, directory: store.folder().to_owned() }
+            }
+        })
     }
 
-    /// What this place is named for, if it is there.
+    /// The document at this location, if there is one.
     pub fn find(&mut self) -> Result<Option<Fetched>> {
         match &mut self.inner {
             Inner::Remote { remote, version } => remote.fetch(version),
             Inner::Layout { store, name } => {
                 let descriptor = match name {
                     Some(name) => store.resolve(name)?,
-                    None => only(store)?,
+                    None => only_image(store)?,
                 };
                 let Some(descriptor) = descriptor else { return Ok(None) };
                 Ok(Some(Fetched { bytes: store.read(&descriptor)?, descriptor }))
@@ -112,30 +156,16 @@ impl<'a> Location<'a> {
         }
     }
 
-    fn hint(&self) -> String {
-        match &self.inner {
-            Inner::Remote { remote, .. } => format!(
-                " in the registry; hint: `ocidd image list {}` tells the tags",
-                remote.repository()
-            ),
-            Inner::Layout { store, .. } => {
-                format!(
-                    "; hint: `ocidd image --store {} list` tells what there is",
-                    store.folder().display()
-                )
-            }
-        }
-    }
-
-    /// A manifest that this place holds, by its digest.
+    /// A manifest by its digest.
     pub fn read_manifest(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => store.read(descriptor),
+            Inner::Layout { store, .. } => Ok(store.read(descriptor)?),
             Inner::Remote { remote, .. } => {
                 let digest = document::digest_of(descriptor)?;
                 let fetched = remote.fetch(&Version::Digest(digest))?;
-                let fetched = fetched
-                    .with_context(|| format!("{} has no manifest {digest}", remote.repository()))?;
+                let repository = remote.repository.to_string();
+                let location = format!("{repository}@{digest}");
+                let fetched = fetched.ok_or(Error::NotInRegistry { location, repository })?;
                 Ok(fetched.bytes)
             }
         }
@@ -144,14 +174,14 @@ impl<'a> Location<'a> {
     /// A small blob, verified.
     pub fn read_blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => store.read(descriptor),
+            Inner::Layout { store, .. } => Ok(store.read(descriptor)?),
             Inner::Remote { remote, .. } => remote.read_blob(descriptor),
         }
     }
 
     pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => store.referrers(subject),
+            Inner::Layout { store, .. } => Ok(store.referrers(subject)?),
             Inner::Remote { remote, .. } => remote.referrers(subject),
         }
     }
@@ -163,10 +193,13 @@ impl<'a> Location<'a> {
         }
     }
 
-    /// Puts a manifest here under its digest.
+    /// Stores a manifest under its digest.
     pub fn add_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => store.add(bytes).map(drop),
+            Inner::Layout { store, .. } => {
+                store.add(bytes)?;
+                Ok(())
+            }
             Inner::Remote { remote, .. } => {
                 let version = Version::Digest(document::digest_of(descriptor)?);
                 remote.push_manifest(&version, descriptor, bytes)
@@ -174,30 +207,27 @@ impl<'a> Location<'a> {
         }
     }
 
-    /// Keeps a manifest that no name leads to: something about another. Registries do that by themselves.
+    /// Keeps an unnamed manifest, such as a referrer, in a layout. Registries keep all of them.
     pub fn keep(&mut self, descriptor: &Descriptor) -> Result<()> {
         match &self.inner {
-            Inner::Layout { store, .. } => store.keep(descriptor, None),
+            Inner::Layout { store, .. } => Ok(store.keep(descriptor, None)?),
             Inner::Remote { .. } => Ok(()),
         }
     }
 
-    /// Puts a manifest here under the name of this place.
+    /// Stores a manifest under the tag, digest or name of this location.
     pub fn add_named(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
         match &mut self.inner {
             Inner::Layout { store, name } => {
                 store.add(bytes)?;
-                store.keep(descriptor, name.as_deref())
+                Ok(store.keep(descriptor, name.as_deref())?)
             }
             Inner::Remote { remote, version } => {
                 if let Version::Digest(digest) = version
                     && *digest != document::digest_of(descriptor)?
                 {
-                    bail!(
-                        "'{}' asks for another digest than {}",
-                        self.location,
-                        descriptor.digest()
-                    );
+                    let (location, found) = (self.text.clone(), descriptor.digest().to_string());
+                    return Err(Error::OtherDigest { location, found });
                 }
                 remote.push_manifest(version, descriptor, bytes)
             }
@@ -210,17 +240,114 @@ impl<'a> Location<'a> {
             Inner::Layout { .. } => None,
         }
     }
+
+    pub fn has_blob(&mut self, digest: &Digest) -> Result<bool> {
+        match &mut self.inner {
+            Inner::Layout { store, .. } => Ok(store.has(digest)),
+            Inner::Remote { remote, .. } => remote.has_blob(digest),
+        }
+    }
+
+    /// Copies a blob to a file, resuming an earlier transfer. The digest is verified.
+    pub fn save_blob(&mut self, blob: &Descriptor, path: &Path) -> Result<()> {
+        let transfer = self.transfer("fetching", blob)?;
+        match &mut self.inner {
+            Inner::Layout { store, .. } => save(store, &document::digest_of(blob)?, path),
+            Inner::Remote { remote, .. } => remote.fetch_blob(blob, path, transfer.as_ref()),
+        }
+    }
+
+    /// Copies a missing blob from another location. The digest is verified.
+    pub fn copy_blob(&mut self, blob: &Descriptor, from: &mut Location<'_>) -> Result<()> {
+        let digest = document::digest_of(blob)?;
+        let transfer = self.transfer("pushing", blob)?;
+        let remote = match &mut self.inner {
+            Inner::Layout { store, .. } => {
+                let partial = store.partial(&digest);
+                from.save_blob(blob, &partial)?;
+                return Ok(store.adopt(&partial, &digest)?);
+            }
+            Inner::Remote { remote, .. } => remote,
+        };
+        let directory = tempfile::tempdir().during(|| "creating a directory for a blob")?;
+        let file = match &mut from.inner {
+            Inner::Layout { store, .. } => store.open_blob(&digest)?,
+            Inner::Remote { remote: other, .. } => {
+                let is_same_host = remote.repository.registry == other.repository.registry;
+                if is_same_host && remote.mount_blob(&digest, &other.repository.name) {
+                    return Ok(());
+                }
+                let path = directory.path().join("blob");
+                from.save_blob(blob, &path)?;
+                File::open(&path).during(|| format!("opening {}", path.display()))?
+            }
+        };
+        let local = Local { file: &file, digest, size_bytes: blob.size() };
+        remote.push_blob(&local, transfer.as_ref())
+    }
+
+    fn transfer(&self, doing: &str, blob: &Descriptor) -> Result<Box<dyn Transfer + 'a>> {
+        let digest = document::digest_of(blob)?.to_string();
+        let label = format!("{doing} {}", document::title_of(blob).unwrap_or(&digest));
+        Ok(self.observer.transfer(&label, blob.size()))
+    }
 }
 
-/// The only image of a layout that is named without one.
-fn only(store: &Store) -> Result<Option<Descriptor>> {
+impl std::fmt::Debug for Location<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Location({})", self.text)
+    }
+}
+
+/// The only image of a layout.
+fn only_image(store: &Store) -> Result<Option<Descriptor>> {
     let mut entries = store.entries()?;
     match entries.len() {
         0 | 1 => Ok(entries.pop()),
-        several => bail!(
-            "{} holds {several} images; hint: name one, as in oci:{}:NAME",
-            store.folder().display(),
-            store.folder().display()
-        ),
+        count => Err(Error::SeveralImages { directory: store.folder().to_owned(), count }),
+    }
+}
+
+fn save(store: &Store, digest: &Digest, path: &Path) -> Result<()> {
+    let doing = || format!("writing {}", path.display());
+    let mut from = HashingReader::new(store.open_blob(digest)?);
+    let mut to = File::create(path).during(doing)?;
+    io::copy(&mut from, &mut to).during(doing)?;
+    let (found, _) = from.finish();
+    if found != *digest {
+        fs::remove_file(path).during(doing)?;
+        return Err(Error::BlobDigest { found, expected: *digest });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_layouts() {
+        for (text, directory, name) in [
+            ("oci:images", "images", None),
+            ("oci:images:", "images", None),
+            ("oci:/srv/images:os-1", "/srv/images", Some("os-1")),
+            ("oci:images:registry.example:5000/os:1", "images", Some("registry.example:5000/os:1")),
+            ("oci:images:sha256:00", "images", Some("sha256:00")),
+        ] {
+            let wanted =
+                Address::Layout { directory: directory.into(), name: name.map(ToOwned::to_owned) };
+            assert_eq!(text.parse::<Address>().unwrap(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn parses_references_and_rejects_the_rest() {
+        for text in ["registry.example/os:1", "localhost:5000/a/b:1"] {
+            let wanted = Address::Registry(text.parse().unwrap());
+            assert_eq!(text.parse::<Address>().unwrap(), wanted, "{text}");
+        }
+        for text in ["", "oci:", "oci::name", "os", "/srv/images", "oci://registry.example/os:1"] {
+            text.parse::<Address>().unwrap_err();
+        }
     }
 }

@@ -1,54 +1,56 @@
-//! A registry as the installer needs it: resolve a reference to one layer, open that layer's bytes.
-//!
-//! The calls and their answers are the OCI distribution spec's, "Pulling manifests" and "Pulling blobs". A mirror is asked only for what a
-//! digest names, and for signatures, which prove themselves: it can withhold bytes but never change them. What a tag means is the image's own
-//! registry's to say.
+//! Resolves references and opens layers (OCI distribution spec, "Pulling manifests" and "Pulling
+//! blobs"). Mirrors are asked only for content addressed by digest and for signatures, which they
+//! cannot change. Tags are resolved by the repository's own registry.
 
 use crate::auth::Access;
 use crate::blob::Blob;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
+use crate::error::During as _;
+use crate::error::Error;
+use crate::error::Result;
 use crate::http::Client;
 use crate::observer::Observer;
 use crate::retry;
 use crate::retry::Backoff;
 use crate::retry::RetryPolicy;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
 use oci::digest::Digest;
+use oci::digest::Hasher;
+use oci::document;
 use oci::index;
 use oci::manifest;
-use oci::manifest::Document;
+use oci::manifest::Content;
 use oci::manifest::Layer;
 use oci::platform::Platform;
 use oci::reference::Image;
 use oci::reference::ManifestReference;
 use oci::reference::Repository;
 use oci::reference::Version;
+use oci_spec::image::ImageIndex;
 use std::sync::Arc;
 
-/// The largest manifest that is read. The spec asks registries to take 4 MiB at least, so clients make none larger.
+/// Maximum size of a manifest. The spec requires registries to accept 4 MiB, so clients create none
+/// larger.
 pub const MANIFEST_LIMIT_BYTES: u64 = 4 << 20;
 
-/// What a reference leads to.
+/// What a reference resolves to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Resolved {
     pub layer: Layer,
-    /// The manifest that names the layer, and before it the index that names the manifest. A bare blob has neither.
+    /// The index, if there is one, and the manifest of the layer. Empty for a bare blob.
     pub manifests: Vec<Digest>,
 }
 
-/// One repository, in its own registry and in mirrors of it.
+/// One repository, in its own registry and in mirrors.
 #[derive(Debug)]
 pub struct Registry {
-    /// The mirrors in the order in which they are asked, then the repository's own registry.
+    /// The mirrors in the order in which they are asked, then the own registry.
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) policy: RetryPolicy,
 }
 
 impl Registry {
-    /// Asks nobody yet. `mirrors` are hosts; each machine asks them in an order of its own, so that a fleet spreads over them.
+    /// Sends no request. `mirrors` are hosts; they are shuffled to spread a fleet over them.
     pub fn new(
         repository: &Repository,
         mirrors: &[String],
@@ -68,7 +70,7 @@ impl Registry {
         Self { endpoints: endpoints.collect(), policy }
     }
 
-    /// The one disk layer that `image` names.
+    /// Finds the disk layer of `image`.
     pub fn resolve(
         &mut self,
         image: &Image,
@@ -81,13 +83,14 @@ impl Registry {
             }
             Image::Manifest(reference) => self
                 .resolve_manifest(reference, platform, observer)
-                .with_context(|| format!("resolving {reference}")),
+                .during(|| format!("resolving {reference}")),
         }
     }
 
-    /// Asks for the layer's bytes. What comes is not verified yet.
+    /// Begins to download the layer. Its bytes are not verified.
     pub fn open<'a>(self, layer: &Layer, observer: &'a dyn Observer) -> Result<Blob<'a>> {
-        Blob::open(self.endpoints, layer, Backoff::new(self.policy), observer)
+        let start = (0, Hasher::default());
+        Blob::open(self.endpoints, layer, Backoff::new(self.policy), observer, start)
     }
 
     fn resolve_manifest(
@@ -97,9 +100,9 @@ impl Registry {
         observer: &dyn Observer,
     ) -> Result<Resolved> {
         match self.fetch_manifest(&reference.version, observer)? {
-            (digest, Document::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
-            (digest, Document::Index(entries)) => {
-                let mut resolved = self.follow(&entries, platform, observer)?;
+            (digest, Content::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
+            (digest, Content::Index(index)) => {
+                let mut resolved = self.follow(&index, platform, observer)?;
                 resolved.manifests.insert(0, digest);
                 Ok(resolved)
             }
@@ -108,20 +111,17 @@ impl Registry {
 
     fn follow(
         &mut self,
-        entries: &[index::Entry],
+        index: &ImageIndex,
         platform: &Platform,
         observer: &dyn Observer,
     ) -> Result<Resolved> {
-        let entry = index::choose(entries, platform)?;
-        let doing = || format!("following the image index to {}", entry.digest);
-        let digest: Digest = entry.digest.parse().with_context(doing)?;
-        match self.fetch_manifest(&Version::Digest(digest), observer).with_context(doing)? {
-            (digest, Document::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
-            // Nobody publishes disk images so; an index may otherwise lead on for ever.
-            (_, Document::Index(_)) => bail!(
-                "{} leads to another image index; hint: name a manifest by its digest, as in oci.tag=…@sha256:…",
-                doing()
-            ),
+        let entry = index::select(index, platform)?;
+        let doing = || format!("following the image index to {}", entry.digest());
+        let digest = document::digest_of(entry).during(doing)?;
+        match self.fetch_manifest(&Version::Digest(digest), observer).during(doing)? {
+            (digest, Content::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
+            // Disk images are not published like this, and indexes could form a cycle.
+            (_, Content::Index(_)) => Err(Error::NestedIndex { digest }),
         }
     }
 
@@ -129,85 +129,84 @@ impl Registry {
         &mut self,
         version: &Version,
         observer: &dyn Observer,
-    ) -> Result<(Digest, Document)> {
+    ) -> Result<(Digest, Content)> {
         let own = self.endpoints.len().saturating_sub(1);
         let mut current = if matches!(version, Version::Digest(_)) { 0 } else { own };
-        let mut tries = Backoff::new(self.policy);
+        let mut backoff = Backoff::new(self.policy);
         loop {
-            let endpoint = self.endpoints.get_mut(current).context("finding a registry")?;
+            let endpoint = self.endpoints.get_mut(current).ok_or(Error::NoEndpoint)?;
             let host = endpoint.host().to_owned();
             match fetch_manifest_from(endpoint, version) {
                 Ok(document) => return Ok(document),
                 Err(error) if current < own => {
-                    observer.warn(format!("mirror {host}: {error:#}; asking the next registry"));
+                    let error = error.to_line();
+                    observer.warn(format!("mirror {host}: {error}; asking the next registry"));
                     current += 1;
                 }
                 Err(error) => {
-                    tries.wait(error, &format!("asking {host} for a manifest"), observer)?;
+                    backoff.wait(error, &format!("asking {host} for a manifest"), observer)?;
                 }
             }
         }
     }
 }
 
-/// A manifest and the digest of its bytes, whatever anybody says of them.
-fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<(Digest, Document)> {
+/// Fetches and parses a manifest. The digest is that of its bytes.
+fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<(Digest, Content)> {
     let answer = fetch_answer(endpoint, version)?;
     let document = manifest::parse(&answer.bytes, &answer.media_type);
     if let Err(mismatch) = answer.verify(version) {
-        // A web page in place of a manifest is better told as such.
+        // If this is a web page, that is the better error.
         document?;
         return Err(mismatch);
     }
     Ok((answer.digest, document?))
 }
 
-/// A manifest or an image index as a registry sends it.
+/// A manifest or an image index as sent by a registry.
 #[derive(Debug)]
 pub struct Answer {
     pub bytes: Vec<u8>,
     /// The `Content-Type`.
     pub media_type: String,
     pub digest: Digest,
-    /// What the registry says the digest is.
-    named: Option<String>,
+    /// The header `Docker-Content-Digest`.
+    announced: Option<String>,
 }
 
 impl Answer {
-    /// Whether these are the bytes that were asked for.
+    /// Compares the digest with the requested one, or for a tag with the announced one.
     pub fn verify(&self, version: &Version) -> Result<()> {
-        let wanted = match version {
-            Version::Digest(digest) => Some(*digest),
-            // The registry's own header is checked too: it tells a proxy that changes what it passes on.
-            Version::Tag(_) => self
-                .named
-                .as_ref()
-                .map(|text| text.parse())
-                .transpose()
-                .context("reading the header Docker-Content-Digest")?,
+        let expected: Option<Digest> = match (version, &self.announced) {
+            (Version::Digest(digest), _) => Some(*digest),
+            // Reveals a proxy that changes what it passes on.
+            (Version::Tag(_), Some(text)) => {
+                let digest = text.parse::<Digest>();
+                Some(digest.during(|| "reading the header Docker-Content-Digest")?)
+            }
+            (Version::Tag(_), None) => None,
         };
-        match wanted.filter(|wanted| *wanted != self.digest) {
-            Some(wanted) => bail!("manifest digest is {}, it should be {wanted}", self.digest),
+        match expected.filter(|expected| *expected != self.digest) {
+            Some(expected) => Err(Error::ManifestDigest { found: self.digest, expected }),
             None => Ok(()),
         }
     }
 }
 
-/// Asks for a manifest or an image index. Its digest is not verified yet.
+/// Fetches a manifest or an image index without verifying its digest.
 pub fn fetch_answer(endpoint: &mut Endpoint, version: &Version) -> Result<Answer> {
     let response =
         endpoint.get(&format!("manifests/{version}"), &[("accept", manifest::ACCEPT)])?;
     if response.status() != 200 {
-        return Err(endpoint.refused(response).into());
+        return Err(endpoint.rejected(response));
     }
     let header = |name: &str| {
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };
-    let (media_type, named) = (header("content-type"), header("docker-content-digest"));
+    let (media_type, announced) = (header("content-type"), header("docker-content-digest"));
+    let body = response.into_body().into_with_config().limit(MANIFEST_LIMIT_BYTES).read_to_vec();
     let bytes =
-        response.into_body().into_with_config().limit(MANIFEST_LIMIT_BYTES).read_to_vec().map_err(
-            |error| crate::error::HttpError::broken(format!("reading the manifest: {error}")),
-        )?;
+        body.map_err(|error| Error::Interrupted(format!("reading the manifest: {error}")))?;
     let digest = Digest::of(&bytes);
-    Ok(Answer { bytes, media_type: media_type.unwrap_or_default(), digest, named })
+    Ok(Answer { bytes, media_type: media_type.unwrap_or_default(), digest, announced })
 }

@@ -1,6 +1,6 @@
-//! What a transfer reports while it runs.
+//! The interface through which transfers report retries, warnings and progress.
 
-use oci::progress::Transfer;
+use oci::size::Transfer;
 use std::time::Duration;
 
 /// A request that failed and is sent again after `delay`.
@@ -8,13 +8,13 @@ use std::time::Duration;
 pub struct Retry {
     /// Counts from 1.
     pub number: u32,
-    /// The most retries; `None` without a limit.
+    /// Maximum number of retries; `None` without a limit.
     pub of: Option<u32>,
     pub delay: Duration,
     pub reason: String,
 }
 
-/// Receives what happens during a transfer. Implementations must not block.
+/// Receives the events of a transfer. Implementations must not block.
 pub trait Observer: Sync {
     fn retry(&self, retry: Retry);
 
@@ -22,6 +22,6 @@ pub trait Observer: Sync {
 
     fn note(&self, text: String);
 
-    /// Begins to show the progress of something that takes a while; it ends when the returned value is dropped.
+    /// Starts a progress display, which ends when the returned value is dropped.
     fn transfer(&self, label: &str, total_bytes: u64) -> Box<dyn Transfer + '_>;
 }

@@ -1,63 +1,72 @@
-//! One repository in a registry, to read and to write (OCI distribution spec). Everything that may be sent again is, as with_retry as an install.
+//! Reads and writes one repository of a registry (OCI distribution spec). Requests are retried.
 
+use crate::auth::Access;
 use crate::blob::Blob;
 use crate::endpoint::Endpoint;
-use crate::endpoint::Payload;
-use crate::error::HttpError;
-use crate::error::status_of;
+use crate::error::During as _;
+use crate::error::Error;
+use crate::error::Result;
+use crate::http::Payload;
+use crate::http::Response;
 use crate::mirrors;
 use crate::observer::Observer;
 use crate::retry;
 use crate::retry::Backoff;
 use crate::retry::RetryPolicy;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use crate::session::Session;
 use oci::digest::Digest;
 use oci::digest::Hasher;
+use oci::digest::HashingReader;
 use oci::document;
 use oci::document::Document;
 use oci::manifest::Layer;
-use oci::progress::Transfer;
 use oci::reference::Repository;
 use oci::reference::Version;
-use oci::tally::Tally;
+use oci::size::Transfer;
 use oci_spec::image::Descriptor;
 use serde::Deserialize;
 use std::fs::OpenOptions;
-use std::io::Read as _;
 use std::io::Write as _;
 use std::path::Path;
 use ureq::http::Method;
 
-/// The tags of one answer.
+/// Maximum number of tags in one answer.
 const TAGS_PER_PAGE: u32 = 1000;
 const LIST_LIMIT_BYTES: u64 = 16 << 20;
 
-/// A repository, and the right to do something with it.
+/// A repository that is opened for reading or writing.
 #[derive(Clone)]
 pub struct Remote<'a> {
     pub endpoint: Endpoint,
     pub repository: Repository,
     pub policy: RetryPolicy,
     pub observer: &'a dyn Observer,
-    /// The most bytes of a blob in one request.
+    /// Maximum number of bytes of a blob in one request.
     pub chunk_bytes: u64,
 }
 
-/// A manifest or an image index with what it is named by.
+/// A manifest or an image index with its descriptor.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
 }
 
-impl Remote<'_> {
-    pub fn repository(&self) -> &Repository {
-        &self.repository
+impl<'a> Remote<'a> {
+    pub fn open(session: &'a Session, repository: &Repository, access: Access) -> Result<Self> {
+        Ok(Self {
+            endpoint: session.endpoint(repository, access)?,
+            repository: repository.clone(),
+            policy: RetryPolicy {
+                max_retries: session.settings.max_retries,
+                first_delay: session.settings.first_retry_delay,
+            },
+            observer: session.observer(),
+            chunk_bytes: session.settings.chunk_bytes,
+        })
     }
 
-    /// The value of the `Authorization` header that the registry wanted to see, if it wanted one.
+    /// The `Authorization` header that the registry required, if any.
     pub fn authorization(&self) -> Option<&str> {
         self.endpoint.authorization()
     }
@@ -66,16 +75,16 @@ impl Remote<'_> {
         self.endpoint.url(&format!("blobs/{digest}"))
     }
 
-    /// The manifest of this tag or digest, verified. None where there is none.
+    /// The verified manifest of a tag or digest, if it exists.
     pub fn fetch(&mut self, version: &Version) -> Result<Option<Fetched>> {
         let doing = format!("asking {} for {version}", self.repository.registry);
         let answer =
             self.with_retry(&doing, |endpoint| match mirrors::fetch_answer(endpoint, version) {
-                Err(error) if status_of(&error) == Some(404) => Ok(None),
+                Err(error) if error.status() == Some(404) => Ok(None),
                 other => other.map(Some),
             });
-        let Some(answer) = answer.context(doing.clone())? else { return Ok(None) };
-        answer.verify(version).context(doing)?;
+        let Some(answer) = answer? else { return Ok(None) };
+        answer.verify(version).during(|| doing)?;
         let media_type = document::media_type_of(&answer.bytes, &answer.media_type);
         let descriptor = document::describe(&media_type, &answer.bytes)?;
         Ok(Some(Fetched { descriptor, bytes: answer.bytes }))
@@ -97,13 +106,12 @@ impl Remote<'_> {
             match response.status().as_u16() {
                 200 => Ok(true),
                 404 => Ok(false),
-                _ => Err(endpoint.refused(response).into()),
+                _ => Err(endpoint.rejected(response)),
             }
         })
-        .context(doing)
     }
 
-    /// Fetches a blob to `path`, and goes on where an earlier transfer ended. What does not have the digest is removed.
+    /// Fetches a blob to `path`, resuming an earlier transfer. Removes a file with a wrong digest.
     pub fn fetch_blob(
         &mut self,
         blob: &Descriptor,
@@ -113,51 +121,47 @@ impl Remote<'_> {
         let layer =
             Layer { size_bytes: Some(blob.size()), ..Layer::of_blob(document::digest_of(blob)?) };
         let doing = || format!("fetching {} to {}", layer.digest, path.display());
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .with_context(doing)?;
-        let (mut hasher, mut at) = Tally::new(&file).drain().with_context(doing)?;
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).open(path).during(doing)?;
+        let (mut hasher, mut at) = HashingReader::new(&file).drain().during(doing)?;
         if at >= blob.size() {
             if hasher.clone().finish() == layer.digest {
                 return Ok(());
             }
-            file.set_len(0).with_context(doing)?;
+            file.set_len(0).during(doing)?;
             (hasher, at) = (Hasher::default(), 0);
         }
         transfer.add(at);
         let endpoints = vec![self.endpoint.clone()];
-        let tries = Backoff::new(self.policy);
-        let mut from = Blob::open_after(endpoints, &layer, tries, self.observer, (at, hasher))?;
+        let backoff = Backoff::new(self.policy);
+        let mut from = Blob::open(endpoints, &layer, backoff, self.observer, (at, hasher))?;
         let mut buffer = vec![0; 1 << 20];
         loop {
-            let length = from.read(&mut buffer).with_context(doing)?;
+            let length = from.fetch(&mut buffer).during(doing)?;
             if length == 0 {
                 break;
             }
             let bytes = buffer.get(..length).unwrap_or_default();
-            file.write_all(bytes).with_context(doing)?;
+            file.write_all(bytes).during(doing)?;
             transfer.add(oci::size::length_of(bytes));
         }
-        let found = oci::digest::Digested::digest(&from);
+        let found = from.digest();
         if found == layer.digest {
             return Ok(());
         }
-        std::fs::remove_file(path).with_context(doing)?;
-        bail!("blob digest is {found}, it should be {}; what came was removed", layer.digest);
+        std::fs::remove_file(path).during(doing)?;
+        Err(Error::BlobDigest { found, expected: layer.digest })
     }
 
     /// A small blob, verified.
     pub fn read_blob(&mut self, blob: &Descriptor) -> Result<Vec<u8>> {
-        let folder = tempfile::tempdir().context("making a folder for a blob")?;
+        let folder = tempfile::tempdir().during(|| "creating a directory for a blob")?;
         let path = folder.path().join("blob");
-        self.fetch_blob(blob, &path, &oci::progress::Counter::default())?;
-        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+        self.fetch_blob(blob, &path, &oci::size::Counter::default())?;
+        std::fs::read(&path).during(|| format!("reading {}", path.display()))
     }
 
-    /// Pushes a manifest under a tag, or under its digest alone.
+    /// Pushes a manifest under a tag or its digest.
     pub fn push_manifest(
         &mut self,
         version: &Version,
@@ -166,55 +170,46 @@ impl Remote<'_> {
     ) -> Result<()> {
         let doing = format!("pushing the manifest of {}:{version}", self.repository);
         let media_type = descriptor.media_type().to_string();
-        let knows_referrers = self
-            .with_retry(&doing, |endpoint| {
-                let url = endpoint.url(&format!("manifests/{version}"));
-                let headers = [("content-type", media_type.as_str())];
-                let response = endpoint.send(&Method::PUT, &url, &headers, &Payload::of(bytes))?;
-                if response.status() != 201 {
-                    return Err(endpoint.refused(response).into());
-                }
-                Ok(response.headers().contains_key("oci-subject"))
-            })
-            .context(doing)?;
+        let lists_referrers = self.with_retry(&doing, |endpoint| {
+            let url = endpoint.url(&format!("manifests/{version}"));
+            let headers = [("content-type", media_type.as_str())];
+            let response = endpoint.send(&Method::PUT, &url, &headers, &Payload::Bytes(bytes))?;
+            if response.status() != 201 {
+                return Err(endpoint.rejected(response));
+            }
+            Ok(response.headers().contains_key("oci-subject"))
+        })?;
         let document = Document::parse(bytes, &media_type)?;
         match document.subject() {
-            Some(subject) if !knows_referrers => {
-                self.note_referrer(&document::digest_of(subject)?, &document, descriptor)
+            Some(subject) if !lists_referrers => {
+                self.add_referrer(&document::digest_of(subject)?, &document, descriptor)
             }
             _ => Ok(()),
         }
     }
 
-    /// Deletes a manifest, or the tag alone.
+    /// Deletes a manifest, or a tag only.
     pub fn delete(&mut self, version: &Version) -> Result<()> {
         let doing = format!("deleting {version} from {}", self.repository);
         self.with_retry(&doing, |endpoint| {
             let url = endpoint.url(&format!("manifests/{version}"));
-            let response = endpoint.send(&Method::DELETE, &url, &[], &Payload::Nothing)?;
+            let response = endpoint.send(&Method::DELETE, &url, &[], &Payload::Empty)?;
             match response.status().as_u16() {
                 200 | 202 | 204 => Ok(()),
-                405 => Err(HttpError::useless(format!(
-                    "registry {} does not delete (405); hint: its operator has to allow it",
-                    endpoint.host()
-                ))
-                .into()),
-                // What the registry that most others are made from says of tags up to its second version.
-                400 if matches!(version, Version::Tag(_)) => Err(HttpError::useless(format!(
-                    "registry {} deletes no tags (400); hint: name the image by its digest, which `ocidd image inspect --remote` tells",
-                    endpoint.host()
-                ))
-                .into()),
-                _ => Err(endpoint.refused(response).into()),
+                405 => Err(Error::DeleteUnsupported { host: endpoint.host().to_owned() }),
+                // distribution's answer for tags up to version 2.
+                400 if matches!(version, Version::Tag(_)) => {
+                    Err(Error::TagDeleteUnsupported { host: endpoint.host().to_owned() })
+                }
+                _ => Err(endpoint.rejected(response)),
             }
         })
-        .context(doing)
     }
 
     pub fn list_tags(&mut self) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Tags {
-            // Null where there are none, in some registries.
+            // Some registries send null if there are none.
             tags: Option<Vec<String>>,
         }
         let doing = format!("asking {} for its tags", self.repository);
@@ -225,31 +220,32 @@ impl Remote<'_> {
             let page = self.with_retry(&doing, |endpoint| {
                 let response = endpoint.get(&path, &[])?;
                 if response.status() != 200 {
-                    return Err(endpoint.refused(response).into());
+                    return Err(endpoint.rejected(response));
                 }
-                let goes_on = response.headers().contains_key("link");
-                Ok((read_limited(response)?, goes_on))
+                let has_more = response.headers().contains_key("link");
+                Ok((read_limited(response)?, has_more))
             });
-            let (bytes, goes_on) = page.with_context(|| doing.clone())?;
-            let page: Tags = serde_json::from_slice(&bytes).with_context(|| doing.clone())?;
+            let (bytes, has_more) = page?;
+            let page: Tags = serde_json::from_slice(&bytes).during(|| doing.as_str())?;
             let page = page.tags.unwrap_or_default();
-            let is_last = page.is_empty() || !goes_on;
+            let is_last = page.is_empty() || !has_more;
             tags.extend(page);
             if is_last {
-                // The spec wants them sorted; not every registry does it.
+                // The spec requires sorted tags, but not every registry sorts them.
                 tags.sort();
                 return Ok(tags);
             }
         }
     }
 
-    /// Does something again as long as that may help.
+    /// Retries `operation`; the error says that it happened while `doing`.
     pub(crate) fn with_retry<T>(
         &mut self,
         doing: &str,
-        mut act: impl FnMut(&mut Endpoint) -> Result<T>,
+        mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
-        retry::with_retry(self.policy, doing, self.observer, || act(&mut self.endpoint))
+        let operation = || operation(&mut self.endpoint);
+        retry::with_retry(self.policy, doing, self.observer, operation).during(|| doing)
     }
 }
 
@@ -259,7 +255,8 @@ impl std::fmt::Debug for Remote<'_> {
     }
 }
 
-pub fn read_limited(response: crate::http::Response) -> Result<Vec<u8>> {
+/// Reads the body of a list, at most [`LIST_LIMIT_BYTES`].
+pub fn read_limited(response: Response) -> Result<Vec<u8>> {
     let body = response.into_body().into_with_config().limit(LIST_LIMIT_BYTES).read_to_vec();
-    body.map_err(|error| HttpError::broken(format!("reading an answer: {error}")).into())
+    body.map_err(|error| Error::Interrupted(format!("reading an answer: {error}")))
 }

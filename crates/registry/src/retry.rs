@@ -1,28 +1,28 @@
-//! When to try again: how often, after what time, and for which errors.
+//! When a failed request is sent again: how often, after what delay, and for which errors.
 
-use crate::error::HttpError;
+use crate::error::Error;
+use crate::error::Result;
 use crate::observer::Observer;
 use crate::observer::Retry;
-use anyhow::Result;
 use std::hash::BuildHasher as _;
 use std::hash::RandomState;
 use std::time::Duration;
 
-/// The longest wait of our own choice.
+/// The longest delay that is not asked for by a server.
 const MAX_DELAY: Duration = Duration::from_mins(1);
-/// The longest wait that a server can ask for.
-const MAX_ASKED_DELAY: Duration = Duration::from_mins(10);
+/// The longest delay that a server can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 
-/// How often a request is sent again, and after what time.
+/// How often a request is sent again, and after what delay.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// The most retries in a row; `None` without a limit.
+    /// Maximum number of consecutive retries; `None` without a limit.
     pub max_retries: Option<u32>,
-    /// Each wait is about twice as long as the one before it.
+    /// Each delay is about twice as long as the one before it.
     pub first_delay: Duration,
 }
 
-/// The tries of one thing.
+/// The retries of one operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     policy: RetryPolicy,
@@ -34,65 +34,63 @@ impl Backoff {
         Self { policy, made: 0 }
     }
 
-    /// Waits before the next try; or gives `error` back when another one is useless or one too many.
-    /// `doing` says in the retry's line what the error alone does not.
-    pub fn wait(
-        &mut self,
-        error: anyhow::Error,
-        doing: &str,
-        observer: &dyn Observer,
-    ) -> Result<()> {
-        let http = error.downcast_ref::<HttpError>();
-        let Some(http) = http.filter(|http| http.is_passing()) else { return Err(error) };
+    /// Waits before the next retry. Returns `error` if it is permanent or the retries are used up.
+    /// `doing` is added to the reason that the observer receives.
+    pub fn wait(&mut self, error: Error, doing: &str, observer: &dyn Observer) -> Result<()> {
+        if !error.is_transient() {
+            return Err(error);
+        }
         let of = self.policy.max_retries;
         match of {
             Some(0) => return Err(error),
-            Some(most) if self.made >= most => {
-                let noun = if most == 1 { "retry" } else { "retries" };
-                observer.warn(format!("giving up after {most} {noun}"));
+            Some(max) if self.made >= max => {
+                let noun = if max == 1 { "retry" } else { "retries" };
+                observer.warn(format!("giving up after {max} {noun}"));
                 return Err(error);
             }
             _ => {}
         }
         let delay = delay(self.policy.first_delay, self.made, random())
-            .max(http.retry_after.unwrap_or_default().min(MAX_ASKED_DELAY));
+            .max(error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER));
         self.made += 1;
-        let reason = format!("{doing}: {error:#}");
+        let reason = format!("{doing}: {}", error.to_line());
         observer.retry(Retry { number: self.made, of, delay, reason });
         std::thread::sleep(delay);
         Ok(())
     }
 
-    /// Forgets the tries so far: things went well for a while.
-    pub fn forget(&mut self) {
+    /// Starts counting again, after progress.
+    pub fn reset(&mut self) {
         self.made = 0;
     }
 }
 
-/// Does something again as long as that may help.
+/// Calls `operation` until it succeeds, fails permanently, or the retries are used up.
 pub fn with_retry<T>(
     policy: RetryPolicy,
     doing: &str,
     observer: &dyn Observer,
-    mut act: impl FnMut() -> Result<T>,
+    mut operation: impl FnMut() -> Result<T>,
 ) -> Result<T> {
-    let mut tries = Backoff::new(policy);
+    let mut backoff = Backoff::new(policy);
     loop {
-        match act() {
+        match operation() {
             Ok(done) => return Ok(done),
-            Err(error) => tries.wait(error, doing, observer)?,
+            Err(error) => backoff.wait(error, doing, observer)?,
         }
     }
 }
 
-/// Doubles with each try made, up to a limit; between half and all of that, so that a rack that lost its registry does not come back as one.
+/// Doubles with each retry up to a limit; between half and all of that, so that many machines that
+/// lost their registry do not return at the same moment.
 fn delay(first: Duration, made: u32, random: u32) -> Duration {
     let whole = first.saturating_mul(2_u32.saturating_pow(made)).min(MAX_DELAY);
     let half = whole / 2;
     half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
-/// A number that differs between machines and calls. The standard library seeds its hash tables from the kernel's random numbers.
+/// A number that differs between machines and calls. The standard library seeds its hash tables
+/// with random numbers of the kernel.
 pub fn random() -> u32 {
     let [a, b, c, d, ..] = RandomState::new().hash_one(()).to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
@@ -101,14 +99,14 @@ pub fn random() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Trouble;
-    use oci::progress::Transfer;
+    use crate::error::During as _;
+    use oci::size::Transfer;
     use std::sync::Mutex;
 
     #[derive(Default)]
-    struct Heard(Mutex<Vec<String>>);
+    struct Received(Mutex<Vec<String>>);
 
-    impl Observer for Heard {
+    impl Observer for Received {
         fn retry(&self, retry: Retry) {
             let Retry { number, of, reason, .. } = retry;
             self.warn(format!("{number} of {of:?}: {reason}"));
@@ -127,12 +125,16 @@ mod tests {
         }
     }
 
-    fn tries(max_retries: Option<u32>) -> Backoff {
+    fn cut() -> Error {
+        Error::Interrupted("cut".to_owned())
+    }
+
+    fn backoff(max_retries: Option<u32>) -> Backoff {
         Backoff::new(RetryPolicy { max_retries, first_delay: Duration::ZERO })
     }
 
     #[test]
-    fn waits_grow_up_to_a_limit_and_differ_between_machines() {
+    fn delays_grow_to_a_limit_and_are_random() {
         let second = Duration::from_secs(1);
         for (made, random, wanted) in [
             (0, 0, second / 2),
@@ -148,44 +150,45 @@ mod tests {
     }
 
     #[test]
-    fn gives_up_after_so_many_tries_and_says_so() {
-        let heard = Heard::default();
-        let mut tries = tries(Some(2));
-        let broken = || anyhow::Error::new(HttpError::broken("cut")).context("fetching");
-        tries.wait(broken(), "asking", &heard).unwrap();
-        tries.wait(broken(), "asking", &heard).unwrap();
-        let error = tries.wait(broken(), "asking", &heard).unwrap_err();
-        assert_eq!(format!("{error:#}"), "fetching: cut");
-        assert_eq!(error.downcast_ref::<HttpError>().unwrap().trouble, Trouble::Unreachable);
-        tries.forget();
-        tries.wait(broken(), "asking", &heard).unwrap();
-        let heard = heard.0.into_inner().unwrap();
+    fn reports_giving_up_after_the_last_retry() {
+        let received = Received::default();
+        let mut backoff = backoff(Some(2));
+        let broken = || Err::<(), _>(cut()).during(|| "fetching").unwrap_err();
+        backoff.wait(broken(), "asking", &received).unwrap();
+        backoff.wait(broken(), "asking", &received).unwrap();
+        let error = backoff.wait(broken(), "asking", &received).unwrap_err();
+        assert_eq!(error.to_line(), "fetching: cut");
+        assert!(matches!(error.root(), Error::Interrupted(_)));
+        backoff.reset();
+        backoff.wait(broken(), "asking", &received).unwrap();
+        let received = received.0.into_inner().unwrap();
         let wanted = [
             "1 of Some(2): asking: fetching: cut",
             "2 of Some(2): asking: fetching: cut",
             "giving up after 2 retries",
             "1 of Some(2): asking: fetching: cut",
         ];
-        assert_eq!(heard, wanted);
+        assert_eq!(received, wanted);
     }
 
     #[test]
-    fn an_error_that_does_not_pass_is_final_at_once() {
-        let heard = Heard::default();
+    fn returns_permanent_errors_at_once() {
+        let received = Received::default();
         for retries in [Some(5), None] {
-            let mut tries = tries(retries);
-            tries.wait(HttpError::useless("a web page").into(), "asking", &heard).unwrap_err();
-            tries.wait(anyhow::anyhow!("a defect"), "asking", &heard).unwrap_err();
+            let mut backoff = backoff(retries);
+            backoff
+                .wait(Error::Protocol("a web page".to_owned()), "asking", &received)
+                .unwrap_err();
+            backoff.wait(Error::NoStore, "asking", &received).unwrap_err();
         }
-        assert!(heard.0.into_inner().unwrap().is_empty());
+        assert!(received.0.into_inner().unwrap().is_empty());
     }
 
     #[test]
-    fn infinite_retries_are_not_counted_down() {
-        let heard = Heard::default();
-        let mut tries = tries(None);
-        (0..100)
-            .for_each(|_| tries.wait(HttpError::broken("cut").into(), "asking", &heard).unwrap());
-        assert_eq!(heard.0.into_inner().unwrap()[99], "100 of None: asking: cut");
+    fn retries_without_a_limit() {
+        let received = Received::default();
+        let mut backoff = backoff(None);
+        (0..100).for_each(|_| backoff.wait(cut(), "asking", &received).unwrap());
+        assert_eq!(received.0.into_inner().unwrap()[99], "100 of None: asking: cut");
     }
 }

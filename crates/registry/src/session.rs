@@ -1,21 +1,19 @@
-//! What every subcommand of `ocidd image` works with: the store, the way to registries, and where to tell what happens.
+//! Settings of an author's program, and the clients, stores and logins that follow from them.
 
 use crate::auth::Access;
 use crate::credentials::Credentials;
-use crate::credentials::helper;
+use crate::credentials::ask_helper;
 use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::error::Result;
 use crate::http::CertificateCheck;
+use crate::http::CertificateFiles;
 use crate::http::Client;
 use crate::http::DEFAULT_TIMEOUT;
 use crate::http::Network;
 use crate::http::Tls;
-use crate::http::roots::CertificateFiles;
-use crate::location::Location;
 use crate::observer::Observer;
-use crate::repository::Remote;
-use crate::retry::RetryPolicy;
 use crate::upload::CHUNK_BYTES;
-use anyhow::Result;
 use oci::layout::Store;
 use oci::reference::Repository;
 use std::env;
@@ -30,19 +28,21 @@ const BUNDLES: [&str; 3] = [
     "/etc/ssl/ca-bundle.pem",
 ];
 
-/// How a session deals with the world.
+/// Options of a session.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Left out, the user's own.
+    /// Directory of the local store. Default: `ocidd` in the XDG data directory.
     pub store: Option<PathBuf>,
     pub tls: Tls,
     pub certificates: CertificateCheck,
-    /// Certificate authorities in PEM, in place of the machine's.
+    /// Certificate authorities in PEM. Default: those of the machine.
     pub ca_file: Option<PathBuf>,
-    /// Logins. Left out, those of podman and docker.
+    /// Auth file. Default: those of podman and docker.
     pub auth_file: Option<PathBuf>,
+    /// Maximum number of consecutive retries; `None` without a limit.
     pub max_retries: Option<u32>,
     pub first_retry_delay: Duration,
+    /// Maximum number of bytes of a blob in one request.
     pub chunk_bytes: u64,
 }
 
@@ -61,9 +61,9 @@ impl Default for Settings {
     }
 }
 
-/// Settings put to use.
+/// Settings, and the observer of all transfers.
 pub struct Session {
-    settings: Settings,
+    pub settings: Settings,
     observer: Box<dyn Observer>,
 }
 
@@ -82,63 +82,37 @@ impl Session {
         self.observer.as_ref()
     }
 
-    /// The local store, made where there is none.
+    /// The local store. Creates it if it does not exist.
     pub fn store(&self) -> Result<Store> {
-        Store::open(&self.store_folder()?)
+        Ok(Store::open(&self.store_directory()?)?)
     }
 
-    /// The same, if there is one.
+    /// The local store, if it exists.
     pub fn existing_store(&self) -> Result<Option<Store>> {
-        let folder = self.store_folder().ok().filter(|folder| folder.exists());
-        folder.map(|folder| Store::open_existing(&folder)).transpose()
+        let directory = self.store_directory().ok().filter(|directory| directory.exists());
+        Ok(directory.map(|directory| Store::open_existing(&directory)).transpose()?)
     }
 
-    fn store_folder(&self) -> Result<PathBuf> {
-        if let Some(folder) = &self.settings.store {
-            return Ok(folder.clone());
+    fn store_directory(&self) -> Result<PathBuf> {
+        if let Some(directory) = &self.settings.store {
+            return Ok(directory.clone());
         }
-        let data = env::var_os("XDG_DATA_HOME").filter(|folder| !folder.is_empty());
+        let data = variable("XDG_DATA_HOME");
         let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".local/share"));
-        data.map(PathBuf::from).or_else(home).map(|folder| folder.join("ocidd")).ok_or_else(|| {
-            anyhow::anyhow!(
-                "neither HOME nor XDG_DATA_HOME is set; hint: name the store by --store DIR"
-            )
-        })
+        data.or_else(home).map(|directory| directory.join("ocidd")).ok_or(Error::NoStore)
     }
 
-    /// What is read, at `REGISTRY/REPOSITORY:TAG` or `oci:FOLDER:NAME`.
-    pub fn source(&self, location: &str) -> Result<Location<'_>> {
-        self.place(location, Access::Pull)
-    }
-
-    /// What is written to.
-    pub fn target(&self, location: &str) -> Result<Location<'_>> {
-        self.place(location, Access::Push)
-    }
-
-    pub fn place(&self, location: &str, access: Access) -> Result<Location<'_>> {
-        Location::open(self, location, access)
-    }
-
-    pub fn remote(&self, repository: &Repository, access: Access) -> Result<Remote<'_>> {
+    /// A client for one repository, with the login for it.
+    pub fn endpoint(&self, repository: &Repository, access: Access) -> Result<Endpoint> {
         let client = Client::new(&self.network(), &self.certificates())?;
         let credentials = Arc::new(self.credentials(repository)?);
-        Ok(Remote {
-            endpoint: Endpoint::new(client, repository.clone(), credentials, access),
-            repository: repository.clone(),
-            policy: RetryPolicy {
-                max_retries: self.settings.max_retries,
-                first_delay: self.settings.first_retry_delay,
-            },
-            observer: self.observer(),
-            chunk_bytes: self.settings.chunk_bytes,
-        })
+        Ok(Endpoint::new(client, repository.clone(), credentials, access))
     }
 
     fn network(&self) -> Network {
         let proxy = |name: &str| {
             let lower = env::var(name).ok();
-            // curl's rule: in a CGI program HTTP_PROXY is set by whoever sends the request.
+            // Like curl: in a CGI program, HTTP_PROXY is a header of the request.
             let upper =
                 || env::var(name.to_ascii_uppercase()).ok().filter(|_| name != "http_proxy");
             lower.or_else(upper).filter(|value| !value.is_empty())
@@ -163,11 +137,11 @@ impl Session {
         }
     }
 
-    /// The first file with a login for the repository.
+    /// The first auth file with a login for the repository.
     fn credentials(&self, repository: &Repository) -> Result<Credentials> {
         for file in self.auth_files() {
-            let credentials = Credentials::read(&file)?.with_helpers(helper::ask);
-            // A helper that is missing matters only to a registry that wants a login, which then says so.
+            let credentials = Credentials::read(&file)?.with_helpers(ask_helper);
+            // A missing helper is an error only if the registry requires a login.
             if !matches!(credentials.login_for(repository), Ok(None)) {
                 return Ok(credentials);
             }
@@ -175,10 +149,8 @@ impl Session {
         Ok(Credentials::default())
     }
 
-    /// Where logins are looked for, as containers-auth.json(5) has it.
+    /// The paths of auth files (containers-auth.json(5)).
     fn auth_files(&self) -> Vec<PathBuf> {
-        let variable =
-            |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(file) =
             self.settings.auth_file.clone().or_else(|| variable("REGISTRY_AUTH_FILE"))
         {
@@ -187,16 +159,21 @@ impl Session {
         let home = variable("HOME");
         let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
         [
-            variable("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+            variable("XDG_RUNTIME_DIR").map(|directory| directory.join("containers/auth.json")),
             variable("XDG_CONFIG_HOME")
                 .or_else(|| below_home(".config"))
-                .map(|folder| folder.join("containers/auth.json")),
+                .map(|directory| directory.join("containers/auth.json")),
             variable("DOCKER_CONFIG")
                 .or_else(|| below_home(".docker"))
-                .map(|folder| folder.join("config.json")),
+                .map(|directory| directory.join("config.json")),
         ]
         .into_iter()
         .flatten()
         .collect()
     }
+}
+
+/// The path in an environment variable; empty variables count as unset.
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -1,9 +1,10 @@
-//! Signatures as cosign makes them with a key: the image's digest in a few lines of JSON, signed, under a tag made of the digest and as a
-//! referrer (cosign's "Signature Specification"). The same key always makes the same signature of the same image.
+//! Signs images like cosign with a key: a signed JSON payload with the digest, stored under a tag
+//! made of the digest and as a referrer (cosign's "Signature Specification"). Signatures are
+//! deterministic.
 
+use crate::error::During as _;
+use crate::error::Result;
 use crate::location::Location;
-use anyhow::Context as _;
-use anyhow::Result;
 use base64::Engine as _;
 use oci::BASE64;
 use oci::digest::Digest;
@@ -12,34 +13,34 @@ use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Document;
 use oci::layout::Store;
-use oci::names;
 use oci::signature;
 use oci::signature::signing_key::SigningKey;
 use oci_spec::image::Descriptor;
 use serde_json::json;
 
-/// A signature goes about as an image, and its config has to look like one's.
+/// cosign stores signatures as images, so the config has an image's media type.
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
-/// Signs an image that `place` holds, beside signatures by others. `repository` is what the image is known by.
+/// Signs an image at `location` and keeps its other signatures. `repository` is signed as the name
+/// of the image.
 pub fn sign(
-    place: &mut Location<'_>,
+    location: &mut Location<'_>,
     image: &Descriptor,
     repository: &str,
     key: &SigningKey,
 ) -> Result<Descriptor> {
     let digest = document::digest_of(image)?;
     let doing = || format!("signing {repository}@{digest}");
-    let folder = tempfile::tempdir().with_context(doing)?;
-    let store = Store::open(folder.path())?;
+    let directory = tempfile::tempdir().during(doing)?;
+    let store = Store::open(directory.path())?;
     let payload = payload(repository, &digest)?;
     let made = BASE64.encode(key.sign(&payload));
     let layer = document::with_annotations(
         document::describe(signature::PAYLOAD, &payload)?,
         Annotations::from([(signature::SIGNATURE.to_owned(), made)]),
     );
-    let mut signatures = place.sibling(&signature::tag_of(&digest))?;
-    let mut layers = layers_of(&mut signatures).with_context(doing)?;
+    let mut signatures = location.sibling(&signature::tag_of(&digest))?;
+    let mut layers = layers_of(&mut signatures).during(doing)?;
     if !layers.contains(&layer) {
         layers.push(layer);
     }
@@ -52,32 +53,32 @@ pub fn sign(
         subject: Some(document::descriptor(image.media_type().as_ref(), digest, image.size())?),
     };
     let bytes = artifact.to_bytes()?;
-    let manifest = document::describe(names::MANIFEST, &bytes)?;
+    let manifest = document::describe(document::MANIFEST, &bytes)?;
     store.add(config.as_slice())?;
     store.add(payload.as_slice())?;
-    let mut made = Location::in_store(place.session(), store, "");
+    let mut made = Location::in_store(location.observer(), store, "");
     for blob in artifact.layers.iter().chain([&artifact.config]) {
         if !signatures.has_blob(&document::digest_of(blob)?)? {
-            signatures.take_blob(blob, &mut made).with_context(doing)?;
+            signatures.copy_blob(blob, &mut made).during(doing)?;
         }
     }
-    signatures.add_named(&manifest, &bytes).with_context(doing)?;
+    signatures.add_named(&manifest, &bytes).during(doing)?;
     Ok(manifest)
 }
 
-/// What is signed. Spelt as cosign spells it.
+/// The signed payload, formatted like cosign's.
 fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>> {
-    document::to_bytes(&json!({
+    Ok(document::to_bytes(&json!({
         "critical": {
             "identity": { "docker-reference": repository },
             "image": { "docker-manifest-digest": image.to_string() },
             "type": signature::KIND,
         },
         "optional": null,
-    }))
+    }))?)
 }
 
-/// The signatures that are there.
+/// The existing signatures.
 fn layers_of(signatures: &mut Location<'_>) -> Result<Vec<Descriptor>> {
     let Some(found) = signatures.find()? else { return Ok(Vec::new()) };
     match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
@@ -89,12 +90,12 @@ fn layers_of(signatures: &mut Location<'_>) -> Result<Vec<Descriptor>> {
 fn config(layers: &[Descriptor]) -> Result<Vec<u8>> {
     let digests: Vec<String> = layers.iter().map(|layer| layer.digest().to_string()).collect();
     let never = "0001-01-01T00:00:00Z";
-    document::to_bytes(&json!({
+    Ok(document::to_bytes(&json!({
         "architecture": "",
         "config": {},
         "created": never,
         "history": layers.iter().map(|_| json!({ "created": never })).collect::<Vec<_>>(),
         "os": "",
         "rootfs": { "type": "layers", "diff_ids": digests },
-    }))
+    }))?)
 }

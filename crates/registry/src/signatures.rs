@@ -1,17 +1,15 @@
-//! The signatures of an image, from where cosign puts them in its repository: under a tag made of the digest, or as what refers to the digest.
-//!
-//! A signature proves itself, so mirrors are asked first here too. What a mirror lacks or garbles is looked for at the next registry: only the
-//! image's own has the last word that there is no good one.
+//! Finds the signatures that cosign stores in an image's repository: under a tag made of the
+//! digest, or as referrers of the digest. Mirrors are asked first. If a mirror has no valid
+//! signature, the next registry is asked; only the own registry decides that there is none.
 
 use crate::endpoint::Endpoint;
-use crate::error::HttpError;
-use crate::error::status_of;
+use crate::error::Error;
+use crate::error::Result;
 use crate::mirrors::MANIFEST_LIMIT_BYTES;
 use crate::mirrors::Registry;
 use crate::observer::Observer;
 use crate::retry;
 use crate::retry::RetryPolicy;
-use anyhow::Result;
 use oci::digest::Digest;
 use oci::manifest;
 use oci::signature;
@@ -21,18 +19,18 @@ use oci::signature::PAYLOAD_LIMIT_BYTES;
 use oci::signature::Referrer;
 use std::fmt;
 use std::io::Read as _;
-use thiserror::Error;
 
-/// So many signatures of a manifest are looked at, and so many manifests of signatures: enough for everybody who signs, and an end for a registry
-/// that has none.
-const MOST: usize = 64;
+/// Maximum number of signatures per manifest, and of manifests of signatures. A registry cannot
+/// keep a machine busy forever.
+const MAX_SIGNATURES: usize = 64;
 
-/// The answer of a registry that has no such document.
+/// The status for a missing document.
 const MISSING: &[u16] = &[404];
-/// The answers of registries without the referrers API: the spec's, and what older ones make of a path that they do not know.
+/// The statuses of registries without the referrers API: the one of the spec, and those of older
+/// registries for an unknown path.
 const NO_REFERRERS: &[u16] = &[400, 404, 405];
 
-/// What was signed, and by whom.
+/// A valid signature.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Signed {
     pub manifest: Digest,
@@ -45,30 +43,9 @@ impl fmt::Display for Signed {
     }
 }
 
-/// Nobody who is trusted has signed the image.
-#[derive(Debug, Error)]
-pub enum NotSigned {
-    #[error("{digests} is not signed; trusted are {keys}; hint: sign it by `cosign sign --key`")]
-    Unsigned { digests: String, keys: String },
-    #[error("no signature of {digests} is good: {faults}; trusted are {keys}")]
-    Unfit { digests: String, keys: String, faults: String },
-}
-
-impl NotSigned {
-    fn new(manifests: &[Digest], keys: &[Key], faults: &[String]) -> Self {
-        let digests: Vec<String> = manifests.iter().map(Digest::to_string).collect();
-        let digests = digests.join(" or ");
-        let keys = manifest::list(keys.iter().map(Key::to_string));
-        if faults.is_empty() {
-            Self::Unsigned { digests, keys }
-        } else {
-            Self::Unfit { digests, keys, faults: manifest::list(faults.iter().cloned()) }
-        }
-    }
-}
-
 impl Registry {
-    /// Finds a signature of one of `manifests`, in their order, by one of `keys`. Without one the error is a [`NotSigned`].
+    /// Finds a signature of one of `manifests`, in their order, by one of `keys`. If there is none,
+    /// the error is [`Error::Unsigned`] or [`Error::InvalidSignature`].
     pub fn verify(
         &mut self,
         manifests: &[Digest],
@@ -76,35 +53,47 @@ impl Registry {
         observer: &dyn Observer,
     ) -> Result<Signed> {
         let own = self.endpoints.len().saturating_sub(1);
-        let mut faults = Vec::new();
+        let (mut rejected, mut has_bundle) = (Vec::new(), false);
         for (at, endpoint) in self.endpoints.iter_mut().enumerate() {
             let is_mirror = at < own;
-            // As for everything else, a mirror has one try.
+            // A mirror is asked once, like everywhere else.
             let max_retries = if is_mirror { Some(0) } else { self.policy.max_retries };
             let policy = RetryPolicy { max_retries, ..self.policy };
-            let mut search = Search { endpoint, policy, keys, observer, faults: Vec::new() };
+            let rejections = Vec::new();
+            let mut search =
+                Search { endpoint, policy, keys, observer, rejections, has_bundle: false };
             match search.run(manifests) {
                 Ok(Some(signed)) => return Ok(signed),
-                Ok(None) => faults = search.faults,
+                Ok(None) => (rejected, has_bundle) = (search.rejections, search.has_bundle),
                 Err(error) if is_mirror => {
                     let host = search.endpoint.host();
-                    observer.warn(format!("mirror {host}: {error:#}; asking the next registry"));
+                    let error = error.to_line();
+                    observer.warn(format!("mirror {host}: {error}; asking the next registry"));
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(NotSigned::new(manifests, keys, &faults).into())
+        let digests: Vec<String> = manifests.iter().map(Digest::to_string).collect();
+        let digests = digests.join(" or ");
+        let keys = manifest::list(keys.iter().map(Key::to_string));
+        if rejected.is_empty() {
+            return Err(Error::Unsigned { digests, keys });
+        }
+        let reasons = manifest::list(rejected.into_iter());
+        Err(Error::InvalidSignature { digests, keys, reasons, has_bundle })
     }
 }
 
-/// A look through one repository at one host.
+/// A search in one repository on one host.
 struct Search<'a> {
     endpoint: &'a mut Endpoint,
     policy: RetryPolicy,
     keys: &'a [Key],
     observer: &'a dyn Observer,
-    /// Why what was found does not count.
-    faults: Vec<String>,
+    /// Why the signatures that were found are not accepted.
+    rejections: Vec<String>,
+    /// Whether one of them is a sigstore bundle.
+    has_bundle: bool,
 }
 
 impl Search<'_> {
@@ -122,15 +111,15 @@ impl Search<'_> {
         let place = format!("tag {tag}");
         let path = format!("manifests/{tag}");
         if let Some(bytes) = self.fetch(&path, MANIFEST_LIMIT_BYTES, MISSING)?
-            && let Some(key) = self.judge(&bytes, &place, image)?
+            && let Some(key) = self.verify(&bytes, &place, image)?
         {
             return Ok(Some(key));
         }
         for digest in self.find_referrers(image)? {
             let place = format!("referrer {digest}");
             if let Some(bytes) =
-                self.fetch_named("manifests", &digest, MANIFEST_LIMIT_BYTES, &place)?
-                && let Some(key) = self.judge(&bytes, &place, image)?
+                self.fetch_by_digest("manifests", &digest, MANIFEST_LIMIT_BYTES, &place)?
+                && let Some(key) = self.verify(&bytes, &place, image)?
             {
                 return Ok(Some(key));
             }
@@ -138,7 +127,8 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// Manifests of signatures that refer to `image` (OCI distribution spec, "Listing Referrers" and "Referrers Tag Schema").
+    /// Manifests of signatures that refer to `image` (OCI distribution spec, "Listing Referrers" and
+    /// "Referrers Tag Schema").
     fn find_referrers(&mut self, image: &Digest) -> Result<Vec<Digest>> {
         let mut found =
             self.fetch(&format!("referrers/{image}"), MANIFEST_LIMIT_BYTES, NO_REFERRERS)?;
@@ -147,10 +137,10 @@ impl Search<'_> {
             found = self.fetch(&path, MANIFEST_LIMIT_BYTES, MISSING)?;
         }
         let Some(bytes) = found else { return Ok(Vec::new()) };
-        let referrers = match signature::parse_referrers(&bytes) {
+        let referrers = match signature::parse_referrers(&bytes).map_err(Error::from) {
             Ok(referrers) => referrers,
             Err(error) => {
-                self.faults.push(format!("{error:#}"));
+                self.rejections.push(error.to_line());
                 return Ok(Vec::new());
             }
         };
@@ -158,84 +148,87 @@ impl Search<'_> {
         for referrer in referrers {
             match referrer {
                 Referrer::Signatures(digest) => digests.push(digest),
-                Referrer::Bundle(digest) => self.faults.push(format!(
-                    "referrer {digest}: it is a sigstore bundle, which is not read here (hint: `cosign sign --new-bundle-format=false`)"
-                )),
+                Referrer::Bundle(digest) => {
+                    self.has_bundle = true;
+                    let text = "sigstore bundles are not supported";
+                    self.rejections.push(format!("referrer {digest}: {text}"));
+                }
             }
         }
         self.cut(&mut digests, "the list of referrers");
         Ok(digests)
     }
 
-    /// The trusted key that has made one of the signatures in a manifest of them.
-    fn judge(&mut self, bytes: &[u8], place: &str, image: &Digest) -> Result<Option<Key>> {
-        let mut claims = match signature::parse_manifest(bytes) {
+    /// The trusted key that made one of the signatures in a manifest.
+    fn verify(&mut self, bytes: &[u8], place: &str, image: &Digest) -> Result<Option<Key>> {
+        let mut claims = match signature::parse_manifest(bytes).map_err(Error::from) {
             Ok(claims) => claims,
             Err(error) => {
-                self.faults.push(format!("{place}: {error:#}"));
+                self.rejections.push(format!("{place}: {}", error.to_line()));
                 return Ok(None);
             }
         };
         if claims.is_empty() {
-            self.faults.push(format!("{place}: it lists no signature"));
+            self.rejections.push(format!("{place}: no signature in the manifest"));
         }
         self.cut(&mut claims, place);
         for claim in claims {
             match claim {
                 Ok(claim) => {
-                    if let Some(key) = self.judge_claim(&claim, place, image)? {
+                    if let Some(key) = self.verify_claim(&claim, place, image)? {
                         return Ok(Some(key));
                     }
                 }
-                Err(unfit) => self.faults.push(format!("{place}: {unfit}")),
+                Err(error) => self.rejections.push(format!("{place}: {error}")),
             }
         }
         Ok(None)
     }
 
-    fn judge_claim(&mut self, claim: &Claim, place: &str, image: &Digest) -> Result<Option<Key>> {
+    fn verify_claim(&mut self, claim: &Claim, place: &str, image: &Digest) -> Result<Option<Key>> {
         let place = format!("{place}, payload {}", claim.payload);
-        let found = self.fetch_named("blobs", &claim.payload, PAYLOAD_LIMIT_BYTES, &place)?;
+        let found = self.fetch_by_digest("blobs", &claim.payload, PAYLOAD_LIMIT_BYTES, &place)?;
         let Some(payload) = found else { return Ok(None) };
         match claim.verify(&payload, image, self.keys) {
             Ok(key) => Ok(Some(key.clone())),
-            Err(unfit) => {
-                self.faults.push(format!("{place}: {unfit}"));
+            Err(error) => {
+                self.rejections.push(format!("{place}: {error}"));
                 Ok(None)
             }
         }
     }
 
     fn cut<T>(&mut self, items: &mut Vec<T>, place: &str) {
-        if items.len() > MOST {
-            self.faults
-                .push(format!("{place}: of {} signatures only {MOST} are looked at", items.len()));
-            items.truncate(MOST);
+        if items.len() > MAX_SIGNATURES {
+            let count = items.len();
+            self.rejections
+                .push(format!("{place}: only {MAX_SIGNATURES} of {count} signatures checked"));
+            items.truncate(MAX_SIGNATURES);
         }
     }
 
-    /// What `digest` names, or nothing where the registry has not got it or something else in its place.
-    fn fetch_named(
+    /// The content of `digest`, or nothing if it is missing or not what the registry sends.
+    fn fetch_by_digest(
         &mut self,
-        folder: &str,
+        kind: &str,
         digest: &Digest,
         limit_bytes: u64,
         place: &str,
     ) -> Result<Option<Vec<u8>>> {
-        let fault = match self.fetch(&format!("{folder}/{digest}"), limit_bytes, MISSING)? {
+        let reason = match self.fetch(&format!("{kind}/{digest}"), limit_bytes, MISSING)? {
             Some(bytes) if Digest::of(&bytes) == *digest => return Ok(Some(bytes)),
-            Some(bytes) => format!("the registry sends {} in its place", Digest::of(&bytes)),
-            None => "the registry has not got it".to_owned(),
+            Some(bytes) => format!("the registry sends {} instead", Digest::of(&bytes)),
+            None => "not found in the registry".to_owned(),
         };
-        self.faults.push(format!("{place}: {fault}"));
+        self.rejections.push(format!("{place}: {reason}"));
         Ok(None)
     }
 
-    /// A document up to its first `limit_bytes`, or nothing where the answer is one of `missing`.
+    /// At most `limit_bytes` of a document, or nothing if the status is one of `missing`.
     fn fetch(&mut self, path: &str, limit_bytes: u64, missing: &[u16]) -> Result<Option<Vec<u8>>> {
         let doing = format!("asking {} for a signature", self.endpoint.host());
         let is_missing =
-            |error: &_| status_of(error).is_some_and(|status| missing.contains(&status));
+            |error: &Error| error.status().is_some_and(|status| missing.contains(&status));
         retry::with_retry(self.policy, &doing, self.observer, || {
             match fetch_once(self.endpoint, path, limit_bytes) {
                 Err(error) if is_missing(&error) => Ok(None),
@@ -248,12 +241,12 @@ impl Search<'_> {
 fn fetch_once(endpoint: &mut Endpoint, path: &str, limit_bytes: u64) -> Result<Vec<u8>> {
     let response = endpoint.get(path, &[("accept", manifest::ACCEPT)])?;
     if response.status() != 200 {
-        return Err(endpoint.refused(response).into());
+        return Err(endpoint.rejected(response));
     }
     let mut bytes = Vec::new();
-    // What is longer is cut off, and then it is not what it should be.
+    // A longer document is cut off and fails its verification.
     let mut body = response.into_body().into_reader().take(limit_bytes);
     body.read_to_end(&mut bytes)
-        .map_err(|error| HttpError::broken(format!("reading a signature: {error}")))?;
+        .map_err(|error| Error::Interrupted(format!("reading a signature: {error}")))?;
     Ok(bytes)
 }

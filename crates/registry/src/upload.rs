@@ -1,25 +1,25 @@
-//! A blob on its way into a registry (OCI distribution spec, "Pushing Blobs"): in chunks, so that a broken transfer goes on where the registry
-//! says it ended.
+//! Pushes blobs in chunks (OCI distribution spec, "Pushing Blobs"). A broken transfer resumes at
+//! the position that the registry reports.
 
 use crate::endpoint::Endpoint;
-use crate::endpoint::Payload;
-use crate::endpoint::Section;
-use crate::error::HttpError;
+use crate::error::During as _;
+use crate::error::Error;
+use crate::error::Result;
+use crate::http::Payload;
 use crate::http::Response;
+use crate::http::Section;
 use crate::repository::Remote;
 use crate::retry::Backoff;
-use anyhow::Context as _;
-use anyhow::Result;
 use oci::digest::Digest;
-use oci::progress::Transfer;
 use oci::size::Bytes;
+use oci::size::Transfer;
 use std::fs::File;
 use ureq::http::Method;
 
-/// The least that a chunk has: smaller ones cost a request each and gain nothing.
+/// Default size of a chunk. Smaller chunks cost more requests and gain nothing.
 pub const CHUNK_BYTES: u64 = 32 << 20;
 
-/// A file that becomes a blob.
+/// A file to be pushed as a blob.
 #[derive(Clone, Copy, Debug)]
 pub struct Local<'a> {
     pub file: &'a File,
@@ -27,102 +27,103 @@ pub struct Local<'a> {
     pub size_bytes: u64,
 }
 
-/// An upload that the registry knows of.
-struct Session {
+/// An upload that the registry has accepted.
+struct Upload {
     url: String,
-    /// What the registry has.
+    /// Number of bytes that the registry has.
     at: u64,
-    /// The least it wants at once, but for the end.
-    least: u64,
-    /// A request has failed since the registry told `at`.
-    in_doubt: bool,
-    /// The registry was asked for `at`, and has taken nothing since.
-    is_asked: bool,
+    /// Minimum size of a chunk, except the last one.
+    min_bytes: u64,
+    /// A request has failed since the registry reported `at`.
+    is_uncertain: bool,
+    /// The registry was asked for `at` and has accepted nothing since.
+    is_confirmed: bool,
 }
 
 /// What to do next.
 enum Step {
-    /// Everything is there.
+    /// The registry has the blob.
     Done,
-    /// Go on.
+    /// Call [`advance`] again.
     More,
-    /// The registry takes no chunks, or counts them in a way of its own.
+    /// Chunks are not supported, or counted incorrectly. Send the whole blob in one request.
     Whole,
 }
 
 impl Remote<'_> {
-    /// Pushes a blob that is not there yet. `counter` counts what is sent, or found there.
+    /// Pushes a blob that the registry does not have. `transfer` counts each byte once.
     pub fn push_blob(&mut self, local: &Local<'_>, transfer: &dyn Transfer) -> Result<()> {
         let doing = format!("pushing blob {} to {}", local.digest, self.repository);
-        let mut tries = Backoff::new(self.policy);
-        let (mut session, mut chunked) = (None::<Session>, true);
-        // The most that the registry ever had. Only what is new counts and earns forgiveness: an upload that begins anew again and again ends.
-        let mut most = 0;
-        let mut had_trouble = false;
+        let mut backoff = Backoff::new(self.policy);
+        let (mut upload, mut chunked) = (None::<Upload>, true);
+        // The highest position so far. Only new bytes count and reset the retries, so an upload
+        // that starts over again and again ends.
+        let mut max = 0;
+        let mut has_failed = false;
         loop {
-            // The end may have been taken, and only the word of it got lost.
-            if session.is_none()
-                && std::mem::take(&mut had_trouble)
+            // The registry may have the blob if only the last answer was lost.
+            if upload.is_none()
+                && std::mem::take(&mut has_failed)
                 && self.has_blob(&local.digest)?
             {
-                transfer.add(local.size_bytes.saturating_sub(most));
+                transfer.add(local.size_bytes.saturating_sub(max));
                 return Ok(());
             }
-            let step = advance(&mut self.endpoint, &mut session, local, chunked, self.chunk_bytes);
-            let at = session.as_ref().map_or(0, |session| session.at);
+            let step = advance(&mut self.endpoint, &mut upload, local, chunked, self.chunk_bytes);
+            let at = upload.as_ref().map_or(0, |upload| upload.at);
             match step {
                 Ok(Step::Done) => {
-                    transfer.add(local.size_bytes.saturating_sub(most));
+                    transfer.add(local.size_bytes.saturating_sub(max));
                     return Ok(());
                 }
-                Ok(Step::More) if at > most => {
-                    transfer.add(at - most);
-                    most = at;
-                    tries.forget();
+                Ok(Step::More) if at > max => {
+                    transfer.add(at - max);
+                    max = at;
+                    backoff.reset();
                 }
                 Ok(Step::More) => {}
-                Ok(Step::Whole) => (session, chunked) = (None, false),
+                Ok(Step::Whole) => (upload, chunked) = (None, false),
                 Err(error) => {
                     let after =
                         if at == 0 { String::new() } else { format!(", after {}", Bytes(at)) };
                     let what = format!("{doing}{after}");
-                    tries.wait(error, &what, self.observer).context(doing.clone())?;
-                    had_trouble = true;
-                    session = session.filter(|_| chunked);
-                    if let Some(session) = &mut session {
-                        session.in_doubt = true;
+                    backoff.wait(error, &what, self.observer).during(|| doing.as_str())?;
+                    has_failed = true;
+                    upload = upload.filter(|_| chunked);
+                    if let Some(upload) = &mut upload {
+                        upload.is_uncertain = true;
                     }
                 }
             }
         }
     }
 
-    /// Has the registry take a blob from another of its repositories. False where it does not, for whatever reason.
+    /// Mounts a blob from another repository of the registry. False if that fails for any reason.
     pub fn mount_blob(&mut self, digest: &Digest, from: &str) -> bool {
         let url = self.endpoint.url(&format!("blobs/uploads/?mount={digest}&from={from}"));
-        let response = self.endpoint.send(&Method::POST, &url, &[], &Payload::Nothing);
-        // 202 begins an upload instead, which is left alone: registries forget those.
+        let response = self.endpoint.send(&Method::POST, &url, &[], &Payload::Empty);
+        // 202 starts an upload instead. Registries expire abandoned uploads.
         response.is_ok_and(|response| response.status() == 201)
     }
 }
 
 fn advance(
     endpoint: &mut Endpoint,
-    session: &mut Option<Session>,
+    upload: &mut Option<Upload>,
     local: &Local<'_>,
     chunked: bool,
     chunk_bytes: u64,
 ) -> Result<Step> {
-    let Some(open) = session else {
-        *session = Some(begin(endpoint)?);
+    let Some(open) = upload else {
+        *upload = Some(begin(endpoint)?);
         return Ok(Step::More);
     };
-    if open.in_doubt {
-        *session = ask(endpoint, open, local.size_bytes)?;
+    if open.is_uncertain {
+        *upload = fetch_position(endpoint, open, local.size_bytes)?;
         return Ok(Step::More);
     }
     let left = local.size_bytes.saturating_sub(open.at);
-    let chunk = chunk_bytes.max(open.least);
+    let chunk = chunk_bytes.max(open.min_bytes);
     if chunked && left > chunk {
         send_chunk(endpoint, open, local, chunk)
     } else {
@@ -130,64 +131,67 @@ fn advance(
     }
 }
 
-fn begin(endpoint: &mut Endpoint) -> Result<Session> {
+fn begin(endpoint: &mut Endpoint) -> Result<Upload> {
     let url = endpoint.url("blobs/uploads/");
-    let response = endpoint.send(&Method::POST, &url, &[], &Payload::Nothing)?;
+    let response = endpoint.send(&Method::POST, &url, &[], &Payload::Empty)?;
     if response.status() != 202 {
-        return Err(endpoint.refused(response).into());
+        return Err(endpoint.rejected(response));
     }
-    let Told { url, least, .. } = Told::read(endpoint, &response);
-    let url = url
-        .ok_or_else(|| HttpError::useless("the registry does not say where the upload goes on"))?;
-    let least = least.unwrap_or(0);
-    Ok(Session { url, at: 0, least, in_doubt: false, is_asked: false })
+    let Position { url, min_bytes, .. } = Position::read(endpoint, &response);
+    let url = url.ok_or_else(|| {
+        Error::Protocol("the registry sends no location for the upload".to_owned())
+    })?;
+    let min_bytes = min_bytes.unwrap_or(0);
+    Ok(Upload { url, at: 0, min_bytes, is_uncertain: false, is_confirmed: false })
 }
 
 fn send_chunk(
     endpoint: &mut Endpoint,
-    session: &mut Session,
+    upload: &mut Upload,
     local: &Local<'_>,
     length: u64,
 ) -> Result<Step> {
-    let sent = session.at + length;
-    let section = Section { file: local.file, at: session.at, length };
-    let response = carry(endpoint, &Method::PATCH, &session.url, section)?;
+    let sent = upload.at + length;
+    let section = Section { file: local.file, at: upload.at, length };
+    let response = send_section(endpoint, &Method::PATCH, &upload.url, section)?;
     match response.status().as_u16() {
-        // Amazon's registry says 201, and tells the range of the first chunk for ever. One that took a part tells what is in between.
+        // Amazon's registry answers 201 and always reports the range of the first chunk. A position
+        // in between means that a part of the chunk was accepted.
         201 | 202 => {
-            let Told { url, at, .. } = Told::read(endpoint, &response);
-            session.at = at.filter(|at| *at > session.at && *at < sent).unwrap_or(sent);
-            session.url = url.unwrap_or_else(|| session.url.clone());
-            session.is_asked = false;
+            let Position { url, at, .. } = Position::read(endpoint, &response);
+            upload.at = at.filter(|at| *at > upload.at && *at < sent).unwrap_or(sent);
+            upload.url = url.unwrap_or_else(|| upload.url.clone());
+            upload.is_confirmed = false;
             Ok(Step::More)
         }
-        // It has other bytes than we think, and is asked which. Where it has those, or none, 416 is about the size: GitHub's says so above 4 MiB.
-        416 if session.at > 0 && !session.is_asked => {
-            Err(HttpError::broken("the registry expects another part of the blob (416)").into())
-        }
-        413 => Err(too_large(endpoint).into()),
-        status if is_final(status) => Ok(Step::Whole),
-        _ => Err(endpoint.refused(response).into()),
+        // The position may be wrong, so it is asked for. If it is confirmed or 0, then 416 is about
+        // the size: GitHub's registry answers that above 4 MiB.
+        416 if upload.at > 0 && !upload.is_confirmed => Err(Error::Interrupted(
+            "the registry expects another part of the blob (416)".to_owned(),
+        )),
+        413 => Err(too_large(endpoint)),
+        status if is_permanent(status) => Ok(Step::Whole),
+        _ => Err(endpoint.rejected(response)),
     }
 }
 
-/// Sends what is left, with the digest. The registry checks it.
-fn finish(endpoint: &mut Endpoint, session: &Session, local: &Local<'_>) -> Result<Step> {
-    let joint = if session.url.contains('?') { '&' } else { '?' };
-    let url = format!("{}{joint}digest={}", session.url, local.digest);
-    let length = local.size_bytes.saturating_sub(session.at);
-    let section = Section { file: local.file, at: session.at, length };
-    let response = carry(endpoint, &Method::PUT, &url, section)?;
+/// Sends the remaining bytes with the digest, which the registry verifies.
+fn finish(endpoint: &mut Endpoint, upload: &Upload, local: &Local<'_>) -> Result<Step> {
+    let separator = if upload.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}digest={}", upload.url, local.digest);
+    let length = local.size_bytes.saturating_sub(upload.at);
+    let section = Section { file: local.file, at: upload.at, length };
+    let response = send_section(endpoint, &Method::PUT, &url, section)?;
     match response.status().as_u16() {
         201 | 204 => Ok(Step::Done),
-        413 => Err(too_large(endpoint).into()),
-        status if session.at > 0 && is_final(status) => Ok(Step::Whole),
-        _ => Err(endpoint.refused(response).into()),
+        413 => Err(too_large(endpoint)),
+        status if upload.at > 0 && is_permanent(status) => Ok(Step::Whole),
+        _ => Err(endpoint.rejected(response)),
     }
 }
 
-/// A part of a blob says which it is, unless it is the whole.
-fn carry(
+/// Sends a part of a blob with its range, unless it is the whole.
+fn send_section(
     endpoint: &mut Endpoint,
     method: &Method,
     url: &str,
@@ -201,40 +205,41 @@ fn carry(
     endpoint.send(method, url, &headers, &Payload::Section(section))
 }
 
-fn too_large(endpoint: &Endpoint) -> HttpError {
-    HttpError::useless(format!(
-        "registry {} takes no request so large (413); hint: --chunk-size sends less at once",
-        endpoint.host()
-    ))
+fn too_large(endpoint: &Endpoint) -> Error {
+    Error::RequestTooLarge { host: endpoint.host().to_owned() }
 }
 
-/// Whether this refuses what was sent: not who sent it, and not for the moment alone.
-fn is_final(status: u16) -> bool {
+/// Whether the status rejects the request itself: not the login, and not temporarily.
+fn is_permanent(status: u16) -> bool {
     matches!(status, 400..=499 | 501) && !matches!(status, 401 | 403 | 408 | 429)
 }
 
-/// Asks how far an upload came. None where the registry does not know it any more, and all begins anew.
-fn ask(endpoint: &mut Endpoint, session: &Session, size_bytes: u64) -> Result<Option<Session>> {
-    let response = endpoint.send(&Method::GET, &session.url, &[], &Payload::Nothing)?;
+/// Asks for the position of an upload. None if it no longer exists and has to start over.
+fn fetch_position(
+    endpoint: &mut Endpoint,
+    upload: &Upload,
+    size_bytes: u64,
+) -> Result<Option<Upload>> {
+    let response = endpoint.send(&Method::GET, &upload.url, &[], &Payload::Empty)?;
     if response.status().is_success() {
-        let Told { url, at, .. } = Told::read(endpoint, &response);
-        let at = at.unwrap_or(0);
-        let url = url.unwrap_or_else(|| session.url.clone());
-        let found = Session { url, at, least: session.least, in_doubt: false, is_asked: true };
+        let Position { url, at, .. } = Position::read(endpoint, &response);
+        let (at, min_bytes) = (at.unwrap_or(0), upload.min_bytes);
+        let url = url.unwrap_or_else(|| upload.url.clone());
+        let found = Upload { url, at, min_bytes, is_uncertain: false, is_confirmed: true };
         return Ok(Some(found).filter(|found| found.at <= size_bytes));
     }
-    let refused = endpoint.refused(response);
-    if refused.is_passing() { Err(refused.into()) } else { Ok(None) }
+    let error = endpoint.rejected(response);
+    if error.is_transient() { Err(error) } else { Ok(None) }
 }
 
-/// What an answer says of an upload.
-struct Told {
+/// What an answer reports about an upload.
+struct Position {
     url: Option<String>,
     at: Option<u64>,
-    least: Option<u64>,
+    min_bytes: Option<u64>,
 }
 
-impl Told {
+impl Position {
     fn read(endpoint: &Endpoint, response: &Response) -> Self {
         let header =
             |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -242,14 +247,14 @@ impl Told {
             url: header("location")
                 .filter(|location| !location.is_empty())
                 .map(|location| endpoint.resolve(location)),
-            // `0-0` is said of one byte and of none, by different registries: it tells nothing.
+            // `0-0` means one byte or none, depending on the registry, so it is ignored.
             at: header("range").and_then(parse_range).filter(|at| *at > 1),
-            least: header("oci-chunk-min-length").and_then(|text| text.parse().ok()),
+            min_bytes: header("oci-chunk-min-length").and_then(|text| text.parse().ok()),
         }
     }
 }
 
-/// The length of what `0-N` ends.
+/// Parses `0-N` and returns N + 1.
 fn parse_range(text: &str) -> Option<u64> {
     let last = text.trim().trim_start_matches("bytes=").strip_prefix("0-")?;
     last.parse::<u64>().ok()?.checked_add(1)
@@ -260,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_tells_how_much_is_there() {
+    fn parses_upload_ranges() {
         for (text, wanted) in [
             ("0-0", Some(1)),
             ("0-1023", Some(1024)),

@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::challenge`.
+//! Passes arbitrary bytes to `ocidd_fuzz::challenge`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::challenge(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::challenge(bytes));

@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::content_range`.
+//! Passes arbitrary bytes to `ocidd_fuzz::content_range`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::content_range(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::content_range(bytes));

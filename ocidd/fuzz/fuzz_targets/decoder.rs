@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::decoder`.
+//! Passes arbitrary bytes to `ocidd_fuzz::decoder`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::decoder(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::decoder(bytes));

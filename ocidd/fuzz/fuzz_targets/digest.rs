@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::digest`.
+//! Passes arbitrary bytes to `ocidd_fuzz::digest`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::digest(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::digest(bytes));

@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::gpt`.
+//! Passes arbitrary bytes to `ocidd_fuzz::gpt`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::gpt(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::gpt(bytes));

@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::key`.
+//! Passes arbitrary bytes to `ocidd_fuzz::key`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::key(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::key(bytes));

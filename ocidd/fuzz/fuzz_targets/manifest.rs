@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::manifest`.
+//! Passes arbitrary bytes to `ocidd_fuzz::manifest`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::manifest(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::manifest(bytes));

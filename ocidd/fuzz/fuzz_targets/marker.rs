@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::marker`.
+//! Passes arbitrary bytes to `ocidd_fuzz::marker`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::marker(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::marker(bytes));

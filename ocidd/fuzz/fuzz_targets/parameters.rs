@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::parameters`.
+//! Passes arbitrary bytes to `ocidd_fuzz::parameters`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::parameters(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::parameters(bytes));

@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::reference`.
+//! Passes arbitrary bytes to `ocidd_fuzz::reference`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::reference(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::reference(bytes));

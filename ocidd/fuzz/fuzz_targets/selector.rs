@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::selector`.
+//! Passes arbitrary bytes to `ocidd_fuzz::selector`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::selector(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::selector(bytes));

@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::signature`.
+//! Passes arbitrary bytes to `ocidd_fuzz::signature`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::signature(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::signature(bytes));

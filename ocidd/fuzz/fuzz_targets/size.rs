@@ -1,4 +1,4 @@
-//! Any bytes to `ocidd::fuzzing::size`.
+//! Passes arbitrary bytes to `ocidd_fuzz::size`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd::fuzzing::size(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ocidd_fuzz::size(bytes));

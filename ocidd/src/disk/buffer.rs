@@ -1,8 +1,10 @@
-//! Memory that direct I/O takes: buffers whose start is aligned, and the search for zeroes in them.
+//! Aligned buffers for direct I/O, and the search for zeroes.
 
+use oci::size::prefix;
 use std::fmt;
 
-/// Alignment of buffers, offsets and lengths that every disk takes for `O_DIRECT`: no logical sector in use is larger (open(2)).
+/// Alignment of memory, offsets and lengths for `O_DIRECT` that every disk accepts: no logical
+/// sector is larger (open(2)).
 pub const ALIGNMENT: u16 = 4096;
 
 /// A fixed-size buffer that starts at a multiple of [`ALIGNMENT`] and is filled from its start.
@@ -17,29 +19,28 @@ impl AlignedBuffer {
     pub fn new(capacity: usize) -> Self {
         let spare = usize::from(ALIGNMENT);
         let memory = vec![0; capacity + spare];
-        // `align_offset` may in theory give up and return a huge number; then the buffer is merely not aligned, and the device writes it through the page cache.
+        // `align_offset` may return a huge number. Then the buffer is not aligned, and the device
+        // writes it through the page cache.
         let start = memory.as_ptr().align_offset(spare).min(spare);
         Self { memory, start, capacity, filled: 0 }
     }
 
-    /// A buffer full of zeroes.
+    /// A buffer filled with zeroes.
     pub fn zeroed(capacity: usize) -> Self {
         Self { filled: capacity, ..Self::new(capacity) }
     }
 
-    /// What has been filled.
     pub fn filled(&self) -> &[u8] {
         self.memory.get(self.start..self.start + self.filled).unwrap_or_default()
     }
 
-    /// What is still to fill.
     pub fn unfilled(&mut self) -> &mut [u8] {
         self.memory
             .get_mut(self.start + self.filled..self.start + self.capacity)
             .unwrap_or_default()
     }
 
-    /// Says that the first `length` bytes of [`AlignedBuffer::unfilled`] were filled.
+    /// Marks the first `length` bytes of [`AlignedBuffer::unfilled`] as filled.
     pub fn advance(&mut self, length: usize) {
         self.filled = (self.filled + length).min(self.capacity);
     }
@@ -55,7 +56,13 @@ impl fmt::Debug for AlignedBuffer {
     }
 }
 
-/// Whether every byte is zero, looked at 64 at a time: the compiler makes vector instructions of it, which it does not of `all`.
+/// The first `length` bytes, and the rest.
+pub fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
+    let first = prefix(bytes, length);
+    (first, bytes.get(first.len()..).unwrap_or_default())
+}
+
+/// Whether every byte is zero. In blocks of 64, which the compiler vectorizes, unlike `all`.
 pub fn is_zero(bytes: &[u8]) -> bool {
     let (blocks, rest) = bytes.as_chunks::<64>();
     blocks.iter().all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)

@@ -1,24 +1,25 @@
-//! How a disk is connected: its transport, and a name for its place in the machine, both from its real folder below `devices/`.
+//! How a disk is connected: its transport and its bus path, from its real directory in sysfs.
 //!
-//! The place is written as udev writes it below `/dev/disk/by-path`, so that what an installed system shows can be used as a word. Innermost
-//! last: `pci-0000:00:1f.2-ata-1`, `pci-0000:03:00.0-nvme-1`, `pci-0000:00:04.0-scsi-0:0:1:0`, `pci-0000:00:14.0-usb-0:2:1.0-scsi-0:0:0:0`,
-//! `pci-0000:01:00.0-sas-phy3-lun-0`, `pci-0000:00:05.0` (virtio and MMC), `platform-fe310000.mmc`, `xen-vbd-51712`. There is none for disks
-//! in a network (iSCSI, Fibre Channel).
+//! The bus path is spelled like the links of udev in `/dev/disk/by-path`, so that it can be copied
+//! from an installed system: `pci-0000:00:1f.2-ata-1`, `pci-0000:03:00.0-nvme-1`,
+//! `pci-0000:00:04.0-scsi-0:0:1:0`, `pci-0000:00:14.0-usb-0:2:1.0-scsi-0:0:0:0`,
+//! `pci-0000:01:00.0-sas-phy3-lun-0`, `pci-0000:00:05.0` (virtio and MMC), `platform-fe310000.mmc`,
+//! `xen-vbd-51712`. Network disks (iSCSI, Fibre Channel) have none.
 
-use crate::sysfs::name_of;
-use crate::sysfs::read_names;
-use crate::sysfs::read_subsystem;
-use crate::sysfs::read_text;
+use crate::disk::sysfs::name_of;
+use crate::disk::sysfs::read_names;
+use crate::disk::sysfs::read_subsystem;
+use crate::disk::sysfs::read_text;
 use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// What a disk is connected by.
+/// The connection of a disk.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Transport {
     Nvme,
     Virtio,
-    /// Everything that libata drives, old parallel disks too.
+    /// All disks of libata, including parallel ones.
     Sata,
     Sas,
     Usb,
@@ -26,7 +27,7 @@ pub enum Transport {
     Iscsi,
     FibreChannel,
     Xen,
-    /// Behind a SCSI host that is none of the others: RAID controllers, virtio-scsi, Hyper-V.
+    /// Other SCSI hosts: RAID controllers, virtio-scsi, Hyper-V.
     Scsi,
     #[default]
     Other,
@@ -70,9 +71,10 @@ impl fmt::Display for Transport {
     }
 }
 
-/// Beginnings of folder names on a disk's way through `devices/` that tell its transport. The first that is found anywhere on the way counts:
-/// a SATA disk behind a SAS controller is under `end_device-…`, and every SCSI disk of a virtual machine may be under `virtio…`.
-const WAYMARKS: [(&str, Transport); 10] = [
+/// Prefixes of directory names in the sysfs path of a disk that show its transport. The first match
+/// of this table decides: a SATA disk at a SAS controller is below `end_device-…`, and every SCSI
+/// disk of a virtual machine may be below `virtio…`.
+const PREFIXES: [(&str, Transport); 10] = [
     ("nvme", Transport::Nvme),
     ("rport-", Transport::FibreChannel),
     ("end_device-", Transport::Sas),
@@ -85,36 +87,37 @@ const WAYMARKS: [(&str, Transport); 10] = [
     ("virtio", Transport::Virtio),
 ];
 
-/// The transport of a disk whose real folder is `folder`, below `sys`.
+/// The transport of the disk with the real directory `folder` below `sys`.
 pub(super) fn transport_of(sys: &Path, folder: &Path) -> Transport {
-    let way = folder.strip_prefix(sys).unwrap_or(folder);
-    let names: Vec<&str> = way.iter().filter_map(|name| name.to_str()).collect();
-    let is_on_the_way = |mark: &str| {
+    let path = folder.strip_prefix(sys).unwrap_or(folder);
+    let names: Vec<&str> = path.iter().filter_map(|name| name.to_str()).collect();
+    let has_prefix = |prefix: &str| {
         names.iter().any(|name| {
-            name.strip_prefix(mark)
+            name.strip_prefix(prefix)
                 .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         })
     };
-    WAYMARKS
+    PREFIXES
         .into_iter()
-        .find(|(mark, _)| is_on_the_way(mark))
+        .find(|(prefix, _)| has_prefix(prefix))
         .map_or(Transport::Other, |(_, transport)| transport)
 }
 
-/// The place of the disk whose real folder is `folder`, where one can be told.
+/// The bus path of the disk with the real directory `folder`, if it has one.
 pub(super) fn read_bus_path(sys: &Path, folder: &Path) -> Option<String> {
     let mut steps: Vec<String> = Vec::new();
     let mut is_placed = false;
     let mut done = None;
     for parent in controller_of(folder).ancestors().take_while(|parent| *parent != sys) {
         let subsystem = read_subsystem(parent);
-        // Bridges above a PCI device, hubs above a USB one, target and host above a SCSI one add nothing.
+        // PCI bridges, USB hubs and the target and host of a SCSI device are not part of the path.
         if subsystem.is_some() && subsystem == done {
             continue;
         }
         let name = name_of(parent)?;
         match subsystem.as_deref() {
-            // The device, `HOST:BUS:TARGET:LUN`; its target and host are of the same subsystem and may come after folders of SAS.
+            // The device, `HOST:BUS:TARGET:LUN`. Its target and host have the same subsystem and
+            // may follow directories of SAS.
             Some("scsi") if name.matches(':').count() == 3 => steps.push(scsi_step(parent, &name)?),
             Some("nvme") => {
                 steps.push(format!(
@@ -135,11 +138,11 @@ pub(super) fn read_bus_path(sys: &Path, folder: &Path) -> Option<String> {
     is_placed.then(|| steps.join("-"))
 }
 
-/// The spellings under which one and the same place is known to different versions of udev. The first is the one we show.
+/// The spellings of a bus path in different versions of udev. The first one is shown.
 pub(super) fn spellings_of(place: &str, transport: Transport) -> Vec<String> {
     let mut spellings = vec![place.to_owned()];
     match transport {
-        // Newer ones name the drive at the port too, which is 0 but for parallel ATA.
+        // Newer versions append the drive at the port, which is 0 except for parallel ATA.
         Transport::Sata if !place.ends_with(".1") => spellings.push(format!("{place}.0")),
         Transport::Virtio => spellings.push(format!("virtio-{place}")),
         _ => {}
@@ -147,7 +150,8 @@ pub(super) fn spellings_of(place: &str, transport: Transport) -> Vec<String> {
     spellings
 }
 
-/// Where the way to the bus begins. With native `NVMe` multipath the disk lies below `devices/virtual` and its controllers are linked from there.
+/// Where the path to the bus begins. With native `NVMe` multipath the disk is below
+/// `devices/virtual`, with links to its controllers.
 fn controller_of(folder: &Path) -> PathBuf {
     let subsystem = folder.parent().unwrap_or(folder);
     if read_subsystem(subsystem).as_deref() == Some("nvme-subsystem") {
@@ -165,7 +169,7 @@ fn controller_of(folder: &Path) -> PathBuf {
     subsystem.to_owned()
 }
 
-/// The part of the place that a SCSI device adds. `name` is `HOST:BUS:TARGET:LUN`.
+/// The part of a SCSI device. `name` is `HOST:BUS:TARGET:LUN`.
 fn scsi_step(device: &Path, name: &str) -> Option<String> {
     let numbers: Vec<u64> =
         name.split(':').map(|number| number.parse().ok()).collect::<Option<_>>()?;
@@ -187,21 +191,21 @@ fn scsi_step(device: &Path, name: &str) -> Option<String> {
     }
     if let Some(port) = find("ata") {
         let number = read_text(&port.join("ata_port").join(name_of(port)?).join("port_no"))?;
-        // Behind a port multiplier the bus counts; the second drive of a parallel port is target 1.
+        // A port multiplier numbers the bus; the second drive of a parallel port is target 1.
         return Some(match (bus, target) {
             (0, 0) => format!("ata-{number}"),
             (0, target) => format!("ata-{number}.{target}"),
             (bus, _) => format!("ata-{number}.{bus}.0"),
         });
     }
-    // Host numbers depend on the order of probing; counted from the first host of the same controller they are stable.
+    // Host numbers depend on the probe order, but not relative to the first host of a controller.
     let hosts = read_names(find("host")?.parent()?);
     let first =
         hosts.iter().filter_map(|name| name.strip_prefix("host")?.parse::<u64>().ok()).min()?;
     Some(format!("scsi-{}:{bus}:{target}:{lun}", host.checked_sub(first)?))
 }
 
-/// By the phy where the disk has one of its own, else by its SAS address.
+/// By phy if the disk has one of its own, otherwise by SAS address.
 fn sas_step(end: &Path, lun: u64) -> Option<String> {
     let read = |folder: &Path, class: &str, attribute: &str| {
         read_text(&folder.join(class).join(name_of(folder)?).join(attribute))

@@ -1,65 +1,68 @@
-//! Which of the machine's disks a selector means: exactly one, or an error with a table that tells of every disk why not. Pure.
+//! Finds the one disk that a selector matches, or explains for every disk why not. Pure.
 
 use crate::disk::holders::list;
 use crate::disk::probe::FoundDisk;
-use crate::disk::property::Property;
 use crate::disk::selector::Extreme;
 use crate::disk::selector::Part;
+use crate::disk::selector::Property;
 use crate::disk::selector::Selector;
 use oci::size::Bytes;
 use oci::size::Rounded;
 use thiserror::Error;
 
-/// Why no disk was chosen. Prints in several lines, the last of them a hint.
+/// Why no disk was chosen. Prints several lines, the last one a hint.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum NoChoice {
-    /// A disk that matches may appear later.
+pub enum ChoiceError {
+    /// A matching disk may appear later.
     #[error("no disk matches '{selector}'{table}")]
     NoMatch { selector: String, table: String },
-    /// More disks can only make it worse.
+    /// Waiting for more disks does not help.
     #[error("{} disks match '{selector}'{table}", matching.len())]
     Ambiguous {
         selector: String,
-        /// `/dev/…` of those that match.
+        /// Paths of the matching disks.
         matching: Vec<String>,
         table: String,
     },
 }
 
-/// A disk and everything that speaks against it.
+/// A disk and the reasons to reject it.
 struct Verdict<'a> {
     disk: &'a FoundDisk,
-    against: Vec<String>,
+    reasons: Vec<String>,
 }
 
 impl Selector {
-    /// The one disk of `disks` that is free to be overwritten and has every property. Loop devices and the like are no [`FoundDisk`].
-    pub fn choose<'a>(&self, disks: &'a [FoundDisk]) -> Result<&'a FoundDisk, NoChoice> {
+    /// The only disk that may be overwritten and has every property.
+    pub fn choose<'a>(&self, disks: &'a [FoundDisk]) -> Result<&'a FoundDisk, ChoiceError> {
         let mut verdicts: Vec<Verdict<'a>> =
-            disks.iter().map(|disk| Verdict { disk, against: self.speak_against(disk) }).collect();
+            disks.iter().map(|disk| Verdict { disk, reasons: self.reject_reasons(disk) }).collect();
         if let Some(extreme) = self.extreme {
             keep_extreme(extreme, &mut verdicts);
         }
         let left: Vec<&'a FoundDisk> =
-            verdicts.iter().filter(|v| v.against.is_empty()).map(|v| v.disk).collect();
+            verdicts.iter().filter(|v| v.reasons.is_empty()).map(|v| v.disk).collect();
         match left.as_slice() {
             [only] => Ok(only),
-            [] => Err(NoChoice::NoMatch {
+            [] => Err(ChoiceError::NoMatch {
                 selector: self.to_string(),
-                table: table(&verdicts, "hint: take a property from this list, as dd.of=serial:…"),
+                table: table(
+                    &verdicts,
+                    "hint: use a property from this list, such as dd.of=serial:…",
+                ),
             }),
-            several => Err(NoChoice::Ambiguous {
+            several => Err(ChoiceError::Ambiguous {
                 selector: self.to_string(),
                 matching: several.iter().map(|disk| disk.path.clone()).collect(),
                 table: table(
                     &verdicts,
-                    "hint: add a part that is true of one of them, as serial:…",
+                    "hint: add a part that matches only one of them, such as serial:…",
                 ),
             }),
         }
     }
 
-    /// Whether it names one disk by what is its own, so that disks found later cannot change the choice.
+    /// Whether it selects by a unique property, so that disks found later cannot change the choice.
     pub fn is_unique(&self) -> bool {
         self.parts.iter().any(|part| match part {
             Part::Text { property: Property::Serial | Property::Wwn | Property::Path, pattern } => {
@@ -69,24 +72,24 @@ impl Selector {
         })
     }
 
-    fn speak_against(&self, disk: &FoundDisk) -> Vec<String> {
-        let mut against: Vec<String> =
-            self.parts.iter().filter_map(|part| part.speak_against(disk)).collect();
+    fn reject_reasons(&self, disk: &FoundDisk) -> Vec<String> {
+        let mut reasons: Vec<String> =
+            self.parts.iter().filter_map(|part| part.reject_reasons(disk)).collect();
         if disk.removable {
-            against.push("is removable".to_owned());
+            reasons.push("is removable".to_owned());
         }
         if disk.read_only {
-            against.push("is read-only".to_owned());
+            reasons.push("is read-only".to_owned());
         }
         if !disk.holders.is_empty() {
-            against.push(format!("in use: {}", list(&disk.holders)));
+            reasons.push(format!("in use: {}", list(&disk.holders)));
         }
-        against
+        reasons
     }
 }
 
 impl Part {
-    fn speak_against(&self, disk: &FoundDisk) -> Option<String> {
+    fn reject_reasons(&self, disk: &FoundDisk) -> Option<String> {
         match self {
             Self::Text { property, pattern } => {
                 let values = property.values(disk);
@@ -115,26 +118,26 @@ impl Part {
     }
 }
 
-/// Speaks against all that are left but those of the smallest, or largest, size among them.
+/// Rejects all remaining disks except those of the smallest, or largest, size.
 fn keep_extreme(extreme: Extreme, verdicts: &mut [Verdict<'_>]) {
-    let left = verdicts.iter().filter(|v| v.against.is_empty()).map(|v| v.disk.size_bytes);
+    let left = verdicts.iter().filter(|v| v.reasons.is_empty()).map(|v| v.disk.size_bytes);
     let (best, reason) = match extreme {
         Extreme::Smallest => (left.min(), "is not the smallest"),
         Extreme::Largest => (left.max(), "is not the largest"),
     };
-    for verdict in verdicts.iter_mut().filter(|v| v.against.is_empty()) {
+    for verdict in verdicts.iter_mut().filter(|v| v.reasons.is_empty()) {
         if Some(verdict.disk.size_bytes) != best {
-            verdict.against.push(reason.to_owned());
+            verdict.reasons.push(reason.to_owned());
         }
     }
 }
 
 const COLUMNS: [&str; 7] = ["disk", "size", "transport", "model", "serial", "wwn", "path"];
 
-/// The disks in aligned columns. The verdict has a line of its own below each: consoles are narrow, and wrapped columns are hard to read.
+/// The disks in aligned columns. Each verdict is on a line of its own because consoles are narrow.
 fn table(verdicts: &[Verdict<'_>], hint: &str) -> String {
     if verdicts.is_empty() {
-        return "; this machine shows no disk at all; hint: is the controller's driver in the kernel?"
+        return "; this machine has no disks; hint: check the kernel for the driver of the controller"
             .to_owned();
     }
     let mut rows = vec![COLUMNS.map(str::to_owned)];
@@ -153,9 +156,9 @@ fn table(verdicts: &[Verdict<'_>], hint: &str) -> String {
         if number > 0
             && let Some(verdict) = verdicts.next()
         {
-            lines.push(match verdict.against.as_slice() {
+            lines.push(match verdict.reasons.as_slice() {
                 [] => "      matches".to_owned(),
-                against => format!("      no: {}", against.join("; ")),
+                reasons => format!("      no: {}", reasons.join("; ")),
             });
         }
     }

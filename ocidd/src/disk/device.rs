@@ -1,12 +1,13 @@
-//! Opens a target disk for exclusive use, writes to it at offsets and reads back what it holds. Knows nothing of images.
+//! Opens a target disk exclusively, writes to it at offsets and reads it back.
 
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
+use crate::disk::holders::Holder;
+use crate::disk::holders::list;
 use crate::disk::holders::read_holders;
 use crate::disk::probe::is_read_only;
 use crate::disk::probe::read_parent;
-use crate::disk::refusal::Refusal;
-use crate::sysfs::node;
+use crate::disk::sysfs::node;
 use oci::size::length_of;
 use oci::size::prefix;
 use rustix::fs::Advice;
@@ -22,22 +23,24 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::path::PathBuf;
+use thiserror::Error;
 
-/// Something of a fixed size that takes bytes at offsets: a disk, or what a test puts in its place.
+/// A disk, or its replacement in a test.
 pub trait Medium {
     fn size_bytes(&self) -> u64;
-    /// The logical sector size. `None` for a file: it takes images made for any.
+    /// The logical sector size. `None` for a file: it accepts images for any.
     fn sector_bytes(&self) -> Option<u64>;
-    /// Reads what the disk itself holds, and not what is still remembered of writing it. To be read directly, `into` should be aligned.
+    /// Reads from the disk itself, not from the page cache. Direct reads need an aligned `into`.
     fn read_exact_at(&mut self, into: &mut [u8], offset: u64) -> io::Result<()>;
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Makes `length` bytes from `offset` read as zeroes, as durably as a write does.
+    /// Zeroes `length` bytes from `offset`, as durably as a write.
     fn zero_at(&mut self, offset: u64, length: u64) -> io::Result<()>;
-    /// Returns when everything written so far would survive a power cut.
+    /// Returns when all writes so far survive a power cut.
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// The page cache is dropped in whole pages; none is larger on any machine (arm64 may be built for 64 KiB).
+/// The page cache is dropped in whole pages. This is the largest page of any machine (arm64).
 const LARGEST_PAGE_BYTES: u64 = 64 << 10;
 
 /// A block device or a regular file, opened for reading and writing.
@@ -46,7 +49,7 @@ pub struct Device {
     file: File,
     size_bytes: u64,
     sector_bytes: Option<u64>,
-    /// What offsets, lengths and memory must be multiples of to be written directly.
+    /// Direct writes need multiples of this as offset and length.
     alignment: u64,
     access: Access,
     zeroing: Zeroing,
@@ -55,7 +58,7 @@ pub struct Device {
 /// How writes reach the device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Access {
-    /// `O_DIRECT`: offset, length and memory have to be aligned. The page cache would cost more than everything else together (measured).
+    /// `O_DIRECT`. The page cache would cost more than everything else together (measured).
     Direct,
     /// Through the page cache: file systems without direct I/O, and the unaligned end of an image.
     Buffered,
@@ -64,35 +67,37 @@ enum Access {
 /// How zeroes reach the device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Zeroing {
-    /// `fallocate`, which on a block device is `BLKZEROOUT`: the kernel lets the disk write zeroes or writes them itself, and never only discards.
+    /// `fallocate`, on a block device `BLKZEROOUT`: the disk or the kernel writes zeroes. Never a
+    /// mere discard.
     Kernel,
-    /// Written like other bytes.
+    /// Normal writes.
     Written,
 }
 
 impl Device {
-    /// Opens an existing whole disk or regular file, or refuses with a reason. Writes nothing. `sys` and `proc` are a mounted sysfs and procfs.
-    pub fn open(path: &Path, sys: &Path, proc: &Path) -> Result<Self, Refusal> {
-        let refuse = |error| Refusal::of(path, error);
-        // Without O_CREAT: a mistyped name must not become a file in memory.
-        let kind = path.metadata().map_err(refuse)?.file_type();
+    /// Opens an existing whole disk or regular file. Writes nothing. `sys` and `proc` are a mounted
+    /// sysfs and procfs.
+    pub fn open(path: &Path, sys: &Path, proc: &Path) -> Result<Self, DeviceError> {
+        let failed = |error| DeviceError::of(path, error);
+        // Without O_CREAT: a mistyped name must not create a file in memory.
+        let kind = path.metadata().map_err(failed)?.file_type();
         if !kind.is_block_device() && !kind.is_file() {
-            return Err(Refusal::NotADisk { path: path.to_owned() });
+            return Err(DeviceError::NotADisk { path: path.to_owned() });
         }
         if kind.is_block_device() {
-            refuse_by_sysfs(path, &path.canonicalize().map_err(refuse)?, sys, proc)?;
+            check_sysfs(path, &path.canonicalize().map_err(failed)?, sys, proc)?;
         }
-        let (mut file, access) = open_exclusively(path, kind.is_block_device()).map_err(refuse)?;
-        let size_bytes = file.seek(SeekFrom::End(0)).map_err(refuse)?;
+        let (mut file, access) = open_exclusively(path, kind.is_block_device()).map_err(failed)?;
+        let size_bytes = file.seek(SeekFrom::End(0)).map_err(failed)?;
         if size_bytes == 0 {
-            return Err(Refusal::Empty { path: path.to_owned() });
+            return Err(DeviceError::Empty { path: path.to_owned() });
         }
         let sector_bytes = if kind.is_block_device() {
-            Some(rustix::fs::ioctl_blksszget(&file).map_err(|error| refuse(error.into()))?.into())
+            Some(rustix::fs::ioctl_blksszget(&file).map_err(|error| failed(error.into()))?.into())
         } else {
             None
         };
-        // A file's own alignment is its file system's disk's; no sector in use is larger than ours.
+        // The alignment of a file is that of the disk below; no sector is larger than `ALIGNMENT`.
         let alignment = sector_bytes.unwrap_or(u64::from(ALIGNMENT));
         Ok(Self { file, size_bytes, sector_bytes, alignment, access, zeroing: Zeroing::Kernel })
     }
@@ -136,7 +141,7 @@ impl Medium for Device {
         if self.access == Access::Direct && !self.is_aligned(into, offset) {
             self.use_page_cache()?;
         }
-        // What a write or an earlier read has left in the cache would be read instead of the disk.
+        // Otherwise cached data would be read instead of the disk.
         if self.access == Access::Buffered {
             let page = LARGEST_PAGE_BYTES;
             let start = offset / page * page;
@@ -162,7 +167,7 @@ impl Medium for Device {
             });
             match zeroed {
                 Ok(()) => return Ok(()),
-                // tmpfs knows no ZERO_RANGE; a range that is not made of whole sectors is EINVAL on a disk.
+                // tmpfs does not support ZERO_RANGE; a disk rejects partial sectors with EINVAL.
                 Err(
                     rustix::io::Errno::OPNOTSUPP
                     | rustix::io::Errno::NOSYS
@@ -179,24 +184,26 @@ impl Medium for Device {
     }
 }
 
-/// Refuses what the kernel's tables know to be no target, before it is opened. `real` is the device's own node, where `path` is a link to it.
-fn refuse_by_sysfs(path: &Path, real: &Path, sys: &Path, proc: &Path) -> Result<(), Refusal> {
+/// Rejects, before opening it, what sysfs and procfs show to be unusable. `real` is the device
+/// node, to which `path` may be a link.
+fn check_sysfs(path: &Path, real: &Path, sys: &Path, proc: &Path) -> Result<(), DeviceError> {
     let path = path.to_owned();
     let name = real.strip_prefix("/dev").unwrap_or(real).to_string_lossy().replace('/', "!");
     if let Some(parent) = read_parent(sys, &name) {
-        return Err(Refusal::Partition { path, disk: node(&parent) });
+        return Err(DeviceError::Partition { path, disk: node(&parent) });
     }
     let holders = read_holders(sys, proc, &name);
     if !holders.is_empty() {
-        return Err(Refusal::Busy { path, holders });
+        return Err(DeviceError::Busy { path, holders });
     }
     if is_read_only(sys, &name) {
-        return Err(Refusal::ReadOnly { path });
+        return Err(DeviceError::ReadOnly { path });
     }
     Ok(())
 }
 
-/// On a block device `O_EXCL` fails while the disk is mounted or held, and keeps others from mounting it until it is closed (open(2)).
+/// On a block device, `O_EXCL` fails if the disk is in use, and prevents mounting it until it is
+/// closed (open(2)).
 fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, Access)> {
     let exclusive = if is_device { OFlags::EXCL } else { OFlags::empty() };
     let open = |extra: OFlags| {
@@ -204,11 +211,73 @@ fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, Access)> 
         OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
     };
     match open(OFlags::DIRECT) {
-        // A file system without direct I/O.
+        // The file system does not support direct I/O.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
             Ok((open(OFlags::empty())?, Access::Buffered))
         }
         opened => Ok((opened?, Access::Direct)),
+    }
+}
+
+/// Why a target disk is rejected. Nothing was written.
+#[derive(Debug, Error)]
+pub enum DeviceError {
+    /// A disk may appear later.
+    #[error("opening target disk '{}'{}", path.display(), udev_note(path))]
+    Missing { path: PathBuf, source: io::Error },
+    #[error("'{}' is neither a disk nor a regular file", path.display())]
+    NotADisk { path: PathBuf },
+    #[error(
+        "'{}' is a partition of '{disk}', not a whole disk; hint: set dd.of={disk}",
+        path.display()
+    )]
+    Partition {
+        path: PathBuf,
+        /// The whole disk, `/dev/…`.
+        disk: String,
+    },
+    /// Without holders if only the kernel knows them.
+    #[error("'{}' is in use: {}", path.display(), describe(holders))]
+    Busy { path: PathBuf, holders: Vec<Holder> },
+    #[error(
+        "'{}' is read-only; hint: check for a write-protect switch, or virtual media",
+        path.display()
+    )]
+    ReadOnly { path: PathBuf },
+    #[error("'{}' has a size of 0 bytes", path.display())]
+    Empty { path: PathBuf },
+    #[error("opening target disk '{}'", path.display())]
+    Open { path: PathBuf, source: io::Error },
+}
+
+impl DeviceError {
+    /// The error for a path that could not be inspected or opened.
+    pub fn of(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing { path, source },
+            io::ErrorKind::ResourceBusy => Self::Busy { path, holders: Vec::new() },
+            _ => Self::Open { path, source },
+        }
+    }
+}
+
+fn describe(holders: &[Holder]) -> String {
+    if holders.is_empty() {
+        // A file system over several disks, a program, or another mount namespace.
+        return "the kernel reports it as busy, but mounts, swap and sysfs show no user; \
+                hint: look for a program that has it open"
+            .to_owned();
+    }
+    format!("{}; hint: stop using it, or choose another disk", list(holders))
+}
+
+/// Links of udev are copied from running systems, but do not exist in an initramfs.
+fn udev_note(path: &Path) -> &'static str {
+    if path.starts_with("/dev/disk") {
+        " (a link of udev, which may not run here; hint: set dd.of=serial:…, wwn:… or path:…)"
+    } else {
+        ""
     }
 }
 

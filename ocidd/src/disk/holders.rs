@@ -1,23 +1,23 @@
-//! Who holds a disk or a partition of it: mounts and swap from procfs, volumes and arrays from sysfs. Opens no device.
+//! Users of a disk and its partitions: mounts and swap from procfs, volumes and arrays from sysfs.
 
-use crate::sysfs::block_folder;
-use crate::sysfs::node;
-use crate::sysfs::read_names;
-use crate::sysfs::read_partition_names;
-use crate::sysfs::read_text;
+use crate::disk::sysfs::block_folder;
+use crate::disk::sysfs::node;
+use crate::disk::sysfs::read_names;
+use crate::disk::sysfs::read_partition_names;
+use crate::disk::sysfs::read_text;
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
-/// One use of a disk or a partition that has to end before the disk may be overwritten.
+/// One use of a disk or a partition, which must end before the disk may be overwritten.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Holder {
-    /// What is held, `/dev/…`.
+    /// The disk or partition, `/dev/…`.
     pub device: String,
     pub hold: Hold,
 }
 
-/// How a block device is held.
+/// How a block device is used.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Hold {
     Mount { point: String },
@@ -27,7 +27,7 @@ pub enum Hold {
     Other { name: String },
 }
 
-/// What made a device mapper volume, as far as its UUID tells.
+/// Kind of a device mapper volume, by its UUID.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum VolumeKind {
     Lvm,
@@ -53,7 +53,7 @@ impl fmt::Display for Holder {
 }
 
 impl VolumeKind {
-    /// The UUID's prefix names who made the volume (dm-uuid, kernel's Documentation/admin-guide/device-mapper).
+    /// By the prefix of the UUID (Documentation/admin-guide/device-mapper in the kernel).
     fn of(uuid: &str) -> Self {
         if uuid.starts_with("LVM-") {
             Self::Lvm
@@ -76,14 +76,14 @@ impl VolumeKind {
     }
 }
 
-/// Several holders as one phrase.
+/// The holders, separated by commas.
 pub fn list(holders: &[Holder]) -> String {
     let all: Vec<String> = holders.iter().map(Holder::to_string).collect();
     all.join(", ")
 }
 
-/// All who hold the block device called `name` or a partition of it. `sys` and `proc` are a mounted sysfs and procfs; only the mounts of our own
-/// mount namespace are seen.
+/// All holders of the block device `name` and its partitions. `sys` and `proc` are a mounted sysfs
+/// and procfs. Mounts in other namespaces are not visible.
 pub fn read_holders(sys: &Path, proc: &Path, name: &str) -> Vec<Holder> {
     let mounts = parse_mounts(&read_table(&proc.join("self/mountinfo")));
     let swaps = parse_swaps(&read_table(&proc.join("swaps")));
@@ -95,7 +95,7 @@ pub fn read_holders(sys: &Path, proc: &Path, name: &str) -> Vec<Holder> {
         let number = read_text(&folder.join("dev"));
         let mut add = |hold: Hold| holders.push(Holder { device: device.clone(), hold });
         for mount in &mounts {
-            // Btrfs gives its mounts a number of their own; there the source tells.
+            // Mounts of btrfs have a number of their own; compare the source as well.
             if Some(&mount.number) == number.as_ref() || mount.source == device {
                 add(Hold::Mount { point: mount.point.clone() });
             }
@@ -110,7 +110,7 @@ pub fn read_holders(sys: &Path, proc: &Path, name: &str) -> Vec<Holder> {
     holders
 }
 
-/// What the block device called `holder` is to the devices below it.
+/// How the block device `holder` uses the devices below it.
 fn read_hold(sys: &Path, holder: String) -> Hold {
     let folder = block_folder(sys, &holder);
     if folder.join("dm").exists() {
@@ -123,7 +123,7 @@ fn read_hold(sys: &Path, holder: String) -> Hold {
     Hold::Other { name: holder }
 }
 
-/// A line of `mountinfo`, as far as it tells what is held.
+/// A line of `mountinfo`.
 #[derive(Debug, Eq, PartialEq)]
 struct Mount {
     /// `major:minor`
@@ -144,7 +144,7 @@ fn parse_mounts(text: &str) -> Vec<Mount> {
     text.lines().filter_map(parse).collect()
 }
 
-/// The first column, below a headline.
+/// The first column, without the header line.
 fn parse_swaps(text: &str) -> Vec<String> {
     text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(unescape).collect()
 }
@@ -153,7 +153,7 @@ fn read_table(file: &Path) -> String {
     fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// The kernel writes blanks and backslashes in names as `\` and three octal digits.
+/// The kernel escapes blanks and backslashes in names as `\` and three octal digits.
 fn unescape(text: &str) -> String {
     let mut pieces = text.split('\\');
     let mut name = pieces.next().unwrap_or_default().to_owned();

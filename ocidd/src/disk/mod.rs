@@ -1,21 +1,14 @@
-//! Target disks: finding and choosing them, opening one, writing an image to it. Nothing outside this folder opens a device.
+//! Target disks: find, select and open them. Only this directory opens devices.
 
 pub mod buffer;
 pub mod bus;
 pub mod choice;
 pub mod device;
-#[cfg(test)]
-mod fake_machine;
-pub mod gpt;
 pub mod holders;
-mod identity;
-#[cfg(test)]
-mod loop_device;
-pub mod marker;
 pub mod probe;
-mod property;
-pub mod refusal;
 pub mod reread;
 pub mod selector;
-pub mod sink;
+pub(crate) mod sysfs;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod wait;

@@ -1,41 +1,41 @@
-//! What disks this machine has, read from sysfs. Opens no device, so a broken disk cannot hang it.
+//! Lists the disks of the machine from sysfs. Opens no device, so a broken disk cannot block it.
 
 use crate::disk::bus::Transport;
 use crate::disk::bus::read_bus_path;
 use crate::disk::bus::transport_of;
 use crate::disk::holders::Holder;
 use crate::disk::holders::read_holders;
-use crate::disk::identity::read_model;
-use crate::disk::identity::read_serial;
-use crate::disk::identity::read_wwn;
-use crate::sysfs::block_folder;
-use crate::sysfs::name_of;
-use crate::sysfs::node;
-use crate::sysfs::read_names;
-use crate::sysfs::read_partition_names;
-use crate::sysfs::read_text;
+use crate::disk::sysfs::block_folder;
+use crate::disk::sysfs::clean;
+use crate::disk::sysfs::name_of;
+use crate::disk::sysfs::node;
+use crate::disk::sysfs::read_names;
+use crate::disk::sysfs::read_partition_names;
+use crate::disk::sysfs::read_subsystem;
+use crate::disk::sysfs::read_text;
+use std::fs;
 use std::path::Path;
 
-/// A whole disk that could be installed to.
+/// A whole disk that may be a target.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct FoundDisk {
     /// `/dev/…`
     pub path: String,
     pub size_bytes: u64,
-    /// Of a logical sector.
+    /// Logical sector size.
     pub sector_bytes: u64,
-    /// Texts of the disk are trimmed, and printable as they are.
+    /// Texts are trimmed and printable.
     pub model: Option<String>,
     pub serial: Option<String>,
-    /// The world wide name as the kernel writes it: `naa.5000…`.
+    /// World wide name in the spelling of the kernel: `naa.5000…`.
     pub wwn: Option<String>,
-    /// Its place in the machine, `pci-0000:03:00.0-nvme-1`; [`super::bus`] tells the forms.
+    /// Location in the machine, `pci-0000:03:00.0-nvme-1`; see [`super::bus`].
     pub bus_path: Option<String>,
     pub transport: Transport,
     pub removable: bool,
     pub read_only: bool,
     pub partitions: Vec<Partition>,
-    /// Who uses it or a partition of it.
+    /// Users of the disk and its partitions.
     pub holders: Vec<Holder>,
 }
 
@@ -45,30 +45,32 @@ pub struct Partition {
     pub size_bytes: u64,
 }
 
-/// sysfs counts in 512-byte sectors whatever the disk's own are (Documentation/ABI/stable/sysfs-block, "size").
+/// sysfs always counts in 512-byte sectors (Documentation/ABI/stable/sysfs-block, "size").
 const SYSFS_SECTOR_BYTES: u64 = 512;
 
-/// Kinds of block devices that are no disk to install to: memory, loops, mapped devices, flash chips (most often the firmware's own), optical and floppy drives.
-const NO_DISKS: [&str; 9] = ["loop", "ram", "zram", "dm-", "md", "mtdblock", "sr", "fd", "nbd"];
+/// Prefixes of block devices that are not target disks: memory, loop and mapped devices, flash
+/// chips (usually of the firmware), optical and floppy drives.
+const EXCLUDED: [&str; 9] = ["loop", "ram", "zram", "dm-", "md", "mtdblock", "sr", "fd", "nbd"];
 
-/// The disks of a machine, by name; `sys` and `proc` are a mounted sysfs and procfs. What cannot be read is left out.
+/// The disks of a machine, sorted by name. `sys` and `proc` are a mounted sysfs and procfs.
+/// Unreadable disks are omitted.
 pub fn read_disks(sys: &Path, proc: &Path) -> Vec<FoundDisk> {
     let names = read_names(&sys.join("block"));
-    let wanted = names.iter().filter(|name| !NO_DISKS.iter().any(|kind| name.starts_with(kind)));
+    let wanted = names.iter().filter(|name| !EXCLUDED.iter().any(|kind| name.starts_with(kind)));
     wanted.filter_map(|name| read_disk(sys, proc, name)).collect()
 }
 
-/// The disk that the block device called `name` is a partition of, if it is one.
+/// The disk of the partition `name`; `None` if it is not a partition.
 pub fn read_parent(sys: &Path, name: &str) -> Option<String> {
     let device = block_folder(sys, name);
     if !device.join("partition").exists() {
         return None;
     }
-    // The device's real folder lies inside its disk's.
+    // The real directory of a partition is inside that of its disk.
     name_of(device.canonicalize().ok()?.parent()?)
 }
 
-/// Whether the kernel takes no writes for the block device called `name`. Opening it for writing may succeed all the same.
+/// Whether the block device `name` is read-only. Opening it for writing may succeed nevertheless.
 pub fn is_read_only(sys: &Path, name: &str) -> bool {
     is_set(&block_folder(sys, name), "ro")
 }
@@ -77,7 +79,8 @@ fn read_disk(sys: &Path, proc: &Path, name: &str) -> Option<FoundDisk> {
     let folder = sys.join("block").join(name).canonicalize().ok()?;
     let sys = sys.canonicalize().ok()?;
     let size_bytes = read_size(&folder)?;
-    // No size: a card reader without a card. Hidden: one of several paths to an NVMe disk; `…boot0`: start-up areas of an eMMC chip.
+    // Size 0: a card reader without a card. Hidden: one of several paths to an NVMe disk. Boot
+    // areas of an eMMC chip are not target disks.
     if size_bytes == 0 || is_set(&folder, "hidden") || is_boot_area(name) {
         return None;
     }
@@ -118,6 +121,56 @@ fn read_number(file: &Path) -> Option<u64> {
 
 fn read_size(folder: &Path) -> Option<u64> {
     read_number(&folder.join("size"))?.checked_mul(SYSFS_SECTOR_BYTES)
+}
+
+/// The serial number of the disk with the real directory `folder`.
+fn read_serial(folder: &Path) -> Option<String> {
+    read_text(&folder.join("serial")) // virtio
+        .or_else(|| read_text(&folder.join("device/serial"))) // NVMe, MMC
+        .or_else(|| parse_unit_serial(&fs::read(folder.join("device/vpd_pg80")).ok()?)) // SCSI
+        .or_else(|| read_usb_serial(folder)) // The kernel reads VPD pages of few USB disks.
+}
+
+/// The world wide name: `naa.…`, `eui.…`, `nvme.…`, `uuid.…`, `t10.…`.
+fn read_wwn(folder: &Path) -> Option<String> {
+    read_text(&folder.join("wwid")).or_else(|| read_text(&folder.join("device/wwid")))
+}
+
+/// The model, with its vendor if the bus has one that is not part of the model.
+fn read_model(folder: &Path) -> Option<String> {
+    let Some(model) = read_text(&folder.join("device/model")) else {
+        return read_text(&folder.join("device/name")); // MMC
+    };
+    // NVMe and MMC have no vendor file.
+    match read_text(&folder.join("device/vendor")) {
+        Some(vendor) if !is_redundant(&vendor, &model) => Some(format!("{vendor} {model}")),
+        _ => Some(model),
+    }
+}
+
+/// libata sets the vendor of every SATA disk to `ATA`; some models contain the vendor.
+fn is_redundant(vendor: &str, model: &str) -> bool {
+    let start = model.split_at_checked(vendor.len()).map(|(start, _)| start);
+    vendor == "ATA" || start.is_some_and(|start| start.eq_ignore_ascii_case(vendor))
+}
+
+/// The text of a SCSI "unit serial number" page: a header of 4 bytes, the last two of which are the
+/// length, then ASCII (SPC-4, 7.8.15).
+fn parse_unit_serial(page: &[u8]) -> Option<String> {
+    let (header, text) = page.split_first_chunk::<4>()?;
+    let [_, 0x80, high, low] = *header else {
+        return None;
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    clean(text.get(..length).unwrap_or(text))
+}
+
+fn read_usb_serial(folder: &Path) -> Option<String> {
+    let device = folder.ancestors().find(|parent| {
+        // The interface has the same subsystem, but no vendor.
+        read_subsystem(parent).as_deref() == Some("usb") && parent.join("idVendor").exists()
+    })?;
+    read_text(&device.join("serial"))
 }
 
 #[cfg(test)]

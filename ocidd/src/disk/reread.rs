@@ -1,6 +1,6 @@
-//! Makes the kernel read a disk's partition table again, and tells which partitions it sees then. Writes nothing.
+//! Makes the kernel read the partition table of a disk again.
 
-use crate::sysfs::read_partition_names;
+use crate::disk::sysfs::read_partition_names;
 use gptman::linux::BlockError;
 use gptman::linux::reread_partition_table;
 use rustix::io::Errno;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 
-/// How often a busy disk is asked, and how long to wait in between: whoever watches disks (udev, mdev) opens them for moments after every write.
+/// Retries while the disk is busy: udev and mdev open disks briefly after every write.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -19,26 +19,28 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub enum RereadError {
     #[error("opening '{}' to read its partition table again", .disk.display())]
     Open { disk: PathBuf, source: io::Error },
-    #[error("'{}' is no disk, the kernel reads no partition table of it", .disk.display())]
-    NoDisk { disk: PathBuf },
-    #[error("'{}' is still in use after {tries} tries, the kernel keeps the old partition table; hint: reboot", .disk.display())]
+    #[error("'{}' is not a disk, so it has no partition table", .disk.display())]
+    NotADisk { disk: PathBuf },
+    #[error(
+        "'{}' is still in use after {tries} tries, the kernel keeps the old partition table; \
+        hint: reboot", .disk.display()
+    )]
     Busy { disk: PathBuf, tries: u32 },
     #[error("reading the partition table of '{}' again", .disk.display())]
     Reread { disk: PathBuf, source: io::Error },
 }
 
-/// Gives the names of the partitions below `sys`, a mounted sysfs, after the kernel has read the table of `disk` again.
-///
-/// The disk must not be open exclusively, not by ourselves either: the kernel takes that for busy.
+/// Reads the partition table again and returns the names of the partitions in `sys`, a mounted
+/// sysfs. `disk` must not be open exclusively, not even by this process.
 pub fn reread(disk: &Path, sys: &Path) -> Result<Vec<String>, RereadError> {
-    ask(disk, reread_once, std::thread::sleep)?;
+    retry_while_busy(disk, reread_once, std::thread::sleep)?;
     let real = disk.canonicalize().unwrap_or_else(|_unresolved| disk.to_owned());
     let name = real.strip_prefix("/dev").unwrap_or(&real).to_string_lossy().replace('/', "!");
     Ok(read_partition_names(&sys.join("class/block").join(name)))
 }
 
-/// Asks until the disk is not busy any more, or there have been enough tries.
-fn ask(
+/// Retries until the disk is not busy, at most `TRIES` times.
+fn retry_while_busy(
     disk: &Path,
     mut once: impl FnMut(&Path) -> Result<(), RereadError>,
     mut pause: impl FnMut(Duration),
@@ -59,7 +61,7 @@ fn reread_once(disk: &Path) -> Result<(), RereadError> {
         Err(source) => return Err(RereadError::Open { disk, source }),
     };
     reread_partition_table(&mut file).map_err(|error| match error {
-        BlockError::NotBlock => RereadError::NoDisk { disk },
+        BlockError::NotBlock => RereadError::NotADisk { disk },
         BlockError::RereadTable(errno) if errno as i32 == Errno::BUSY.raw_os_error() => {
             RereadError::Busy { disk, tries: TRIES }
         }

@@ -1,27 +1,26 @@
-//! What `dd.of=` may say: a path, or properties of a disk. From text to a checked value and back; which disk it means is told in `choice.rs`.
+//! The values of `dd.of`: a path, or properties of a disk. `choice.rs` finds the disk.
 //!
 //! ```text
-//! selector = part *( "," part )              every part has to be true of the disk
+//! selector = part *( "," part )              the disk must match every part
 //! part     = ("serial:" | "wwn:" | "model:" | "path:" | "transport:") TEXT
-//!          | "size:" [">=" | "<=" | ">" | "<" | "="] SIZE      left out, it is "="; SIZE with dd's suffixes: 100G is GiB, 100GB is 10^9
-//!          | "smallest" | "largest"           of those that all other parts leave
-//! TEXT     = ["*"] text ["*"]                 upper and lower case are the same, a comma is written "\,"
+//!          | "size:" [">=" | "<=" | ">" | "<" | "="] SIZE
+//!                                            default "="; 100G is GiB, 100GB is 10^9 like in dd
+//!          | "smallest" | "largest"           of the disks that match all other parts
+//! TEXT     = ["*"] text ["*"]                 case is ignored, a comma is written "\,"
 //! ```
 //!
-//! In a TEXT a blank and `_` are the same, so that a model needs no quotes on a kernel command line.
+//! In TEXT, `_` also matches a blank, so that a model needs no quotes on a kernel command line.
 
 use crate::disk::bus::Transport;
-use crate::disk::property::Pattern;
-use crate::disk::property::Property;
-use crate::disk::property::strip_wwn_prefix;
-use crate::disk::property::transport_names;
+use crate::disk::bus::spellings_of;
+use crate::disk::probe::FoundDisk;
 use params::parse_size;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// The target disk as the operator names it.
+/// The target disk, as given by the operator.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Target {
     /// A device or a regular file.
@@ -29,7 +28,7 @@ pub enum Target {
     Selector(Selector),
 }
 
-/// Properties that exactly one disk must have. Prints as it was written.
+/// Properties that exactly one disk must have. Prints the original text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Selector {
     text: String,
@@ -59,31 +58,36 @@ pub(super) enum Comparison {
 }
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum BadTarget {
-    #[error("'{text}' is neither a path nor a selector; hint: a path begins with '/', as {path}")]
+pub enum SelectorError {
+    #[error(
+        "'{text}' is neither a path nor a selector; hint: a path begins with '/', such as {path}"
+    )]
     NoPath { text: String, path: String },
-    #[error("'{part}' is no part of a disk selector; hint: the parts are {}", parts())]
+    #[error("unknown part '{part}' of a disk selector; hint: the parts are {}", parts())]
     Unknown { part: String },
     #[error(
-        "'{part}' is no part of a disk selector; hint: a comma inside of a text is written '\\,'; the parts are {}",
+        "unknown part '{part}' of a disk selector; hint: a comma in a text is written '\\,'; \
+        the parts are {}",
         parts()
     )]
     UnknownAfterComma { part: String },
-    #[error("'{part}' has no value; hint: write it as {part}TEXT")]
+    #[error("'{part}' has no value; hint: write {part}TEXT")]
     NoValue { part: String },
-    #[error("'{part}' has a '*' inside; hint: '*' stands at the start or at the end of a text")]
+    #[error(
+        "'{part}' contains a '*' in the middle; hint: '*' is valid at the start and at the end"
+    )]
     InnerStar { part: String },
     #[error(
-        "'{part}' is no size; hint: size:>=100G, with >=, <=, >, < or = and one of dd's suffixes"
+        "invalid size '{part}'; hint: write size:>=100G, with >=, <=, >, < or = and a suffix of dd"
     )]
     Size { part: String },
-    #[error("'{part}' is no transport of ours; hint: one of {}", Transport::ALL.map(Transport::name).join(", "))]
+    #[error("unknown transport '{part}'; hint: one of {}", transports())]
     Transport { part: String },
-    #[error("smallest and largest do not go together; hint: give one of them, once")]
+    #[error("'smallest' and 'largest' are mutually exclusive; hint: use one of them, once")]
     TwoExtremes,
 }
 
-/// How each kind of part is written, and what it means: for errors, help and README.
+/// Syntax and meaning of each kind of part, for errors, help and documentation.
 pub const PARTS: [(&str, &str); 8] = [
     ("serial:TEXT", "the serial number"),
     ("wwn:TEXT", "the world wide name, with or without naa., eui. or 0x"),
@@ -95,14 +99,18 @@ pub const PARTS: [(&str, &str); 8] = [
     ("largest", "the largest of those that match"),
 ];
 
+fn transports() -> String {
+    Transport::ALL.map(Transport::name).join(", ")
+}
+
 fn parts() -> String {
     PARTS.map(|(part, _)| part).join(", ")
 }
 
 impl FromStr for Target {
-    type Err = BadTarget;
+    type Err = SelectorError;
 
-    fn from_str(text: &str) -> Result<Self, BadTarget> {
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
         if text.starts_with('/') {
             return Ok(Self::Path(text.into()));
         }
@@ -120,9 +128,9 @@ impl fmt::Display for Target {
 }
 
 impl FromStr for Selector {
-    type Err = BadTarget;
+    type Err = SelectorError;
 
-    fn from_str(text: &str) -> Result<Self, BadTarget> {
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
         let mut selector = Self { text: text.to_owned(), parts: Vec::new(), extreme: None };
         for (number, part) in split_parts(text).iter().enumerate() {
             let extreme = match part.as_str() {
@@ -135,7 +143,7 @@ impl FromStr for Selector {
                 }
             };
             if selector.extreme.replace(extreme).is_some() {
-                return Err(BadTarget::TwoExtremes);
+                return Err(SelectorError::TwoExtremes);
             }
         }
         Ok(selector)
@@ -148,7 +156,7 @@ impl fmt::Display for Selector {
     }
 }
 
-/// The texts between commas, trimmed, with `\,` made a comma.
+/// The texts between commas, trimmed, with `\,` replaced by a comma.
 fn split_parts(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut rest = text;
@@ -165,8 +173,8 @@ fn split_parts(text: &str) -> Vec<String> {
     parts.iter().map(|part| part.trim().to_owned()).collect()
 }
 
-/// `None` where the part begins with no name we know.
-fn parse_part(part: &str) -> Result<Option<Part>, BadTarget> {
+/// `None` if the name of the part is unknown.
+fn parse_part(part: &str) -> Result<Option<Part>, SelectorError> {
     let Some((name, value)) = part.split_once(':') else {
         return Ok(None);
     };
@@ -180,19 +188,19 @@ fn parse_part(part: &str) -> Result<Option<Part>, BadTarget> {
         _ => return Ok(None),
     };
     if value.trim().is_empty() {
-        return Err(BadTarget::NoValue { part: part.to_owned() });
+        return Err(SelectorError::NoValue { part: part.to_owned() });
     }
     let value = if property == Property::Wwn { strip_wwn_prefix(value.trim()) } else { value };
     let pattern =
-        Pattern::new(value).ok_or_else(|| BadTarget::InnerStar { part: part.to_owned() })?;
+        Pattern::new(value).ok_or_else(|| SelectorError::InnerStar { part: part.to_owned() })?;
     let is_known = |transport: Transport| pattern.matches_any(&transport_names(transport));
     if property == Property::Transport && !Transport::ALL.into_iter().any(is_known) {
-        return Err(BadTarget::Transport { part: part.to_owned() });
+        return Err(SelectorError::Transport { part: part.to_owned() });
     }
     Ok(Some(Part::Text { property, pattern }))
 }
 
-fn parse_comparison(part: &str, value: &str) -> Result<Part, BadTarget> {
+fn parse_comparison(part: &str, value: &str) -> Result<Part, SelectorError> {
     let value = value.trim();
     let (comparison, size) = [
         Comparison::AtLeast,
@@ -204,20 +212,21 @@ fn parse_comparison(part: &str, value: &str) -> Result<Part, BadTarget> {
     .into_iter()
     .find_map(|comparison| Some((comparison, value.strip_prefix(comparison.sign())?)))
     .unwrap_or((Comparison::Equal, value));
-    let bytes = parse_size(size.trim()).ok_or_else(|| BadTarget::Size { part: part.to_owned() })?;
+    let bytes =
+        parse_size(size.trim()).ok_or_else(|| SelectorError::Size { part: part.to_owned() })?;
     Ok(Part::Size { comparison, bytes })
 }
 
-fn unknown(text: &str, part: &str, number: usize) -> BadTarget {
+fn unknown(text: &str, part: &str, number: usize) -> SelectorError {
     let part = part.to_owned();
     if number > 0 {
-        BadTarget::UnknownAfterComma { part }
+        SelectorError::UnknownAfterComma { part }
     } else if text.contains([',', ':']) || text.is_empty() {
-        BadTarget::Unknown { part }
+        SelectorError::Unknown { part }
     } else {
         // `sda`, or `dev/sda`.
         let below_dev = part.strip_prefix("dev/").unwrap_or(&part);
-        BadTarget::NoPath { path: format!("/dev/{below_dev}"), text: part }
+        SelectorError::NoPath { path: format!("/dev/{below_dev}"), text: part }
     }
 }
 
@@ -241,6 +250,109 @@ impl Comparison {
             Self::Equal => left == right,
         }
     }
+}
+
+/// A text property of a disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Property {
+    Serial,
+    Wwn,
+    Model,
+    Path,
+    Transport,
+}
+
+/// A folded text, and whether more text may precede or follow.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Pattern {
+    core: String,
+    open_start: bool,
+    open_end: bool,
+}
+
+impl Property {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Serial => "serial",
+            Self::Wwn => "wwn",
+            Self::Model => "model",
+            Self::Path => "path",
+            Self::Transport => "transport",
+        }
+    }
+
+    /// All spellings of this property of a disk; the first one is shown. Empty if it is missing.
+    pub(super) fn values(self, disk: &FoundDisk) -> Vec<String> {
+        let shown = match self {
+            Self::Serial => &disk.serial,
+            Self::Wwn => &disk.wwn,
+            Self::Model => &disk.model,
+            Self::Path => &disk.bus_path,
+            Self::Transport => return transport_names(disk.transport),
+        };
+        let Some(shown) = shown else {
+            return Vec::new();
+        };
+        match self {
+            Self::Wwn => vec![shown.clone(), strip_wwn_prefix(shown).to_owned()],
+            Self::Path => spellings_of(shown, disk.transport),
+            _ => vec![shown.clone()],
+        }
+    }
+}
+
+pub(super) fn transport_names(transport: Transport) -> Vec<String> {
+    let mut names = vec![transport.name().to_owned()];
+    if transport == Transport::Sata {
+        names.push("ata".to_owned());
+    }
+    names
+}
+
+/// `naa.5000…`, `0x5000…` and `wwn-0x5000…` of udev are the same name.
+pub(super) fn strip_wwn_prefix(text: &str) -> &str {
+    let prefixes = ["wwn-0x", "0x", "naa.", "eui.", "nvme-eui."];
+    let stripped = prefixes.iter().find_map(|prefix| {
+        let (start, rest) = text.split_at_checked(prefix.len())?;
+        start.eq_ignore_ascii_case(prefix).then_some(rest)
+    });
+    // A mere prefix, as in `naa.*`, is kept.
+    stripped.filter(|rest| rest.starts_with(|c: char| c.is_ascii_hexdigit())).unwrap_or(text)
+}
+
+impl Pattern {
+    /// `None` if a `*` is in the middle.
+    pub(super) fn new(text: &str) -> Option<Self> {
+        let core = fold(text.trim().trim_matches('*'));
+        (!core.contains('*')).then(|| Self {
+            core,
+            open_start: text.trim().starts_with('*'),
+            open_end: text.trim().ends_with('*'),
+        })
+    }
+
+    pub(super) fn matches_any(&self, values: &[String]) -> bool {
+        values.iter().any(|value| {
+            let value = fold(value);
+            match (self.open_start, self.open_end) {
+                (false, false) => value == self.core,
+                (false, true) => value.starts_with(&self.core),
+                (true, false) => value.ends_with(&self.core),
+                (true, true) => value.contains(&self.core),
+            }
+        })
+    }
+
+    /// Whether it matches only one text.
+    pub(super) fn is_exact(&self) -> bool {
+        !self.open_start && !self.open_end
+    }
+}
+
+/// Lower case, with each run of blanks and `_` replaced by one blank.
+fn fold(text: &str) -> String {
+    let text = text.to_lowercase();
+    text.split([' ', '_']).filter(|part| !part.is_empty()).collect::<Vec<&str>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Waits for a target disk: looks again until it is there or the time is over. A slow disk is usual on bare metal: spin-up, USB, SAS expanders.
+//! Waits for a target disk. Disks appear late on bare metal: spin-up, USB, SAS expanders.
 
-use crate::disk::choice::NoChoice;
+use crate::disk::choice::ChoiceError;
+use crate::disk::device::DeviceError;
 use crate::disk::probe::FoundDisk;
 use crate::disk::probe::read_disks;
-use crate::disk::refusal::Refusal;
 use crate::disk::selector::Selector;
 use crate::disk::selector::Target;
 use std::io;
@@ -13,20 +13,20 @@ use std::time::Duration;
 use std::time::Instant;
 use thiserror::Error;
 
-/// Between two looks.
+/// Interval of polling.
 pub const INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long a choice that a further disk could change has to stay the same. The kernel starts init before all disks are found (USB and `NVMe`
-/// are looked for in the background), and the smallest of those found so far must not be overwritten.
+/// How long a choice must stay the same if another disk could change it. The kernel starts init
+/// before all disks are found (USB, `NVMe`), and the smallest so far must not be overwritten.
 pub const SETTLE: Duration = Duration::from_secs(1);
 
-/// Time since a start, and a way to let it pass. A test has its own.
+/// A clock that a test can replace.
 pub trait Clock {
     fn elapsed(&self) -> Duration;
     fn sleep(&mut self, duration: Duration);
 }
 
-/// The real one, from when it was made.
+/// The real clock.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock(Instant);
 
@@ -46,29 +46,31 @@ impl Clock for SystemClock {
     }
 }
 
-/// What one look found.
+/// Result of one poll.
 #[derive(Debug)]
 pub enum Look<T, E> {
     Found(T),
-    /// Found, and yet another look may find something else. It is taken when the time is over, which is never before [`SETTLE`].
+    /// Found, but another poll may find something else. Accepted after the timeout, but not before
+    /// [`SETTLE`].
     Unsettled(T),
-    /// The reason is given when the time is over.
+    /// Not found. The error is returned after the timeout.
     NotYet(E),
-    /// Waiting would be in vain.
+    /// Waiting does not help.
     Never(E),
 }
 
-/// Why there is no target disk.
+/// Why no target disk was found.
 #[derive(Debug, Error)]
-pub enum NoTarget {
+pub enum TargetError {
     #[error(transparent)]
-    NoChoice(#[from] NoChoice),
+    Choice(#[from] ChoiceError),
     #[error(transparent)]
-    Refusal(#[from] Refusal),
+    Device(#[from] DeviceError),
 }
 
-/// Calls `poll` with the time passed until it has found something, knows that it never will, or `timeout` is over. There is always a last look
-/// at the very end, and with a `timeout` of zero only one. `on_wait` is called once, when the first look found nothing.
+/// Calls `poll` with the elapsed time until it finds something, fails, or `timeout` has passed. The
+/// last poll is at the end of the timeout; a timeout of zero polls once. `on_wait` is called once,
+/// after the first poll that finds nothing.
 pub fn wait_for<T, E>(
     timeout: Duration,
     clock: &mut impl Clock,
@@ -88,28 +90,29 @@ pub fn wait_for<T, E>(
             return outcome;
         }
         if outcome.is_err()
-            && let Some(tell) = on_wait.take()
+            && let Some(report) = on_wait.take()
         {
-            tell();
+            report();
         }
         clock.sleep(INTERVAL.min(end.saturating_sub(now)));
     }
 }
 
-/// The path of the target disk, waited for where it is missing: a device that does not exist, a selector that no disk matches. Several
-/// matching disks are an error at once. `sys` and `proc` are a mounted sysfs and procfs; `on_wait` gets one line when waiting begins.
+/// Returns the path of the target disk. Waits for a missing device or a matching disk; several
+/// matching disks are an error at once. `sys` and `proc` are a mounted sysfs and procfs. `on_wait`
+/// receives one line when waiting begins.
 pub fn find_target(
     target: &Target,
     sys: &Path,
     proc: &Path,
     timeout: Duration,
     on_wait: impl FnMut(&str),
-) -> Result<PathBuf, NoTarget> {
+) -> Result<PathBuf, TargetError> {
     let disks = || read_disks(sys, proc);
     find_among(target, Path::new("/dev"), disks, timeout, &mut SystemClock::start(), on_wait)
 }
 
-/// Like [`find_target`], with its surroundings as arguments: where devices appear, what disks there are, what time it is.
+/// Like [`find_target`], with the device directory, the disks and the clock as arguments.
 fn find_among(
     target: &Target,
     dev: &Path,
@@ -117,16 +120,16 @@ fn find_among(
     timeout: Duration,
     clock: &mut impl Clock,
     mut on_wait: impl FnMut(&str),
-) -> Result<PathBuf, NoTarget> {
-    let mut tell =
+) -> Result<PathBuf, TargetError> {
+    let mut report =
         |what: &str| on_wait(&format!("waiting up to {} s for {what}", timeout.as_secs()));
     match target {
         Target::Path(path) => {
-            let on_wait = || tell(&format!("'{target}' to appear"));
+            let on_wait = || report(&format!("'{target}' to appear"));
             wait_for(timeout, clock, |_| look_for_path(path, dev), on_wait)
         }
         Target::Selector(selector) => {
-            let on_wait = || tell(&format!("a disk that matches '{target}'"));
+            let on_wait = || report(&format!("a disk that matches '{target}'"));
             let mut settling = Settling::default();
             let poll = |now| settling.look(selector, &disks(), now);
             wait_for(timeout, clock, poll, on_wait)
@@ -134,17 +137,17 @@ fn find_among(
     }
 }
 
-fn look_for_path(path: &Path, dev: &Path) -> Look<PathBuf, NoTarget> {
+fn look_for_path(path: &Path, dev: &Path) -> Look<PathBuf, TargetError> {
     let Err(error) = path.metadata() else {
         return Look::Found(path.to_owned());
     };
-    // Only the kernel makes files while we look, and only in /dev. A regular file that is missing stays so.
+    // Only device nodes appear later. A missing regular file stays missing.
     let may_appear = error.kind() == io::ErrorKind::NotFound && path.starts_with(dev);
-    let refusal = Refusal::of(path, error).into();
-    if may_appear { Look::NotYet(refusal) } else { Look::Never(refusal) }
+    let error = DeviceError::of(path, error).into();
+    if may_appear { Look::NotYet(error) } else { Look::Never(error) }
 }
 
-/// The disk chosen last, and since when.
+/// The last chosen disk, and since when.
 #[derive(Debug, Default)]
 struct Settling {
     chosen: Option<(String, Duration)>,
@@ -156,14 +159,14 @@ impl Settling {
         selector: &Selector,
         disks: &[FoundDisk],
         now: Duration,
-    ) -> Look<PathBuf, NoTarget> {
+    ) -> Look<PathBuf, TargetError> {
         let disk = match selector.choose(disks) {
             Ok(disk) => disk,
-            Err(error @ NoChoice::NoMatch { .. }) => {
+            Err(error @ ChoiceError::NoMatch { .. }) => {
                 self.chosen = None;
                 return Look::NotYet(error.into());
             }
-            Err(error @ NoChoice::Ambiguous { .. }) => return Look::Never(error.into()),
+            Err(error @ ChoiceError::Ambiguous { .. }) => return Look::Never(error.into()),
         };
         let since = match &self.chosen {
             Some((path, since)) if *path == disk.path => *since,

@@ -1,7 +1,8 @@
-//! One reader for all formats. It reads to the last byte of the packed stream, tells a fault of the stream from a fault of the reader below, and
-//! never says that a stream has ended where it is cut off.
+//! One reader for all formats. It reads the compressed stream to its last byte and never treats a
+//! truncated stream as complete.
 
 use super::Format;
+use super::FormatError;
 use super::xz::XzReader;
 use super::zstd::ZstdReader;
 use flate2::bufread::MultiGzDecoder;
@@ -11,9 +12,9 @@ use std::io::BufRead;
 use std::io::ErrorKind;
 use std::io::Read;
 
-/// Reads the disk image out of a packed one: all gzip members, zstd frames and xz streams there are. What follows the last one is an error, as is
-/// a wrong checksum, and a window beyond [`super::WINDOW_BYTES`], with a [`super::FormatError`] inside. An error of the reader below comes
-/// through as it is. After any error there is nothing more to read.
+/// Decompresses a disk image: all gzip members, zstd frames or xz streams. Trailing data, a wrong
+/// checksum and a window larger than [`super::WINDOW_BYTES`] are errors. Errors of the inner reader
+/// are returned unchanged. Nothing can be read after an error.
 pub struct Decoder<R: BufRead> {
     stream: Stream<R>,
     failed: bool,
@@ -38,6 +39,15 @@ impl<R: BufRead> Decoder<R> {
         Self { stream, failed: false }
     }
 
+    /// The reason of the last error if the stream is intact but unsupported.
+    pub fn take_unsupported(&mut self) -> Option<FormatError> {
+        match &mut self.stream {
+            Stream::Zstd(decoder) => decoder.take_unsupported(),
+            Stream::Xz(decoder) => decoder.take_unsupported(),
+            Stream::Gzip(_) | Stream::Raw(_) => None,
+        }
+    }
+
     fn failure(&mut self) -> Option<io::Error> {
         let reader = match &mut self.stream {
             Stream::Gzip(decoder) => decoder.get_mut(),
@@ -52,7 +62,7 @@ impl<R: BufRead> Decoder<R> {
 impl<R: BufRead> Read for Decoder<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.failed {
-            return Err(io::Error::other("reading on after an error"));
+            return Err(io::Error::other("reading after an error"));
         }
         if into.is_empty() {
             return Ok(0);
@@ -63,7 +73,7 @@ impl<R: BufRead> Read for Decoder<R> {
             Stream::Xz(decoder) => decoder.read(into),
             Stream::Raw(reader) => reader.read(into),
         };
-        // Also an end: a library may take an error for one.
+        // Checked at an end too: a library may treat an error as the end.
         let outcome = match outcome {
             Ok(length) if length > 0 => return Ok(length),
             ended => self.failure().map_or(ended, Err),
@@ -75,17 +85,11 @@ impl<R: BufRead> Read for Decoder<R> {
 
 impl<R: BufRead> fmt::Debug for Decoder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format = match self.stream {
-            Stream::Gzip(_) => Format::Gzip,
-            Stream::Zstd(_) => Format::Zstd,
-            Stream::Xz(_) => Format::Xz,
-            Stream::Raw(_) => Format::Raw,
-        };
-        f.debug_struct("Decoder").field("format", &format).field("failed", &self.failed).finish()
+        f.debug_struct("Decoder").field("failed", &self.failed).finish_non_exhaustive()
     }
 }
 
-/// Keeps the reader's own error aside, which the libraries wrap, reword or drop.
+/// Stores the error of the inner reader, which the libraries wrap, reword or drop.
 struct Guarded<R> {
     reader: R,
     failure: Option<io::Error>,
@@ -96,7 +100,7 @@ impl<R: BufRead> BufRead for Guarded<R> {
         loop {
             match self.reader.fill_buf() {
                 Ok([]) => return Ok(&[]),
-                // Asked twice because of the borrow; the second call only gives what the first one has filled.
+                // A second call because of the borrow; it returns what the first one has filled.
                 Ok(_) => return self.reader.fill_buf(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {

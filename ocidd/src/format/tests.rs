@@ -1,4 +1,4 @@
-//! What every format has to keep to, over streams of other tools and of encoders, in pieces of every size.
+//! Rules for every format, with streams of several encoders, read in pieces of every size.
 
 mod good;
 mod limits;
@@ -9,7 +9,7 @@ use super::*;
 use samples::Torn;
 use std::io::Read;
 
-/// Unpacks all of it, in pieces of `piece` bytes.
+/// Decompresses all of it, in pieces of `piece` bytes.
 fn unpack(format: Format, packed: &[u8], piece: usize) -> std::io::Result<Vec<u8>> {
     let mut image = Vec::new();
     Decoder::new(format, Torn::new(packed, piece)).read_to_end(&mut image)?;
@@ -17,7 +17,7 @@ fn unpack(format: Format, packed: &[u8], piece: usize) -> std::io::Result<Vec<u8
 }
 
 #[test]
-fn only_a_media_type_that_names_a_format_has_to_agree() {
+fn rejects_a_media_type_of_another_format() {
     let other = "application/octet-stream";
     for format in Format::ALL {
         for silent in [None, Some(other), Some("application/vnd.oci.image.layer.v1.tar")] {
@@ -33,9 +33,9 @@ fn only_a_media_type_that_names_a_format_has_to_agree() {
     for (found, says) in [
         (
             Format::Zstd,
-            "layer is announced as 'application/octet-stream+gzip', its first bytes say zstd; hint: push it again as 'application/octet-stream+zstd'",
+            "layer has the media type 'application/octet-stream+gzip', but its format is zstd; hint: push it again as 'application/octet-stream+zstd'",
         ),
-        (Format::Raw, "its first bytes say raw; hint: push it again as 'application/octet-stream'"),
+        (Format::Raw, "but its format is raw; hint: push it again as 'application/octet-stream'"),
     ] {
         let error = check(Some("application/octet-stream+gzip"), found).unwrap_err().to_string();
         assert!(error.ends_with(says), "{error}");
@@ -43,7 +43,7 @@ fn only_a_media_type_that_names_a_format_has_to_agree() {
 }
 
 #[test]
-fn the_size_hint_is_never_more_than_the_size() {
+fn size_hint_is_a_lower_bound() {
     let image = samples::image(300_000);
     for (format, packed, hint) in [
         (Format::Gzip, samples::gzip(&image), Some(300_000)),

@@ -1,4 +1,5 @@
-//! Unpacks xz: every stream, the padding between them skipped, dictionaries bounded, all checks compared. A packed reader in, the content out.
+//! Decompresses xz: reads every stream, skips padding between them, limits the dictionary and
+//! verifies all checks.
 
 use super::Format;
 use super::FormatError;
@@ -11,45 +12,53 @@ use std::io::BufRead;
 use std::io::ErrorKind;
 use std::io::Read;
 
-/// What the decoder counts besides the dictionary, in KiB.
+/// Memory that the decoder counts besides the dictionary, in KiB.
 const BESIDES_KIB: u32 = 40;
 
 pub(super) struct XzReader<R> {
     reader: R,
     stream: XzStream,
+    unsupported: Option<FormatError>,
 }
 
 impl<R: BufRead> XzReader<R> {
     pub(super) fn new(reader: R) -> Self {
         let limit = u32::try_from(WINDOW_BYTES / 1024).unwrap_or(u32::MAX - BESIDES_KIB);
-        Self { reader, stream: XzStream::new_mem_limit(true, limit + BESIDES_KIB) }
+        let stream = XzStream::new_mem_limit(true, limit + BESIDES_KIB);
+        Self { reader, stream, unsupported: None }
     }
 
     pub(super) fn reader(&mut self) -> &mut R {
         &mut self.reader
     }
 
-    /// The decoder's error; a refusal of a dictionary in our words.
-    fn told(&self, error: io::Error) -> io::Error {
+    /// Why the stream is not decompressed, if it is intact but unsupported.
+    pub(super) fn take_unsupported(&mut self) -> Option<FormatError> {
+        self.unsupported.take()
+    }
+
+    /// Replaces the decoder's error about a dictionary that is too large.
+    fn explain(&mut self, error: io::Error) -> io::Error {
         let needed = self.stream.memory_usage().unwrap_or_default();
         if error.kind() != ErrorKind::OutOfMemory || needed <= self.stream.mem_limit() {
             return error;
         }
         let found = u64::from(needed - BESIDES_KIB) * 1024;
-        let refusal = FormatError::Window { format: Format::Xz, found, allowed: WINDOW_BYTES };
-        io::Error::new(ErrorKind::OutOfMemory, refusal)
+        let error = FormatError::Window { format: Format::Xz, found, allowed: WINDOW_BYTES };
+        self.unsupported = Some(error.clone());
+        io::Error::new(ErrorKind::OutOfMemory, error)
     }
 }
 
 impl<R: BufRead> Read for XzReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            let packed = self.reader.fill_buf()?;
-            // Only the end of the layer ends the last stream: padding or another stream may follow it.
-            let action = if packed.is_empty() { Action::Finish } else { Action::Run };
-            let step = match self.stream.process(packed, into, action) {
+            let input = self.reader.fill_buf()?;
+            // Padding or another stream may follow, so only the end of the layer is the end.
+            let action = if input.is_empty() { Action::Finish } else { Action::Run };
+            let step = match self.stream.process(input, into, action) {
                 Ok(step) => step,
-                Err(error) => return Err(self.told(error)),
+                Err(error) => return Err(self.explain(error)),
             };
             self.reader.consume(step.bytes_consumed);
             if step.bytes_produced > 0 || step.status == Status::StreamEnd {

@@ -1,4 +1,4 @@
-//! A disk image made into an artifact: one layer, compressed, that says how large the disk image is and which digest it has.
+//! Creates an artifact from a disk image: one compressed layer with the raw size and digest.
 
 use crate::format;
 use crate::format::Decoder;
@@ -7,16 +7,14 @@ use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use clap::ValueEnum;
-use flate2::Compression;
 use flate2::GzBuilder;
 use oci::digest::Digest;
+use oci::digest::HashingReader;
 use oci::document;
 use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::layout::Store;
-use oci::names;
-use oci::progress::Transfer;
-use oci::tally::Tally;
+use oci::size::Transfer;
 use oci_spec::image::Descriptor;
 use registry::observer::Observer;
 use std::fs::File;
@@ -28,25 +26,26 @@ use std::io::Seek as _;
 use std::io::Write as _;
 use std::path::Path;
 
-/// How a raw disk image is packed.
+/// Compression of a raw disk image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(super) enum Packing {
-    /// What every version of ocidd unpacks, and every other program.
+pub(super) enum Compression {
+    /// Supported by every version of ocidd and by all other programs
     Gzip,
-    /// Smaller, and unpacked faster by many programs; ocidd unpacks it more slowly than gzip.
+    /// Smaller, and faster in many programs; ocidd decompresses it more slowly than gzip
     Zstd,
 }
 
-/// Level 6 of gzip is what `gzip` does; of zstd, 9 packs in about the same time, and asks for a window of 4 MiB.
+/// Level 6 is the default of gzip. Level 9 of zstd takes about as long, with a window of 4 MiB.
 const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 9;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Puts the disk image into the store as a blob. One that is packed already is taken as it is, after all of it was unpacked once.
+/// Adds a disk image to the store. A compressed one is stored unchanged after it was decompressed
+/// completely.
 pub(super) fn add_layer(
     path: &Path,
-    packing: Packing,
+    compression: Compression,
     store: &Store,
     observer: &dyn Observer,
 ) -> Result<Descriptor> {
@@ -54,7 +53,7 @@ pub(super) fn add_layer(
     let mut file = File::open(path).with_context(doing)?;
     let metadata = file.metadata().with_context(doing)?;
     if !metadata.is_file() {
-        bail!("'{}' is no regular file", path.display());
+        bail!("'{}' is not a regular file", path.display());
     }
     let mut first = Vec::new();
     (&mut file)
@@ -62,38 +61,38 @@ pub(super) fn add_layer(
         .read_to_end(&mut first)
         .with_context(doing)?;
     file.rewind().with_context(doing)?;
-    let found = format::recognise(&first).with_context(doing)?;
+    let found = format::detect(&first).with_context(doing)?;
     let name = file_name(path)?;
     let is_raw = found == Format::Raw;
-    let label = if is_raw { format!("packing {name}") } else { format!("checking {name}") };
+    let label = if is_raw { format!("compressing {name}") } else { format!("checking {name}") };
     let transfer = observer.transfer(&label, metadata.len());
     let layer = if is_raw {
-        pack(&file, packing, store, transfer.as_ref())
+        compress(&file, compression, store, transfer.as_ref())
     } else {
-        take(&file, found, store, transfer.as_ref())
+        check(&file, found, store, transfer.as_ref())
     };
     let layer = layer.with_context(doing)?;
-    let title = match packing {
+    let title = match compression {
         _ if !is_raw => name,
-        Packing::Gzip => format!("{name}.gz"),
-        Packing::Zstd => format!("{name}.zst"),
+        Compression::Gzip => format!("{name}.gz"),
+        Compression::Zstd => format!("{name}.zst"),
     };
     let annotations = Annotations::from([
-        (names::TITLE.to_owned(), title),
-        (names::RAW_SIZE.to_owned(), layer.raw_bytes.to_string()),
-        (names::RAW_DIGEST.to_owned(), layer.raw_digest.to_string()),
+        (document::TITLE.to_owned(), title),
+        (document::RAW_SIZE.to_owned(), layer.raw_bytes.to_string()),
+        (document::RAW_DIGEST.to_owned(), layer.raw_digest.to_string()),
     ]);
-    let media_type = layer.format.media_type().unwrap_or(names::BYTES);
+    let media_type = layer.format.media_type().unwrap_or(document::BYTES);
     let descriptor = document::descriptor(media_type, layer.digest, layer.bytes)?;
     Ok(document::with_annotations(descriptor, annotations))
 }
 
-/// The manifest of one disk image. Without a time it is the same whenever it is made.
+/// The manifest of a disk image.
 pub(super) fn artifact(layer: Descriptor, mut annotations: Annotations) -> Result<Artifact> {
-    let (key, value) = names::DISK_TYPE;
+    let (key, value) = document::DISK_TYPE;
     annotations.insert(key.to_owned(), value.to_owned());
     Ok(Artifact {
-        artifact_type: Some(names::DISK_ARTIFACT.to_owned()),
+        artifact_type: Some(document::DISK_ARTIFACT.to_owned()),
         config: document::empty_config()?,
         layers: vec![layer],
         annotations,
@@ -101,7 +100,7 @@ pub(super) fn artifact(layer: Descriptor, mut annotations: Annotations) -> Resul
     })
 }
 
-struct Packed {
+struct Stored {
     format: Format,
     digest: Digest,
     bytes: u64,
@@ -109,19 +108,24 @@ struct Packed {
     raw_bytes: u64,
 }
 
-fn pack(file: &File, packing: Packing, store: &Store, transfer: &dyn Transfer) -> Result<Packed> {
-    let mut raw = Tally::shown(file, transfer);
+fn compress(
+    file: &File,
+    compression: Compression,
+    store: &Store,
+    transfer: &dyn Transfer,
+) -> Result<Stored> {
+    let mut raw = HashingReader::with_transfer(file, transfer);
     let mut unfinished = store.unfinished()?;
     let to = BufWriter::with_capacity(BUFFER_BYTES, unfinished.as_file_mut());
-    let format = match packing {
-        Packing::Gzip => {
-            // No name and no time: the same bytes whenever and wherever they are made.
-            let mut to = GzBuilder::new().write(to, Compression::new(GZIP_LEVEL));
+    let format = match compression {
+        Compression::Gzip => {
+            // Without name and time, equal images have equal bytes.
+            let mut to = GzBuilder::new().write(to, flate2::Compression::new(GZIP_LEVEL));
             io::copy(&mut raw, &mut to)?;
             to.finish()?.flush()?;
             Format::Gzip
         }
-        Packing::Zstd => {
+        Compression::Zstd => {
             let mut to = zstd::Encoder::new(to, ZSTD_LEVEL)?;
             to.include_checksum(true)?;
             to.set_pledged_src_size(Some(file.metadata()?.len()))?;
@@ -132,29 +136,29 @@ fn pack(file: &File, packing: Packing, store: &Store, transfer: &dyn Transfer) -
     };
     let (raw_digest, raw_bytes) = raw.finish();
     unfinished.rewind()?;
-    let (hasher, bytes) = Tally::new(unfinished.as_file()).drain()?;
+    let (hasher, bytes) = HashingReader::new(unfinished.as_file()).drain()?;
     let digest = hasher.finish();
     store.finish(unfinished, &digest)?;
-    Ok(Packed { format, digest, bytes, raw_digest, raw_bytes })
+    Ok(Stored { format, digest, bytes, raw_digest, raw_bytes })
 }
 
-/// Takes in what is packed already, and what it unpacks to. A broken stream is refused: nobody could install it.
-fn take(file: &File, format: Format, store: &Store, transfer: &dyn Transfer) -> Result<Packed> {
-    let (digest, bytes) = store.add(Tally::shown(file, transfer))?;
+/// Stores a compressed disk image and decompresses it. A broken stream is rejected.
+fn check(file: &File, format: Format, store: &Store, transfer: &dyn Transfer) -> Result<Stored> {
+    let (digest, bytes) = store.add(HashingReader::with_transfer(file, transfer))?;
     let blob = BufReader::with_capacity(BUFFER_BYTES, store.open_blob(&digest)?);
-    let mut raw = Tally::new(Decoder::new(format, blob));
+    let mut raw = HashingReader::new(Decoder::new(format, blob));
     let mut first = Vec::new();
     (&mut raw).take(format::FIRST_BYTES.try_into()?).read_to_end(&mut first)?;
     format::check_unpacked(&first)?;
     io::copy(&mut raw, &mut io::sink())
-        .with_context(|| format!("unpacking its {format} stream"))?;
+        .with_context(|| format!("decompressing its {format} stream"))?;
     let (raw_digest, raw_bytes) = raw.finish();
-    Ok(Packed { format, digest, bytes, raw_digest, raw_bytes })
+    Ok(Stored { format, digest, bytes, raw_digest, raw_bytes })
 }
 
-/// The name that a file is pulled by.
+/// The file name as a title.
 pub(super) fn file_name(path: &Path) -> Result<String> {
     let name = path.file_name().and_then(|name| name.to_str());
     name.map(str::to_owned)
-        .with_context(|| format!("'{}' has no name that is text", path.display()))
+        .with_context(|| format!("the name of '{}' is not UTF-8", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The options that every subcommand of `ocidd image` takes.
+//! The options of all subcommands.
 
 use clap::Args;
 use params::Retries;
@@ -9,25 +9,25 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The local store, an OCI image layout [default: ocidd in `$XDG_DATA_HOME`]
+    /// Local store, an OCI image layout [default: ocidd in `$XDG_DATA_HOME`]
     #[arg(long, global = true, value_name = "DIR", alias = "store-path")]
     store: Option<PathBuf>,
-    /// Talk plain HTTP to the registry
+    /// Use plain HTTP
     #[arg(long, global = true)]
     plain_http: bool,
-    /// Believe any certificate
+    /// Skip TLS certificate verification. Allows man-in-the-middle attacks
     #[arg(long, global = true)]
     insecure_skip_verify: bool,
-    /// Certificate authorities in PEM, in place of this machine's
+    /// Trust these certificate authorities (PEM) instead of this machine's
     #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Logins, in the format of docker's config.json [default: podman's and docker's]
+    /// Credentials in the format of docker's config.json [default: podman's and docker's]
     #[arg(long, global = true, value_name = "FILE")]
     authfile: Option<PathBuf>,
-    /// How often a broken transfer is taken up again: a number, or infinite
+    /// Maximum number of consecutive retries of a transfer, or infinite
     #[arg(long, global = true, value_name = "N", default_value = "8")]
     retries: Retries,
-    /// The most of a blob that is sent in one request, in MiB
+    /// Maximum size of a request that uploads a part of a blob, in MiB
     #[arg(long, global = true, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=4096))]
     chunk_size: u64,
 }
@@ -50,54 +50,6 @@ impl From<Options> for Settings {
             },
             chunk_bytes: options.chunk_size << 20,
             ..Self::default()
-        }
-    }
-}
-
-/// Hints name the installer's words and files, since most errors are the installer's too.
-const WORDS: [(&str, &str); 8] = [
-    ("oci.allow_no_tls", "--plain-http"),
-    ("oci.insecure_skip_verify", "--insecure-skip-verify"),
-    ("oci.platform=", "--platform "),
-    ("oci.retries=", "--retries "),
-    ("oci.tag=", ""),
-    (registry::credentials::AUTH_FILE, "the file that --authfile names"),
-    (
-        "put the PEM file of the site's certificate authority into /etc/ocidd/ca.d",
-        "name the PEM file of the site's certificate authority by --ca-file",
-    ),
-    (" or name a time server by ocidd.ntp", ""),
-];
-
-pub(super) fn in_our_words(text: &str) -> String {
-    let replace = |text: String, (word, option): (&str, &str)| text.replace(word, option);
-    WORDS.into_iter().fold(text.to_owned(), replace)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hints_name_options() {
-        for (text, wanted) in [
-            (
-                "plain HTTP, which only oci.allow_no_tls allows",
-                "plain HTTP, which only --plain-http allows",
-            ),
-            (
-                "oci.platform=OS/ARCHITECTURE chooses another",
-                "--platform OS/ARCHITECTURE chooses another",
-            ),
-            ("as in oci.tag=…@sha256:…", "as in …@sha256:…"),
-            (
-                "put user and password into /etc/ocidd/auth.json, which",
-                "put user and password into the file that --authfile names, which",
-            ),
-            ("mend the clock or name a time server by ocidd.ntp", "mend the clock"),
-            ("no word of ours", "no word of ours"),
-        ] {
-            assert_eq!(in_our_words(text), wanted);
         }
     }
 }

@@ -83,7 +83,7 @@ fn a_tag_that_is_something_else_is_not_overwritten() {
     });
     author.fails(
         &["attach", "one.log", &fake.reference("1"), "--type", "build/log"],
-        "where clients list what is about an image, is something else; hint: delete it",
+        "where clients list referrers, is not an image index\nocidd: hint: delete the tag",
     );
     assert_eq!(author.ok(&["referrers", &fake.reference("1")]).lines().count(), 1);
 }

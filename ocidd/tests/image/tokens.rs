@@ -214,7 +214,7 @@ fn a_wrong_password_is_told_by_whose_it_is() {
     author.write("a", "a");
     author.write("logins.json", auths(&fake.address, "cm9ib3Q6aHVudGVyMg=="));
     let ended = author.run(&["push", "a", &fake.reference("1")]);
-    let says = "the token server refused the login of user 'robot' from logins.json (401";
+    let says = "the token server rejected the login of user 'robot' from logins.json (401";
     assert!(ended.code == 1 && ended.stderr.contains(says), "{}", ended.stderr);
     assert!(!ended.stderr.contains("hunter2"));
 }

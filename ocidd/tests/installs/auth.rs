@@ -75,12 +75,12 @@ fn a_registry_that_nobody_gets_into_says_so() {
         row(
             "another kind of login",
             |fake| fake.challenges = vec!["Negotiate".to_owned()],
-            &["the registry wants a login by Negotiate; ocidd knows Bearer and Basic"],
+            &["the registry requires authentication by Negotiate; supported are Bearer and Basic"],
         ),
         row(
             "no way in",
             |fake| fake.challenges = vec!["Bearer".to_owned()],
-            &["the registry asks for a token and does not say where from"],
+            &["the registry requires a token without a realm"],
         ),
         row(
             "401 without a challenge",
@@ -88,13 +88,14 @@ fn a_registry_that_nobody_gets_into_says_so() {
                 *fake.manifest() = Answer::unauthorized(&[]);
                 *fake.blob() = Answer::unauthorized(&[]);
             },
-            &["the registry answered 401 Unauthorized without saying how to log in"],
+            &["the registry answered 401 Unauthorized without a challenge"],
         ),
         row(
             "a token that does not open",
             |fake| fake.demand_token(Answer::new(200, "application/json", r#"{"token":"old"}"#)),
             &[
-                "registry REGISTRY answered 401 Unauthorized (UNAUTHORIZED: authentication required); hint: the repository may be private",
+                "registry REGISTRY answered 401 Unauthorized (UNAUTHORIZED: authentication required)",
+                "hint: the repository may be private",
             ],
         ),
     ]);
@@ -119,7 +120,7 @@ fn a_token_server_that_gives_no_token_is_named() {
         row(
             "answers without a token",
             |fake| fake.demand_token(Answer::new(200, "application/json", r#"{"expires_in":300}"#)),
-            &["fetching a token from http://REGISTRY/token: the answer holds no token"],
+            &["fetching a token from http://REGISTRY/token: the answer contains no token"],
         ),
         row(
             "answers a page",

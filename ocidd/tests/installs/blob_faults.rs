@@ -34,7 +34,7 @@ fn unfetched(
 
 /// Only the digest tells that it is not the blob.
 fn changed(rule: &'static str, by: &'static [By], fault: fn(&mut Fake), left: Left) -> Row {
-    let says = &["layer digest is sha256:", ", LAYER was asked for"];
+    let says = &["layer has digest sha256:", ", expected LAYER"];
     Row { rule, by, fault, code: 6, says, left }
 }
 
@@ -69,9 +69,9 @@ fn a_blob_that_is_cut_off_is_never_taken_for_the_whole() {
 #[test]
 fn a_blob_of_another_length_is_refused_as_early_as_it_shows() {
     let offers =
-        &["fetching layer LAYER from REGISTRY: the registry offers ", " bytes, the manifest says "];
+        &["fetching layer LAYER from REGISTRY: the registry offers ", " bytes, the manifest has "];
     let ended = &["fetching layer LAYER from REGISTRY: the connection ended early"];
-    let goes_on = &["layer goes on after the ", " it should have"];
+    let goes_on = &["layer is larger than its declared size of "];
     let longer = |fake: &mut Fake| fake.blob().body.extend([0; 1000]);
     let shorter = |fake: &mut Fake| fake.blob().body.truncate(LATE);
     let nothing = |fake: &mut Fake| fake.blob().body.clear();

@@ -15,7 +15,7 @@ use crate::target::DISK;
 use crate::target::Left;
 use crate::target::OLD;
 use crate::target::Target;
-use ocidd::failure::DiskState;
+use ocidd::report::failure::DiskState;
 use rustix::fs::MemfdFlags;
 use rustix::fs::SealFlags;
 use std::fs;
@@ -85,8 +85,8 @@ fn an_image_larger_than_the_disk_is_refused_as_early_as_its_size_is_known() {
         for by in BOTH {
             let target = Target::new(disk);
             let (outcome, _) = install_from(Fake::with(&layer), *by, &target);
-            let says = format!(" or more, the disk has {disk} bytes (");
-            let says = ["image has ", &says];
+            let says = format!(", the disk has {disk} bytes (");
+            let says = ["target disk is too small: the image needs at least ", &says];
             // The manifest says that it is gzip, so the end of the blob is asked for first: it tells the size.
             let left = if *by == By::Tag { Left::Untouched } else { left };
             let wanted = Wanted { code: 5, says: &says, left };
@@ -125,7 +125,7 @@ fn a_disk_that_takes_no_writes_is_in_an_unknown_state() {
     assert!(matches!(failure.disk, DiskState::Unknown { .. }), "{text}");
     for part in [
         "writing 1048576 bytes (1 MiB) at byte 0: Operation not permitted",
-        "is in an unknown state, clearing it went wrong too: writing ",
+        "is in an unknown state, clearing it failed too: writing ",
     ] {
         assert!(text.contains(part), "{text}");
     }

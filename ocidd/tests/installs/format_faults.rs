@@ -69,17 +69,17 @@ fn a_format_that_is_refused_leaves_the_disk_untouched() {
             "layer looks like a web page",
         ),
         ("an error", br#"{"errors":[{"code":"DENIED"}]}"#.to_vec(), "layer looks like JSON text"),
-        ("tar in gzip", gzip(&tar), "layer unpacks to what looks like a tar archive"),
-        ("qcow2 in zstd", zstd(&qcow2), "layer unpacks to what looks like a qcow2 image"),
+        ("tar in gzip", gzip(&tar), "decompressed layer looks like a tar archive"),
+        ("qcow2 in zstd", zstd(&qcow2), "decompressed layer looks like a qcow2 image"),
         (
             "zstd in xz",
             xz(&zstd(&disk)),
-            "looks like another zstd stream, not like a disk image; hint: pack the disk image once",
+            "looks like another zstd stream, not like a disk image; hint: compress the disk image once",
         ),
         (
             "a window of 64 MiB",
             zstd_with_window(&disk, 26),
-            "layer's zstd stream has to look back 67108864 bytes (64 MiB), 33554432 bytes (32 MiB) are allowed; hint: pack it again with `zstd --long=25` or less",
+            "the zstd stream of the layer needs a window of 67108864 bytes (64 MiB), at most 33554432 bytes (32 MiB) are supported; hint: compress it with `zstd --long=25` or less",
         ),
     ] {
         assert_ends(rule, &Layer::new(layer), None, &[says], Left::Untouched);
@@ -99,7 +99,7 @@ fn a_format_that_is_not_the_announced_one_leaves_the_disk_untouched() {
     ] {
         let push = if found == "raw" { ANY.to_owned() } else { format!("{ANY}+{found}") };
         let says = format!(
-            "layer is announced as '{announced}', its first bytes say {found}; hint: push it again as '{push}'; nothing"
+            "layer has the media type '{announced}', but its format is {found}; hint: push it again as '{push}'; nothing"
         );
         assert_ends(&says, &Layer::new(layer), Some(announced), &[&says], Left::Untouched);
     }
@@ -130,12 +130,12 @@ fn the_decoder_reads_to_the_end_before_the_digest_counts() {
         ] {
             let layer = Layer::new(packed);
             let says =
-                format!("layer has the digest asked for, but its {format} stream breaks after ");
-            let says = [&*says, at, "; hint: pack and push the image again; "];
+                format!("layer has the expected digest, but its {format} stream is corrupt after ");
+            let says = [&*says, at, "; hint: compress and push the image again; "];
             assert_ends(&format!("{format} {rule}"), &layer, Some(media_type), &says, left);
             // Broken on the way, the same bytes are told by their digest.
             let layer = Layer { digest: Digest::of(&good), ..layer };
-            let says = ["layer digest is sha256:", ", LAYER was asked for"];
+            let says = ["layer has digest sha256:", ", expected LAYER"];
             assert_ends(&format!("{format} {rule}"), &layer, Some(media_type), &says, left);
         }
     }
@@ -150,7 +150,7 @@ fn a_magic_that_was_changed_on_the_way_is_told_by_the_digest() {
         let layer = Layer { digest: Digest::of(&good), compressed };
         let target = Target::new(DISK);
         let (outcome, _) = install_from(Fake::with(&layer), By::Blob, &target);
-        let says = &["layer digest is sha256:", ", LAYER was asked for"];
+        let says = &["layer has digest sha256:", ", expected LAYER"];
         let wanted = Wanted { code: 6, says, left: Left::Cleared };
         let written = &layer.compressed;
         assert_failed("a changed magic", outcome, wanted, ("", &layer), (&target, written));

@@ -13,7 +13,7 @@ use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
 use oci::digest::Digest;
-use ocidd::failure::Cause;
+use ocidd::report::failure::Cause;
 
 #[test]
 fn an_image_of_every_format_is_installed_under_every_media_type_that_fits() {
@@ -83,21 +83,21 @@ fn what_is_no_disk_image_or_not_what_it_is_called_is_refused_before_the_first_wr
             "zstd as gzip",
             zstd.clone(),
             "application/octet-stream+gzip",
-            "layer is announced as 'application/octet-stream+gzip', its first bytes say zstd",
+            "layer has the media type 'application/octet-stream+gzip', but its format is zstd",
         ),
-        ("raw as zstd", image.clone(), "application/octet-stream+zstd", "its first bytes say raw"),
+        ("raw as zstd", image.clone(), "application/octet-stream+zstd", "but its format is raw"),
         ("qcow2", b"QFI\xfb\0\0\0\x03".repeat(99), "application/octet-stream", "a qcow2 image"),
         (
             "a container's layer",
             Packing::Gzip.pack(&tar),
             "application/octet-stream+gzip",
-            "layer unpacks to what looks like a tar archive",
+            "decompressed layer looks like a tar archive",
         ),
         (
             "packed twice",
             Packing::Gzip.pack(&zstd),
             "application/octet-stream+gzip",
-            "layer unpacks to what looks like another zstd stream",
+            "decompressed layer looks like another zstd stream",
         ),
     ] {
         let mut fake = Fake::with(&Layer::new(bytes));

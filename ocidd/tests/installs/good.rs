@@ -19,7 +19,7 @@ use crate::run::no_certificates;
 use crate::target::DISK;
 use crate::target::Target;
 use oci::digest::Digest;
-use ocidd::event::Outcome;
+use ocidd::report::event::Outcome;
 
 /// Installs from a registry that holds `layer`; it has to leave `image` on a disk of `disk` bytes.
 #[track_caller]

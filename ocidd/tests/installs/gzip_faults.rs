@@ -138,9 +138,9 @@ fn a_stream_that_was_pushed_broken_is_the_images_fault() {
                 Breaks::Last => format!("after {} of", Bytes(size)),
             };
             vec![
-                format!("layer has the digest asked for, but its gzip stream breaks {at}"),
+                format!("layer has the expected digest, but its gzip stream is corrupt {at}"),
                 format!("of disk image: {}", row.says),
-                "; hint: pack and push the image again; ".to_owned(),
+                "; hint: compress and push the image again; ".to_owned(),
             ]
         },
     );
@@ -150,16 +150,16 @@ fn a_stream_that_was_pushed_broken_is_the_images_fault() {
 fn a_stream_that_was_broken_on_the_way_is_told_by_its_digest() {
     assert_rows(
         |good, _| Digest::of(good),
-        |_, _| vec!["layer digest is sha256:".to_owned(), ", LAYER was asked for".to_owned()],
+        |_, _| vec!["layer has digest sha256:".to_owned(), ", expected LAYER".to_owned()],
     );
 }
 
 #[test]
 fn a_layer_without_a_single_byte_of_image_is_refused() {
     for (rule, compressed, says) in [
-        ("gzip of nothing", gzip(b""), "layer holds no disk image: it unpacks to nothing"),
-        ("twice", gzip(b"").repeat(2), "layer holds no disk image: it unpacks to nothing"),
-        ("not even gzip", Vec::new(), "layer holds no disk image: it unpacks to nothing"),
+        ("gzip of nothing", gzip(b""), "layer contains no disk image: its content is empty"),
+        ("twice", gzip(b"").repeat(2), "layer contains no disk image: its content is empty"),
+        ("not even gzip", Vec::new(), "layer contains no disk image: its content is empty"),
     ] {
         let layer = Layer::new(compressed);
         for by in BOTH {

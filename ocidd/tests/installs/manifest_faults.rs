@@ -32,14 +32,15 @@ fn a_manifest_without_exactly_one_disk_layer_is_refused_and_its_layers_are_liste
             "no layer",
             |fake| fake.set_layers(&[]),
             &[
-                "resolving REGISTRY/os:1: the manifest has no disk layer; its layers are: none; hint: ",
+                "resolving REGISTRY/os:1: the manifest has no disk layer; its layers are: none; nothing",
+                "hint: push the disk image as application/octet-stream+gzip",
             ],
         ),
         row(
             "two disk layers",
             |fake| fake.set_layers(&[DISK_LAYER, DISK_LAYER]),
             &[
-                "the manifest has 2 layers of media type application/octet-stream+gzip, one is needed",
+                "the manifest has 2 layers of media type application/octet-stream+gzip, expected one",
                 "application/octet-stream+gzip LAYER (",
             ],
         ),
@@ -67,12 +68,14 @@ fn a_manifest_that_is_not_what_was_promised_is_refused() {
                 let wrong = fake.layer().digest.to_string();
                 fake.manifest().set_header("Docker-Content-Digest", &wrong);
             },
-            &["resolving REGISTRY/os:1: manifest digest is sha256:", "it should be LAYER"],
+            &["resolving REGISTRY/os:1: manifest digest is sha256:", ", expected LAYER"],
         ),
         row(
             "a header that holds no digest",
             |fake| fake.manifest().set_header("Docker-Content-Digest", "md5:0"),
-            &["reading the header Docker-Content-Digest: digest 'md5:0' is not 'sha256:'"],
+            &[
+                "reading the header Docker-Content-Digest: invalid digest 'md5:0': expected 'sha256:'",
+            ],
         ),
         row(
             "more bytes than any manifest has",
@@ -101,13 +104,14 @@ fn a_manifest_that_is_not_what_was_promised_is_refused() {
             "a login page",
             |fake| *fake.manifest() = Answer::new(200, "text/html", "<html>Please log in</html>"),
             &[
-                "the registry answered with a web page ('text/html'), not a manifest; hint: a proxy or a captive portal may be in between",
+                "the registry answered with a web page ('text/html'), not a manifest",
+                "hint: a proxy or a captive portal may be in between",
             ],
         ),
         row(
             "a document of another kind",
             |fake| *fake.manifest() = Answer::new(200, "application/json", "{}"),
-            &["the registry answered with 'application/json', which is no OCI manifest"],
+            &["'application/json' is neither an image manifest nor an image index"],
         ),
     ]);
 }
@@ -127,7 +131,7 @@ fn a_manifest_that_is_not_the_one_its_digest_names_is_refused_whatever_the_heade
             _ => {}
         }
         let manifest = fake.manifest().clone();
-        let says = format!("manifest digest is {}, it should be {asked}", manifest.digest());
+        let says = format!("manifest digest is {}, expected {asked}", manifest.digest());
         fake.answers.insert(format!("/v2/os/manifests/{asked}"), manifest);
         let target = Target::new(DISK);
         let word = format!("oci.tag={}/os@{asked}", fake.address());

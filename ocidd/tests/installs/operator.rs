@@ -21,10 +21,10 @@ use crate::run::no_certificates;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::event::Done;
-use ocidd::event::Outcome;
-use ocidd::failure::Cause;
-use ocidd::failure::Failure;
+use ocidd::report::event::Done;
+use ocidd::report::event::Outcome;
+use ocidd::report::failure::Cause;
+use ocidd::report::failure::Failure;
 use std::time::Duration;
 use std::time::Instant;
 

@@ -37,7 +37,8 @@ fn a_refusal_is_told_in_the_registrys_own_words() {
             TAG,
             |fake| *fake.manifest() = Answer::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
             &[
-                "resolving REGISTRY/os:1: registry REGISTRY answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown); hint: check repository and tag",
+                "resolving REGISTRY/os:1: registry REGISTRY answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)",
+                "hint: check repository and tag",
             ],
         ),
         row(
@@ -56,7 +57,8 @@ fn a_refusal_is_told_in_the_registrys_own_words() {
                     Answer::error(403, "DENIED", "requested access to the resource is denied");
             },
             &[
-                "answered 403 Forbidden (DENIED: requested access to the resource is denied); hint: the repository may be private",
+                "answered 403 Forbidden (DENIED: requested access to the resource is denied)",
+                "hint: the repository may be private",
             ],
         ),
         row(
@@ -122,10 +124,7 @@ fn a_redirect_that_leads_nowhere_is_an_error() {
                 let circle = fake.blob_path();
                 fake.redirect_blob(&circle);
             },
-            &[
-                "fetching layer LAYER from REGISTRY: ",
-                "hint: the registry sends us round in circles",
-            ],
+            &["fetching layer LAYER from REGISTRY: ", "hint: the registry redirects in a circle"],
         ),
         row(
             "to nothing",

@@ -14,7 +14,7 @@ use crate::run::BLOB;
 use crate::run::BOTH;
 use crate::run::TAG;
 use crate::target::Left;
-use ocidd::failure::Cause;
+use ocidd::report::failure::Cause;
 use rows::End::Installed;
 use rows::Row;
 use rows::assert_rows;
@@ -109,7 +109,7 @@ const TRANSFERS: &[Row] = &[
         },
         Installed(&[
             AFTER_LATE,
-            "the registry was asked to go on at byte 4194304 and sends 'bytes 4194305-",
+            "the registry was asked to resume at byte 4194304 and sends 'bytes 4194305-",
         ]),
     ),
     row(
@@ -123,14 +123,14 @@ const TRANSFERS: &[Row] = &[
         },
         Installed(&[
             AFTER_LATE,
-            "the registry was asked to go on at byte 4194304 and sends 'bytes 4194304-",
+            "the registry was asked to resume at byte 4194304 and sends 'bytes 4194304-",
         ]),
     ),
     row(
         "sends a part without Content-Range",
         BOTH,
         |fake| cut_then(fake, Ranges::Claimed(|_| None)),
-        Installed(&[AFTER_LATE, "and sends 'nothing'; the whole is asked for next"]),
+        Installed(&[AFTER_LATE, "and sends 'nothing'; requesting the whole"]),
     ),
     row(
         "sends another part than was asked for",
@@ -142,7 +142,7 @@ const TRANSFERS: &[Row] = &[
         "knows no such range",
         BOTH,
         |fake| cut_then(fake, Ranges::Refused),
-        Installed(&[AFTER_LATE, "does not go on at byte 4194304 (416)"]),
+        Installed(&[AFTER_LATE, "does not resume at byte 4194304 (416)"]),
     ),
     row(
         "lets its tokens expire midway",
@@ -178,7 +178,7 @@ const BYTES: &[Row] = &[
         |fake| blob(fake, |right| right.end(LATE)),
         failed(
             Cause::Transfer,
-            "the registry offers 4194304 bytes, the manifest says ",
+            "the registry offers 4194304 bytes, the manifest has ",
             0,
             Left::Untouched,
         ),
@@ -187,19 +187,19 @@ const BYTES: &[Row] = &[
         "truncated, and nobody says how long it should be",
         BLOB,
         |fake| blob(fake, |right| right.end(LATE)),
-        failed(Cause::Digest, "layer digest is sha256:", 0, Left::Cleared),
+        failed(Cause::Digest, "layer has digest sha256:", 0, Left::Cleared),
     ),
     row(
         "a byte changed on the way",
         BOTH,
         |fake| blob(fake, |right| right.flip(LATE)),
-        failed(Cause::Digest, ", LAYER was asked for", 0, Left::Garbled),
+        failed(Cause::Digest, ", expected LAYER", 0, Left::Garbled),
     ),
     row(
         "a byte changed in what is sent after a break",
         BOTH,
         |fake| blob(fake, |right| right.clone().cut(EARLY).then(right.flip(LATE))),
-        failed(Cause::Digest, ", LAYER was asked for", 1, Left::Garbled),
+        failed(Cause::Digest, ", expected LAYER", 1, Left::Garbled),
     ),
 ];
 

@@ -6,16 +6,16 @@ use crate::fake::identity::Authority;
 use crate::images::Layer;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::event::Done;
-use ocidd::event::Event;
-use ocidd::event::Listener;
-use ocidd::failure::DiskState;
-use ocidd::failure::Failure;
 use ocidd::machine::Machine;
 use ocidd::plan::Plan;
+use ocidd::report::event::Done;
+use ocidd::report::event::Event;
+use ocidd::report::event::Listener;
+use ocidd::report::failure::DiskState;
+use ocidd::report::failure::Failure;
 use ocidd::request::Request as Asked;
 use ocidd::request::parse_request;
-use registry::http::roots::CertificateFiles;
+use registry::http::CertificateFiles;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -100,7 +100,7 @@ pub(crate) fn install_heard(
 pub(crate) struct Heard(Mutex<Vec<Event>>);
 
 impl Listener for Heard {
-    fn hear(&self, event: &Event) {
+    fn on_event(&self, event: &Event) {
         if !matches!(event, Event::Progress(_)) {
             self.0.lock().unwrap().push(event.clone());
         }
@@ -155,7 +155,7 @@ pub(crate) fn install_from(
 pub(crate) struct Wanted<'a> {
     /// The exit code.
     pub(crate) code: u8,
-    /// Parts of the message. `REGISTRY` stands for the registry's address, `LAYER` for the layer's digest.
+    /// Parts of the message and the hint. `REGISTRY` stands for the registry's address, `LAYER` for the layer's digest.
     pub(crate) says: &'a [&'a str],
     pub(crate) left: Left,
 }
@@ -170,7 +170,7 @@ pub(crate) fn assert_failed(
     (target, image): (&Target, &[u8]),
 ) {
     let failure = outcome.map(|done| done.message).expect_err(rule);
-    let text = failure.to_string();
+    let text = failure.diagnostic().to_string();
     assert_eq!(failure.cause.exit_code(), wanted.code, "{rule}: {text}");
     for part in wanted.says {
         let part =
@@ -186,6 +186,7 @@ pub(crate) fn assert_failed(
         }
     };
     assert_eq!(failure.disk, state, "{rule}: {text}");
+    let text = failure.to_string();
     assert!(text.ends_with(&end), "{rule}: the message\n  {text}\ndoes not end with\n  {end}");
     target.assert_left(rule, wanted.left, image);
 }

@@ -1,8 +1,8 @@
 //! A regular file in place of a disk, full of an old system's bytes, and what has to be in it after an install.
 
 use crate::images::MIB;
-use ocidd::disk::marker;
-use ocidd::disk::marker::Marker;
+use ocidd::write::marker;
+use ocidd::write::marker::Marker;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;

@@ -24,7 +24,7 @@ use crate::run::trust;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use registry::http::roots::CertificateFiles;
+use registry::http::CertificateFiles;
 use std::fs;
 use std::path::Path;
 
@@ -169,7 +169,7 @@ fn certificate_files_that_are_missing_or_broken_are_named() {
                 says: &[
                     "no certificate authorities in ",
                     "/bundle.pem and ",
-                    "/ca.d; without them no registry can prove who it is",
+                    "/ca.d; without them no registry can be trusted",
                 ],
             },
             Row {
@@ -198,7 +198,7 @@ fn plain_http_is_never_fallen_back_to() {
                 files: trust,
                 says: &[
                     "connecting to https://REGISTRY: ",
-                    "hint: the registry does not speak TLS; oci.allow_no_tls allows plain HTTP",
+                    "hint: the registry does not support TLS; oci.allow_no_tls allows plain HTTP",
                 ],
             },
             Row {
@@ -210,7 +210,8 @@ fn plain_http_is_never_fallen_back_to() {
                 files: trust,
                 says: &[
                     "fetching layer LAYER from REGISTRY: ",
-                    "it redirects to http://REGISTRY; hint: the registry redirects to plain HTTP, which only oci.allow_no_tls allows",
+                    "it redirects to http://REGISTRY",
+                    "hint: only oci.allow_no_tls allows plain HTTP",
                 ],
             },
             Row {
@@ -221,7 +222,8 @@ fn plain_http_is_never_fallen_back_to() {
                 },
                 files: trust,
                 says: &[
-                    "fetching a token from http://REGISTRY/plain: the token server is not reached over HTTPS, which only oci.allow_no_tls allows",
+                    "fetching a token from http://REGISTRY/plain: the token server is not reached over HTTPS",
+                    "hint: only oci.allow_no_tls allows plain HTTP",
                 ],
             },
         ],
@@ -251,7 +253,7 @@ fn a_connection_that_is_cut_under_tls_is_no_end_of_a_blob() {
         (Framing::Chunked, By::Tag, 4, fetching),
         (Framing::Chunked, By::Blob, 4, fetching),
         (Framing::Close, By::Tag, 4, ", after 4194304 bytes (4 MiB): the connection ended early"),
-        (Framing::Close, By::Blob, 6, ", LAYER was asked for"),
+        (Framing::Close, By::Blob, 6, ", expected LAYER"),
     ];
     let image = image(5 * MIB);
     let layer = Layer::new(gzip(&image));

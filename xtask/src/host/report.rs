@@ -3,7 +3,7 @@
 
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
-use oci::progress::Transfer;
+use oci::size::Transfer;
 use registry::observer::Observer;
 use registry::observer::Retry;
 use std::io::IsTerminal;

@@ -49,7 +49,7 @@ pub fn add(store: &Store, build: &Build) -> Result<Artifact> {
     })
 }
 
-fn config(build: &Build, layers: &[Digest]) -> Result<Vec<u8>> {
+fn config(build: &Build, layers: &[Digest]) -> Result<Vec<u8>, document::DocumentError> {
     let created = build.created();
     let digests: Vec<String> = layers.iter().map(ToString::to_string).collect();
     document::to_bytes(&json!({

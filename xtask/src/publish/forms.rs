@@ -10,7 +10,6 @@ use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Descriptor;
 use oci::document::Platform;
-use oci::names;
 
 /// Pulp's "netboot OCI artifact", for Fedora and Foreman.
 const NETBOOT: &str = "application/vnd.org.pulpproject.netboot.artifact.v1";
@@ -38,11 +37,11 @@ pub struct Blob {
 
 impl Blob {
     fn describe(&self, media_type: &str) -> Result<Descriptor> {
-        document::descriptor(media_type, self.digest, self.size_bytes)
+        Ok(document::descriptor(media_type, self.digest, self.size_bytes)?)
     }
 
     fn titled(&self, media_type: &str, title: &str) -> Result<Descriptor> {
-        let title = Annotations::from([(names::TITLE.to_owned(), title.to_owned())]);
+        let title = Annotations::from([(document::TITLE.to_owned(), title.to_owned())]);
         Ok(document::with_annotations(self.describe(media_type)?, title))
     }
 }
@@ -58,11 +57,11 @@ pub struct Files<'a> {
 impl ReleaseInfo<'_> {
     fn annotations(&self, files: &Files<'_>) -> Annotations {
         let mut annotations = Annotations::from([
-            (names::CREATED.to_owned(), files.build.created().to_owned()),
-            (names::VERSION.to_owned(), self.version.to_owned()),
+            (document::CREATED.to_owned(), files.build.created().to_owned()),
+            (document::VERSION.to_owned(), self.version.to_owned()),
         ]);
         let revision = files.build.manifest.commit.as_ref().map(|commit| commit.id.as_str());
-        for (key, value) in [(names::SOURCE, self.source), (names::REVISION, revision)] {
+        for (key, value) in [(document::SOURCE, self.source), (document::REVISION, revision)] {
             annotations.extend(value.map(|value| (key.to_owned(), value.to_owned())));
         }
         annotations
@@ -72,7 +71,7 @@ impl ReleaseInfo<'_> {
     pub fn netboot_annotations(&self) -> Annotations {
         let (key, value) = NETBOOT_VERSION;
         let mut annotations = Annotations::from([(key.to_owned(), value.to_owned())]);
-        annotations.extend(self.source.map(|url| (names::SOURCE.to_owned(), url.to_owned())));
+        annotations.extend(self.source.map(|url| (document::SOURCE.to_owned(), url.to_owned())));
         annotations
     }
 
@@ -113,7 +112,7 @@ impl ReleaseInfo<'_> {
             ],
             annotations: self.annotations(files),
         };
-        bundle.to_artifact()
+        Ok(bundle.to_artifact()?)
     }
 }
 

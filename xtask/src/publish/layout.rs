@@ -16,7 +16,6 @@ use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Descriptor;
 use oci::layout::Store;
-use oci::names;
 use registry::location::Location;
 use registry::session::Session;
 use std::fs::File;
@@ -33,7 +32,7 @@ pub struct Published {
 
 /// The location of a tag in the layout.
 pub fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
-    Ok(Location::in_store(session, Store::open_existing(folder)?, tag))
+    Ok(Location::in_store(session.observer(), Store::open_existing(folder)?, tag))
 }
 
 /// Writes every form of a release. Manifests precede the indexes that list them.
@@ -80,8 +79,8 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn add(&mut self, artifact: &Artifact, tag: Option<String>) -> Result<Descriptor> {
-        self.store.add(names::EMPTY_JSON)?;
-        self.keep(names::MANIFEST, artifact.to_bytes()?, tag)
+        self.store.add(document::EMPTY_JSON)?;
+        self.keep(document::MANIFEST, artifact.to_bytes()?, tag)
     }
 
     fn add_index(
@@ -91,7 +90,7 @@ impl Writer<'_> {
         tag: String,
     ) -> Result<Descriptor> {
         let bytes = document::to_bytes(&document::index_of(entries, annotations))?;
-        self.keep(names::INDEX, bytes, Some(tag))
+        self.keep(document::INDEX, bytes, Some(tag))
     }
 
     fn keep(
@@ -116,12 +115,12 @@ impl Writer<'_> {
     ) -> Result<()> {
         let Attestation { name, media_type, bytes } = attestation;
         self.store.add(bytes.as_slice())?;
-        let title = Annotations::from([(names::TITLE.to_owned(), name.to_owned())]);
+        let title = Annotations::from([(document::TITLE.to_owned(), name.to_owned())]);
         let artifact = Artifact {
             artifact_type: Some((*media_type).to_owned()),
             config: document::empty_config()?,
             layers: vec![document::with_annotations(document::describe(media_type, bytes)?, title)],
-            annotations: Annotations::from([(names::CREATED.to_owned(), created.to_owned())]),
+            annotations: Annotations::from([(document::CREATED.to_owned(), created.to_owned())]),
             subject: Some(subject.clone()),
         };
         self.add(&artifact, None).map(drop)

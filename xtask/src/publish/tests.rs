@@ -219,8 +219,9 @@ fn what_is_published_can_be_verified() {
     for _again in 0..2 {
         for (_, tag) in tagged(&all) {
             let mut from = layout::place(&session, folder.path(), tag).unwrap();
-            let mut to = session.target(&format!("{reference}:{tag}")).unwrap();
-            let (descriptor, _) = copy::copy(&mut from, &mut to, Extent::WithReferrers).unwrap();
+            let mut to =
+                Location::open(&session, &format!("{reference}:{tag}"), Access::Push).unwrap();
+            let (descriptor, _) = copy::copy(&mut from, &mut to, CopyScope::WithReferrers).unwrap();
             assert_eq!(descriptor, from.resolve().unwrap().descriptor);
         }
     }

@@ -5,8 +5,7 @@ use crate::host::report;
 use crate::host::report::hinted;
 use anyhow::Context as _;
 use anyhow::anyhow;
-use registry::error::HttpError;
-use registry::error::Trouble;
+use registry::error::Error;
 use registry::http;
 use registry::http::CertificateCheck;
 use registry::http::Network;
@@ -17,6 +16,7 @@ use std::io::ErrorKind;
 use std::io::Read as _;
 use std::io::Write;
 use std::time::Duration;
+use ureq::http::Method;
 
 /// Time limit for connecting, for an answer, and for each wait for more of it. Hosts that a
 /// firewall hides cost this once per run.
@@ -82,9 +82,11 @@ impl Client {
             no_proxy: None,
         };
         let session = Session::new(Settings::default(), Box::new(report::Console));
-        let client = http::Client::new(&network, &session.certificates())?;
-        let response =
-            client.get(url, &[]).map_err(|error| classify(url, proxy.as_deref(), &error))?;
+        let client =
+            http::Client::new(&network, &session.certificates()).map_err(anyhow::Error::new)?;
+        let response = client
+            .follow(&Method::GET, url, &[])
+            .map_err(|error| classify(url, proxy.as_deref(), &error))?;
         if !response.status().is_success() {
             return Err(anyhow!("the server answered {}", response.status().as_u16()).into());
         }
@@ -118,15 +120,19 @@ fn broken_off(error: std::io::Error, found: u64) -> Result<u64, DownloadError> {
 }
 
 /// What an error before the body of the answer means.
-fn classify(url: &str, proxy: Option<&str>, error: &HttpError) -> DownloadError {
-    let (host, reason) = (host(url), error.to_string());
+fn classify(url: &str, proxy: Option<&str>, error: &Error) -> DownloadError {
+    let (host, reason) = (host(url), error.to_line());
     // A captive portal answers without TLS.
-    if error.trouble == Trouble::Unreachable || reason.contains("does not speak TLS") {
+    let is_unreachable = matches!(
+        error.root(),
+        Error::Connect { .. } | Error::HostNotFound { .. } | Error::NoTls { .. }
+    );
+    if is_unreachable {
         let proxy = proxy.map(|proxy| format!("through the proxy {}: ", self::host(proxy)));
         let reason = format!("{}{reason}", proxy.unwrap_or_default());
         return DownloadError::Unreachable { host: host.to_owned(), reason };
     }
-    if error.trouble == Trouble::Untrusted {
+    if matches!(error.root(), Error::Certificate { .. }) {
         let fact = format!("the TLS certificate of '{host}' is not trusted: {reason}");
         let hint = "check this machine's clock; if a site has its own certificate authority, \
             add it to the file that SSL_CERT_FILE names";

@@ -1,5 +1,5 @@
 //! `cargo xtask fuzz`: fuzzes each parser for a limited time. `target/fuzz` keeps the corpus and
-//! the findings. The targets are in `ocidd/fuzz/fuzz_targets` and call `ocidd/src/fuzzing.rs`.
+//! the findings. The targets are in `ocidd/fuzz/fuzz_targets` and call `ocidd/fuzz/lib.rs`.
 
 use crate::host::cmd;
 use crate::host::project;

@@ -1,8 +1,13 @@
-//! Stores in folders of their own: names, digests cut short, garbage, and several users at once.
+//! Names, shortened digests, garbage and concurrent use of layouts.
 
 use super::*;
-use crate::document::Artifact;
 use tempfile::TempDir;
+
+/// An error with its source.
+fn describe(error: &LayoutError) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or(error.to_string(), |source| format!("{error}: {source}"))
+}
 
 fn store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -13,17 +18,17 @@ fn store() -> (TempDir, Store) {
 /// Adds an artifact with one layer, about `subject`. Nothing keeps it yet.
 fn add(store: &Store, content: &str, subject: Option<Descriptor>) -> Descriptor {
     let (digest, size) = store.add(content.as_bytes()).unwrap();
-    store.add(names::EMPTY_JSON).unwrap();
+    store.add(document::EMPTY_JSON).unwrap();
     let artifact = Artifact {
-        artifact_type: Some(names::UNKNOWN_ARTIFACT.to_owned()),
+        artifact_type: Some(document::UNKNOWN_ARTIFACT.to_owned()),
         config: document::empty_config().unwrap(),
-        layers: vec![document::descriptor(names::BYTES, digest, size).unwrap()],
+        layers: vec![document::descriptor(document::BYTES, digest, size).unwrap()],
         annotations: Annotations::new(),
         subject,
     };
     let bytes = artifact.to_bytes().unwrap();
     store.add(bytes.as_slice()).unwrap();
-    document::describe(names::MANIFEST, &bytes).unwrap()
+    document::describe(document::MANIFEST, &bytes).unwrap()
 }
 
 fn keep(store: &Store, content: &str, name: Option<&str>) -> Descriptor {
@@ -50,7 +55,7 @@ fn digest_of(image: &Descriptor) -> Digest {
 }
 
 #[test]
-fn an_image_is_found_by_name_digest_and_a_part_of_it() {
+fn finds_image_by_name_digest_and_shortened_digest() {
     let (_folder, store) = store();
     let one = keep(&store, "1", Some("registry.example/os:1"));
     let two = keep(&store, "2", None);
@@ -70,20 +75,20 @@ fn an_image_is_found_by_name_digest_and_a_part_of_it() {
 }
 
 #[test]
-fn a_digest_that_fits_several_images_is_no_name() {
+fn rejects_ambiguous_shortened_digest() {
     let (_folder, store) = store();
-    // Two descriptors are enough: what they lead to is not looked at.
+    // Two descriptors are enough: their blobs are not read.
     for last in ["0", "1"] {
         let digest = format!("sha256:{}{last}", "a".repeat(63)).parse().unwrap();
-        store.keep(&document::descriptor(names::MANIFEST, digest, 1).unwrap(), None).unwrap();
+        store.keep(&document::descriptor(document::MANIFEST, digest, 1).unwrap(), None).unwrap();
     }
     let error = store.resolve("aaaaaa").unwrap_err().to_string();
-    assert!(error.starts_with("2 images have a digest that begins with 'aaaaaa'; hint"), "{error}");
+    assert!(error.starts_with("2 images have a digest that begins with 'aaaaaa'"), "{error}");
     assert!(store.resolve(&format!("{}1", "a".repeat(63))).unwrap().is_some());
 }
 
 #[test]
-fn an_image_of_several_names_is_one() {
+fn image_with_several_names_is_one_image() {
     let (_folder, store) = store();
     let image = keep(&store, "1", None);
     for name in ["a", "b"] {
@@ -97,7 +102,7 @@ fn an_image_of_several_names_is_one() {
 }
 
 #[test]
-fn a_name_belongs_to_the_image_that_got_it_last() {
+fn name_moves_to_the_last_image() {
     let (_folder, store) = store();
     keep(&store, "1", Some("a"));
     let two = keep(&store, "2", Some("a"));
@@ -106,7 +111,7 @@ fn a_name_belongs_to_the_image_that_got_it_last() {
 }
 
 #[test]
-fn an_image_that_is_kept_twice_has_one_entry() {
+fn image_kept_twice_has_one_entry() {
     let (_folder, store) = store();
     let image = keep(&store, "1", Some("a"));
     store.keep(&image, None).unwrap();
@@ -115,7 +120,7 @@ fn an_image_that_is_kept_twice_has_one_entry() {
 }
 
 #[test]
-fn an_image_stays_when_its_last_name_goes() {
+fn image_stays_after_its_last_name() {
     let (_folder, store) = store();
     let image = keep(&store, "1", Some("a"));
     store.keep(&image, Some("b")).unwrap();
@@ -128,7 +133,7 @@ fn an_image_stays_when_its_last_name_goes() {
 }
 
 #[test]
-fn a_forgotten_image_has_no_name_any_more() {
+fn forgotten_image_has_no_name() {
     let (_folder, store) = store();
     let image = keep(&store, "1", Some("a"));
     store.keep(&image, Some("b")).unwrap();
@@ -138,22 +143,22 @@ fn a_forgotten_image_has_no_name_any_more() {
 }
 
 #[test]
-fn what_is_about_an_image_is_found_whatever_else_a_layout_holds() {
+fn finds_referrers_among_other_entries() {
     let (_folder, store) = store();
     let image = keep(&store, "1", Some("a"));
     let about = add(&store, "2", Some(image.clone()));
     store.keep(&about, None).unwrap();
     keep(&store, "3", Some("b"));
-    // Others put such entries into layouts: no manifest, and one that is not here.
+    // Other programs add such entries: one that is not a manifest, one without a blob.
     store.keep(&document::describe("text/plain", b"x").unwrap(), Some("c")).unwrap();
-    store.keep(&document::describe(names::MANIFEST, b"gone").unwrap(), Some("d")).unwrap();
+    store.keep(&document::describe(document::MANIFEST, b"gone").unwrap(), Some("d")).unwrap();
     let found = store.referrers(&digest_of(&image)).unwrap();
     assert_eq!(found.iter().map(digest_of).collect::<Vec<_>>(), [digest_of(&about)]);
     assert!(store.referrers(&digest_of(&about)).unwrap().is_empty());
 }
 
 #[test]
-fn garbage_is_what_no_entry_leads_to() {
+fn collects_what_is_not_reachable() {
     let (folder, store) = store();
     let image = keep(&store, "1", Some("a"));
     let (bare, _) = store.add(b"an entry of its own".as_slice()).unwrap();
@@ -162,7 +167,7 @@ fn garbage_is_what_no_entry_leads_to() {
     let index = document::index_of(vec![nested.clone()], Annotations::new());
     let bytes = document::to_bytes(&index).unwrap();
     store.add(bytes.as_slice()).unwrap();
-    store.keep(&document::describe(names::INDEX, &bytes).unwrap(), None).unwrap();
+    store.keep(&document::describe(document::INDEX, &bytes).unwrap(), None).unwrap();
     let kept = blobs(&store);
     add(&store, "3", None);
     fs::write(store.partial(&digest_of(&image)), b"half").unwrap();
@@ -179,39 +184,39 @@ fn garbage_is_what_no_entry_leads_to() {
 }
 
 #[test]
-fn a_forgotten_image_is_garbage_but_for_what_others_share_with_it() {
+fn keeps_shared_blobs_of_forgotten_images() {
     let (folder, store) = store();
     let one = keep(&store, "1", Some("a"));
     let other = keep(&store, "2", Some("b"));
     store.forget(&digest_of(&one)).unwrap();
     assert_eq!(store.collect().unwrap().blobs, 2);
     let store = Store::open(folder.path()).unwrap();
-    assert!(store.has(&digest_of(&other)) && store.has(&Digest::of(names::EMPTY_JSON)));
+    assert!(store.has(&digest_of(&other)) && store.has(&Digest::of(document::EMPTY_JSON)));
     assert!(!store.has(&digest_of(&one)));
 }
 
 #[test]
-fn nothing_is_freed_while_somebody_else_works_in_the_store() {
+fn collects_nothing_while_the_store_is_in_use() {
     let (folder, store) = store();
     let image = add(&store, "1", None);
-    let error = format!("{:#}", Store::open(folder.path()).unwrap().collect().unwrap_err());
-    assert!(error.contains("is in use by another ocidd; hint: wait"), "{error}");
+    let error = describe(&Store::open(folder.path()).unwrap().collect().unwrap_err());
+    assert!(error.contains("is in use by another process"), "{error}");
     assert!(store.has(&digest_of(&image)));
 }
 
 #[test]
-fn nothing_is_freed_where_a_manifest_cannot_be_read() {
+fn collects_nothing_if_a_manifest_is_damaged() {
     let (folder, store) = store();
     let image = keep(&store, "1", Some("a"));
     fs::write(store.path(&digest_of(&image)), b"{}").unwrap();
     let before = blobs(&store);
-    let error = format!("{:#}", store.collect().unwrap_err());
+    let error = describe(&store.collect().unwrap_err());
     assert!(error.contains("is damaged: its digest is sha256:44136f"), "{error}");
     assert_eq!(blobs(&Store::open(folder.path()).unwrap()), before);
 }
 
 #[test]
-fn many_may_open_and_write_a_new_store_at_once() {
+fn several_threads_may_create_and_write_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/store");
     std::thread::scope(|scope| {
@@ -233,17 +238,17 @@ fn many_may_open_and_write_a_new_store_at_once() {
 }
 
 #[test]
-fn a_folder_of_something_else_is_no_store_and_stays_as_it_was() {
+fn rejects_other_directories_and_leaves_them_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(INDEX), "{}").unwrap();
-    let error = format!("{:#}", Store::open(folder.path()).unwrap_err());
-    assert!(error.contains("it is no OCI image layout"), "{error}");
+    let error = describe(&Store::open(folder.path()).unwrap_err());
+    assert!(error.contains("is not an OCI image layout"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     Store::open_existing(folder.path()).unwrap_err();
 }
 
 #[test]
-fn a_blob_is_taken_in_whole_and_an_interrupted_one_leaves_nothing_under_its_digest() {
+fn interrupted_blob_leaves_nothing() {
     struct Breaks(usize);
     impl Read for Breaks {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -253,8 +258,8 @@ fn a_blob_is_taken_in_whole_and_an_interrupted_one_leaves_nothing_under_its_dige
         }
     }
     let (_folder, store) = store();
-    let error = format!("{:#}", store.add(Breaks(3)).unwrap_err());
-    assert_eq!(error, "copying into the store: cut");
+    let error = describe(&store.add(Breaks(3)).unwrap_err());
+    assert_eq!(error, format!("copying to {}: cut", store.folder.display()));
     assert!(blobs(&store).is_empty());
     let (digest, size) = store.add(b"abc".as_slice()).unwrap();
     assert_eq!((digest, size), (Digest::of(b"abc"), 3));
@@ -262,7 +267,7 @@ fn a_blob_is_taken_in_whole_and_an_interrupted_one_leaves_nothing_under_its_dige
 }
 
 #[test]
-fn a_finished_transfer_becomes_a_blob() {
+fn adopted_transfer_becomes_a_blob() {
     let (_folder, store) = store();
     let digest = Digest::of(b"abc");
     fs::write(store.partial(&digest), b"abc").unwrap();

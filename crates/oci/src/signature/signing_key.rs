@@ -1,12 +1,8 @@
-//! A key to sign with, from a PEM file: cosign's and skopeo's, which a password protects, or openssl's.
+//! Signing keys in PEM files: encrypted ones by cosign and skopeo, plain ones by openssl.
 
 #[cfg(test)]
 mod tests;
 
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use anyhow::bail;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto_secretbox::KeyInit as _;
@@ -18,66 +14,74 @@ use p256::ecdsa::signature::Signer as _;
 use p256::pkcs8::DecodePrivateKey as _;
 use p256::pkcs8::der::pem;
 use serde::Deserialize;
-use std::env;
 use std::fs;
+use std::io;
 use std::path::Path;
+use thiserror::Error;
 
-/// Where cosign takes the password from.
-const PASSWORD: &str = "COSIGN_PASSWORD";
+/// The maximum of N times r; scrypt needs 128 bytes times both. cosign asks for 64 MiB.
+const MAX_WORK: u64 = 8 << 20;
 
-/// scrypt may take 128 bytes times both: cosign asks for 64 MiB, and nobody for more than this.
-const MOST_WORK: u64 = 8 << 20;
+#[derive(Debug, Error)]
+pub enum SigningKeyError {
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    #[error("{0}: expected a private key in PEM")]
+    Pem(pem::Error),
+    #[error("found '{0}', expected a private key")]
+    Label(String),
+    #[error("not an ECDSA key on the curve P-256, the only supported kind")]
+    Unsupported,
+    #[error("the key is protected by a password")]
+    NoPassword,
+    #[error("the password is wrong")]
+    WrongPassword,
+    #[error("the protection by {kdf} and {cipher} is not supported")]
+    Protection { kdf: String, cipher: String },
+    #[error("reading the protection of the key: {0}")]
+    Parameters(String),
+}
 
-/// An ECDSA key on the curve P-256, cosign's default.
+/// An ECDSA key on the curve P-256, the default of cosign.
 #[derive(Clone, Debug)]
 pub struct SigningKey(p256::ecdsa::SigningKey);
 
 impl SigningKey {
-    /// Reads a PEM file. The password of a protected one is in `COSIGN_PASSWORD`.
-    pub fn read(path: &Path) -> Result<Self> {
-        let doing = || format!("reading the signing key {}", path.display());
-        let text = fs::read(path).with_context(doing)?;
-        let password = || {
-            env::var(PASSWORD)
-                .map_err(|_unset| anyhow!("a password protects the key; hint: set {PASSWORD}"))
-        };
-        Self::parse(&text, password).with_context(doing)
+    /// Reads a PEM file. `password` decrypts a protected key.
+    pub fn read(path: &Path, password: Option<&str>) -> Result<Self, SigningKeyError> {
+        Self::parse(&fs::read(path)?, password)
     }
 
-    fn parse(text: &[u8], password: impl FnOnce() -> Result<String>) -> Result<Self> {
-        let (label, bytes) = pem::decode_vec(text)
-            .map_err(|error| anyhow!("{error}; hint: a private key in PEM is wanted"))?;
+    fn parse(text: &[u8], password: Option<&str>) -> Result<Self, SigningKeyError> {
+        let (label, bytes) = pem::decode_vec(text).map_err(SigningKeyError::Pem)?;
         let key = match label {
             "PRIVATE KEY" => from_pkcs8(&bytes)?,
-            "EC PRIVATE KEY" => SecretKey::from_sec1_der(&bytes).map_err(|_other| no_p256())?,
-            "ENCRYPTED SIGSTORE PRIVATE KEY" | "ENCRYPTED COSIGN PRIVATE KEY" => {
-                from_pkcs8(&decrypt(&bytes, &password()?)?)?
+            "EC PRIVATE KEY" => {
+                SecretKey::from_sec1_der(&bytes).map_err(|_reason| SigningKeyError::Unsupported)?
             }
-            other => bail!(
-                "it is a '{other}'; hint: a key by `cosign generate-key-pair`, `skopeo generate-sigstore-key` or `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
-            ),
+            "ENCRYPTED SIGSTORE PRIVATE KEY" | "ENCRYPTED COSIGN PRIVATE KEY" => {
+                let password = password.ok_or(SigningKeyError::NoPassword)?;
+                from_pkcs8(&decrypt(&bytes, password)?)?
+            }
+            other => return Err(SigningKeyError::Label(other.to_owned())),
         };
         Ok(Self(key.into()))
     }
 
-    /// In ASN.1, of the SHA-256 of `bytes`. Deterministic (RFC 6979).
+    /// Returns an ASN.1 signature of the SHA-256 of `bytes`. Deterministic (RFC 6979).
     pub fn sign(&self, bytes: &[u8]) -> Vec<u8> {
         let signature: Signature = self.0.sign(bytes);
         signature.to_der().as_bytes().to_vec()
     }
 }
 
-fn from_pkcs8(der: &[u8]) -> Result<SecretKey> {
-    SecretKey::from_pkcs8_der(der).map_err(|_other| no_p256())
+fn from_pkcs8(der: &[u8]) -> Result<SecretKey, SigningKeyError> {
+    SecretKey::from_pkcs8_der(der).map_err(|_reason| SigningKeyError::Unsupported)
 }
 
-fn no_p256() -> anyhow::Error {
-    anyhow!("it is no ECDSA key on the curve P-256, which is what can be signed with")
-}
-
-/// A key file's content (sigstore's "encrypted" package).
+/// The content of an encrypted key file (sigstore's package "encrypted").
 #[derive(Deserialize)]
-struct Locked {
+struct Encrypted {
     kdf: Kdf,
     cipher: Cipher,
     ciphertext: String,
@@ -104,28 +108,26 @@ struct Cipher {
     nonce: String,
 }
 
-fn decrypt(text: &[u8], password: &str) -> Result<Vec<u8>> {
-    let locked: Locked = serde_json::from_slice(text).context("reading what protects the key")?;
-    let Params { n, r, p } = locked.kdf.params;
-    let known = locked.kdf.name == "scrypt" && locked.cipher.name == "nacl/secretbox";
-    if !known || !n.is_power_of_two() || n.saturating_mul(r.into()) > MOST_WORK || p > 16 {
-        bail!(
-            "it is protected by {} and {} in a way that is not known here",
-            locked.kdf.name,
-            locked.cipher.name
-        );
+fn decrypt(text: &[u8], password: &str) -> Result<Vec<u8>, SigningKeyError> {
+    #[expect(clippy::needless_pass_by_value, reason = "`map_err` passes values")]
+    fn invalid(error: impl ToString) -> SigningKeyError {
+        SigningKeyError::Parameters(error.to_string())
     }
-    let decode = |text: &str| STANDARD.decode(text).context("reading what protects the key");
-    let work = u8::try_from(n.trailing_zeros())?;
-    let params = scrypt::Params::new(work, r, p)
-        .map_err(|error| anyhow!("reading what protects the key: {error}"))?;
+    let Encrypted { kdf, cipher, ciphertext } = serde_json::from_slice(text).map_err(invalid)?;
+    let Params { n, r, p } = kdf.params;
+    let is_known = kdf.name == "scrypt" && cipher.name == "nacl/secretbox";
+    if !is_known || !n.is_power_of_two() || n.saturating_mul(r.into()) > MAX_WORK || p > 16 {
+        return Err(SigningKeyError::Protection { kdf: kdf.name, cipher: cipher.name });
+    }
+    let decode = |text: &str| STANDARD.decode(text).map_err(invalid);
+    let log_n = u8::try_from(n.trailing_zeros()).map_err(invalid)?;
+    let params = scrypt::Params::new(log_n, r, p).map_err(invalid)?;
     let mut key = [0; 32];
-    scrypt::scrypt(password.as_bytes(), &decode(&locked.kdf.salt)?, &params, &mut key)
-        .map_err(|error| anyhow!("reading what protects the key: {error}"))?;
-    let nonce: [u8; 24] = decode(&locked.cipher.nonce)?
+    scrypt::scrypt(password.as_bytes(), &decode(&kdf.salt)?, &params, &mut key).map_err(invalid)?;
+    let nonce: [u8; 24] = decode(&cipher.nonce)?
         .try_into()
-        .map_err(|_length: Vec<u8>| anyhow!("its nonce has not 24 bytes"))?;
+        .map_err(|_other: Vec<u8>| invalid("the nonce does not have 24 bytes"))?;
     XSalsa20Poly1305::new(&key.into())
-        .decrypt(&nonce.into(), decode(&locked.ciphertext)?.as_slice())
-        .map_err(|_wrong| anyhow!("the password in {PASSWORD} does not open it"))
+        .decrypt(&nonce.into(), decode(&ciphertext)?.as_slice())
+        .map_err(|_reason| SigningKeyError::WrongPassword)
 }

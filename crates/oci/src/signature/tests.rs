@@ -1,21 +1,24 @@
-//! Signatures of `openssl` and our own, over what is right and over everything that is not; keys of every kind.
+//! Valid and invalid signatures, by `openssl` and generated; keys of every kind.
 
-use super::samples::ED25519_PEM;
-use super::samples::ED25519_SIGNATURE;
-use super::samples::OTHERS;
-use super::samples::P256_BASE64;
-use super::samples::P256_PEM;
-use super::samples::P256_SIGNATURE;
-use super::samples::SIGNED;
-use super::samples::Signer;
-use super::samples::layer;
-use super::samples::manifest;
-use super::samples::payload;
+mod sample_keys;
+mod samples;
+
 use super::*;
+use samples::ED25519_PEM;
+use samples::ED25519_SIGNATURE;
+use samples::OTHERS;
+use samples::P256_BASE64;
+use samples::P256_PEM;
+use samples::P256_SIGNATURE;
+use samples::SIGNED;
+use samples::Signer;
+use samples::layer;
+use samples::manifest;
+use samples::payload;
 use serde_json::Value;
 use serde_json::json;
 
-/// The image that everything here is about.
+/// The signed image.
 fn image() -> Digest {
     Digest::of(b"")
 }
@@ -28,19 +31,19 @@ fn decode(text: &str) -> Vec<u8> {
     BASE64.decode(text).unwrap()
 }
 
-/// What a manifest with this one layer says of it.
-fn claim(layer: Value) -> Result<Claim, Unfit> {
+/// The signature in a manifest with only this layer.
+fn claim(layer: Value) -> Result<Claim, SignatureError> {
     parse_manifest(&manifest(&[layer])).unwrap().remove(0)
 }
 
 fn verify(text: &str, signature: &[u8], keys: &[Key]) -> Result<String, String> {
     let claim = claim(layer(text.as_bytes(), signature)).unwrap();
     let found = claim.verify(text.as_bytes(), &image(), keys);
-    found.map(Key::to_string).map_err(|unfit| unfit.to_string())
+    found.map(Key::to_string).map_err(|error| error.to_string())
 }
 
 #[test]
-fn what_openssl_has_signed_is_good_by_its_key_and_by_no_other() {
+fn accepts_signatures_of_openssl_only_with_their_key() {
     let (p256, ed25519) = (keys(P256_PEM), keys(ED25519_PEM));
     let both = [&*p256, &*ed25519].concat();
     let rows = [
@@ -53,13 +56,13 @@ fn what_openssl_has_signed_is_good_by_its_key_and_by_no_other() {
         assert_eq!(verify(SIGNED, &signature, &both).as_deref(), Ok(name));
         for keys in [&**wrong, &[]] {
             let fault = verify(SIGNED, &signature, keys).unwrap_err();
-            assert!(fault.starts_with("no trusted key has made it"), "{fault}");
+            assert!(fault.starts_with("it was not made by a trusted key"), "{fault}");
         }
     }
 }
 
 #[test]
-fn every_changed_bit_makes_a_signature_bad() {
+fn rejects_every_changed_bit() {
     for (pem, signature) in [(P256_PEM, P256_SIGNATURE), (ED25519_PEM, ED25519_SIGNATURE)] {
         let (keys, signature) = (keys(pem), decode(signature));
         for at in 0..signature.len() * 8 {
@@ -71,7 +74,11 @@ fn every_changed_bit_makes_a_signature_bad() {
             let mut changed = SIGNED.as_bytes().to_vec();
             changed[at] ^= 1;
             let claim = claim(layer(&changed, &signature)).unwrap();
-            assert_eq!(claim.verify(&changed, &image(), &keys), Err(Unfit::OtherKey), "{at}");
+            assert_eq!(
+                claim.verify(&changed, &image(), &keys),
+                Err(SignatureError::OtherKey),
+                "{at}"
+            );
         }
         for end in [0, 1, signature.len() - 1] {
             assert!(verify(SIGNED, &signature[..end], &keys).is_err(), "{end}");
@@ -81,7 +88,7 @@ fn every_changed_bit_makes_a_signature_bad() {
 }
 
 #[test]
-fn what_is_signed_has_to_be_about_the_image() {
+fn payload_must_name_the_image() {
     let signer = Signer::new();
     let keys = [signer.key()];
     let right = payload(&image().to_string());
@@ -91,28 +98,28 @@ fn what_is_signed_has_to_be_about_the_image() {
         (right.replace("registry.example", "copy.example"), ""),
         (right.replace("null", r#"{"creator":"us","timestamp":1}"#), ""),
         (right.replace(r#""identity":{"docker-reference":"registry.example/os"},"#, ""), ""),
-        (payload(&other), &*format!("it was made for {other}")),
-        (payload(&image().to_string().to_uppercase()), "it was made for SHA256:E3B0"),
-        (payload(""), "it was made for "),
+        (payload(&other), &*format!("it belongs to {other}")),
+        (payload(&image().to_string().to_uppercase()), "it belongs to SHA256:E3B0"),
+        (payload(""), "it belongs to "),
         (
             right.replace("cosign container", "atomic container"),
-            "a trusted key has signed something else: it is a 'atomic container image signature'",
+            "a trusted key signed something else: its type is 'atomic container image signature'",
         ),
         (
             right.replace("\"type\"", "\"tpye\""),
-            "a trusted key has signed something else: missing field `type`",
+            "a trusted key signed something else: missing field `type`",
         ),
         (
             right.replace("docker-manifest-digest", "digest"),
-            "a trusted key has signed something else: missing field `docker-manifest-digest`",
+            "a trusted key signed something else: missing field `docker-manifest-digest`",
         ),
         (
             right.replace("\"critical\"", "\"critical\":{},\"critical\""),
-            "a trusted key has signed something else: ",
+            "a trusted key signed something else: ",
         ),
-        (right[1..].to_owned(), "a trusted key has signed something else: "),
-        ("\u{1b}".to_owned(), "a trusted key has signed something else: expected value"),
-        (String::new(), "a trusted key has signed something else: EOF"),
+        (right[1..].to_owned(), "a trusted key signed something else: "),
+        ("\u{1b}".to_owned(), "a trusted key signed something else: expected value"),
+        (String::new(), "a trusted key signed something else: EOF"),
     ];
     for (text, fault) in rows {
         let found = verify(&text, &signer.sign(text.as_bytes()), &keys).err().unwrap_or_default();
@@ -124,7 +131,7 @@ fn what_is_signed_has_to_be_about_the_image() {
 }
 
 #[test]
-fn a_manifest_lists_signatures_right_and_wrong() {
+fn lists_valid_and_invalid_signatures() {
     let good = layer(SIGNED.as_bytes(), &decode(P256_SIGNATURE));
     let with = |key: &str, value: Value| {
         let mut layer = good.clone();
@@ -134,14 +141,20 @@ fn a_manifest_lists_signatures_right_and_wrong() {
     let rows = [
         (
             with("digest", json!(format!("sha512:{}", "0".repeat(128)))),
-            "the layer names its payload wrongly: digest 'sha512:00",
+            "payload: invalid digest 'sha512:00",
         ),
-        (with("size", json!(65_537)), "its payload has 65537 bytes, more than the 65536"),
-        (with("annotations", json!(null)), "the layer has no annotation dev.cosignproject"),
-        (with("annotations", json!({})), "the layer has no annotation dev.cosignproject"),
+        (with("size", json!(65_537)), "its payload has 65537 bytes, the maximum is 65536"),
+        (
+            with("annotations", json!(null)),
+            "the annotation dev.cosignproject.cosign/signature is missing",
+        ),
+        (
+            with("annotations", json!({})),
+            "the annotation dev.cosignproject.cosign/signature is missing",
+        ),
         (
             with("annotations", json!({ SIGNATURE: "not base64" })),
-            "the annotation dev.cosignproject.cosign/signature is no base64",
+            "the annotation dev.cosignproject.cosign/signature is not base64",
         ),
     ];
     for (layer, fault) in rows {
@@ -159,12 +172,12 @@ fn a_manifest_lists_signatures_right_and_wrong() {
     assert_eq!(are_good, [true, false, true]);
     for text in ["", "{}", "[]", "<html>", r#"{"schemaVersion":2,"manifests":[]}"#] {
         let error = parse_manifest(text.as_bytes()).unwrap_err().to_string();
-        assert_eq!(error, "reading a manifest of signatures");
+        assert_eq!(error, "reading the manifest of signatures");
     }
 }
 
 #[test]
-fn of_what_refers_to_an_image_only_signatures_matter() {
+fn selects_signatures_from_referrers() {
     let entry = |digest: &str, artifact: &str| {
         let media_type = "application/vnd.oci.image.manifest.v1+json";
         json!({ "mediaType": media_type, "digest": digest, "size": 1, "artifactType": artifact })
@@ -188,30 +201,30 @@ fn of_what_refers_to_an_image_only_signatures_matter() {
 }
 
 #[test]
-fn a_key_is_read_from_pem_or_named_for_what_it_is() {
+fn parses_keys_and_describes_others() {
     assert_eq!(keys(P256_PEM)[0], Key::parse_der(&decode(P256_BASE64), "site.pub").unwrap());
     assert_eq!(keys(&[P256_PEM, "between\r\n", ED25519_PEM].concat()).len(), 2);
     for (kind, base64) in OTHERS {
         let error = Key::parse_der(&decode(base64), "").unwrap_err().to_string();
-        assert!(error.starts_with(&format!("it is {kind} hint: supported are")), "{error}");
+        assert!(error.starts_with(&format!("found {kind}, expected an ECDSA")), "{error}");
     }
     let der = decode(P256_BASE64);
     for der in [&der[..90], &[&*der, &[0]].concat(), &der[1..], b"", &[0; 91]] {
         let error = Key::parse_der(der, "").unwrap_err().to_string();
-        assert!(error.starts_with("it is "), "{error}");
+        assert!(error.starts_with("found "), "{error}");
     }
     let section = |label: &str| P256_PEM.replace("PUBLIC KEY", label);
     for (pem, fault) in [
-        (String::new(), BadKey::None),
-        (P256_BASE64.to_owned(), BadKey::None),
-        (section("ENCRYPTED SIGSTORE PRIVATE KEY"), BadKey::None),
-        (section("PRIVATE KEY"), BadKey::Private),
-        (P256_PEM.to_owned() + &section("EC PRIVATE KEY"), BadKey::Private),
-        (P256_PEM.to_owned() + &section("CERTIFICATE"), BadKey::Foreign),
-        (P256_PEM[..100].to_owned(), BadKey::Pem),
-        (P256_PEM.replace("MFkw", "M*kw"), BadKey::Pem),
-        (P256_PEM.replace("BEGIN PUBLIC KEY-----", "BEGIN PUBLIC KEY"), BadKey::Pem),
-        (ED25519_PEM.replace("MCow", "MCox"), BadKey::Kind("no key of a known kind")),
+        (String::new(), KeyError::None),
+        (P256_BASE64.to_owned(), KeyError::None),
+        (section("ENCRYPTED SIGSTORE PRIVATE KEY"), KeyError::None),
+        (section("PRIVATE KEY"), KeyError::Private),
+        (P256_PEM.to_owned() + &section("EC PRIVATE KEY"), KeyError::Private),
+        (P256_PEM.to_owned() + &section("CERTIFICATE"), KeyError::Foreign),
+        (P256_PEM[..100].to_owned(), KeyError::Pem),
+        (P256_PEM.replace("MFkw", "M*kw"), KeyError::Pem),
+        (P256_PEM.replace("BEGIN PUBLIC KEY-----", "BEGIN PUBLIC KEY"), KeyError::Pem),
+        (ED25519_PEM.replace("MCow", "MCox"), KeyError::Unsupported("a key of an unknown kind")),
     ] {
         assert_eq!(Key::parse_pem(pem.as_bytes(), ""), Err(fault), "{pem}");
     }

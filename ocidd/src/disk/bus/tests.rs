@@ -1,7 +1,7 @@
-//! Places of disks as the kernel shows them, and what udev calls them.
+//! Directories of disks in sysfs, and their names in udev.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 /// Every place a disk is found at in tests, with the transport and the path that udev shows for it.
 const PLACES: [(&str, Transport, Option<&str>); 15] = [
@@ -102,7 +102,7 @@ fn machine() -> FakeMachine {
 }
 
 #[test]
-fn tells_transport_and_place_of_every_kind_of_disk() {
+fn finds_transport_and_bus_path_of_every_kind_of_disk() {
     let machine = machine();
     let sys = machine.sys().canonicalize().unwrap();
     for (place, transport, path) in PLACES {
@@ -113,7 +113,7 @@ fn tells_transport_and_place_of_every_kind_of_disk() {
 }
 
 #[test]
-fn a_wide_sas_port_is_told_by_its_address() {
+fn identifies_a_wide_sas_port_by_its_address() {
     let machine = machine();
     let port = "pci0000:00/0000:01:00.0/host1/port-1:0";
     machine.attribute(&format!("{port}/sas_port/port-1:0/num_phys"), "4\n");

@@ -1,4 +1,4 @@
-//! Choices among disks that differ in everything a selector asks for.
+//! Choices among disks with different properties.
 
 use super::*;
 use crate::disk::bus::Transport;
@@ -41,7 +41,7 @@ fn disks() -> Vec<FoundDisk> {
     ]
 }
 
-fn choose(selector: &str) -> Result<String, NoChoice> {
+fn choose(selector: &str) -> Result<String, ChoiceError> {
     let selector: Selector = selector.parse().unwrap();
     selector.choose(&disks()).map(|disk| disk.path.clone())
 }
@@ -66,9 +66,9 @@ fn chooses_the_only_disk_that_has_every_property() {
 }
 
 #[test]
-fn refuses_a_selector_that_matches_two_disks() {
+fn rejects_a_selector_that_matches_two_disks() {
     for selector in ["transport:nvme", "size:100G", "smallest", "largest,transport:nvme"] {
-        let Err(NoChoice::Ambiguous { matching, table, .. }) = choose(selector) else {
+        let Err(ChoiceError::Ambiguous { matching, table, .. }) = choose(selector) else {
             panic!("'{selector}' is not ambiguous");
         };
         assert_eq!(matching, ["/dev/nvme0n1", "/dev/nvme1n1"], "{selector}");
@@ -84,13 +84,13 @@ fn never_chooses_a_removable_a_read_only_or_a_busy_disk() {
         ("serial:S2", "no: in use: /dev/sdd1 is mounted on /mnt"),
     ] {
         let error = choose(selector).unwrap_err();
-        assert!(matches!(error, NoChoice::NoMatch { .. }), "{selector}");
+        assert!(matches!(error, ChoiceError::NoMatch { .. }), "{selector}");
         assert!(error.to_string().contains(reason), "{error}");
     }
 }
 
 #[test]
-fn tells_of_every_disk_why_not() {
+fn explains_every_rejected_disk() {
     let error = choose("transport:nvme,size:>=200G").unwrap_err().to_string();
     let wanted = "\
 no disk matches 'transport:nvme,size:>=200G'; the disks of this machine:
@@ -107,12 +107,12 @@ no disk matches 'transport:nvme,size:>=200G'; the disks of this machine:
       no: transport is 'sata'; is read-only
   /dev/sdd      8 GiB    sata       -          S2      -       -
       no: transport is 'sata'; size 8 GiB is not >= 200 GiB; in use: /dev/sdd1 is mounted on /mnt
-hint: take a property from this list, as dd.of=serial:…";
+hint: use a property from this list, such as dd.of=serial:…";
     assert_eq!(error, wanted);
 }
 
 #[test]
-fn tells_what_a_disk_lacks_and_sizes_exactly_where_rounding_hides_the_difference() {
+fn explains_missing_properties_and_exact_sizes() {
     let error = choose("wwn:02,smallest").unwrap_err().to_string();
     assert!(error.contains("no: wwn is 'eui.01'\n"), "{error}");
     assert!(error.contains("no: has no wwn\n"), "{error}");
@@ -126,17 +126,17 @@ fn tells_what_a_disk_lacks_and_sizes_exactly_where_rounding_hides_the_difference
 }
 
 #[test]
-fn a_machine_without_disks_is_asked_for_its_driver() {
+fn hints_at_the_driver_if_there_are_no_disks() {
     let selector: Selector = "largest".parse().unwrap();
     let error = selector.choose(&[]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no disk matches 'largest'; this machine shows no disk at all; hint: is the controller's driver in the kernel?"
+        "no disk matches 'largest'; this machine has no disks; hint: check the kernel for the driver of the controller"
     );
 }
 
 #[test]
-fn only_a_whole_serial_wwn_or_place_is_a_disks_own() {
+fn only_a_complete_serial_wwn_or_path_is_unique() {
     for (selector, is_unique) in [
         ("serial:S0", true),
         ("wwn:01,size:>1G", true),

@@ -1,9 +1,9 @@
-//! Devices over regular files, and what is refused before a node is opened.
+//! Devices on regular files, and rejections before a node is opened.
 
 mod sectors;
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 fn device_of(bytes: &[u8]) -> (tempfile::NamedTempFile, Device) {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -42,7 +42,7 @@ fn zeroes_exactly_the_range() {
 }
 
 #[test]
-fn refuses_what_is_no_disk() {
+fn rejects_other_files() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("nosuch");
     for (path, fault) in [
@@ -57,18 +57,18 @@ fn refuses_what_is_no_disk() {
     assert!(!missing.exists(), "a missing target must not be created");
     let empty = tempfile::NamedTempFile::new().unwrap();
     let refusal = Device::open(empty.path(), Path::new("/sys"), Path::new("/proc"));
-    assert!(matches!(refusal, Err(Refusal::Empty { .. })), "{refusal:?}");
+    assert!(matches!(refusal, Err(DeviceError::Empty { .. })), "{refusal:?}");
 }
 
 /// What is said of a node before it is opened, with the causes.
 fn refused(machine: &FakeMachine, node: &str) -> Option<String> {
     let node = Path::new(node);
-    let refusal = refuse_by_sysfs(node, node, &machine.sys(), &machine.proc()).err()?;
+    let refusal = check_sysfs(node, node, &machine.sys(), &machine.proc()).err()?;
     Some(format!("{:#}", anyhow::Error::new(refusal)))
 }
 
 #[test]
-fn refuses_a_partition_a_held_and_a_read_only_disk_before_opening() {
+fn rejects_partitions_busy_and_read_only_disks_before_opening() {
     let machine = FakeMachine::new();
     machine.disk("pci0000:00/0000:00:03.0/virtio0/block/vda", "254:0", &[]);
     machine.partition("vda", "vda1", "254:1");
@@ -82,25 +82,25 @@ fn refuses_a_partition_a_held_and_a_read_only_disk_before_opening() {
         (
             "/dev/vda1",
             Some(
-                "'/dev/vda1' is a partition of '/dev/vda'; a whole disk is needed; hint: set dd.of=/dev/vda",
+                "'/dev/vda1' is a partition of '/dev/vda', not a whole disk; hint: set dd.of=/dev/vda",
             ),
         ),
         (
             "/dev/cciss/c0d0p1",
             Some(
-                "'/dev/cciss/c0d0p1' is a partition of '/dev/cciss/c0d0'; a whole disk is needed; hint: set dd.of=/dev/cciss/c0d0",
+                "'/dev/cciss/c0d0p1' is a partition of '/dev/cciss/c0d0', not a whole disk; hint: set dd.of=/dev/cciss/c0d0",
             ),
         ),
         (
             "/dev/vda",
             Some(
-                "'/dev/vda' is in use: /dev/vda is swap, /dev/vda1 is mounted on /boot; hint: end that use, or choose another disk",
+                "'/dev/vda' is in use: /dev/vda is swap, /dev/vda1 is mounted on /boot; hint: stop using it, or choose another disk",
             ),
         ),
         (
             "/dev/vdb",
             Some(
-                "'/dev/vdb' is read-only; hint: look for a write-protect switch, or a virtual medium",
+                "'/dev/vdb' is read-only; hint: check for a write-protect switch, or virtual media",
             ),
         ),
         ("/dev/vdc", None),
@@ -110,19 +110,22 @@ fn refuses_a_partition_a_held_and_a_read_only_disk_before_opening() {
 }
 
 #[test]
-fn a_busy_disk_that_nobody_is_known_to_hold_is_said_to_be_in_use() {
-    let busy = Refusal::of(Path::new("/dev/sda"), rustix::io::Errno::BUSY.into());
+fn reports_a_busy_disk_without_known_holders() {
+    let busy = DeviceError::of(Path::new("/dev/sda"), rustix::io::Errno::BUSY.into());
     let text = busy.to_string();
-    assert!(text.starts_with("'/dev/sda' is in use: the kernel keeps it"), "{text}");
-    let other = Refusal::of(Path::new("/dev/sda"), rustix::io::Errno::NOMEDIUM.into());
-    assert!(matches!(other, Refusal::Open { .. }), "{other:?}");
+    assert!(text.starts_with("'/dev/sda' is in use: the kernel reports it as busy"), "{text}");
+    let other = DeviceError::of(Path::new("/dev/sda"), rustix::io::Errno::NOMEDIUM.into());
+    assert!(matches!(other, DeviceError::Open { .. }), "{other:?}");
 }
 
 #[test]
-fn a_name_of_udevs_is_answered_with_the_selectors() {
+fn hints_at_selectors_for_a_udev_link() {
     let path = Path::new("/dev/disk/by-id/nosuch");
     let text = Device::open(path, Path::new("/sys"), Path::new("/proc")).unwrap_err().to_string();
-    assert!(text.starts_with("opening target disk '/dev/disk/by-id/nosuch' (a name"), "{text}");
+    assert!(
+        text.starts_with("opening target disk '/dev/disk/by-id/nosuch' (a link of udev"),
+        "{text}"
+    );
     assert!(text.contains("dd.of=serial:…"), "{text}");
 }
 
@@ -142,6 +145,6 @@ fn reads_back_what_it_has_written_aligned_or_not() {
 }
 
 #[test]
-fn a_file_has_no_sectors_of_its_own() {
+fn a_file_has_no_sector_size() {
     assert_eq!(device_of(&[1; 512]).1.sector_bytes(), None);
 }

@@ -1,7 +1,7 @@
 //! Machines whose disks are in use.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 fn holders_of(machine: &FakeMachine, name: &str) -> Vec<String> {
     let holders = read_holders(&machine.sys(), &machine.proc(), name);
@@ -47,7 +47,7 @@ fn names_every_holder() {
 }
 
 #[test]
-fn names_who_holds_a_whole_disk() {
+fn names_holders_of_a_whole_disk() {
     let machine = FakeMachine::new();
     machine.disk("pci0000:00/0000:00:07.0/nvme/nvme0/nvme0n1", "259:0", &[]);
     machine.disk("pci0000:00/0000:00:05.0/virtio1/block/vda", "254:0", &[]);

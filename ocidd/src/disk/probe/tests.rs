@@ -1,8 +1,8 @@
 //! A machine with a disk on each bus, as Linux under QEMU shows it.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
 use crate::disk::holders::Hold;
+use crate::disk::tests::fake_machine::FakeMachine;
 
 const SATA: &str = "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda";
 const USB: &str = "pci0000:00/0000:00:06.0/usb2/2-1/2-1:1.0/host9/target9:0:0/9:0:0:0/block/sdd";
@@ -69,7 +69,7 @@ fn disk(machine: &FakeMachine, path: &str) -> FoundDisk {
 }
 
 #[test]
-fn lists_disks_and_nothing_else() {
+fn lists_only_disks() {
     let machine = machine();
     for (place, files) in [
         ("virtual/block/loop0", &[][..]),
@@ -150,16 +150,30 @@ fn finds_model_serial_and_wwn_where_each_bus_has_them() {
 }
 
 #[test]
-fn knows_a_disk_that_takes_no_writes() {
+fn detects_a_read_only_disk() {
     let machine = machine();
     let read_only = ["vda", "sda", "nosuch"].map(|name| is_read_only(&machine.sys(), name));
     assert_eq!(read_only, [true, false, false]);
 }
 
 #[test]
-fn knows_a_partition_from_a_disk() {
+fn detects_a_partition() {
     let machine = machine();
     assert_eq!(read_parent(&machine.sys(), "sda1").as_deref(), Some("sda"));
     assert_eq!(read_parent(&machine.sys(), "sda"), None);
     assert_eq!(read_parent(&machine.sys(), "nosuch"), None);
+}
+
+#[test]
+fn reads_the_unit_serial_page() {
+    for (page, serial) in [
+        (&b"\0\x80\0\x14SATA1               "[..], Some("SATA1")),
+        (b"\0\x80\0\x05SCSI1 and what the length leaves out", Some("SCSI1")),
+        (b"\0\x80\0\xffcut off", Some("cut off")),
+        (b"\0\x80\0\0", None),
+        (b"\0\x83\0\x05SCSI1", None),
+        (b"\0\x80", None),
+    ] {
+        assert_eq!(parse_unit_serial(page).as_deref(), serial);
+    }
 }

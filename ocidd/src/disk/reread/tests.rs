@@ -1,7 +1,7 @@
-//! Rereading with a disk that is busy on demand, and with a real loop device where we may make one.
+//! Rereading with a simulated busy disk, and with a real loop device if one can be created.
 
 use super::*;
-use crate::disk::loop_device::LoopDevice;
+use crate::disk::tests::loop_device::LoopDevice;
 use rustix::fs::OFlags;
 use std::os::unix::fs::OpenOptionsExt as _;
 
@@ -10,7 +10,7 @@ fn busy() -> Result<(), RereadError> {
 }
 
 #[test]
-fn a_busy_disk_is_asked_ten_times_with_pauses() {
+fn retries_a_busy_disk_ten_times() {
     for (busy_for, tries, outcome) in
         [(0, 1, true), (3, 4, true), (9, 10, true), (10, 10, false), (99, 10, false)]
     {
@@ -19,7 +19,7 @@ fn a_busy_disk_is_asked_ten_times_with_pauses() {
             asked += 1;
             if asked <= busy_for { busy() } else { Ok(()) }
         };
-        let answer = ask(Path::new("/dev/vda"), once, |pause| slept += pause);
+        let answer = retry_while_busy(Path::new("/dev/vda"), once, |pause| slept += pause);
         assert_eq!((answer.is_ok(), asked), (outcome, tries), "busy for {busy_for}");
         assert_eq!(slept, Duration::from_millis(200) * (tries - 1), "busy for {busy_for}");
     }
@@ -30,22 +30,22 @@ fn a_busy_disk_is_asked_ten_times_with_pauses() {
 }
 
 #[test]
-fn another_error_is_told_at_once() {
+fn reports_another_error_at_once() {
     let mut asked = 0;
     let once = |_: &Path| {
         asked += 1;
-        Err(RereadError::NoDisk { disk: "x".into() })
+        Err(RereadError::NotADisk { disk: "x".into() })
     };
-    assert!(ask(Path::new("x"), once, |_| panic!("no reason to wait")).is_err());
+    assert!(retry_while_busy(Path::new("x"), once, |_| panic!("no reason to wait")).is_err());
     assert_eq!(asked, 1);
 }
 
 #[test]
-fn what_is_no_disk_is_told() {
+fn reports_what_is_not_a_disk() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let sys = Path::new("/sys");
     let error = reread(file.path(), sys).unwrap_err();
-    assert!(matches!(error, RereadError::NoDisk { .. }), "{error}");
+    assert!(matches!(error, RereadError::NotADisk { .. }), "{error}");
     let error = reread(Path::new("/dev/no-such-disk"), sys).unwrap_err();
     assert_eq!(
         format!("{:#}", anyhow::Error::new(error)),
@@ -89,8 +89,8 @@ fn the_kernel_reads_the_table_of_a_real_disk_again_unless_it_is_held() {
 
     let flags = i32::try_from(OFlags::EXCL.bits()).unwrap();
     let held = std::fs::OpenOptions::new().write(true).custom_flags(flags).open(disk).unwrap();
-    let error = ask(disk, reread_once, |_| ()).unwrap_err();
+    let error = retry_while_busy(disk, reread_once, |_| ()).unwrap_err();
     assert!(matches!(error, RereadError::Busy { .. }), "{error}");
     drop(held);
-    ask(disk, reread_once, |_| ()).unwrap();
+    retry_while_busy(disk, reread_once, |_| ()).unwrap();
 }

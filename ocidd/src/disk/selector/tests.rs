@@ -1,4 +1,4 @@
-//! Texts of selectors, good and bad, and what they are true of.
+//! Valid and invalid selectors, and the disks that they match.
 
 use super::*;
 use crate::disk::probe::FoundDisk;
@@ -70,7 +70,7 @@ fn texts_match_in_any_case_with_stars_at_the_ends() {
 }
 
 #[test]
-fn a_wwn_may_be_written_in_every_usual_way() {
+fn matches_every_usual_spelling_of_a_wwn() {
     for text in [
         "5000c500a1b2c3d4",
         "0x5000C500A1B2C3D4",
@@ -91,7 +91,7 @@ fn a_wwn_may_be_written_in_every_usual_way() {
 }
 
 #[test]
-fn a_place_may_be_written_as_any_udev_does() {
+fn matches_bus_paths_of_every_udev_version() {
     let disk = |place: &str, transport| FoundDisk {
         bus_path: Some(place.to_owned()),
         transport,
@@ -112,7 +112,7 @@ fn a_place_may_be_written_as_any_udev_does() {
 }
 
 #[test]
-fn sizes_take_a_comparison_and_the_suffixes_of_dd() {
+fn parses_sizes_with_comparison_and_suffixes_of_dd() {
     let gib = 1 << 30;
     for (text, comparison, bytes) in [
         ("size:>=100G", Comparison::AtLeast, 100 * gib),
@@ -138,34 +138,34 @@ fn sizes_take_a_comparison_and_the_suffixes_of_dd() {
 }
 
 #[test]
-fn refuses_what_it_does_not_understand_and_says_how_to_write_it() {
+fn rejects_invalid_selectors_with_a_hint() {
     for (text, message) in [
         (
             "sda",
-            "'sda' is neither a path nor a selector; hint: a path begins with '/', as /dev/sda",
+            "'sda' is neither a path nor a selector; hint: a path begins with '/', such as /dev/sda",
         ),
-        ("dev/sda", "hint: a path begins with '/', as /dev/sda"),
-        ("", "'' is no part of a disk selector"),
+        ("dev/sda", "hint: a path begins with '/', such as /dev/sda"),
+        ("", "unknown part '' of a disk selector"),
         (
             "seriel:X",
-            "'seriel:X' is no part of a disk selector; hint: the parts are serial:TEXT, wwn:TEXT, model:TEXT, path:TEXT, transport:TEXT, size:>=SIZE, smallest, largest",
+            "unknown part 'seriel:X' of a disk selector; hint: the parts are serial:TEXT, wwn:TEXT, model:TEXT, path:TEXT, transport:TEXT, size:>=SIZE, smallest, largest",
         ),
-        ("serial:X,", "'' is no part of a disk selector"),
+        ("serial:X,", "unknown part '' of a disk selector"),
         (
             "model:Foo, Inc.",
-            "'Inc.' is no part of a disk selector; hint: a comma inside of a text is written '\\,'",
+            "unknown part 'Inc.' of a disk selector; hint: a comma in a text is written '\\,'",
         ),
-        ("serial:", "'serial:' has no value; hint: write it as serial:TEXT"),
-        ("serial:a*b", "'serial:a*b' has a '*' inside"),
-        ("size:>=", "'size:>=' is no size"),
-        ("size:=>1G", "'size:=>1G' is no size"),
-        ("size:100g", "hint: size:>=100G, with >=, <=, >, < or ="),
+        ("serial:", "'serial:' has no value; hint: write serial:TEXT"),
+        ("serial:a*b", "'serial:a*b' contains a '*' in the middle"),
+        ("size:>=", "invalid size 'size:>='"),
+        ("size:=>1G", "invalid size 'size:=>1G'"),
+        ("size:100g", "hint: write size:>=100G, with >=, <=, >, < or ="),
         (
             "transport:nvm",
-            "'transport:nvm' is no transport of ours; hint: one of nvme, virtio, sata, sas,",
+            "unknown transport 'transport:nvm'; hint: one of nvme, virtio, sata, sas,",
         ),
-        ("smallest,largest", "smallest and largest do not go together"),
-        ("smallest,smallest", "give one of them, once"),
+        ("smallest,largest", "'smallest' and 'largest' are mutually exclusive"),
+        ("smallest,smallest", "use one of them, once"),
     ] {
         let fault = fault(text);
         assert!(fault.contains(message), "{text}: {fault}");

@@ -1,7 +1,7 @@
-//! Disks that appear late, in a time that passes only when slept through.
+//! Disks that appear late, with a simulated clock.
 
 use super::*;
-use crate::disk::fake_machine::FakeMachine;
+use crate::disk::tests::fake_machine::FakeMachine;
 use std::cell::RefCell;
 use std::fs;
 
@@ -48,7 +48,7 @@ fn find(
     target: &str,
     timeout: u64,
     appearing: &[(u64, FoundDisk)],
-) -> (Result<PathBuf, NoTarget>, Duration, Vec<String>) {
+) -> (Result<PathBuf, TargetError>, Duration, Vec<String>) {
     let now = RefCell::new(Duration::ZERO);
     let mut clock = FakeClock::new(|passed| *now.borrow_mut() = passed);
     let disks = || {
@@ -68,14 +68,14 @@ fn find(
 }
 
 #[test]
-fn takes_a_disk_of_its_own_name_at_once_and_says_nothing() {
+fn accepts_a_unique_disk_at_once() {
     let (found, passed, lines) = find("serial:SDA", 60_000, &[(0, disk("sda", 1))]);
     assert_eq!(found.unwrap(), Path::new("/dev/sda"));
     assert_eq!((passed, lines), (ms(0), vec![]));
 }
 
 #[test]
-fn waits_for_a_disk_that_matches_and_says_so_once() {
+fn waits_for_a_matching_disk_and_reports_it_once() {
     let (found, passed, lines) =
         find("serial:SDB", 60_000, &[(0, disk("sda", 1)), (7100, disk("sdb", 1))]);
     assert_eq!(found.unwrap(), Path::new("/dev/sdb"));
@@ -84,11 +84,11 @@ fn waits_for_a_disk_that_matches_and_says_so_once() {
 }
 
 #[test]
-fn gives_the_table_when_the_time_is_over() {
+fn returns_the_table_after_the_timeout() {
     let (found, passed, _) = find("serial:SDB", 1100, &[(0, disk("sda", 1))]);
     assert_eq!(passed, ms(1100));
     let error = found.unwrap_err();
-    assert!(matches!(error, NoTarget::NoChoice(NoChoice::NoMatch { .. })), "{error:?}");
+    assert!(matches!(error, TargetError::Choice(ChoiceError::NoMatch { .. })), "{error:?}");
     assert!(error.to_string().contains("no: serial is 'SDA'"), "{error}");
     let (found, passed, lines) = find("serial:SDB", 0, &[]);
     assert!(found.is_err());
@@ -99,12 +99,12 @@ fn gives_the_table_when_the_time_is_over() {
 fn does_not_wait_where_two_disks_match() {
     let (found, passed, lines) =
         find("serial:SD*", 60_000, &[(0, disk("sda", 1)), (0, disk("sdb", 2))]);
-    assert!(matches!(found, Err(NoTarget::NoChoice(NoChoice::Ambiguous { .. }))), "{found:?}");
+    assert!(matches!(found, Err(TargetError::Choice(ChoiceError::Ambiguous { .. }))), "{found:?}");
     assert_eq!((passed, lines), (ms(0), vec![]));
 }
 
 #[test]
-fn a_choice_that_a_later_disk_could_change_has_to_stay_the_same_for_a_second() {
+fn waits_until_an_ambiguous_choice_is_stable() {
     for timeout in [0, 60_000] {
         let (found, passed, lines) = find("smallest", timeout, &[(0, disk("sda", 2))]);
         assert_eq!(found.unwrap(), Path::new("/dev/sda"));
@@ -115,7 +115,7 @@ fn a_choice_that_a_later_disk_could_change_has_to_stay_the_same_for_a_second() {
     assert_eq!(found.unwrap(), Path::new("/dev/sdb"));
     assert_eq!(passed, ms(1500));
     let (found, passed, _) = find("size:>1c", 60_000, &late);
-    assert!(matches!(found, Err(NoTarget::NoChoice(NoChoice::Ambiguous { .. }))), "{found:?}");
+    assert!(matches!(found, Err(TargetError::Choice(ChoiceError::Ambiguous { .. }))), "{found:?}");
     assert_eq!(passed, ms(500));
 }
 
@@ -141,7 +141,7 @@ fn waits_for_a_device_node_but_not_for_a_file() {
         (found, clock.now, lines)
     };
     let (found, passed, lines) = find(&node, false);
-    assert!(matches!(found, Err(NoTarget::Refusal(Refusal::Missing { .. }))), "{found:?}");
+    assert!(matches!(found, Err(TargetError::Device(DeviceError::Missing { .. }))), "{found:?}");
     assert_eq!(passed, ms(4000));
     assert_eq!(lines, [format!("waiting up to 4 s for '{}' to appear", node.display())]);
     let (found, passed, _) = find(&node, true);

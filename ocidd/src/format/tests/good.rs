@@ -1,4 +1,4 @@
-//! Streams that have to unpack.
+//! Valid streams.
 
 use super::samples::*;
 use super::*;
@@ -7,7 +7,7 @@ use lzma_rust2::filter::FilterType;
 
 #[track_caller]
 fn assert_unpacks(rule: &str, format: Format, packed: &[u8], image: &[u8]) {
-    assert_eq!(recognise(packed), Ok(format), "{rule}");
+    assert_eq!(detect(packed), Ok(format), "{rule}");
     for piece in [1, 7, 4096, usize::MAX] {
         let found = unpack(format, packed, piece).unwrap_or_else(|error| panic!("{rule}: {error}"));
         assert!(found == image, "{rule}, in pieces of {piece}: another image");
@@ -15,7 +15,7 @@ fn assert_unpacks(rule: &str, format: Format, packed: &[u8], image: &[u8]) {
 }
 
 #[test]
-fn what_other_tools_have_packed_is_unpacked() {
+fn decompresses_output_of_other_tools() {
     assert_unpacks("GNU gzip", Format::Gzip, GNU_GZIP, TEXT);
     assert_unpacks("zstd", Format::Zstd, TOOL_ZSTD, TEXT);
     assert_unpacks("xz", Format::Xz, TOOL_XZ, TEXT);

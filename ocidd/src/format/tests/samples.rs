@@ -1,4 +1,4 @@
-//! Packed streams to try a decoder with, and a reader that gives them away bit by bit.
+//! Compressed samples, and a reader that returns them in pieces.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -1,4 +1,4 @@
-//! Streams that must not unpack, however little is wrong with them.
+//! Corrupt and truncated streams.
 
 use super::samples::*;
 use super::*;
@@ -102,7 +102,7 @@ fn a_changed_byte_never_gives_another_image() {
 }
 
 #[test]
-fn the_checks_at_the_end_are_compared() {
+fn verifies_the_checksums_at_the_end() {
     for (format, from_end, says) in [
         (Format::Gzip, 8, "corrupt gzip stream"),
         (Format::Gzip, 1, "corrupt gzip stream"),
@@ -129,7 +129,7 @@ fn the_checks_at_the_end_are_compared() {
 }
 
 #[test]
-fn the_readers_error_comes_through_and_is_no_corruption() {
+fn returns_errors_of_the_reader_unchanged() {
     let fault = || std::io::Error::new(ErrorKind::ConnectionReset, "the line is dead");
     let early_end = || std::io::Error::new(ErrorKind::UnexpectedEof, "the line is dead");
     let image = image(50_000);

@@ -1,29 +1,48 @@
-//! `attach`: files that are about an image, as an artifact that refers to it.
+//! `attach`: uploads files as an artifact that refers to an image.
 
 use super::created;
 use super::print;
 use super::push::add_file;
 use super::split_last;
-use crate::image::command::Attach;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
+use clap::Args;
 use oci::document;
 use oci::document::Artifact;
+use oci::document::parse_media_type;
 use oci_spec::image::Descriptor;
 use registry::auth::Access;
 use registry::copy;
-use registry::copy::Extent;
+use registry::copy::CopyScope;
 use registry::location::Location;
 use registry::session::Session;
 use std::path::Path;
 
+/// Attach files to an image: a log, an SBOM, …
+#[derive(Args, Debug)]
+pub(in crate::image) struct Attach {
+    /// Files, followed by the image: registry/repository:tag or oci:DIR:NAME
+    #[arg(required = true, num_args = 2.., value_name = "FILE… REF")]
+    files_and_image: Vec<String>,
+    /// Type of the files, such as build/log
+    #[arg(
+        long = "type",
+        alias = "artifact-type",
+        value_name = "MEDIA-TYPE",
+        value_parser = parse_media_type
+    )]
+    artifact_type: String,
+}
+
 pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
-    let (files, image) = split_last(&args.words)?;
-    let mut to = session.place(image, Access::Push)?;
+    let (files, image) = split_last(&args.files_and_image)?;
+    let mut to = Location::open(session, image, Access::Push)?;
     let subject = to.resolve()?.descriptor;
     let store = session.store()?;
-    let layers: Vec<Descriptor> =
-        files.iter().map(|file| add_file(Path::new(file), &store)).collect::<Result<_>>()?;
+    let layers: Vec<Descriptor> = files
+        .iter()
+        .map(|file| add_file(Path::new(file), &store))
+        .collect::<anyhow::Result<_>>()?;
     let artifact = Artifact {
         artifact_type: Some(args.artifact_type.clone()),
         config: document::empty_config()?,
@@ -36,12 +55,12 @@ pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
         )?),
     };
     let made = store.add_artifact(&artifact)?;
-    // By its digest: what is about an image has no name of its own, and is not kept here.
+    // By digest, because a referrer has no name. It is removed from the store afterwards.
     store.keep(&made, None)?;
-    let mut from = Location::in_store(session, store, made.digest().as_ref());
-    copy::copy_unnamed(&mut from, &mut to, Extent::Image)?;
+    let mut from = Location::in_store(session.observer(), store, made.digest().as_ref());
+    copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
-    // Last: the store may be where it belongs.
+    // Last, because the target may be the store itself.
     to.keep(&made)?;
     print(&format!("{}\n", made.digest()))
 }

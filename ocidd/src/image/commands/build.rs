@@ -1,20 +1,57 @@
-//! `build`: a bundle in the store.
+//! `build`: creates a bundle in the store.
 
 use super::created;
 use super::print;
 use super::short;
-use crate::image::command::Build;
+use crate::image::error::Error;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use clap::Args;
 use oci::bundle::Bundle;
 use oci::bundle::Flavour;
 use oci::bundle::Part;
 use oci::document;
-use oci::names;
 use oci::reference::ManifestReference;
 use registry::session::Session;
 use std::fs::File;
+use std::path::PathBuf;
+
+/// Bundle kernel, initramfs, root file system and command line into an image of the store
+#[derive(Args, Debug)]
+pub(in crate::image) struct Build {
+    #[arg(long, value_name = "FILE")]
+    rootfs_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    initramfs_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    kernel_file: Option<PathBuf>,
+    /// Kernel command line
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    command_line: String,
+    /// Media types of the bundle
+    #[arg(long, value_enum, default_value = "ironcore")]
+    format: BundleFormat,
+    /// Name of the image in the store [default: none]
+    #[arg(value_name = "REF")]
+    name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum BundleFormat {
+    /// `application/vnd.ironcore.image.…`, read by boot-operator and ironcore-image
+    Ironcore,
+    /// `application/vnd.onmetal.image.…v1alpha1…`, read by onmetal-image; needs all three files
+    Onmetal,
+}
+
+impl From<BundleFormat> for Flavour {
+    fn from(format: BundleFormat) -> Self {
+        match format {
+            BundleFormat::Ironcore => Self::Ironcore,
+            BundleFormat::Onmetal => Self::Onmetal,
+        }
+    }
+}
 
 pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
     if let Some(name) = &args.name {
@@ -28,10 +65,15 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
     let given = files.iter().filter(|(_, file)| file.is_some()).count();
     let flavour = Flavour::from(args.format);
     match (flavour, given) {
-        (_, 0) => bail!("no file is named; hint: --kernel-file, --initramfs-file, --rootfs-file"),
-        (Flavour::Onmetal, 1 | 2) => bail!(
-            "onmetal-image wants kernel, initramfs and rootfs, {given} of them are named; hint: --format ironcore takes fewer"
-        ),
+        (_, 0) => {
+            let hint = "pass --kernel-file, --initramfs-file or --rootfs-file";
+            return Err(Error::new("the bundle has no file", hint));
+        }
+        (Flavour::Onmetal, 1 | 2) => {
+            let message =
+                format!("onmetal-image needs kernel, initramfs and rootfs, found {given} of them");
+            return Err(Error::new(message, "--format ironcore accepts fewer"));
+        }
         _ => {}
     }
     let store = session.store()?;
@@ -52,7 +94,7 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
     let bytes = artifact.to_bytes()?;
     store.add(config.as_slice())?;
     store.add(bytes.as_slice())?;
-    let image = document::describe(names::MANIFEST, &bytes)?;
+    let image = document::describe(document::MANIFEST, &bytes)?;
     store.keep(&image, args.name.as_deref())?;
     session.observer().note(format!("built {}", short(image.digest())));
     print(&format!("{}\n", image.digest()))

@@ -3,11 +3,12 @@
 use super::print;
 use super::print_json;
 use super::resolve_manifest;
-use crate::image::command::Inspect;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
+use clap::Args;
 use oci::document;
 use oci::document::Document;
+use oci::platform::Platform;
 use oci::size::Bytes;
 use oci_spec::image::Descriptor;
 use oci_spec::image::ImageManifest;
@@ -20,8 +21,25 @@ use std::fmt::Write as _;
 use std::io;
 use std::io::IsTerminal as _;
 
-/// A config larger than that is no config.
+/// The maximum size of a config that is read.
 const CONFIG_LIMIT_BYTES: u64 = 4 << 20;
+
+/// Print the descriptor, manifest and config of an image
+#[derive(Args, Debug)]
+pub(in crate::image) struct Inspect {
+    /// Name in the store, otherwise registry/repository:tag or oci:DIR:NAME
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Ask the registry even if the name is in the store
+    #[arg(long)]
+    remote: bool,
+    /// Platform to select from an image index [default: print the index]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Print JSON, even on a terminal
+    #[arg(long)]
+    json: bool,
+}
 
 pub(in crate::image) fn run(args: &Inspect, session: &Session) -> Result<()> {
     let mut place = open(args, session)?;
@@ -44,18 +62,18 @@ pub(in crate::image) fn run(args: &Inspect, session: &Session) -> Result<()> {
     print_json(&json!({ "descriptor": fetched.descriptor, "manifest": manifest, "config": config }))
 }
 
-/// A name of the store is looked up there, everything else where it says.
+/// Opens a name of the store, or another location.
 fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Location<'a>> {
     if !args.remote
         && let Some(store) = session.existing_store()?
         && store.resolve(&args.image)?.is_some()
     {
-        return Ok(Location::in_store(session, store, &args.image));
+        return Ok(Location::in_store(session.observer(), store, &args.image));
     }
-    session.place(&args.image, Access::Pull)
+    Ok(Location::open(session, &args.image, Access::Pull)?)
 }
 
-/// The config as JSON; what is none is null.
+/// The config, or null if it is not JSON.
 fn read_config(place: &mut Location<'_>, manifest: &ImageManifest) -> Result<Value> {
     let config = manifest.config();
     let is_json = config.media_type().as_ref().ends_with("json");
@@ -63,7 +81,7 @@ fn read_config(place: &mut Location<'_>, manifest: &ImageManifest) -> Result<Val
         return Ok(Value::Null);
     }
     let bytes = place.read_blob(config)?;
-    serde_json::from_slice(&bytes).context("reading the config")
+    Ok(serde_json::from_slice(&bytes).context("reading the config")?)
 }
 
 fn index_table(image: &Descriptor, manifests: &[Descriptor]) -> String {
@@ -93,7 +111,7 @@ fn manifest_table(image: &Descriptor, manifest: &ImageManifest, config: &Value) 
         let name = super::layer_name(layer).unwrap_or("-");
         writeln!(text, "layer {at}  {name}, {}, {}", Bytes(layer.size()), layer.media_type()).ok();
         writeln!(text, "         {}", layer.digest()).ok();
-        for key in [oci::names::RAW_SIZE, oci::names::RAW_DIGEST] {
+        for key in [document::RAW_SIZE, document::RAW_DIGEST] {
             if let Some(value) = document::annotation(layer, key) {
                 writeln!(text, "         {key} = {value}").ok();
             }

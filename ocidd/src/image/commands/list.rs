@@ -1,15 +1,27 @@
-//! `list`: what the store holds, or which tags a repository has.
+//! `list`: images of the store, or tags of a repository.
 
 use super::print;
 use super::print_json;
 use super::short;
-use crate::image::command::List;
-use anyhow::Result;
+use crate::image::error::Result;
+use clap::Args;
 use oci::layout;
 use oci::reference::ManifestReference;
 use registry::auth::Access;
+use registry::repository::Remote;
 use registry::session::Session;
 use serde_json::json;
+
+/// List the images of the store, or the tags of a repository
+#[derive(Args, Debug)]
+pub(in crate::image) struct List {
+    /// Repository (registry/repository) whose tags to list [default: the store]
+    #[arg(value_name = "REPOSITORY")]
+    repository: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
 pub(in crate::image) fn run(args: &List, session: &Session) -> Result<()> {
     match &args.repository {
@@ -19,9 +31,9 @@ pub(in crate::image) fn run(args: &List, session: &Session) -> Result<()> {
 }
 
 fn list_tags(repository: &str, as_json: bool, session: &Session) -> Result<()> {
-    // Any tag makes it a reference whose grammar is known.
+    // Any tag turns the repository into a reference.
     let reference: ManifestReference = format!("{repository}:latest").parse()?;
-    let tags = session.remote(&reference.repository, Access::Pull)?.list_tags()?;
+    let tags = Remote::open(session, &reference.repository, Access::Pull)?.list_tags()?;
     if as_json {
         return print_json(&tags);
     }
@@ -45,7 +57,7 @@ fn list_store(as_json: bool, session: &Session) -> Result<()> {
     print(&table(&rows))
 }
 
-/// A name's repository and tag; of other names there is no tag.
+/// Splits a name into repository and tag.
 fn split(name: Option<&str>) -> (&str, &str) {
     const NONE: &str = "<none>";
     let Some(name) = name else { return (NONE, NONE) };
@@ -59,7 +71,7 @@ fn split(name: Option<&str>) -> (&str, &str) {
     }
 }
 
-/// Columns with three spaces between them.
+/// Columns separated by three spaces.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: Vec<usize> = (0..N)
         .map(|at| {

@@ -1,19 +1,19 @@
-//! One file for each subcommand, or a few that are alike.
+//! One file for each subcommand; those of the store share one.
 
 pub(super) mod attach;
 pub(super) mod build;
 pub(super) mod copy;
 pub(super) mod inspect;
 pub(super) mod list;
-pub(super) mod names;
 pub(super) mod pull;
 pub(super) mod push;
 pub(super) mod referrers;
+pub(super) mod store;
 pub(super) mod url;
 
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use anyhow::anyhow;
 use oci::document;
 use oci::document::Annotations;
 use oci::document::Document;
@@ -26,9 +26,9 @@ use std::env;
 use std::io;
 use std::io::Write as _;
 
-/// Results go to standard output; everything else is told elsewhere.
+/// Prints a result to standard output.
 fn print(text: &str) -> Result<()> {
-    io::stdout().write_all(text.as_bytes()).context("printing")
+    Ok(io::stdout().write_all(text.as_bytes()).context("printing")?)
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
@@ -36,29 +36,29 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(&format!("{text}\n"))
 }
 
-/// The first digits of a digest, as many as onmetal-image and podman show.
+/// The first digits of a digest, as many as onmetal-image and podman print.
 fn short(digest: &oci_spec::image::Digest) -> &str {
     digest.digest().get(..12).unwrap_or_default()
 }
 
-/// The words but the last, and the last.
-fn split_last(words: &[String]) -> Result<(&[String], &str)> {
-    let (last, words) = words.split_last().context("reading the arguments")?;
-    Ok((words, last))
+/// The arguments before the last one, and the last one.
+fn split_last(arguments: &[String]) -> anyhow::Result<(&[String], &str)> {
+    let (last, rest) = arguments.split_last().context("reading the arguments")?;
+    Ok((rest, last))
 }
 
-/// The annotation that says when what is pushed was made, as far as anybody does: `SOURCE_DATE_EPOCH`. Nobody's clock is asked, so the same files
-/// give the same digest.
-fn created() -> Result<Annotations> {
+/// The creation time from `SOURCE_DATE_EPOCH`, if set. The clock is not read, so equal files have
+/// equal digests.
+fn created() -> anyhow::Result<Annotations> {
     let Some(text) = env::var_os("SOURCE_DATE_EPOCH") else { return Ok(Annotations::new()) };
     let text = text.to_string_lossy();
     let doing = || format!("reading SOURCE_DATE_EPOCH, '{text}', as a number of seconds");
     let seconds = text.parse().with_context(doing)?;
     let time = jiff::Timestamp::from_second(seconds).with_context(doing)?;
-    Ok(Annotations::from([(oci::names::CREATED.to_owned(), time.to_string())]))
+    Ok(Annotations::from([(document::CREATED.to_owned(), time.to_string())]))
 }
 
-/// The manifest that a place is named for, or that for `platform` where it is named for an index.
+/// The manifest of a location. If it is an image index, the one for `platform`.
 fn resolve_manifest(
     place: &mut Location<'_>,
     platform: Option<&Platform>,
@@ -68,20 +68,16 @@ fn resolve_manifest(
         Document::Manifest(manifest) => return Ok((fetched, manifest)),
         Document::Index(index) => index,
     };
-    let entries = index::entries_of(&index);
     let host = Platform::of_host();
-    let entry = index::choose(&entries, platform.unwrap_or(&host))?;
-    let mut manifests = index.manifests().iter();
-    let chosen = manifests.find(|known| known.digest().to_string() == entry.digest);
-    let descriptor = chosen.context("following the image index")?.clone();
+    let descriptor = index::select(&index, platform.unwrap_or(&host))?.clone();
     let bytes = place.read_manifest(&descriptor)?;
     match Document::parse(&bytes, descriptor.media_type().as_ref())? {
         Document::Manifest(manifest) => Ok((Fetched { descriptor, bytes }, manifest)),
-        Document::Index(_) => bail!("the image index leads to another image index"),
+        Document::Index(_) => Err(anyhow!("the image index leads to another image index").into()),
     }
 }
 
-/// The name under which a layer is pulled, and asked for: its title, or what its media type says.
+/// The name of a layer: its title, or the name of its media type.
 fn layer_name(layer: &oci_spec::image::Descriptor) -> Option<&str> {
     document::title_of(layer).or_else(|| oci::bundle::name_of(layer))
 }

@@ -1,43 +1,75 @@
-//! `push`: files made into an artifact, or an image of the store, sent to a registry.
+//! `push`: creates an artifact from files, or takes an image of the store, and uploads it.
 
 use super::created;
 use super::print;
 use super::split_last;
-use crate::image::command::Push;
 use crate::image::disk;
+use crate::image::disk::Compression;
+use crate::image::error::Error;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
+use anyhow::anyhow;
 use anyhow::bail;
+use clap::Args;
 use oci::document;
 use oci::document::Annotations;
 use oci::document::Artifact;
 use oci::document::Document;
+use oci::document::parse_media_type;
+use oci::index;
 use oci::layout::Store;
-use oci::names;
 use oci::platform::Platform;
-use oci::platforms;
 use oci::reference::Version;
 use oci::signature::signing_key::SigningKey;
+use oci::signature::signing_key::SigningKeyError;
 use oci::size::Bytes;
 use oci_spec::image::Descriptor;
 use registry::auth::Access;
 use registry::copy;
-use registry::copy::Extent;
+use registry::copy::CopyScope;
 use registry::location::Location;
 use registry::repository::Fetched;
 use registry::session::Session;
 use registry::sign;
+use std::env;
 use std::fs::File;
 use std::path::Path;
+use std::path::PathBuf;
+
+/// Push a disk image, other files, or an image of the store
+///
+/// One file is a disk image, raw or compressed with gzip, zstd or xz. Several files, or one with
+/// --type, become an artifact with one layer each. Without a file, the image with this name is
+/// pushed from the store.
+#[derive(Args, Debug)]
+pub(in crate::image) struct Push {
+    /// Files, followed by the target registry/repository:tag
+    #[arg(required = true, value_name = "FILE… REF")]
+    files_and_target: Vec<String>,
+    /// Add the image to an image index for this platform; the index is created if necessary
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Sign with this key of cosign (password in `COSIGN_PASSWORD`) or openssl
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
+    /// Compression of a raw disk image
+    #[arg(long, value_enum, default_value = "gzip")]
+    format: Compression,
+    /// Artifact type of files, including a single one
+    /// [default: application/vnd.unknown.artifact.v1]
+    #[arg(long = "type", value_name = "MEDIA-TYPE", value_parser = parse_media_type)]
+    artifact_type: Option<String>,
+}
 
 pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
-    let (files, target) = split_last(&args.words)?;
-    // A mistake in the reference is told before a disk image is packed for minutes.
-    let mut to = session.place(target, Access::Push)?;
+    let (files, target) = split_last(&args.files_and_target)?;
+    // Before compressing the disk image, which takes minutes, the reference is checked.
+    let mut to = Location::open(session, target, Access::Push)?;
     if let (Some((_, Version::Digest(_))), [_, ..]) = (to.remote(), files) {
-        bail!("'{target}' names an image by its digest; hint: push to a tag");
+        let message = format!("'{target}' names an image by its digest");
+        return Err(Error::new(message, "push to a tag"));
     }
-    let key = args.sign.as_deref().map(SigningKey::read).transpose()?;
+    let key = args.sign.as_deref().map(read_key).transpose()?;
     let store = session.store()?;
     let mut name = target.to_owned();
     if !files.is_empty() {
@@ -48,35 +80,35 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
                 disk::artifact(layer, created()?)?
             }
             (files, known) => {
-                let artifact_type = known.as_deref().unwrap_or(names::UNKNOWN_ARTIFACT);
+                let artifact_type = known.as_deref().unwrap_or(document::UNKNOWN_ARTIFACT);
                 files_artifact(files, artifact_type, &store)?
             }
         };
         let image = store.add_artifact(&artifact)?;
-        // What goes into an index is not what the tag names.
+        // With an index, the tag names the index.
         store.keep(&image, args.platform.is_none().then_some(target))?;
         name = image.digest().to_string();
     }
-    let mut from = Location::in_store(session, store, &name);
+    let mut from = Location::in_store(session.observer(), store, &name);
     let part = from.resolve()?;
     let named = match &args.platform {
         Some(platform) => extended(platform, &part, &mut to)?,
         None => part.clone(),
     };
-    let (_, copied) = copy::copy_unnamed(&mut from, &mut to, Extent::Image)?;
+    let (_, copied) = copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     if let Some(key) = key {
         let repository = to.repository();
-        // Of an index that others extend later, what was pushed now stays signed.
+        // The manifest stays signed if the index is extended later.
         sign::sign(&mut to, &part.descriptor, &repository, &key)?;
         if part.descriptor != named.descriptor {
             sign::sign(&mut to, &named.descriptor, &repository, &key)?;
         }
         session.observer().note(format!("signed {}", named.descriptor.digest()));
     }
-    // After its signatures, so that it never leads to what machines refuse.
+    // After its signatures, so that the tag never refers to an unsigned image.
     to.add_named(&named.descriptor, &named.bytes)?;
     let present =
-        if copied.present > 0 { format!(", {} were there", copied.present) } else { String::new() };
+        if copied.present > 0 { format!(", {} existed", copied.present) } else { String::new() };
     session.observer().note(format!(
         "sent {} blobs of {}{present}",
         copied.blobs,
@@ -85,13 +117,38 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     print(&format!("{target}@{}\n", named.descriptor.digest()))
 }
 
-/// Files as oras pushes them: a layer each, under the file's name.
-fn files_artifact(files: &[String], artifact_type: &str, store: &Store) -> Result<Artifact> {
+/// Reads a signing key. Its password is in `COSIGN_PASSWORD`, as for cosign.
+fn read_key(path: &Path) -> Result<SigningKey> {
+    let password = env::var("COSIGN_PASSWORD").ok();
+    SigningKey::read(path, password.as_deref()).map_err(|error| {
+        let message = format!("reading the signing key {}: {error}", path.display());
+        let hint = match error {
+            SigningKeyError::NoPassword => "set COSIGN_PASSWORD",
+            SigningKeyError::WrongPassword => "check COSIGN_PASSWORD",
+            SigningKeyError::Pem(_) | SigningKeyError::Label(_) | SigningKeyError::Unsupported => {
+                "create a key with `cosign generate-key-pair`, `skopeo generate-sigstore-key` or \
+                 `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
+            }
+            _ => return anyhow!(message).into(),
+        };
+        Error::new(message, hint)
+    })
+}
+
+/// One layer for each file, titled with its name, like oras.
+fn files_artifact(
+    files: &[String],
+    artifact_type: &str,
+    store: &Store,
+) -> anyhow::Result<Artifact> {
     let mut layers: Vec<Descriptor> = Vec::new();
     for file in files {
         let layer = add_file(Path::new(file), store)?;
         if layers.iter().any(|other| document::title_of(other) == document::title_of(&layer)) {
-            bail!("two files have the name '{}'", document::title_of(&layer).unwrap_or_default());
+            bail!(
+                "several files have the name '{}'",
+                document::title_of(&layer).unwrap_or_default()
+            );
         }
         layers.push(layer);
     }
@@ -104,29 +161,30 @@ fn files_artifact(files: &[String], artifact_type: &str, store: &Store) -> Resul
     })
 }
 
-/// A file as it is, as a layer.
-pub(super) fn add_file(path: &Path, store: &Store) -> Result<Descriptor> {
+/// Adds a file to the store as a layer.
+pub(super) fn add_file(path: &Path, store: &Store) -> anyhow::Result<Descriptor> {
     let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
     let (digest, size) = store.add(file).with_context(|| format!("reading {}", path.display()))?;
-    let title = Annotations::from([(names::TITLE.to_owned(), disk::file_name(path)?)]);
-    Ok(document::with_annotations(document::descriptor(names::BYTES, digest, size)?, title))
+    let title = Annotations::from([(document::TITLE.to_owned(), disk::file_name(path)?)]);
+    Ok(document::with_annotations(document::descriptor(document::BYTES, digest, size)?, title))
 }
 
-/// The index that leads to `part` for `platform`, and to what the tag led to for others.
+/// The index of the tag, with `part` for `platform`.
 fn extended(platform: &Platform, part: &Fetched, tag: &mut Location<'_>) -> Result<Fetched> {
     let index = match tag.find()? {
         Some(found) => {
             match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
                 Document::Index(index) => Some(index),
-                Document::Manifest(_) => bail!(
-                    "'{}' is one image for every platform; hint: choose another tag, or push without --platform",
-                    tag.location()
-                ),
+                Document::Manifest(_) => {
+                    let message = format!("'{}' is not an image index", tag.location());
+                    let hint = "choose another tag, or push without --platform";
+                    return Err(Error::new(message, hint));
+                }
             }
         }
         None => None,
     };
-    let entry = platforms::entry_for(platform, &part.descriptor, &part.bytes)?;
-    let bytes = document::to_bytes(&platforms::with_entry(index, entry))?;
-    Ok(Fetched { descriptor: document::describe(names::INDEX, &bytes)?, bytes })
+    let entry = index::entry_for(platform, &part.descriptor, &part.bytes)?;
+    let bytes = document::to_bytes(&index::with_entry(index, entry))?;
+    Ok(Fetched { descriptor: document::describe(document::INDEX, &bytes)?, bytes })
 }

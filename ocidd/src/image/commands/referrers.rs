@@ -1,11 +1,11 @@
-//! `referrers`: what is attached to an image.
+//! `referrers`: lists what is attached to an image.
 
 use super::list::table;
 use super::print;
 use super::print_json;
 use super::short;
-use crate::image::command::Referrers;
-use anyhow::Result;
+use crate::image::error::Result;
+use clap::Args;
 use oci::document;
 use oci::document::Document;
 use oci_spec::image::Descriptor;
@@ -13,8 +13,22 @@ use registry::auth::Access;
 use registry::location::Location;
 use registry::session::Session;
 
+/// List what is attached to an image
+#[derive(Args, Debug)]
+pub(in crate::image) struct Referrers {
+    /// registry/repository:tag or oci:DIR:NAME
+    #[arg(value_name = "REF")]
+    image: String,
+    /// List only this type
+    #[arg(long = "type", alias = "artifact-type", value_name = "MEDIA-TYPE")]
+    artifact_type: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub(in crate::image) fn run(args: &Referrers, session: &Session) -> Result<()> {
-    let mut place = session.place(&args.image, Access::Pull)?;
+    let mut place = Location::open(session, &args.image, Access::Pull)?;
     let image = place.resolve()?.descriptor;
     let mut found = Vec::new();
     for referrer in place.referrers(&document::digest_of(&image)?)? {
@@ -34,7 +48,7 @@ pub(in crate::image) fn run(args: &Referrers, session: &Session) -> Result<()> {
     print(&table(&rows))
 }
 
-/// What the list says, or else the manifest itself.
+/// The type in the list, otherwise in the manifest.
 fn type_of(place: &mut Location<'_>, referrer: &Descriptor) -> Result<String> {
     if let Some(artifact_type) = referrer.artifact_type() {
         return Ok(artifact_type.to_string());

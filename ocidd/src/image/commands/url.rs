@@ -1,26 +1,42 @@
-//! `url`: where a layer is fetched from, for programs that fetch by themselves, as `curl -L`.
+//! `url`: the URL and headers of a layer, for programs that download by themselves.
 
 use super::layer_name;
 use super::print_json;
 use super::resolve_manifest;
-use crate::image::command::Url;
+use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::Result;
 use anyhow::anyhow;
+use clap::Args;
+use oci::platform::Platform;
 use oci_spec::image::Descriptor;
 use registry::auth::Access;
+use registry::location::Location;
 use registry::session::Session;
 use serde_json::json;
 
+/// Print the URL of a layer and the headers to send, as JSON
+#[derive(Args, Debug)]
+pub(in crate::image) struct Url {
+    /// kernel, initramfs, rootfs, a title, or the number of the layer, counted from 0
+    #[arg(long, value_name = "LAYER")]
+    layer: String,
+    /// registry/repository:tag
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Platform to select from an image index [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+}
+
 pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
-    let mut place = session.place(&args.image, Access::Pull)?;
+    let mut place = Location::open(session, &args.image, Access::Pull)?;
     let (_, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
     let layer = choose(manifest.layers(), &args.layer)?;
     let digest = layer.digest().to_string();
     let (remote, _) = place
         .remote()
-        .with_context(|| format!("'{}' names no registry: a layout has no URLs", args.image))?;
-    // The manifest was asked for with it, so it is good for the blob as well.
+        .with_context(|| format!("'{}' is not in a registry, so it has no URL", args.image))?;
+    // The authorization of the manifest is also valid for blobs.
     let headers = match remote.authorization() {
         Some(authorization) => json!({ "Authorization": [authorization] }),
         None => json!({}),
@@ -29,7 +45,7 @@ pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
 }
 
 /// By name, title or number.
-fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> Result<&'a Descriptor> {
+fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> anyhow::Result<&'a Descriptor> {
     let by_name = layers.iter().find(|layer| {
         layer_name(layer) == Some(wanted) || oci::bundle::name_of(layer) == Some(wanted)
     });
@@ -43,7 +59,7 @@ fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> Result<&'a Descriptor> 
                 None => at.to_string(),
             })
             .collect();
-        anyhow!("there is no layer '{wanted}'; there are: {}", known.join(", "))
+        anyhow!("layer '{wanted}' not found; the layers are: {}", known.join(", "))
     })
 }
 
@@ -52,14 +68,13 @@ mod tests {
     use super::*;
     use oci::document;
     use oci::document::Annotations;
-    use oci::names;
 
     #[test]
-    fn a_layer_is_chosen_by_name_title_or_number() {
+    fn selects_a_layer_by_name_title_or_number() {
         let kernel = document::describe("application/vnd.ironcore.image.kernel", b"").unwrap();
         let titled = |title: &str| {
-            let title = Annotations::from([(names::TITLE.to_owned(), title.to_owned())]);
-            document::with_annotations(document::describe(names::BYTES, b"").unwrap(), title)
+            let title = Annotations::from([(document::TITLE.to_owned(), title.to_owned())]);
+            document::with_annotations(document::describe(document::BYTES, b"").unwrap(), title)
         };
         let unnamed = document::describe("a/b", b"").unwrap();
         let layers = [unnamed, kernel, titled("disk.raw.gz"), titled("1")];
@@ -69,8 +84,8 @@ mod tests {
         }
         for wanted in ["4", "rootfs", "", "-1"] {
             let error = choose(&layers, wanted).unwrap_err().to_string();
-            let known = "there are: 0, 1 (kernel), 2 (disk.raw.gz), 3 (1)";
-            assert_eq!(error, format!("there is no layer '{wanted}'; {known}"));
+            let known = "the layers are: 0, 1 (kernel), 2 (disk.raw.gz), 3 (1)";
+            assert_eq!(error, format!("layer '{wanted}' not found; {known}"));
         }
     }
 }

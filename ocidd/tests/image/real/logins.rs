@@ -20,7 +20,7 @@ fn a_login_by_password_opens_a_private_registry() {
     let words = ["push", "disk.raw", &reference];
     author.fails(
         &words,
-        "wants a login; hint: put user and password into the file that --authfile names",
+        "requires a login\nocidd: hint: put user and password into the file passed with --authfile",
     );
     let auths = |auth: &str| {
         serde_json::json!({ "auths": { registry.address.as_str(): { "auth": auth } } }).to_string()
@@ -73,7 +73,7 @@ fn a_registry_has_to_prove_who_it_is() {
     let words = ["push", "disk.raw", &reference];
     author.fails(
         &[&words[..], &["--ca-file", "other.pem"]].concat(),
-        "hint: name the PEM file of the site's certificate authority by --ca-file",
+        "hint: pass the PEM file of the site's certificate authority with --ca-file",
     );
     author.fails(
         &[&words[..], &["--ca-file", "missing.pem"]].concat(),
@@ -91,7 +91,7 @@ fn plain_http_has_to_be_asked_for() {
     let author = Author::with(&["--insecure-skip-verify", "--retries", "0"]);
     author.write("disk.raw", "a disk");
     let words = ["push", "disk.raw", &registry.reference("os:1")];
-    author.fails(&words, "the registry does not speak TLS; --plain-http allows plain HTTP");
+    author.fails(&words, "the registry does not support TLS; --plain-http allows plain HTTP");
 }
 
 /// As it does for docker, which is often configured once for a private registry and a helper that only some machines have.

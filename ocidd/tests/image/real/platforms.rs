@@ -71,7 +71,7 @@ fn every_platform_gets_its_own_image() {
     assert!(url["url"].as_str().unwrap().ends_with(digest));
     author.fails(
         &["pull", "--platform", "linux/s390x", &reference],
-        "has no manifest for linux/s390x; it has: linux/arm64, linux/riscv64; hint: --platform OS/ARCHITECTURE chooses another",
+        "has no manifest for linux/s390x; it has: linux/arm64, linux/riscv64\nocidd: hint: --platform OS/ARCHITECTURE selects another",
     );
     let other = format!("docker://{reference}");
     let words =
@@ -89,7 +89,7 @@ fn an_image_for_all_is_not_made_one_of_several() {
     author.push(&["disk.raw", &reference]);
     author.fails(
         &["push", "--platform", "linux/amd64", "disk.raw", &reference],
-        "is one image for every platform; hint: choose another tag, or push without --platform",
+        "is not an image index\nocidd: hint: choose another tag, or push without --platform",
     );
 }
 

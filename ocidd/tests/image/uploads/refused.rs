@@ -116,8 +116,8 @@ fn a_push_ends_however_a_registry_keeps_failing() {
 
 #[test]
 fn what_a_registry_refuses_for_good_is_told_in_its_words_and_not_tried_again() {
-    let denied = "403 Forbidden (DENIED: as told); hint: the repository may be private (a login goes into the file that --authfile names), or the name wrong";
-    let too_large = "takes no request so large (413); hint: --chunk-size sends less at once";
+    let denied = "403 Forbidden (DENIED: as told)\nocidd: hint: the repository may be private (logins: the file passed with --authfile), or its name wrong";
+    let too_large = "rejects a request of this size (413)\nocidd: hint: use a smaller --chunk-size";
     let rows = [
         ("HEAD blobs/", 403, "asking ", 1),
         ("POST blobs/uploads/", 403, denied, 1),
@@ -149,6 +149,6 @@ fn a_registry_that_says_nothing_of_where_to_go_on_is_of_no_use() {
     author.write("a", "a");
     author.fails(
         &["push", "a", &fake.reference("1")],
-        "the registry does not say where the upload goes on",
+        "the registry sends no location for the upload",
     );
 }

@@ -10,15 +10,15 @@ fn what_is_missing_and_nobody_answers_ends_with_2() {
     let scene = Scene::new(|_| {});
     let tag = scene.word(By::Tag);
     run(&[&tag, "oci.allow_no_tls"], "").assert("no disk", 2, &[
-        "No target disk is named (dd.of). The disks of this machine:\n",
-        "ocidd: the console gave no answer to 'Disk, by number or path'; hint: name image and disk as words, and leave wait out; nothing was written\n",
+        "No target disk is given (dd.of). Disks of this machine:\n",
+        "ocidd: no answer on the console to 'Disk, by number or path'; hint: set image and disk as parameters, without wait; nothing was written\n",
     ]);
     run(&[&scene.disk], "").assert(
         "no image",
         2,
         &[
-            "No image is named (oci.tag, oci.blob).\n",
-            "ocidd: the console gave no answer to 'Image, as registry/repository:tag",
+            "No image is given (oci.tag, oci.blob).\n",
+            "ocidd: no answer on the console to 'Image, as registry/repository:tag",
         ],
     );
 }
@@ -36,10 +36,10 @@ fn what_is_missing_can_be_typed_and_is_confirmed() {
             "typed",
             0,
             &[
-                "'nonsense' names no registry",
-                "'0' is no disk of this list and no path\n",
+                "'nonsense' does not name a registry",
+                "'0' is neither a listed disk nor a path\n",
                 &format!("Everything on {disk} will be overwritten with {name}:\n"),
-                "Type 'yes' to go on: ",
+                "Type 'yes' to continue: ",
                 "ocidd: installed ",
             ],
         );
@@ -53,15 +53,23 @@ fn only_yes_overwrites_the_disk_where_wait_is_said() {
     for (typed, says) in [
         ("no\n", "ocidd: not confirmed; nothing was written\n"),
         ("y\n", "ocidd: not confirmed; nothing was written\n"),
-        ("", "ocidd: the console gave no answer to 'Type 'yes' to go on'"),
+        ("", "ocidd: no answer on the console to 'Type 'yes' to continue'"),
     ] {
         let disk = scene.target.path.display();
         let question = format!("Everything on {disk} will be overwritten with ");
-        scene.run(&["wait"], typed).assert(typed, 3, &[&question, "Type 'yes' to go on: ", says]);
+        scene.run(&["wait"], typed).assert(
+            typed,
+            3,
+            &[&question, "Type 'yes' to continue: ", says],
+        );
         scene.target.assert_left(typed, Left::Untouched, &scene.image);
     }
     let blobs = scene.registry.requests().into_iter().filter(|r| r.path.contains("/blobs/"));
     assert_eq!(blobs.count(), 0, "nothing is fetched before the yes");
-    scene.run(&["wait"], "yes\n").assert("yes", 0, &["Type 'yes' to go on: ", "ocidd: installed "]);
+    scene.run(&["wait"], "yes\n").assert(
+        "yes",
+        0,
+        &["Type 'yes' to continue: ", "ocidd: installed "],
+    );
     scene.target.assert_installed("yes", &scene.image);
 }

@@ -68,7 +68,7 @@ fn a_receiver_that_is_dead_or_says_no_never_stops_an_install() {
         let scene = Scene::new(|_| {});
         let word = format!("ocidd.report=http://{address}/events");
         let ended = scene.run(&[&word], "");
-        ended.assert("no receiver", 0, &["the receiver of events (ocidd.report) fails: "]);
+        ended.assert("no receiver", 0, &["sending events (ocidd.report) failed: "]);
         scene.target.assert_installed("no receiver", &scene.image);
     }
 }

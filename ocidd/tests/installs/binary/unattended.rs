@@ -13,7 +13,7 @@ use crate::run::By;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::failure::EXIT_CODES;
+use ocidd::report::failure::EXIT_CODES;
 use params::PARAMETERS;
 use std::fs;
 
@@ -51,13 +51,15 @@ fn invalid_parameters_end_with_2_and_all_are_reported() {
         ),
         (
             &["oci.tag=os:1"],
-            &["ocidd: oci.tag: 'os:1' names no registry", "; nothing was written\n"],
+            &["ocidd: oci.tag: 'os:1' does not name a registry", "; nothing was written\n"],
         ),
         (
             &["oci.tag=https://r.example/os:1"],
-            &["ocidd: oci.tag: 'https://r.example/os:1' holds a scheme"],
+            &[
+                "ocidd: oci.tag: invalid reference 'https://r.example/os:1': unexpected scheme 'https://'; hint: ",
+            ],
         ),
-        (&[&blob], &["ocidd: oci.tag and oci.blob are both given"]),
+        (&[&blob], &["ocidd: oci.tag and oci.blob are mutually exclusive"]),
         (&["oci.verify_key="], &["ocidd: oci.verify_key: missing value, expected a key"]),
     ];
     for (words, says) in rows {
@@ -98,7 +100,7 @@ const FAILURES: [Row; 4] = [
         fault: |fake| fake.blob().flip_byte_from_end(4),
         code: 6,
         id: "digest-mismatch",
-        says: &["ocidd: installing to ", ": layer digest is sha256:", " was asked for; "],
+        says: &["ocidd: installing to ", ": layer has digest sha256:", ", expected sha256:", "; "],
         left: Left::Cleared,
     },
     Row {
@@ -141,8 +143,8 @@ fn an_image_that_is_not_signed_ends_with_8() {
     let key = "oci.verify_key=MCowBQYDK2VwAyEAH90JUfaWgqlnv6ffeTaAMCH93O6kRhHlwynB9oaH0H4=";
     let says = [
         "ocidd: verifying the signature of ",
-        " is not signed; trusted are oci.verify_key (sha256:e0bba83e0154a8dc…); hint: sign it by `cosign sign --key`; nothing was written\n",
-        "\nocidd: error bad-signature (exit code 8): have the image signed by a key of ",
+        " is not signed; trusted are oci.verify_key (sha256:e0bba83e0154a8dc…); nothing was written\nocidd: hint: sign it with `cosign sign --key`\n",
+        "\nocidd: error bad-signature (exit code 8): sign the image; fix ",
     ];
     scene.run(&[key], "").assert("unsigned", 8, &says);
     scene.target.assert_left("unsigned", Left::Untouched, &scene.image);
@@ -162,8 +164,11 @@ fn a_disk_that_does_not_fit_ends_with_5() {
 
     let small = Target::new(3 * MIB);
     let word = format!("dd.of={}", small.path.display());
-    let says =
-        ["image has ", " or more, the disk has 3145728 bytes (3 MiB)", "; nothing was written\n"];
+    let says = [
+        "target disk is too small: the image needs at least ",
+        ", the disk has 3145728 bytes (3 MiB)",
+        "; nothing was written\n",
+    ];
     scene.run(&[&word], "").assert("small", 5, &says);
     small.assert_left("small", Left::Untouched, &scene.image);
 }

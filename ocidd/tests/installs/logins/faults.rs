@@ -43,7 +43,8 @@ const FAULTS: &[Row] = &[
         demand: demand_basic,
         entry: None,
         says: &[
-            "registry REGISTRY wants a login; hint: put user and password into /etc/ocidd/auth.json, which has the format of docker's config.json",
+            "registry REGISTRY requires a login",
+            "hint: put user and password into /etc/ocidd/auth.json, in the format of docker's config.json",
         ],
     },
     Row {
@@ -62,7 +63,7 @@ const FAULTS: &[Row] = &[
         demand: demand_basic,
         entry: Some(IDENTITY),
         says: &[
-            "registry REGISTRY wants a user and a password, the identity token of 'REGISTRY' from FILE is neither",
+            "registry REGISTRY requires a user and a password, the identity token of 'REGISTRY' from FILE is neither",
         ],
     },
     Row {
@@ -72,21 +73,21 @@ const FAULTS: &[Row] = &[
         },
         entry: Some(PASSWORD),
         says: &[
-            "fetching a token from http://REGISTRY/token: the token server refused the login of user 'user' from FILE (401 Unauthorized)",
+            "fetching a token from http://REGISTRY/token: the token server rejected the login of user 'user' from FILE (401 Unauthorized)",
         ],
     },
     Row {
         rule: "a token server that repeats the password",
         demand: |fake| fake.demand_token(Answer::error(403, "DENIED", "hunter2 is wrong")),
         entry: Some(PASSWORD),
-        says: &["the token server refused the login of user 'user' from FILE (403 Forbidden)"],
+        says: &["the token server rejected the login of user 'user' from FILE (403 Forbidden)"],
     },
     Row {
         rule: "a token server that breaks over the password",
         demand: |fake| fake.demand_token(Answer::error(500, "UNKNOWN", "hunter2?")),
         entry: Some(PASSWORD),
         says: &[
-            "the token server answered 500 Internal Server Error to the login of user 'user' from FILE",
+            "showing the login of user 'user' from FILE: the token server answered 500 Internal Server Error",
         ],
     },
     Row {
@@ -99,7 +100,7 @@ const FAULTS: &[Row] = &[
         },
         entry: Some(IDENTITY),
         says: &[
-            "the token server refused the identity token of 'REGISTRY' from FILE (400 Bad Request)",
+            "the token server rejected the identity token of 'REGISTRY' from FILE (400 Bad Request)",
         ],
     },
     Row {
@@ -107,7 +108,7 @@ const FAULTS: &[Row] = &[
         demand: |fake| fake.demand_token(token()),
         entry: Some(IDENTITY),
         says: &[
-            "the token server answered 404 Not Found to the identity token of 'REGISTRY' from FILE",
+            "showing the identity token of 'REGISTRY' from FILE: the token server answered 404 Not Found",
         ],
     },
     Row {
@@ -118,7 +119,7 @@ const FAULTS: &[Row] = &[
         },
         entry: Some(IDENTITY),
         says: &[
-            "the token server answered 307 Temporary Redirect to the identity token of 'REGISTRY'",
+            "showing the identity token of 'REGISTRY' from FILE: the token server answered 307 Temporary Redirect",
         ],
     },
     Row {
@@ -150,7 +151,7 @@ const FAULTS: &[Row] = &[
         },
         entry: Some(PASSWORD),
         says: &[
-            "fetching a token from http://REGISTRY/token: a value is not of the kind that belongs there at line 1",
+            "fetching a token from http://REGISTRY/token: a value has the wrong type at line 1",
         ],
     },
     Row {

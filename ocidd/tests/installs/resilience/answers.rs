@@ -14,7 +14,7 @@ use crate::fake::Script;
 use crate::run::BOTH;
 use crate::run::TAG;
 use crate::target::Left;
-use ocidd::failure::Cause;
+use ocidd::report::failure::Cause;
 
 /// Spoils what is answered to those who want the manifest.
 fn manifest<S: Into<Script>>(fake: &mut Fake, fault: impl FnOnce(Answer) -> S) {

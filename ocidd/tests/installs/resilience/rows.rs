@@ -13,7 +13,7 @@ use crate::target::Left;
 use crate::target::Target;
 use End::Failed;
 use End::Installed;
-use ocidd::failure::Cause;
+use ocidd::report::failure::Cause;
 
 /// How an install has to end.
 pub(super) enum End {
@@ -98,7 +98,7 @@ fn assert_row(row: &Row, by: By, packing: Packing, layer: &Layer, image: &[u8]) 
             }
         }
         (Failed { cause, says, retries: wanted, left }, Err(failure)) => {
-            let text = failure.to_string();
+            let text = failure.diagnostic().to_string();
             assert_eq!(failure.cause, *cause, "{rule}: {text}");
             assert!(text.contains(&filled(says)), "{rule}: the message\n  {text}\nlacks\n  {says}");
             assert_eq!(retries.len(), *wanted, "{rule}: {retries:#?}");

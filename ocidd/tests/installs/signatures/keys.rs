@@ -15,7 +15,7 @@ use crate::signatures::signer::sign;
 use crate::target::DISK;
 use crate::target::Left;
 use crate::target::Target;
-use ocidd::event::Outcome;
+use ocidd::report::event::Outcome;
 use std::fs;
 
 #[test]
@@ -53,7 +53,7 @@ const SPOILED: [Spoiled; 5] = [
     (
         "no key in a file",
         |target| fs::write(target.keys_folder().join("b.pub"), "").unwrap(),
-        "/keys.d/b.pub: no public key is in it; hint: PEM, which begins with",
+        "/keys.d/b.pub: no public key found, expected PEM with",
     ),
     (
         "a private key",
@@ -61,7 +61,7 @@ const SPOILED: [Spoiled; 5] = [
             let text = Signer::p256().pem().replace("PUBLIC", "PRIVATE");
             fs::write(target.keys_folder().join("b.pub"), text).unwrap();
         },
-        "/keys.d/b.pub: a private key is in it, which no machine needs",
+        "/keys.d/b.pub: found a private key, expected only public keys",
     ),
     (
         "a folder in place of a file",
@@ -74,7 +74,7 @@ const SPOILED: [Spoiled; 5] = [
             let folder = target.keys_folder();
             fs::rename(folder.join("a.pub"), folder.join("a.key")).unwrap();
         },
-        "/keys.d holds no key; hint: PEM files named *.pub or *.pem",
+        "/keys.d contains no key; hint: add PEM files named *.pub or *.pem",
     ),
     (
         "a file in place of the folder",
@@ -128,8 +128,8 @@ fn a_bare_blob_is_refused_where_keys_are_trusted() {
         let registry = fake.serve();
         let outcome = install_tag(&blob, &[word], &target, &Heard::default());
         let says = [
-            "oci.blob is given, and a bare blob has no signature",
-            "hint: name a manifest by oci.tag",
+            "oci.blob is given, but a blob without a manifest has no signature",
+            "hint: select a manifest with oci.tag",
         ];
         let wanted = Wanted { code: 2, says: &says, left: Left::Untouched };
         assert_failed(word, outcome, wanted, (&address, &layer), (&target, &image));
@@ -141,10 +141,9 @@ fn a_bare_blob_is_refused_where_keys_are_trusted() {
 fn a_dry_run_tells_who_has_signed() {
     let signer = Signer::p256();
     let word = format!("oci.verify_key={}", signer.base64());
-    for (word, says) in [
-        (&*word, " is good: key oci.verify_key (sha256:"),
-        ("", "\n  signature: nobody asks for one\n"),
-    ] {
+    for (word, says) in
+        [(&*word, " is good: key oci.verify_key (sha256:"), ("", "\n  signature: not required\n")]
+    {
         let (mut fake, image): (Fake, _) = new_fake();
         sign(&mut fake, &signer, Place::Tag);
         let target = Target::new(DISK);

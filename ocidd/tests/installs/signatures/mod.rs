@@ -22,8 +22,8 @@ use crate::signatures::signer::signature_path;
 use crate::target::DISK;
 use crate::target::Target;
 use oci::digest::Digest;
-use ocidd::event::Done;
-use ocidd::failure::Failure;
+use ocidd::report::event::Done;
+use ocidd::report::failure::Failure;
 
 /// What is in the image does not matter here.
 const IMAGE_BYTES: usize = 3000;

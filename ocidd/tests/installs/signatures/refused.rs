@@ -35,13 +35,16 @@ const REFUSED: [Row; 12] = [
         signs: |fake, _, _| sign(fake, &Signer::p256(), Place::Tag),
         says: &[
             "no signature of IMAGE is good: tag SIGNATURES, payload sha256:",
-            ": no trusted key has made it",
+            ": it was not made by a trusted key",
         ],
     },
     Row {
         rule: "signed by another key, as a referrer",
         signs: |fake, _, _| sign(fake, &Signer::ed25519(), Place::Referrer),
-        says: &["no signature of IMAGE is good: referrer sha256:", ": no trusted key has made it"],
+        says: &[
+            "no signature of IMAGE is good: referrer sha256:",
+            ": it was not made by a trusted key",
+        ],
     },
     Row {
         rule: "a signature that was made for another image",
@@ -51,7 +54,7 @@ const REFUSED: [Row; 12] = [
         },
         says: &[
             "no signature of IMAGE is good: ",
-            ": it was made for sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa",
+            ": it belongs to sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa",
         ],
     },
     Row {
@@ -71,7 +74,7 @@ const REFUSED: [Row; 12] = [
             layer["annotations"] = old["annotations"].clone();
             Place::Tag.push(fake, image, &[layer]);
         },
-        says: &[": no trusted key has made it, or its payload was changed"],
+        says: &[": it was not made by a trusted key, or its payload was changed"],
     },
     Row {
         rule: "a signature that is no base64",
@@ -80,7 +83,7 @@ const REFUSED: [Row; 12] = [
             layer["annotations"]["dev.cosignproject.cosign/signature"] = "?".into();
             Place::Tag.push(fake, image, &[layer]);
         },
-        says: &["tag SIGNATURES: the annotation dev.cosignproject.cosign/signature is no base64"],
+        says: &["tag SIGNATURES: the annotation dev.cosignproject.cosign/signature is not base64"],
     },
     Row {
         rule: "a garbled manifest of signatures",
@@ -88,12 +91,12 @@ const REFUSED: [Row; 12] = [
             let answer = Answer::new(200, MANIFEST, "{");
             fake.answers.insert(signature_path(image), answer);
         },
-        says: &["tag SIGNATURES: reading a manifest of signatures: EOF"],
+        says: &["tag SIGNATURES: reading the manifest of signatures: EOF"],
     },
     Row {
         rule: "a manifest of no signatures",
         signs: |fake, _, image| Place::Tag.push(fake, image, &[]),
-        says: &["tag SIGNATURES: it lists no signature"],
+        says: &["tag SIGNATURES: no signature in the manifest"],
     },
     Row {
         rule: "a good one behind more than anybody needs",
@@ -105,10 +108,7 @@ const REFUSED: [Row; 12] = [
             layers.push(good);
             Place::Tag.push(fake, image, &layers);
         },
-        says: &[
-            "tag SIGNATURES: of 65 signatures only 64 are looked at",
-            ", and 53 more; trusted are ",
-        ],
+        says: &["tag SIGNATURES: only 64 of 65 signatures checked", ", and 53 more; trusted are "],
     },
     Row {
         rule: "a referrer that is another one",
@@ -132,7 +132,8 @@ const REFUSED: [Row; 12] = [
             Place::FallbackTag.push_list(fake, image, &[entry]);
         },
         says: &[
-            "it is a sigstore bundle, which is not read here (hint: `cosign sign --new-bundle-format=false`)",
+            "sigstore bundles are not supported",
+            "hint: sign it with `cosign sign --new-bundle-format=false`",
         ],
     },
 ];

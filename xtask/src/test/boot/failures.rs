@@ -42,13 +42,13 @@ fn unknown_tag(lab: &Lab, case: &Case) -> Result<()> {
 
 fn two_layers(lab: &Lab, case: &Case) -> Result<()> {
     let said =
-        "the manifest has 2 layers of media type application/octet-stream+gzip, one is needed";
+        "the manifest has 2 layers of media type application/octet-stream+gzip, expected one";
     lab.boot(case, &tag(lab, "two-layers"))?.expect_failed(said, 4, Expected::Untouched)
 }
 
 fn wrong_digest(lab: &Lab, case: &Case) -> Result<()> {
     lab.boot(case, &tag(lab, "flipped"))?.expect_failed(
-        "layer digest is sha256:",
+        "layer has digest sha256:",
         6,
         Expected::Cleared,
     )
@@ -56,7 +56,7 @@ fn wrong_digest(lab: &Lab, case: &Case) -> Result<()> {
 
 fn truncated_gzip(lab: &Lab, case: &Case) -> Result<()> {
     lab.boot(case, &tag(lab, "truncated"))?.expect_failed(
-        "its gzip stream breaks after",
+        "its gzip stream is corrupt after",
         6,
         Expected::Cleared,
     )

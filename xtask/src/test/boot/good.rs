@@ -103,7 +103,7 @@ fn wait_answered_yes_installs(lab: &Lab, case: &Case) -> Result<()> {
         case,
         &format!("oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda wait", lab.plain.guest()),
     )?;
-    trial.guest.expect("Type 'yes' to go on: ")?;
+    trial.guest.expect("Type 'yes' to continue: ")?;
     sample::verify_disk(&trial.disk, Expected::Untouched)?;
     trial.guest.type_line("yes")?;
     trial.expect_installed(lab)
@@ -114,7 +114,7 @@ fn wait_answered_otherwise_writes_nothing(lab: &Lab, case: &Case) -> Result<()> 
         case,
         &format!("oci.tag={}/os:1 oci.allow_no_tls dd.of=/dev/vda wait", lab.plain.guest()),
     )?;
-    trial.guest.expect("Type 'yes' to go on: ")?;
+    trial.guest.expect("Type 'yes' to continue: ")?;
     trial.guest.type_line("y")?;
     trial.expect_failed("ocidd: not confirmed; nothing was written", 3, Expected::Untouched)
 }
@@ -139,13 +139,13 @@ fn ocidd_can_be_run_again_from_the_shell(lab: &Lab, case: &Case) -> Result<()> {
 }
 
 fn installs_what_skopeo_pushed_as_readme_says(lab: &Lab, case: &Case) -> Result<()> {
-    let readme =
-        fs::read_to_string(project::root().join("README.md")).context("reading README.md")?;
+    let readme = fs::read_to_string(project::root().join("docs/reference.md"))
+        .context("reading docs/reference.md")?;
     let script = readme
         .split("```sh\n# skopeo\n")
         .nth(1)
         .and_then(|rest| rest.split("```").next())
-        .context("README.md has no block for skopeo")?;
+        .context("docs/reference.md has no block for skopeo")?;
     // A registry on loopback has no certificate, and a test machine no policy of its own.
     let script =
         script.replace("skopeo copy", "skopeo --insecure-policy copy --dest-tls-verify=false");

@@ -12,7 +12,9 @@ use crate::testbed::sample::Expected;
 use anyhow::Result;
 use oci::signature::signing_key::SigningKey;
 use rcgen::KeyPair;
+use registry::auth::Access;
 use registry::http::Tls;
+use registry::location::Location;
 use registry::session::Session;
 use registry::session::Settings;
 use registry::sign::sign;
@@ -43,7 +45,7 @@ fn signed_by_nobody_is_refused(lab: &Lab, case: &Case) -> Result<()> {
 fn signed_by_another_key_is_refused(lab: &Lab, case: &Case) -> Result<()> {
     push(lab, case, Some(&KeyPair::generate()?))?;
     boot(lab, case, &KeyPair::generate()?)?.expect_failed(
-        "no trusted key has made it",
+        "it was not made by a trusted key",
         8,
         Expected::Untouched,
     )
@@ -60,11 +62,13 @@ fn push(lab: &Lab, case: &Case, signer: Option<&KeyPair>) -> Result<()> {
         Settings { tls: Tls::Plain, ..Settings::default() },
         Box::new(crate::host::report::Console),
     );
-    let mut place = session.target(&format!("{}/{repository}:1", lab.plain.local()))?;
+    let mut place =
+        Location::open(&session, &format!("{}/{repository}:1", lab.plain.local()), Access::Push)?;
     let image = place.resolve()?.descriptor;
     // The name is not compared.
     let known_as = format!("registry.example/{repository}");
-    sign(&mut place, &image, &known_as, &SigningKey::read(&key)?).map(drop)
+    sign(&mut place, &image, &known_as, &SigningKey::read(&key, None)?)?;
+    Ok(())
 }
 
 /// Boots the installer for the case's repository, with the site's key in an overlay.

@@ -11,6 +11,7 @@ use anyhow::ensure;
 use oci::document;
 use oci::document::Descriptor;
 use oci::document::Document;
+use registry::auth::Access;
 use registry::http::Tls;
 use registry::location::Location;
 use registry::session::Session;
@@ -27,7 +28,7 @@ pub fn fetch(reference: &str, archs: &[Arch]) -> Result<TempDir> {
         Settings { tls, ..Settings::default() },
         Box::new(crate::host::report::Console),
     );
-    let mut place = session.source(reference)?;
+    let mut place = Location::open(&session, reference, Access::Pull)?;
     let folder = tempfile::tempdir().context("creating a directory for an artifact")?;
     let found = place.resolve()?;
     match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {

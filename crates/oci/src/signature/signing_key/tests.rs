@@ -1,4 +1,4 @@
-//! Keys as other programs write them, made for these tests alone.
+//! Keys written by other programs, generated only for these tests.
 
 use super::*;
 use rcgen::KeyPair;
@@ -8,11 +8,11 @@ use ring::signature::UnparsedPublicKey;
 use serde_json::Value;
 use serde_json::json;
 
-/// What protects `LOCKED`.
-const SECRET: &str = "a site's secret";
+/// The password of `ENCRYPTED`.
+const PASSWORD: &str = "a site's secret";
 
-/// As cosign keeps keys: scrypt by Python's hashlib, secretbox by libsodium.
-const LOCKED: &str = include_str!("../cosign.key");
+/// In the format of cosign: scrypt by Python's hashlib, secretbox by libsodium.
+const ENCRYPTED: &str = include_str!("../cosign.key");
 
 /// The same key by OpenSSL, as `openssl ecparam -genkey` writes it.
 const SEC1: &str = "\
@@ -32,7 +32,7 @@ E+U/SDNvs1cuqxfsbl7bk6sSotShRANCAAQ+oEpCESe013OEPpbUI3oeonpx7UF+\n\
 -----END PRIVATE KEY-----\n\
 ";
 
-/// Its public half.
+/// Its public key.
 const PUBLIC: &str = "\
 -----BEGIN PUBLIC KEY-----\n\
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEPqBKQhEntNdzhD6W1CN6HqJ6ce1B\n\
@@ -50,23 +50,23 @@ tv69i/SilaXCkxqgoRNJvJdi7nZqnetduDgXFNiSJ3TlvrkJCkRYZ/4=\n\
 -----END PRIVATE KEY-----\n\
 ";
 
-fn parse(text: &str) -> Result<SigningKey> {
-    SigningKey::parse(text.as_bytes(), || Ok(SECRET.to_owned()))
+fn parse(text: &str) -> Result<SigningKey, SigningKeyError> {
+    SigningKey::parse(text.as_bytes(), Some(PASSWORD))
 }
 
 #[track_caller]
-fn assert_error(rule: &str, made: Result<SigningKey>, says: &str) {
-    let error = format!("{:#}", made.expect_err(rule));
+fn assert_error(rule: &str, made: Result<SigningKey, SigningKeyError>, says: &str) {
+    let error = made.expect_err(rule).to_string();
     assert!(error.contains(says), "{rule}: '{error}' lacks '{says}'");
 }
 
 #[test]
-fn one_key_in_three_forms_makes_one_signature() {
+fn key_in_three_forms_makes_equal_signatures() {
     let (_, public) = pem::decode_vec(PUBLIC.as_bytes()).unwrap();
     // What comes before it is the same for every key on this curve (RFC 5480, 2).
     let point = &public[public.len() - 65..];
     let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point);
-    for (rule, text) in [("sec1", SEC1), ("pkcs8", PKCS8), ("locked", LOCKED)] {
+    for (rule, text) in [("sec1", SEC1), ("pkcs8", PKCS8), ("encrypted", ENCRYPTED)] {
         let key = parse(text).unwrap();
         let signature = key.sign(b"a payload");
         assert!(public.verify(b"a payload", &signature).is_ok(), "{rule}");
@@ -76,68 +76,63 @@ fn one_key_in_three_forms_makes_one_signature() {
 }
 
 #[test]
-fn a_password_is_asked_for_where_there_is_one() {
-    let nobody = || bail!("nobody knows it");
-    SigningKey::parse(PKCS8.as_bytes(), nobody).unwrap();
-    assert_error("nobody", SigningKey::parse(LOCKED.as_bytes(), nobody), "nobody knows it");
-    let wrong = SigningKey::parse(LOCKED.as_bytes(), || Ok("a site's secrets".to_owned()));
-    assert_error("wrong", wrong, "the password in COSIGN_PASSWORD does not open it");
+fn requires_the_password_of_protected_keys() {
+    SigningKey::parse(PKCS8.as_bytes(), None).unwrap();
+    let missing = SigningKey::parse(ENCRYPTED.as_bytes(), None);
+    assert_error("missing", missing, "the key is protected by a password");
+    let wrong = SigningKey::parse(ENCRYPTED.as_bytes(), Some("a site's secrets"));
+    assert_error("wrong", wrong, "the password is wrong");
 }
 
 #[test]
-fn what_is_no_key_to_sign_with_is_told_what_it_is() {
-    let no_p256 = "it is no ECDSA key on the curve P-256, which is what can be signed with";
+fn rejects_other_keys() {
+    let not_p256 = "not an ECDSA key on the curve P-256, the only supported kind";
     for (rule, text, says) in [
-        ("no PEM", "secret".to_owned(), "hint: a private key in PEM is wanted"),
-        ("a public key", PUBLIC.to_owned(), "it is a 'PUBLIC KEY'; hint: a key by `cosign "),
-        ("another curve", P384.to_owned(), no_p256),
-        ("another kind", KeyPair::generate_for(&PKCS_ED25519).unwrap().serialize_pem(), no_p256),
-        ("a broken one", PKCS8.replace("MIGH", "MIGI"), no_p256),
+        ("no PEM", "secret".to_owned(), "expected a private key in PEM"),
+        ("a public key", PUBLIC.to_owned(), "found 'PUBLIC KEY', expected a private key"),
+        ("another curve", P384.to_owned(), not_p256),
+        ("another kind", KeyPair::generate_for(&PKCS_ED25519).unwrap().serialize_pem(), not_p256),
+        ("a broken one", PKCS8.replace("MIGH", "MIGI"), not_p256),
     ] {
         assert_error(rule, parse(&text), says);
     }
 }
 
-/// What becomes of the protection of a key, and what is said of that.
+/// A name, a change of the protection, and its error.
 type Spoiled = (&'static str, fn(&mut Value), &'static str);
 
 const SPOILED: [Spoiled; 8] = [
-    ("no list", |locked| *locked = json!([]), "reading what protects the key: "),
+    ("no list", |encrypted| *encrypted = json!([]), "reading the protection of the key: "),
     (
         "another cipher",
-        |locked| locked["cipher"]["name"] = "aes-gcm".into(),
-        "it is protected by scrypt and aes-gcm in a way that is not known here",
+        |encrypted| encrypted["cipher"]["name"] = "aes-gcm".into(),
+        "the protection by scrypt and aes-gcm is not supported",
     ),
-    ("work for ever", |locked| locked["kdf"]["params"]["N"] = (1_u64 << 40).into(), UNKNOWN),
-    ("in many rounds", |locked| locked["kdf"]["params"]["p"] = 1_000_000.into(), UNKNOWN),
-    ("of an odd size", |locked| locked["kdf"]["params"]["N"] = 32767.into(), UNKNOWN),
+    ("work for ever", |encrypted| encrypted["kdf"]["params"]["N"] = (1_u64 << 40).into(), UNKNOWN),
+    ("in many rounds", |encrypted| encrypted["kdf"]["params"]["p"] = 1_000_000.into(), UNKNOWN),
+    ("of an odd size", |encrypted| encrypted["kdf"]["params"]["N"] = 32767.into(), UNKNOWN),
     (
         "no base64",
-        |locked| locked["kdf"]["salt"] = "?".into(),
-        "reading what protects the key: Invalid symbol",
+        |encrypted| encrypted["kdf"]["salt"] = "?".into(),
+        "reading the protection of the key: Invalid symbol",
     ),
     (
         "a short nonce",
-        |locked| locked["cipher"]["nonce"] = "AAAA".into(),
-        "its nonce has not 24 bytes",
+        |encrypted| encrypted["cipher"]["nonce"] = "AAAA".into(),
+        "the nonce does not have 24 bytes",
     ),
-    (
-        "changed",
-        |locked| locked["ciphertext"] = "AAAA".into(),
-        "the password in COSIGN_PASSWORD does not open it",
-    ),
+    ("changed", |encrypted| encrypted["ciphertext"] = "AAAA".into(), "the password is wrong"),
 ];
 
-const UNKNOWN: &str =
-    "it is protected by scrypt and nacl/secretbox in a way that is not known here";
+const UNKNOWN: &str = "the protection by scrypt and nacl/secretbox is not supported";
 
 #[test]
-fn protection_that_cannot_be_undone_is_told() {
-    let (label, bytes) = pem::decode_vec(LOCKED.as_bytes()).unwrap();
+fn rejects_unsupported_protection() {
+    let (label, bytes) = pem::decode_vec(ENCRYPTED.as_bytes()).unwrap();
     for (rule, spoil, says) in SPOILED {
-        let mut locked = serde_json::from_slice(&bytes).unwrap();
-        spoil(&mut locked);
-        let bytes = serde_json::to_vec(&locked).unwrap();
+        let mut encrypted = serde_json::from_slice(&bytes).unwrap();
+        spoil(&mut encrypted);
+        let bytes = serde_json::to_vec(&encrypted).unwrap();
         let text = pem::encode_string(label, pem::LineEnding::LF, &bytes).unwrap();
         assert_error(rule, parse(&text), says);
     }

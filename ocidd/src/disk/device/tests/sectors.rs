@@ -3,12 +3,12 @@
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::device::Device;
 use crate::disk::device::Medium as _;
-use crate::disk::loop_device::LoopDevice;
+use crate::disk::tests::loop_device::LoopDevice;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 #[test]
-fn a_disk_is_written_and_read_back_in_sectors_of_its_own() {
+fn writes_and_reads_a_disk_in_its_sector_size() {
     for sector_bytes in [512, 4096] {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(4 << 20).unwrap();

@@ -1,0 +1,77 @@
+//! The error of the subcommands.
+
+use crate::report::diagnostic::Diagnostic;
+use crate::report::diagnostic::Terms;
+use oci::digest::DigestError;
+use oci::document::DocumentError;
+use oci::index::IndexError;
+use oci::layout::LayoutError;
+use oci::reference::ReferenceError;
+
+pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The libraries' errors have hints, which depend on their variants.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    #[error("{0}")]
+    Diagnostic(Diagnostic),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl Error {
+    pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Diagnostic(Diagnostic { message: message.into(), hint: Some(hint.into()) })
+    }
+}
+
+impl From<DigestError> for Error {
+    fn from(error: DigestError) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+impl From<DocumentError> for Error {
+    fn from(error: DocumentError) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+impl From<IndexError> for Error {
+    fn from(error: IndexError) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+impl From<LayoutError> for Error {
+    fn from(error: LayoutError) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+impl From<ReferenceError> for Error {
+    fn from(error: ReferenceError) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+/// The names in hints of `ocidd image`.
+const TERMS: Terms = Terms {
+    plain_http: "--plain-http",
+    platform: "--platform OS/ARCHITECTURE",
+    add_authority: "pass the PEM file of the site's certificate authority with --ca-file",
+    fix_clock: "fix the clock",
+    auth_file: "the file passed with --authfile",
+};
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Registry(error) => Self { message: error.to_line(), hint: TERMS.hint(&error) },
+            Error::Diagnostic(diagnostic) => diagnostic,
+            Error::Other(error) => Self { message: format!("{error:#}"), hint: None },
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Sends events as JSON by HTTP POST (`ocidd.report`). A slow or broken receiver never stops an
+//! install: events that cannot be sent in time are dropped.
+
+use crate::machine::Machine;
+use crate::report::event::Done;
+use crate::report::event::Event;
+use crate::report::event::Listener;
+use crate::report::event::RateLimit;
+use crate::report::event::Snapshot;
+use registry::http::Client;
+use registry::observer::Retry;
+use serde_json::Value;
+use serde_json::json;
+use std::sync::Mutex;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+/// Version of the documents. Changes if a field is removed or changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// Name of every event, and its own fields.
+pub const EVENTS: [(&str, &str); 6] = [
+    ("started", "`image`, `disk`, `layer` (digest), `layer_bytes` or null"),
+    ("progress", "`fetched_bytes`, `layer_bytes` or null, `written_bytes`, `seconds`"),
+    ("retry", "`number`, `of` (null: infinite), `delay_seconds`, `reason`"),
+    ("warning", "`message`"),
+    (
+        "failed",
+        "`id`, `exit_code`, `message`, `hint` or null, `remedy`, `disk_state` (untouched, cleared, unknown)",
+    ),
+    (
+        "done",
+        "`outcome` (installed, already-installed, dry-run), `layer` (digest), `image_bytes`, `seconds`",
+    ),
+];
+
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// Timeout of one event.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum number of waiting events.
+const QUEUE: usize = 64;
+/// Maximum wait for the last events at the end of an install.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// Sends events from its own thread.
+#[derive(Debug)]
+pub struct Webhook {
+    sender: Mutex<Option<SyncSender<String>>>,
+    machine: Value,
+    rate_limit: RateLimit,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Webhook {
+    /// `on_failure` is called once, when the receiver first fails.
+    pub fn start(
+        client: Client,
+        url: String,
+        machine: &Machine,
+        on_failure: impl FnOnce(String) + Send + 'static,
+    ) -> Self {
+        let (sender, events) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("post".to_owned())
+            .spawn(move || send_events(&client, &url, &events, on_failure))
+            .ok();
+        Self {
+            sender: Mutex::new(Some(sender)),
+            machine: machine.describe(),
+            rate_limit: RateLimit::new(PROGRESS_INTERVAL),
+            thread,
+        }
+    }
+
+    /// Waits briefly for unsent events.
+    pub fn finish(mut self) {
+        // The thread ends when the sender is gone.
+        if let Ok(mut sender) = self.sender.lock() {
+            *sender = None;
+        }
+        let deadline = Instant::now() + LAST_WAIT;
+        let Some(thread) = self.thread.take() else { return };
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Listener for Webhook {
+    fn on_event(&self, event: &Event) {
+        if matches!(event, Event::Progress(_)) && !self.rate_limit.is_due() {
+            return;
+        }
+        let Some(mut document) = document(event) else { return };
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("schema".to_owned(), SCHEMA.into());
+            fields.insert("time".to_owned(), unix_seconds().into());
+            fields.insert("machine".to_owned(), self.machine.clone());
+        }
+        if let Ok(sender) = self.sender.lock()
+            && let Some(sender) = sender.as_ref()
+        {
+            // If the queue is full, the event is dropped.
+            sender.try_send(document.to_string()).ok();
+        }
+    }
+}
+
+fn send_events(
+    client: &Client,
+    url: &str,
+    events: &Receiver<String>,
+    on_failure: impl FnOnce(String),
+) {
+    let mut on_failure = Some(on_failure);
+    for event in events {
+        let error = match client.post(url, "application/json", &event) {
+            Ok(response) if response.status().is_success() => continue,
+            Ok(response) => format!("it answered {}", response.status()),
+            Err(error) => error.to_string(),
+        };
+        if let Some(on_failure) = on_failure.take() {
+            on_failure(format!(
+                "sending events (ocidd.report) failed: {error}; continuing without the receiver"
+            ));
+        }
+    }
+}
+
+/// The own fields of an event. Notes are not sent.
+fn document(event: &Event) -> Option<Value> {
+    Some(match event {
+        Event::Note(_) => return None,
+        Event::Started { image, disk, layer, size_bytes } => json!({
+            "event": "started", "image": image, "disk": disk, "layer": layer.to_string(), "layer_bytes": size_bytes,
+        }),
+        Event::Progress(Snapshot { elapsed, fetched_bytes, total_bytes, written_bytes }) => json!({
+            "event": "progress", "fetched_bytes": fetched_bytes, "layer_bytes": total_bytes,
+            "written_bytes": written_bytes, "seconds": seconds(*elapsed),
+        }),
+        Event::Retry(Retry { number, of, delay, reason }) => json!({
+            "event": "retry", "number": number, "of": of, "delay_seconds": seconds(*delay), "reason": reason,
+        }),
+        Event::Warning(message) => json!({ "event": "warning", "message": message }),
+        Event::Failed { id, exit_code, remedy, diagnostic, disk } => json!({
+            "event": "failed", "id": id, "exit_code": exit_code, "message": diagnostic.message,
+            "hint": diagnostic.hint, "remedy": remedy, "disk_state": disk,
+        }),
+        Event::Done(Done { outcome, layer, image_bytes, elapsed, .. }) => json!({
+            "event": "done", "outcome": outcome.id(), "layer": layer.to_string(),
+            "image_bytes": image_bytes, "seconds": seconds(*elapsed),
+        }),
+    })
+}
+
+/// To the millisecond.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+fn unix_seconds() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "an event happens now")]
+    let now = SystemTime::now();
+    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::diagnostic::Diagnostic;
+    use crate::report::event::Outcome;
+    use oci::digest::Digest;
+
+    /// One event of each kind that is sent.
+    fn events() -> Vec<Event> {
+        let layer = Digest::of(b"");
+        let snapshot = Snapshot {
+            elapsed: Duration::from_millis(1500),
+            fetched_bytes: 1,
+            total_bytes: None,
+            written_bytes: 2,
+        };
+        let text = || "text".to_owned();
+        vec![
+            Event::Started { image: text(), disk: text(), layer, size_bytes: Some(5) },
+            Event::Progress(snapshot),
+            Event::Retry(Retry { number: 1, of: None, delay: Duration::ZERO, reason: text() }),
+            Event::Warning(text()),
+            Event::Failed {
+                id: "internal",
+                exit_code: 1,
+                remedy: "none",
+                diagnostic: Diagnostic { message: text(), hint: None },
+                disk: "untouched",
+            },
+            Event::Done(Done {
+                outcome: Outcome::Installed,
+                message: text(),
+                layer,
+                image_bytes: 3,
+                elapsed: Duration::ZERO,
+            }),
+        ]
+    }
+
+    #[test]
+    fn documents_every_field_of_every_event() {
+        let reference = include_str!("../../../docs/reference.md");
+        for (event, (name, fields)) in events().iter().zip(EVENTS) {
+            let document = document(event).unwrap();
+            assert_eq!(document["event"], name);
+            for field in document.as_object().unwrap().keys().filter(|key| *key != "event") {
+                assert!(fields.contains(&format!("`{field}`")), "{name} has {field}: {fields}");
+            }
+            let row = format!("| `{name}` | {fields} |");
+            assert!(reference.contains(&row), "docs/reference.md lacks this row:\n{row}");
+        }
+        assert!(document(&Event::Note("for people".to_owned())).is_none());
+    }
+}

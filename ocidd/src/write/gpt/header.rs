@@ -1,0 +1,195 @@
+//! The header of a GPT, its entries and their checksums. Every field is checked.
+//! gptman 3.1 rejects headers over 92 bytes and aborts on entries over 128, which are valid.
+
+use crate::write::gpt::TableError;
+use flate2::Crc;
+use oci::size::length_of;
+
+const SIGNATURE: &[u8] = b"EFI PART";
+/// Minimum size of a header, which may fill its sector (UEFI 2.10, table 5-5).
+const HEADER_BYTES: usize = 92;
+/// Minimum size of an entry; others are 128 × 2ⁿ (UEFI 2.10, table 5-5, `SizeOfPartitionEntry`).
+const ENTRY_BYTES: u32 = 128;
+
+// Offsets of fields (UEFI 2.10, tables 5-5 and 5-6).
+const HEADER_SIZE: usize = 12;
+const HEADER_CRC: usize = 16;
+const OWN_LBA: usize = 24;
+const ALTERNATE_LBA: usize = 32;
+const FIRST_USABLE_LBA: usize = 40;
+const LAST_USABLE_LBA: usize = 48;
+const ENTRIES_LBA: usize = 72;
+const ENTRY_COUNT: usize = 80;
+const ENTRY_SIZE: usize = 84;
+const ENTRIES_CRC: usize = 88;
+const ENTRY_FIRST_LBA: usize = 32;
+const ENTRY_LAST_LBA: usize = 40;
+
+/// The primary header, with verified checksum and plausible sizes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Header {
+    /// The header as on the disk, without the rest of its sector.
+    bytes: Vec<u8>,
+    pub(super) alternate_lba: u64,
+    pub(super) first_usable_lba: u64,
+    pub(super) last_usable_lba: u64,
+    entries_lba: u64,
+    entry_count: u32,
+    entry_size: u32,
+    entries_crc: u32,
+}
+
+/// The sectors named in a header.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Locations {
+    pub(super) own: u64,
+    pub(super) alternate: u64,
+    pub(super) last_usable: u64,
+    pub(super) entries: u64,
+}
+
+/// A used entry, or a record of an MBR. Both sectors belong to the partition.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Partition {
+    /// From 1, like in the kernel.
+    pub(super) number: usize,
+    pub(super) first_lba: u64,
+    pub(super) last_lba: u64,
+}
+
+impl Header {
+    /// Parses the primary header in sector 1 (UEFI 2.10, 5.3.1).
+    pub(super) fn parse(start: &[u8], sector_bytes: u64) -> Result<Self, TableError> {
+        let missing = TableError::NoHeader { sector: sector_bytes };
+        let sector = usize::try_from(sector_bytes).unwrap_or(usize::MAX);
+        let bytes = start.get(sector..).filter(|bytes| bytes.starts_with(SIGNATURE));
+        let bytes = bytes.ok_or(missing)?;
+        let size = u32_at(bytes, HEADER_SIZE);
+        let possible = |size: &usize| (HEADER_BYTES..=sector).contains(size);
+        let bytes = usize::try_from(size).ok().filter(possible).and_then(|size| bytes.get(..size));
+        let bytes = bytes.ok_or(TableError::HeaderSize { found: size, sector: sector_bytes })?;
+        let (found, wanted) = (u32_at(bytes, HEADER_CRC), crc_without_itself(bytes));
+        if found != wanted {
+            return Err(TableError::HeaderCrc { found, wanted });
+        }
+        let own_lba = u64_at(bytes, OWN_LBA);
+        if own_lba != 1 {
+            return Err(TableError::HeaderLocation { found: own_lba });
+        }
+        let entry_size = u32_at(bytes, ENTRY_SIZE);
+        if entry_size < ENTRY_BYTES || !entry_size.is_power_of_two() {
+            return Err(TableError::EntrySize { found: entry_size });
+        }
+        Ok(Self {
+            alternate_lba: u64_at(bytes, ALTERNATE_LBA),
+            first_usable_lba: u64_at(bytes, FIRST_USABLE_LBA),
+            last_usable_lba: u64_at(bytes, LAST_USABLE_LBA),
+            entries_lba: u64_at(bytes, ENTRIES_LBA),
+            entry_count: u32_at(bytes, ENTRY_COUNT),
+            entry_size,
+            entries_crc: u32_at(bytes, ENTRIES_CRC),
+            bytes: bytes.to_vec(),
+        })
+    }
+
+    /// The array of entries, if it is inside `start` and its checksum matches.
+    pub(super) fn entries<'a>(
+        &self,
+        start: &'a [u8],
+        sector_bytes: u64,
+    ) -> Result<&'a [u8], TableError> {
+        // Cannot overflow: a product of two 32-bit numbers.
+        let length = u64::from(self.entry_count) * u64::from(self.entry_size);
+        let outside =
+            TableError::EntriesLocation { lba: self.entries_lba, length, held: length_of(start) };
+        let range = || {
+            // Sectors 0 and 1 contain MBR and header.
+            let from = Some(self.entries_lba).filter(|lba| *lba >= 2)?.checked_mul(sector_bytes)?;
+            let to = from.checked_add(length)?;
+            start.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
+        };
+        let entries = range().ok_or(outside)?;
+        let wanted = crc(entries);
+        if wanted != self.entries_crc {
+            return Err(TableError::EntriesCrc { found: self.entries_crc, wanted });
+        }
+        Ok(entries)
+    }
+
+    /// The first sector after the array of entries.
+    pub(super) fn entries_end_lba(&self, sector_bytes: u64) -> u64 {
+        let length = u64::from(self.entry_count) * u64::from(self.entry_size);
+        self.entries_lba.saturating_add(length.div_ceil(sector_bytes))
+    }
+
+    /// Used entries: their type is not zero (UEFI 2.10, table 5-6).
+    pub(super) fn partitions(&self, entries: &[u8]) -> Vec<Partition> {
+        let size = usize::try_from(self.entry_size).unwrap_or(usize::MAX);
+        let numbered = entries.chunks_exact(size).zip(1..);
+        let used =
+            numbered.filter(|(entry, _)| entry.first_chunk::<16>().is_some_and(|t| *t != [0; 16]));
+        used.map(|(entry, number)| Partition {
+            number,
+            first_lba: u64_at(entry, ENTRY_FIRST_LBA),
+            last_lba: u64_at(entry, ENTRY_LAST_LBA),
+        })
+        .collect()
+    }
+
+    /// The same header for other locations, with its checksum.
+    pub(super) fn at(&self, places: Locations) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        for (field, lba) in [
+            (OWN_LBA, places.own),
+            (ALTERNATE_LBA, places.alternate),
+            (LAST_USABLE_LBA, places.last_usable),
+            (ENTRIES_LBA, places.entries),
+        ] {
+            put(&mut bytes, field, &lba.to_le_bytes());
+        }
+        let crc = crc_without_itself(&bytes);
+        put(&mut bytes, HEADER_CRC, &crc.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn locations(&self) -> Locations {
+        Locations {
+            own: 1,
+            alternate: self.alternate_lba,
+            last_usable: self.last_usable_lba,
+            entries: self.entries_lba,
+        }
+    }
+}
+
+/// Overwrites the bytes at `at` if all of them fit.
+pub(super) fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
+    let place = into.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len()));
+    if let Some(place) = place {
+        place.copy_from_slice(bytes);
+    }
+}
+
+/// A little-endian number; 0 after the end.
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let chunk = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    chunk.copied().map_or(0, u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let chunk = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    chunk.copied().map_or(0, u64::from_le_bytes)
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// The checksum of a header whose own checksum is zero (UEFI 2.10, table 5-5, `HeaderCRC32`).
+fn crc_without_itself(header: &[u8]) -> u32 {
+    let mut header = header.to_vec();
+    put(&mut header, HEADER_CRC, &[0; 4]);
+    crc(&header)
+}
