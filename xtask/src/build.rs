@@ -12,6 +12,7 @@ use crate::host::arch::ArchOption;
 use crate::host::output;
 use crate::host::project;
 use crate::host::report;
+use crate::host::report::hinted;
 use crate::host::setup;
 use crate::host::setup::Need;
 use crate::initramfs;
@@ -20,7 +21,6 @@ use crate::kernel::KernelRequest;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
 use anyhow::Result;
-use anyhow::bail;
 use std::path::PathBuf;
 
 /// Build kernel, initramfs, digests and manifest
@@ -171,7 +171,8 @@ pub fn find(wanted: &Wanted) -> Result<Vec<Built>> {
         };
         for file in [&built.kernel, &built.initramfs] {
             if !file.is_file() {
-                bail!("{} not found  hint: run cargo xtask build", file.display());
+                let fact = format!("{} not found", file.display());
+                return Err(hinted(fact, "run cargo xtask build"));
             }
         }
         Ok(built)

@@ -1,9 +1,19 @@
-//! `cargo xtask cache`: manages the build cache.
+//! `cargo xtask cache`: removes entries that no build has used for a while. Entries in use stay.
 
-pub mod prune;
-
+use crate::host::arch::Arch;
+use crate::host::output::SUMS;
+use crate::host::report;
+use crate::sources::cache::ABANDONED;
 use crate::sources::cache::Cache;
+use crate::sources::cache::KERNEL_LOCK;
+use crate::sources::cache::KERNELS;
+use crate::sources::cache::SOURCES;
+use crate::sources::cache::Usage;
+use crate::sources::cache::children;
+use crate::sources::cache::is_there;
 use anyhow::Result;
+use oci::size::Bytes;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Manage the build cache
@@ -35,5 +45,101 @@ enum Action {
 pub fn run(args: &Args) -> Result<()> {
     let Action::Prune { older_than } = args.action;
     let max_age = Duration::from_hours(24 * u64::from(older_than));
-    prune::prune(&Cache::at(Cache::location()?), max_age)
+    prune(&Cache::at(Cache::location()?), max_age)
+}
+
+/// A file or directory that is kept or removed as a whole.
+#[derive(Debug)]
+pub struct Entry {
+    pub path: PathBuf,
+    pub usage: Usage,
+    in_use: InUse,
+    /// Remove it after this time, whatever the user chose.
+    max_age: Option<Duration>,
+}
+
+/// How to find out whether a build uses an entry.
+#[derive(Debug)]
+enum InUse {
+    /// The build holds a lock on this file.
+    File(PathBuf),
+    /// The build holds the lock of this name.
+    Lock(String),
+}
+
+/// Removes what was not used for `max_age`, and the remains of interrupted builds.
+pub fn prune(cache: &Cache, max_age: Duration) -> Result<()> {
+    let mut freed = 0;
+    for entry in entries(cache) {
+        if entry.usage.unused < entry.max_age.unwrap_or(max_age) {
+            continue;
+        }
+        let name = entry.path.strip_prefix(cache.root()).unwrap_or(&entry.path).display();
+        if remove(cache, &entry)? {
+            freed += entry.usage.bytes;
+            report::result(format_args!("removed {name}: {}", Bytes(entry.usage.bytes)));
+        } else {
+            report::step(format_args!("kept {name}: in use by a running build"));
+        }
+    }
+    report::result(format_args!("freed {}", Bytes(freed)));
+    Ok(())
+}
+
+/// Everything that xtask has stored, and nothing else. Changes nothing.
+pub fn entries(cache: &Cache) -> Vec<Entry> {
+    let root = cache.root();
+    let mut entries = Vec::new();
+    let mut add = |path: PathBuf, in_use, max_age| {
+        let usage = Usage::of(&path);
+        entries.extend(usage.map(|usage| Entry { path, usage, in_use, max_age }));
+    };
+    let digests = |below| children(&root.join(below)).filter(|(name, _)| is_digest(name));
+    for (_, folder) in digests(SOURCES) {
+        for (_, path) in children(&folder).filter(|(_, path)| path.is_file()) {
+            add(path.clone(), InUse::File(path), None);
+        }
+    }
+    for (_, folder) in digests(KERNELS) {
+        add(folder.clone(), InUse::File(folder.join(SUMS)), None);
+    }
+    for arch in Arch::ALL.map(Arch::oci) {
+        add(root.join("apt").join(arch), InUse::Lock(format!("apt-{arch}")), None);
+    }
+    for (name, max_age) in [("ccache", None), ("configs", None), ("build", Some(Duration::ZERO))] {
+        add(root.join(name), InUse::Lock(KERNEL_LOCK.to_owned()), max_age);
+    }
+    for path in cache.temporaries() {
+        add(path.clone(), InUse::File(path), Some(ABANDONED));
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries
+}
+
+/// Removes an entry and returns true, unless a running build uses it. Never waits for a build.
+pub fn remove(cache: &Cache, entry: &Entry) -> Result<bool> {
+    match &entry.in_use {
+        InUse::File(mark) => {
+            let _changing = cache.changing()?;
+            let is_removed = cache.remove_unlocked(&entry.path, mark)?;
+            let sources = cache.root().join(SOURCES);
+            if let Some(digest) = entry.path.parent().filter(|parent| parent.starts_with(sources)) {
+                // This fails, as intended, if the directory contains another file.
+                std::fs::remove_dir(digest).ok();
+            }
+            Ok(is_removed)
+        }
+        InUse::Lock(name) => {
+            let Some(_lock) = cache.try_lock(name)? else { return Ok(false) };
+            if is_there(&entry.path) {
+                cache.delete(&entry.path)?;
+            }
+            Ok(true)
+        }
+    }
+}
+
+fn is_digest(name: &str) -> bool {
+    name.len() == 64
+        && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 /// Print shell completions
 ///
-/// The script completes `cargo xtask …` and uses cargo's own completion for its other subcommands.
+/// The script completes `cargo xtask …` and uses cargo's own completion for other subcommands.
 /// It also defines and completes a function `xtask` for `cargo xtask`. Do not use it in other
 /// projects.
 #[derive(Clone, Debug, clap::Args)]

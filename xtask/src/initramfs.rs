@@ -81,7 +81,8 @@ pub fn build(
     sources: &Sources,
 ) -> Result<Image> {
     let toolchain = toolchain::select(arch)?;
-    let programs = programs(arch, config, &toolchain)?;
+    let packages = config.binaries.iter().map(|binary| binary.package.as_str()).collect();
+    let programs = binaries::build(&packages, arch, &toolchain)?;
     let parts = parts::obtain(config, arch, sources)?;
     let image = compose(config, &programs, &parts, settings.fs_mtime)?;
     let path = output_path(arch);
@@ -89,16 +90,6 @@ pub fn build(
     let programs =
         programs.into_iter().map(|(package, bytes)| (package, output::digest_of(&bytes))).collect();
     Ok(Image { path, toolchain, programs, parts })
-}
-
-/// The workspace's programs that the image holds, by package.
-fn programs(
-    arch: Arch,
-    config: &ImageConfig,
-    toolchain: &Toolchain,
-) -> Result<BTreeMap<String, Vec<u8>>> {
-    let packages = config.binaries.iter().map(|binary| binary.package.as_str()).collect();
-    binaries::build(&packages, arch, toolchain)
 }
 
 /// The compressed archive.
@@ -144,31 +135,29 @@ fn build_tree(
     locals: &BTreeMap<PathBuf, Vec<u8>>,
 ) -> Result<Tree> {
     let mut entries: Vec<(String, Entry)> = Vec::new();
-    entries.extend(
-        config.folders.iter().map(|folder| (folder.path.clone(), Entry::directory(folder.mode))),
-    );
-    entries.extend(config.links.iter().map(|link| (link.path.clone(), Entry::link(&link.target))));
-    entries.extend(config.devices.iter().map(|device| {
+    let mut add = |path: &str, entry| entries.push((path.to_owned(), entry));
+    for folder in &config.folders {
+        add(&folder.path, Entry::directory(folder.mode));
+    }
+    for link in &config.links {
+        add(&link.path, Entry::link(&link.target));
+    }
+    for device in &config.devices {
         let (major, minor) = device.number;
-        (device.path.clone(), Entry::device(device.mode, major, minor))
-    }));
-    entries.extend(
-        parts
-            .files
-            .iter()
-            .map(|(part, bytes)| (part.path.clone(), Entry::file(part.mode, bytes.clone()))),
-    );
+        add(&device.path, Entry::device(device.mode, major, minor));
+    }
+    for (part, bytes) in &parts.files {
+        add(&part.path, Entry::file(part.mode, bytes.clone()));
+    }
     for binary in &config.binaries {
-        let bytes = programs
-            .get(&binary.package)
-            .ok_or_else(|| anyhow!("package '{}' was not built", binary.package))?;
-        entries.push((binary.path.clone(), Entry::file(binary.mode, bytes.clone())));
+        let bytes = programs.get(&binary.package);
+        let bytes = bytes.ok_or_else(|| anyhow!("package '{}' was not built", binary.package))?;
+        add(&binary.path, Entry::file(binary.mode, bytes.clone()));
     }
     for local in &config.locals {
-        let bytes = locals
-            .get(&local.file)
-            .ok_or_else(|| anyhow!("{} was not read", local.file.display()))?;
-        entries.push((local.path.clone(), Entry::file(local.mode, bytes.clone())));
+        let bytes = locals.get(&local.file);
+        let bytes = bytes.ok_or_else(|| anyhow!("{} was not read", local.file.display()))?;
+        add(&local.path, Entry::file(local.mode, bytes.clone()));
     }
     Ok(Tree::new(entries)?)
 }

@@ -21,6 +21,7 @@ mod verify;
 use clap::Parser;
 use clap::Subcommand;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 /// Build and test ocidd, the installer that boots
 #[derive(Debug, Parser)]
@@ -57,7 +58,7 @@ enum Sub {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    host::setup::set_consent(cli.yes);
+    host::setup::CONSENT.store(cli.yes, Ordering::Relaxed);
     let outcome = match &cli.subcommand {
         Sub::Setup(args) => host::setup::run(args),
         Sub::BuildKernel(args) => build::run_kernel(args),

@@ -5,16 +5,16 @@ pub mod cache;
 pub mod debian;
 pub mod download;
 
-pub use crate::config::Pin;
+use crate::config::Pin;
 use crate::host::arch::Arch;
 use crate::host::output;
 use crate::host::report;
+use crate::host::report::hinted;
 use crate::sources::cache::Cache;
 use crate::sources::download::Client;
 use crate::sources::download::DownloadError;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::anyhow;
 use anyhow::bail;
 use clap::ValueEnum;
 use std::cell::RefCell;
@@ -157,7 +157,8 @@ impl Sources {
     fn copied(&self, pin: &Pin, folder: &Path) -> Result<PathBuf> {
         let from = folder.join(pin.file_name());
         if !from.is_file() {
-            bail!("{} not found  hint: download it from {}", from.display(), pin.url);
+            let hint = format!("download it from {}", pin.url);
+            return Err(hinted(format!("{} not found", from.display()), hint));
         }
         self.verified(pin, self.cache.temporary_copy(&from)?, &from.display().to_string())
     }
@@ -196,10 +197,12 @@ impl Sources {
             }
         };
         let once = if self.options.offline { "run once without --offline, " } else { "" };
-        Err(anyhow!(
-            "{reason}, and {flag} allows no other source  hint: {once}\
-             pass the directory of {} with --source-dir, or use --sources debian",
-            pin.file_name()
+        Err(hinted(
+            format!("{reason}, and {flag} allows no other source"),
+            format!(
+                "{once}pass the directory of {} with --source-dir, or use --sources debian",
+                pin.file_name()
+            ),
         ))
     }
 
@@ -210,12 +213,11 @@ impl Sources {
             return self.cache.store_source(file, &found, pin.file_name());
         }
         let evidence = self.cache.store_evidence(file, &pin.sha256, pin.file_name())?;
-        bail!(
-            "sha256 is {found}, expected {} (from {from}, kept as {})  \
-             hint: the upstream file changed; find out why before you update the pin",
-            pin.sha256,
-            evidence.display()
-        )
+        let (expected, kept) = (&pin.sha256, evidence.display());
+        Err(hinted(
+            format!("sha256 is {found}, expected {expected} (from {from}, kept as {kept})"),
+            "the upstream file changed; find out why before you update the pin",
+        ))
     }
 }
 

@@ -3,17 +3,16 @@
 mod publisher;
 mod signature;
 
+use crate::config::Pin;
 use crate::host::output;
 use crate::host::project;
 use crate::host::report;
-use crate::sources::Pin;
+use crate::host::report::hinted;
 use crate::sources::cache::Cache;
 use crate::sources::download::Client;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
-use anyhow::bail;
-use anyhow::ensure;
 use publisher::List;
 use publisher::Publisher;
 use publisher::Site;
@@ -133,14 +132,15 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
             .map(Outcome::Newest)
             .with_context(|| format!("{} pins nothing", file.display()));
     };
-    let draft = with_values(&text, &[(publisher.version_key(), newest)])?;
+    let (version_key, digest_keys) = publisher.keys();
+    let draft = with_values(&text, &[(version_key, newest)])?;
     let (mut moves, mut digests) = (Vec::new(), Vec::new());
-    for (index, (old, mut new)) in pins.into_iter().zip(publisher.pins(&draft)?).enumerate() {
-        let list = lists.get(index).context("a pin has no list")?;
+    let olds = pins.into_iter().zip(&lists).zip(digest_keys);
+    for (((old, list), key), mut new) in olds.zip(publisher.pins(&draft)?) {
         new.sha256 = site.digest(&new, list)?;
         let path = download(&new, site, cache)?;
         site.verify_signature(&new, &path)?;
-        digests.push((publisher.digest_key(index), new.sha256.clone()));
+        digests.push((key, new.sha256.clone()));
         moves.push(Move { old, new });
     }
     let draft = with_values(&draft, &digests)?;
@@ -153,15 +153,16 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
 
 /// Fails if the published digest is not the pinned one.
 fn verify_pin(pin: &Pin, published: &str) -> Result<()> {
-    ensure!(
-        published == pin.sha256,
-        "{} {} is pinned with sha256 {}, the published one is {published}  hint: find out whether \
-         the file or the list was changed before you use either",
-        pin.name,
-        pin.version,
-        pin.sha256
-    );
-    Ok(())
+    let Pin { name, version, sha256, .. } = pin;
+    if published == sha256 {
+        return Ok(());
+    }
+    Err(hinted(
+        format!(
+            "{name} {version} is pinned with sha256 {sha256}, the published one is {published}"
+        ),
+        "find out whether the file or the list was changed before you use either",
+    ))
 }
 
 /// The file with the published digest in `pin`, from the cache or its URL.
@@ -175,25 +176,24 @@ fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
     site.client.fetch(&pin.url, &pin.name, file.as_file_mut()).with_context(fetching)?;
     let found = output::digest(file.path())?;
     if found != pin.sha256 {
-        bail!(
-            "sha256 of {} is {found}, the published one is {}  hint: try again later; a mirror may \
-             be updating",
-            pin.url,
-            pin.sha256
-        );
+        let Pin { url, sha256, .. } = pin;
+        return Err(hinted(
+            format!("sha256 of {url} is {found}, the published one is {sha256}"),
+            "try again later; a mirror may be updating",
+        ));
     }
     cache.store_source(file, &found, pin.file_name())
 }
 
 /// `text` with other strings for these existing keys. Comments, order and layout are kept.
-fn with_values(text: &str, changes: &[(Vec<&str>, String)]) -> Result<String> {
+fn with_values(text: &str, changes: &[(String, String)]) -> Result<String> {
     let mut document: DocumentMut = text.parse().context("parsing TOML")?;
     for (key, new) in changes {
         let value = key
-            .iter()
+            .split('.')
             .try_fold(document.as_item_mut(), |item: &mut Item, name| item.get_mut(name))
             .and_then(Item::as_value_mut)
-            .ok_or_else(|| anyhow!("key '{}' not found", key.join(".")))?;
+            .ok_or_else(|| anyhow!("key '{key}' not found"))?;
         let around = value.decor().clone();
         *value = Value::from(new.as_str());
         *value.decor_mut() = around;

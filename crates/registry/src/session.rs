@@ -127,7 +127,7 @@ impl Session {
         }
     }
 
-    fn certificates(&self) -> CertificateFiles {
+    pub fn certificates(&self) -> CertificateFiles {
         let named = || env::var_os("SSL_CERT_FILE").map(PathBuf::from);
         let named = self.settings.ca_file.clone().or_else(named);
         let known = || BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.exists());

@@ -1,7 +1,7 @@
 //! The architectures of ocidd and their names in each tool. All translations are here.
 
+use crate::host::report::hinted;
 use anyhow::Result;
-use anyhow::anyhow;
 use clap::ValueEnum;
 
 /// A machine's architecture, as the kernel names it.
@@ -16,7 +16,7 @@ pub enum Arch {
 impl Arch {
     pub const ALL: [Self; 2] = [Self::X86_64, Self::Arm64];
 
-    /// The machine xtask runs on, or `None` where ocidd cannot be built for it.
+    /// The architecture of this machine, or `None` if it is unsupported.
     pub fn host() -> Option<Self> {
         match std::env::consts::ARCH {
             "x86_64" => Some(Self::X86_64),
@@ -25,80 +25,68 @@ impl Arch {
         }
     }
 
-    /// The architecture asked for, else this machine's.
+    const fn either<T: Copy>(self, x86_64: T, arm64: T) -> T {
+        match self {
+            Self::X86_64 => x86_64,
+            Self::Arm64 => arm64,
+        }
+    }
+
+    /// `asked`, or this machine's architecture.
     pub fn or_host(asked: Option<Self>) -> Result<Self> {
         asked.or_else(Self::host).ok_or_else(|| {
-            anyhow!("this machine's architecture is none of ocidd's  hint: pass --arch")
+            hinted("ocidd does not support this machine's architecture", "pass --arch")
         })
     }
 
-    /// The name of OCI platforms, Go and Debian, used in the names of our outputs.
+    /// The name of OCI platforms, Go and Debian, and in names of outputs.
     pub fn oci(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
+        self.either("amd64", "arm64")
     }
 
     /// The name of Rust targets, Alpine, GNU and QEMU.
     pub fn cpu(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Arm64 => "aarch64",
-        }
+        self.either("x86_64", "aarch64")
     }
 
     /// The value of `ARCH` in a kernel build.
     pub fn kernel(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Arm64 => "arm64",
-        }
+        self.either("x86_64", "arm64")
     }
 
-    /// The kernel's make target for a bootable image, and where the image lies below the build
+    /// The kernel's make target for a bootable image, and its path in the build
     /// directory.
     pub fn kernel_image(self) -> (&'static str, &'static str) {
-        match self {
-            Self::X86_64 => ("bzImage", "arch/x86/boot/bzImage"),
-            Self::Arm64 => ("Image", "arch/arm64/boot/Image"),
-        }
+        self.either(("bzImage", "arch/x86/boot/bzImage"), ("Image", "arch/arm64/boot/Image"))
     }
 
     /// The prefix of the GNU tools that build for this architecture on any other.
     pub fn cross_prefix(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64-linux-gnu-",
-            Self::Arm64 => "aarch64-linux-gnu-",
-        }
+        self.either("x86_64-linux-gnu-", "aarch64-linux-gnu-")
     }
 
-    /// Where Debian's packages put the UEFI firmware of QEMU's machine.
+    /// `e_machine` of ELF programs.
+    pub fn elf_machine(self) -> u16 {
+        self.either(62, 183)
+    }
+
+    /// The UEFI firmware of QEMU's machine, as Debian installs it.
     pub const fn uefi_firmware(self) -> &'static str {
-        match self {
-            Self::X86_64 => "/usr/share/ovmf/OVMF.fd",
-            Self::Arm64 => "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
-        }
+        self.either("/usr/share/ovmf/OVMF.fd", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
     }
 
     /// The name of the program that UEFI starts from a disk (UEFI specification 2.10, 3.5.1.1).
     pub fn uefi_program(self) -> &'static str {
-        match self {
-            Self::X86_64 => "BOOTX64.EFI",
-            Self::Arm64 => "BOOTAA64.EFI",
-        }
+        self.either("BOOTX64.EFI", "BOOTAA64.EFI")
     }
 
-    /// The first serial port, as `console=` takes it.
+    /// The first serial port, as in `console=`.
     pub fn serial_console(self) -> &'static str {
-        match self {
-            Self::X86_64 => "ttyS0",
-            Self::Arm64 => "ttyAMA0",
-        }
+        self.either("ttyS0", "ttyAMA0")
     }
 }
 
-/// What `--arch` takes where one run may serve several machines.
+/// A value of `--arch` in subcommands that can build for several architectures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Archs {
     #[value(name = "x86_64", alias = "amd64")]
@@ -108,10 +96,10 @@ pub enum Archs {
     All,
 }
 
-/// The machines a subcommand works for.
+/// The architectures of a subcommand.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct ArchOption {
-    /// The machine to build for, or all of them [default: this one's]
+    /// Architecture to build for, or all [default: this machine's]
     #[arg(long, value_enum)]
     arch: Option<Archs>,
 }
@@ -123,7 +111,7 @@ impl From<Archs> for ArchOption {
 }
 
 impl ArchOption {
-    /// The architectures asked for, else this machine's.
+    /// The selected architectures, by default this machine's.
     pub fn chosen(self) -> Result<Vec<Arch>> {
         Ok(match self.arch {
             Some(Archs::X86_64) => vec![Arch::X86_64],

@@ -3,9 +3,8 @@
 use crate::host::project;
 use anyhow::Context as _;
 use anyhow::Result;
-use sha2::Digest as _;
-use sha2::Sha256;
-use std::fmt::Write as _;
+use oci::digest::Digest;
+use oci::digest::Hasher;
 use std::fs::File;
 use std::fs::Permissions;
 use std::io::BufRead as _;
@@ -16,67 +15,53 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tempfile::NamedTempFile;
 
-/// The list of digests beside files, as `sha256sum --check` reads it.
+/// The list of digests next to files, as `sha256sum --check` reads it.
 pub const SUMS: &str = "SHA256SUMS";
-/// How the names of the files that it lists begin.
+/// Prefixes of the names of outputs.
 const PREFIXES: [&str; 5] = ["vmlinuz-", "initramfs-", "manifest-", "sbom-", "provenance-"];
 
-/// Who may read an output.
+/// Who may read an output, as permission bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
 pub enum Readers {
-    All,
-    /// For what holds secrets.
-    Owner,
+    All = 0o644,
+    /// For files with secrets.
+    Owner = 0o600,
 }
 
-impl Readers {
-    fn mode(self) -> u32 {
-        match self {
-            Self::All => 0o644,
-            Self::Owner => 0o600,
-        }
-    }
-}
-
-/// Writes `bytes` to `to`, readable by all whatever the umask.
+/// Writes `bytes` to `to`, readable by all, independent of the umask.
 pub fn write(to: &Path, bytes: &[u8]) -> Result<()> {
     write_for(to, bytes, Readers::All)
 }
 
-/// Writes `bytes` to `to`, readable by `readers` whatever the umask.
+/// Writes `bytes` to `to`, readable by `readers`, independent of the umask.
 pub fn write_for(to: &Path, bytes: &[u8], readers: Readers) -> Result<()> {
     from_reader(to, &mut &*bytes, readers)
 }
 
-/// Copies `from` to `to`, readable by all whatever the umask.
+/// Copies `from` to `to`, readable by all, independent of the umask.
 pub fn publish(from: &Path, to: &Path) -> Result<()> {
     let mut reader = File::open(from).with_context(|| format!("opening {}", from.display()))?;
     from_reader(to, &mut reader, Readers::All)
 }
 
 fn from_reader(to: &Path, reader: &mut dyn Read, readers: Readers) -> Result<()> {
-    // The parent of a bare name is the empty path, which no call takes.
-    let folder = match to.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    // The parent of a bare name is the empty path, which means the current directory here.
+    let parent = to.parent().filter(|parent| *parent != Path::new(""));
+    let folder = parent.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let mut copy = || -> Result<()> {
         let mut file = NamedTempFile::with_prefix_in(".new-", folder)?;
         std::io::copy(reader, &mut file)?;
         file.flush()?;
-        persist_for(file, to, readers)
+        persist(file, to, readers)
     };
     copy().with_context(|| format!("writing {}", to.display()))
 }
 
-/// Renames a finished temporary file. Readable by all, whatever the umask.
-pub fn persist(file: NamedTempFile, to: &Path) -> Result<()> {
-    persist_for(file, to, Readers::All)
-}
-
-fn persist_for(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
-    file.as_file().set_permissions(Permissions::from_mode(readers.mode()))?;
+/// Renames a complete temporary file.
+pub fn persist(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
+    file.as_file().set_permissions(Permissions::from_mode(readers as u32))?;
     file.as_file().sync_all()?;
     let _renamed = file.persist(to)?;
     Ok(())
@@ -84,46 +69,39 @@ fn persist_for(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
 
 /// The SHA-256 of a file, in lower-case hexadecimal digits.
 pub fn digest(path: &Path) -> Result<String> {
-    let hashing = || format!("hashing {}", path.display());
-    let mut hasher = Sha256::new();
-    let mut file = BufReader::with_capacity(256 * 1024, File::open(path).with_context(hashing)?);
-    loop {
-        let bytes = file.fill_buf().with_context(hashing)?;
-        if bytes.is_empty() {
-            return Ok(hex(&hasher.finalize()));
+    let hash = || {
+        let mut hasher = Hasher::default();
+        let mut file = BufReader::with_capacity(256 * 1024, File::open(path)?);
+        while !file.fill_buf()?.is_empty() {
+            hasher.update(file.buffer());
+            file.consume(file.buffer().len());
         }
-        hasher.update(bytes);
-        let count = bytes.len();
-        file.consume(count);
-    }
+        std::io::Result::Ok(hex(hasher.finish()))
+    };
+    hash().with_context(|| format!("hashing {}", path.display()))
 }
 
 /// The SHA-256 of `bytes`, in lower-case hexadecimal digits.
 pub fn digest_of(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex(Digest::of(bytes))
 }
 
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
+fn hex(digest: Digest) -> String {
+    digest.to_string().replace("sha256:", "")
 }
 
-/// Writes the digests of all outputs that lie in `out/`.
+/// Writes the digests of all outputs in `out/`.
 pub fn write_sums() -> Result<()> {
     write_sums_of(&project::out())
 }
 
 fn write_sums_of(folder: &Path) -> Result<()> {
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
     let mut names = Vec::new();
-    for entry in
-        std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?
-    {
+    for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        // Whatever else a user put there is none of ours.
+        // Users may have other files there.
         if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
             names.push(name);
         }
@@ -132,14 +110,9 @@ fn write_sums_of(folder: &Path) -> Result<()> {
     write(&folder.join(SUMS), sums(folder, &names)?.as_bytes())
 }
 
-/// The digests of these files of `folder`, as `sha256sum` writes them.
+/// The digests of these files of `folder`, in the format of `sha256sum`.
 pub fn sums(folder: &Path, names: &[String]) -> Result<String> {
-    let mut sums = String::new();
-    for name in names {
-        // Writing to a String cannot fail.
-        writeln!(sums, "{}  {name}", digest(&folder.join(name))?).ok();
-    }
-    Ok(sums)
+    names.iter().map(|name| Ok(format!("{}  {name}\n", digest(&folder.join(name))?))).collect()
 }
 
 #[cfg(test)]

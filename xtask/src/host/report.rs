@@ -50,10 +50,31 @@ pub fn ask(question: impl std::fmt::Display) -> bool {
         && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// Prints the error of a subcommand with its context.
+/// An error with a suggested action, which is printed on a line of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Diagnostic {
+    message: String,
+    hint: String,
+}
+
+/// The error `message` with one suggested action.
+pub fn hinted(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    Diagnostic { message: message.into(), hint: hint.into() }.into()
+}
+
+/// An error with its context, and the line of its hint.
+pub fn lines(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Diagnostic>() {
+        Some(Diagnostic { hint, .. }) => format!("{error:#}\nhint: {hint}"),
+        None => format!("{error:#}"),
+    }
+}
+
+/// Prints the error of a subcommand.
 pub fn failure(error: &anyhow::Error) {
     live_end();
-    eprintln!("xtask: {error:#}");
+    eprintln!("xtask: error: {}", lines(error).replace("\nhint: ", "\nxtask: hint: "));
 }
 
 /// All errors of `outcomes` as one.
@@ -64,8 +85,7 @@ pub fn join_outcomes(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<(
 
 /// Several errors as one, so that none hides another.
 pub fn join_errors(errors: impl IntoIterator<Item = Option<anyhow::Error>>) -> anyhow::Error {
-    let errors: Vec<String> =
-        errors.into_iter().flatten().map(|error| format!("{error:#}")).collect();
+    let errors: Vec<String> = errors.into_iter().flatten().map(|error| lines(&error)).collect();
     anyhow!("{}", errors.join("\n"))
 }
 
@@ -88,19 +108,23 @@ impl Observer for Console {
     }
 
     fn transfer(&self, label: &str, total_bytes: u64) -> Box<dyn Transfer + '_> {
-        Box::new(progress_bar(label, total_bytes))
+        Box::new(progress_bar(label, Some(total_bytes)))
     }
 }
 
 /// A transfer on the terminal; prints nothing elsewhere, and disappears when it is dropped.
 #[derive(Debug)]
-pub struct Bar(ProgressBar);
+pub struct Bar(pub ProgressBar);
 
-pub fn progress_bar(label: &str, total_bytes: u64) -> Bar {
-    let template = "xtask: {msg}: {percent}% of {total_bytes}, {bytes_per_sec}, {eta} left";
+pub fn progress_bar(label: &str, total: Option<u64>) -> Bar {
+    let template = match total {
+        Some(_) => "xtask: {msg}: {percent}% of {total_bytes}, {bytes_per_sec}, {eta} left",
+        None => "xtask: {msg}: {bytes}, {bytes_per_sec}",
+    };
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    Bar(ProgressBar::new(total_bytes).with_style(style).with_message(label.to_owned()))
+    let bar = ProgressBar::new(total.unwrap_or_default()).with_style(style);
+    Bar(bar.with_message(label.to_owned()))
 }
 
 impl Transfer for Bar {

@@ -1,19 +1,24 @@
 //! `cargo xtask setup`: lists the tools of all subcommands and installs missing ones. Subcommands
 //! call [`require`] for their own; it starts no program, so it is fast.
 
-mod install;
 mod tools;
 
 use crate::host::arch::Arch;
 use crate::host::cmd;
 use crate::host::report;
+use crate::host::report::hinted;
+use crate::host::setup::tools::COMPOSE;
 use crate::host::setup::tools::TOOLS;
 use crate::host::setup::tools::Tool;
+use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use xshell::Shell;
 
 /// List required tools and install missing ones
 ///
@@ -67,35 +72,21 @@ impl Need {
     }
 }
 
-static CONSENT: AtomicBool = AtomicBool::new(false);
-
-/// Remembers `--yes` for the rest of the run.
-pub fn set_consent(yes: bool) {
-    CONSENT.store(yes, Ordering::Relaxed);
-}
-
-fn consent_given() -> bool {
-    CONSENT.load(Ordering::Relaxed)
-}
+/// `--yes`, for the whole run.
+pub static CONSENT: AtomicBool = AtomicBool::new(false);
 
 pub fn run(args: &Args) -> Result<()> {
     let mut missing = Vec::new();
     for tool in TOOLS.iter().filter(|tool| !tool.is_for_host()) {
+        let Tool { name, reason, needs, .. } = tool;
         let is_installed = tool.is_installed();
         let state = if is_installed { "found" } else { "missing" };
         missing.extend((!is_installed).then_some(tool));
-        let needed_by: Vec<_> = tool.needs.iter().map(|need| need.subcommands()).collect();
-        report::result(format_args!(
-            "{state:<8} {:<38} {} ({})",
-            tool.name(),
-            tool.reason,
-            needed_by.join(", ")
-        ));
+        let needed_by: Vec<_> = needs.iter().map(|need| need.subcommands()).collect();
+        let needed_by = needed_by.join(", ");
+        report::result(format_args!("{state:<8} {name:<38} {reason} ({needed_by})"));
     }
-    if args.check && !missing.is_empty() {
-        bail!("{} missing  hint: {}", counted(&missing), install::hint(&missing));
-    }
-    install::install(&missing)
+    install(&missing, args.check)
 }
 
 /// Installs the missing tools for `needs`, after asking.
@@ -106,9 +97,9 @@ pub fn require(needs: &[Need]) -> Result<()> {
         .filter(|tool| !tool.is_for_host() && !tool.is_installed())
         .collect();
     for tool in &missing {
-        report::step(format_args!("{} is missing: {}", tool.name(), tool.reason));
+        report::step(format_args!("{} is missing: {}", tool.name, tool.reason));
     }
-    install::install(&missing)
+    install(&missing, false)
 }
 
 /// Like [`require`], with compilers for `archs`.
@@ -124,12 +115,94 @@ pub fn is_ci() -> bool {
 
 /// The compose program, if installed.
 pub fn compose() -> Option<PathBuf> {
-    tools::COMPOSE.iter().find_map(|name| cmd::find(name))
+    COMPOSE.split(" or ").find_map(cmd::find)
 }
 
-fn counted(missing: &[&Tool]) -> String {
-    match missing.len() {
-        1 => "1 tool is".to_owned(),
-        count => format!("{count} tools are"),
+const INSTALL: &str = "apt-get install --yes --no-install-recommends";
+
+/// Installs the packages of `missing` if the user agrees and this is not only a check. Otherwise
+/// fails with the command to run.
+fn install(missing: &[&Tool], is_check: bool) -> Result<()> {
+    let fact = match missing.len() {
+        0 => return Ok(()),
+        1 => "1 tool is missing".to_owned(),
+        count => format!("{count} tools are missing"),
+    };
+    let packages = packages(missing).into_iter().collect::<Vec<_>>().join(" ");
+    if cmd::find("apt-get").is_none() {
+        let hint = format!("install what Debian has in these packages: {packages}");
+        return Err(hinted(fact, hint));
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    let sudo = if !is_root && cmd::find("sudo").is_some() { "sudo " } else { "" };
+    let command = format!("{sudo}{INSTALL} {packages}");
+    if !is_root && sudo.is_empty() {
+        return Err(hinted(fact, format!("as root, run `{command}`")));
+    }
+    if is_check || !is_allowed(&command) {
+        return Err(hinted(fact, format!("run `{command}`, or pass --yes to install")));
+    }
+    run_apt(sudo, &command)?;
+    let still: Vec<_> =
+        missing.iter().filter(|tool| !tool.is_installed()).map(|tool| tool.name).collect();
+    if !still.is_empty() {
+        bail!("{} still missing after `{command}`", still.join(", "));
+    }
+    Ok(())
+}
+
+fn packages(missing: &[&Tool]) -> BTreeSet<&'static str> {
+    missing.iter().flat_map(|tool| tool.packages.split_whitespace()).collect()
+}
+
+/// By `--yes`, an answer on the terminal, or a CI system without one.
+fn is_allowed(command: &str) -> bool {
+    if CONSENT.load(Ordering::Relaxed) {
+        return true;
+    }
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        return report::ask(format_args!("run `{command}`?"));
+    }
+    is_ci()
+}
+
+fn run_apt(sudo: &str, install: &str) -> Result<()> {
+    let shell = Shell::new()?;
+    let run = |command: &str| {
+        // `env`, because sudo does not pass variables on.
+        let command = command.replace("apt-get", "env DEBIAN_FRONTEND=noninteractive apt-get");
+        let mut words = command.split(' ');
+        report::step(format_args!("running `{command}`"));
+        let program = words.next().unwrap_or_default();
+        shell.cmd(program).args(words).quiet().run().context("installing packages")
+    };
+    let update = format!("{sudo}apt-get update");
+    let mut lists = std::fs::read_dir("/var/lib/apt/lists").into_iter().flatten().flatten();
+    if !lists.any(|entry| entry.file_name().to_string_lossy().contains("_Packages")) {
+        run(&update)?;
+    }
+    if run(install).is_err() {
+        // The lists may name versions that the archive no longer has.
+        run(&update)?;
+        run(install)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_package_is_installed_once() {
+        let missing: Vec<&Tool> = TOOLS
+            .iter()
+            .filter(|tool| ["xz", "unshare", "taskset", "bc"].contains(&tool.name))
+            .collect();
+        let names: Vec<&str> = packages(&missing).into_iter().collect();
+        assert_eq!(names, ["bc", "util-linux", "xz-utils"]);
+        let error = report::lines(&install(&missing, true).unwrap_err());
+        assert!(error.starts_with("4 tools are missing\nhint: "), "{error}");
+        assert!(error.contains(" bc util-linux xz-utils"), "{error}");
     }
 }

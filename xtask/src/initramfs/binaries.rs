@@ -9,7 +9,7 @@ use crate::initramfs::toolchain::Toolchain;
 use crate::sources;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::bail;
+use anyhow::ensure;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -20,24 +20,9 @@ use xshell::Shell;
 
 /// Variables of the caller for cargo and rustup: their directories and the network. All others are
 /// ignored, above all `RUSTFLAGS`, `CFLAGS`, `CARGO_PROFILE_*` and `CARGO_BUILD_*`.
-const PASSED: [&str; 16] = [
-    "HOME",
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
-    "RUSTC",
-    "TMPDIR",
-    "TERM",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-];
+const PASSED: &str = "HOME CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN RUSTC TMPDIR TERM \
+    SSL_CERT_FILE SSL_CERT_DIR http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY \
+    ALL_PROXY";
 const PASSED_PREFIXES: [&str; 3] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"];
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`.
@@ -84,7 +69,8 @@ pub fn cargo(shell: &Shell) -> Cmd<'_> {
         cmd::clean_env(shell.cmd(cmd::cargo())).quiet().env("LC_ALL", "C").env("TZ", "UTC");
     for (name, value) in std::env::vars_os() {
         let is_passed = name.to_str().is_some_and(|name| {
-            PASSED.contains(&name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            PASSED.split(' ').any(|passed| passed == name)
+                || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         });
         if is_passed {
             cargo = cargo.env(name, value);
@@ -192,49 +178,34 @@ const SHT_SYMTAB: u32 = 2;
 
 /// Verifies that `program` is a static, stripped ELF program for `arch`.
 fn verify_elf(program: &[u8], arch: Arch) -> Result<()> {
-    if program.get(..6) != Some(b"\x7fELF\x02\x01") {
-        bail!("not a 64-bit little-endian ELF file");
-    }
-    let (machine, wanted) = (u16_at(program, 18)?, machine(arch));
-    if machine != wanted {
-        bail!("expected ELF machine {wanted} ({arch}), found {machine}");
-    }
-    if table_types(program, &ElfTable { offset: 32, entry_size: 54, count: 56, type_at: 0 })?
-        .contains(&PT_INTERP)
-    {
-        bail!("the program needs a dynamic loader, which the image does not contain");
-    }
-    if table_types(program, &ElfTable { offset: 40, entry_size: 58, count: 60, type_at: 4 })?
-        .contains(&SHT_SYMTAB)
-    {
-        bail!("the program is not stripped");
-    }
+    ensure!(program.starts_with(b"\x7fELF\x02\x01"), "not a 64-bit little-endian ELF file");
+    let (found, expected) = (u16_at(program, 18)?, arch.elf_machine());
+    ensure!(found == expected, "expected ELF machine {expected} ({arch}), found {found}");
+    let segments = table_types(program, 32, 54, 0)?;
+    ensure!(
+        !segments.contains(&PT_INTERP),
+        "the program needs a dynamic loader, which the image does not contain"
+    );
+    let sections = table_types(program, 40, 58, 4)?;
+    ensure!(!sections.contains(&SHT_SYMTAB), "the program is not stripped");
     Ok(())
 }
 
-fn machine(arch: Arch) -> u16 {
-    match arch {
-        Arch::X86_64 => 62,
-        Arch::Arm64 => 183,
-    }
-}
-
-/// Offsets in the ELF header that describe a table, and the offset of the type in an entry.
-struct ElfTable {
-    offset: usize,
-    entry_size: usize,
-    count: usize,
+/// The types of a table's entries. The ELF header has the table's offset at `offset_at`, the entry
+/// size at `size_at` and the number of entries after it; an entry has its type at `type_at`.
+fn table_types(
+    program: &[u8],
+    offset_at: usize,
+    size_at: usize,
     type_at: usize,
-}
-
-fn table_types(program: &[u8], table: &ElfTable) -> Result<Vec<u32>> {
-    let offset = usize::try_from(u64::from_le_bytes(bytes_at(program, table.offset)?))?;
-    let size = usize::from(u16_at(program, table.entry_size)?);
-    let count = usize::from(u16_at(program, table.count)?);
+) -> Result<Vec<u32>> {
+    let offset = usize::try_from(u64::from_le_bytes(bytes_at(program, offset_at)?))?;
+    let size = usize::from(u16_at(program, size_at)?);
+    let count = usize::from(u16_at(program, size_at + 2)?);
     (0..count)
         .map(|index| {
             let at = offset
-                .checked_add(index * size + table.type_at)
+                .checked_add(index * size + type_at)
                 .context("an ELF table is out of range")?;
             Ok(u32::from_le_bytes(bytes_at(program, at)?))
         })

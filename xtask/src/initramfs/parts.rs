@@ -66,21 +66,13 @@ fn obtain_upstream(config: &ImageConfig, sources: &Sources) -> Result<Option<Par
 }
 
 fn obtain_debian(config: &ImageConfig, arch: Arch, sources: &Sources) -> Result<Parts> {
-    let pieces: Vec<&Piece> = config.parts.iter().filter_map(|part| part.debian.as_ref()).collect();
-    let packages: BTreeSet<&str> = pieces.iter().map(|piece| piece.from.as_str()).collect();
+    let pieces = config.parts.iter().filter_map(|part| part.debian.as_ref());
+    let packages: BTreeSet<&str> = pieces.map(|piece| piece.from.as_str()).collect();
     let packages: Vec<&str> = packages.into_iter().collect();
     let found = sources.debian(&packages, arch)?;
     let mut archives = BTreeMap::new();
     for (package, source) in packages.iter().zip(&found) {
-        let wanted: Vec<&Members> = pieces
-            .iter()
-            .filter(|piece| piece.from == *package)
-            .map(|piece| &piece.members)
-            .collect();
-        let members = debian::read_members(&source.path, |name| {
-            wanted.iter().any(|members| accepts(members, name))
-        })?;
-        archives.insert((*package).to_owned(), Archive::of_files(&source.path, members));
+        archives.insert((*package).to_owned(), Archive::read_deb(&source.path)?);
     }
     let files = pick(&config.parts, |part| part.debian.as_ref(), &archives)?;
     Ok(Parts { files, set: SourceSet::Debian, sources: found })
@@ -133,11 +125,8 @@ impl Archive {
         Ok(Self { name: file_name(path), members })
     }
 
-    /// An archive with these files, which were read from `path`.
-    fn of_files(path: &Path, files: BTreeMap<String, Vec<u8>>) -> Self {
-        let members =
-            files.into_iter().map(|(name, bytes)| (plain(&name), Member::File(bytes))).collect();
-        Self { name: file_name(path), members }
+    fn read_deb(path: &Path) -> Result<Self> {
+        Ok(Self { name: file_name(path), members: debian::read_tar(path, |tar| read_tar(tar))? })
     }
 
     /// The bytes of the members that `wanted` describes.
@@ -178,28 +167,13 @@ impl Archive {
 
     fn not_found(&self, wanted: &str, name: &str) -> anyhow::Error {
         let names: Vec<&str> = self.members.keys().map(String::as_str).collect();
-        let hint = nearest(name, &names)
-            .map(|near| format!("  hint: it has './{near}'"))
-            .unwrap_or_default();
-        if plain(wanted) == name {
-            anyhow!("{} has no file '{wanted}'{hint}", self.name)
-        } else {
-            anyhow!(
-                "'{wanted}' in {} links to './{name}', which the archive does not contain",
-                self.name
-            )
+        let archive = &self.name;
+        if plain(wanted) != name {
+            let fact = format!("links to './{name}', which the archive does not contain");
+            return anyhow!("'{wanted}' in {archive} {fact}");
         }
-    }
-}
-
-/// Whether `wanted` may describe a member of this name.
-fn accepts(wanted: &Members, name: &str) -> bool {
-    let name = plain(name);
-    match wanted {
-        Members::One(one) => {
-            name == plain(one) || name.strip_prefix("usr/").is_some_and(|rest| rest == plain(one))
-        }
-        Members::Joined { prefix, suffix } => matches(&name, prefix, suffix),
+        let near = nearest(name, &names).map(|near| format!(" (did you mean './{near}'?)"));
+        anyhow!("{archive} has no file '{wanted}'{}", near.unwrap_or_default())
     }
 }
 

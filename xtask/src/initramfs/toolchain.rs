@@ -5,6 +5,7 @@ use crate::host::arch::Arch;
 use crate::host::cmd;
 use crate::host::project;
 use crate::host::report;
+use crate::host::report::hinted;
 use crate::sources;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -87,10 +88,8 @@ fn install_target(arch: Arch, sysroot: &Path) -> Result<String> {
         ));
         return Ok(gnu);
     }
-    Err(anyhow!(
-        "neither {musl} nor {gnu} is installed in {}  hint: rustup target add {musl}",
-        sysroot.display()
-    ))
+    let fact = format!("neither {musl} nor {gnu} is installed in {}", sysroot.display());
+    Err(hinted(fact, format!("run rustup target add {musl}")))
 }
 
 fn is_installed(sysroot: &Path, target: &str) -> bool {

@@ -10,24 +10,22 @@ use crate::host::project;
 use crate::host::report;
 use crate::host::setup;
 use crate::host::setup::Need;
-use crate::kernel;
-use crate::kernel::KernelRequest;
-use crate::kernel::Plan;
 use crate::kernel::compile;
 use crate::kernel::configure;
 use crate::kernel::key::Key;
+use crate::kernel::make;
 use crate::kernel::make::Make;
 use crate::kernel::make::Place;
 use crate::kernel::make::Surroundings;
-use crate::sources::Source;
+use crate::kernel::plan;
+use crate::kernel::plan::KernelRequest;
+use crate::kernel::plan::Plan;
 use crate::sources::SourceOptions;
 use crate::sources::Sources;
-use crate::sources::cache::Cache;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
 use std::path::Path;
-use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// Configures every profile that changed since its last check, in one unpacked source. Reports all
@@ -35,8 +33,7 @@ use tempfile::TempDir;
 pub fn check_configurations(options: &SourceOptions) -> Result<()> {
     let config = config::read_kernel_config()?;
     let settings = Settings::read()?;
-    let compilers = Arch::ALL.map(Need::Compiler);
-    setup::require(&[&[Need::Kernel][..], &compilers].concat())?;
+    setup::require_for(&Arch::ALL, &[Need::Kernel])?;
     let sources = Sources::open(options)?;
     let mut errors = Vec::new();
     let mut bench = None;
@@ -49,17 +46,14 @@ pub fn check_configurations(options: &SourceOptions) -> Result<()> {
                 settings: &settings,
                 config: &config,
             };
-            match check(&request, &mut bench) {
-                Ok(count) => report::result(format_args!(
-                    "test kernel::config::{arch}_{profile} ... ok ({count} options)"
-                )),
+            let outcome = match check(&request, &mut bench) {
+                Ok(count) => format!("ok ({count} options)"),
                 Err(error) => {
-                    report::result(format_args!(
-                        "test kernel::config::{arch}_{profile} ... FAILED"
-                    ));
-                    errors.push(format!("{error:#}"));
+                    errors.push(report::lines(&error));
+                    "FAILED".to_owned()
                 }
-            }
+            };
+            report::result(format_args!("test kernel::config::{arch}_{profile} ... {outcome}"));
         }
     }
     if !errors.is_empty() {
@@ -70,10 +64,10 @@ pub fn check_configurations(options: &SourceOptions) -> Result<()> {
 
 /// Configures one kernel, unless the last check had the same inputs. Returns the number of
 /// requested options, all of which are set.
-fn check(request: &KernelRequest<'_>, bench: &mut Option<Workbench>) -> Result<usize> {
+fn check(request: &KernelRequest<'_>, bench: &mut Option<TempDir>) -> Result<usize> {
     let KernelRequest { arch, profile, .. } = request;
     let configuring = || format!("configuring the kernel for {arch}, profile {profile}");
-    let plan = kernel::plan(request).with_context(configuring)?;
+    let plan = plan::plan(request)?;
     let cache = request.sources.cache();
     let memory = cache.folder("configs")?.join(format!("{arch}-{profile}"));
     let key = Key::of(&plan).digest;
@@ -82,13 +76,20 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<Workbench>) -> Result<u
     {
         return Ok(count);
     }
-    let bench = match bench {
-        Some(bench) => bench,
-        None => bench.insert(Workbench::unpack(&plan.source, cache)?),
-    };
-    let place = bench.place(&plan)?;
-    let count = configure::configure(&plan, &place).with_context(configuring)?;
-    let config = place.build.join(".config");
+    if bench.is_none() {
+        report::step(format_args!("unpacking the source of linux {}", plan.source.version));
+        let folder = cache.temporary_folder()?;
+        for name in ["source", "objects"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).with_context(|| format!("creating {}", path.display()))?;
+        }
+        compile::unpack(&plan.source, &folder.path().join("source"))?;
+        *bench = Some(folder);
+    }
+    let bench = bench.as_ref().context("the source is not unpacked")?;
+    let make = prepare(bench, &plan)?;
+    let count = configure::configure(&plan, &make).with_context(configuring)?;
+    let config = make.place.objects.join(".config");
     let config = std::fs::read_to_string(&config)
         .with_context(|| format!("reading {}", config.display()))?;
     output::write(&memory, format!("{key}\n{config}").as_bytes())?;
@@ -101,43 +102,16 @@ fn remembered(memory: &Path, key: &str) -> Option<String> {
     Some(text.strip_prefix(key)?.strip_prefix('\n')?.to_owned())
 }
 
-/// A kernel's source, unpacked for configuring only. A temporary folder of the cache, removed when
-/// dropped.
-#[derive(Debug)]
-struct Workbench {
-    folder: TempDir,
-}
-
-impl Workbench {
-    fn unpack(source: &Source, cache: &Cache) -> Result<Self> {
-        let bench = Self { folder: cache.temporary_folder()? };
-        report::step(format_args!("unpacking the source of linux {}", source.version));
-        compile::unpack(source, &bench.make_folder("source")?)?;
-        Ok(bench)
+/// Prepares the next configuration in `bench`. All share the source, and the tools that the kernel
+/// builds for it, which takes most of the time.
+fn prepare<'a>(bench: &TempDir, plan: &'a Plan<'a>) -> Result<Make<'a>> {
+    let log = project::logs().join(format!("kernel-config-{}-{}.log", plan.arch, plan.profile));
+    let (source, objects) = (bench.path().join("source"), bench.path().join("objects"));
+    for name in [".config", ".config.old", "given.config", "defconfig"] {
+        make::remove(&objects.join(name))?;
     }
-
-    /// Prepares the next configuration. All share the tools that the kernel builds for it, which
-    /// takes most of the time.
-    fn place<'a>(&self, plan: &'a Plan<'a>) -> Result<Make<'a>> {
-        let log = project::logs().join(format!("kernel-config-{}-{}.log", plan.arch, plan.profile));
-        let (source, objects) = (self.make_folder("source")?, self.make_folder("objects")?);
-        for name in [".config", ".config.old", "given.config", "defconfig"] {
-            let path = objects.join(name);
-            if path.exists() {
-                std::fs::remove_file(&path)
-                    .with_context(|| format!("removing {}", path.display()))?;
-            }
-        }
-        let surroundings = Surroundings::default();
-        Make::new(plan, Place { source, objects, log, compiler_cache: None, surroundings })
-    }
-
-    fn make_folder(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.folder.path().join(name);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("creating {}", folder.display()))?;
-        Ok(folder)
-    }
+    let surroundings = Surroundings::default();
+    Make::new(plan, Place { source, objects, log, compiler_cache: None, surroundings })
 }
 
 #[cfg(test)]

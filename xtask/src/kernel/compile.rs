@@ -1,40 +1,49 @@
 //! Unpacks, configures, builds and stores a kernel.
 
 use crate::host::cmd;
+use crate::host::project;
 use crate::host::report;
 use crate::kernel::CONFIG;
 use crate::kernel::IMAGE;
 use crate::kernel::INPUTS;
-use crate::kernel::Key;
-use crate::kernel::Plan;
 use crate::kernel::configure;
-use crate::kernel::log_path;
+use crate::kernel::key::Key;
 use crate::kernel::make;
 use crate::kernel::make::Make;
 use crate::kernel::make::Place;
 use crate::kernel::make::Surroundings;
+use crate::kernel::plan::Plan;
 use crate::sources::Source;
 use crate::sources::cache::Cache;
+use crate::sources::cache::KERNEL_LOCK;
 use crate::sources::debian;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use anyhow::ensure;
 use rustix::fs::Mode;
 use std::fs::File;
+use std::io::Read;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
 use xshell::Shell;
 
-/// Builds and stores a kernel, in the cache's `build` directory. The caller holds `KERNEL_LOCK`.
+/// Builds and stores a kernel, in the cache's `build` directory.
 pub fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
+    let _lock = cache.lock(KERNEL_LOCK, "kernel build")?;
+    // Another build may have stored it meanwhile.
+    if let Some(folder) = cache.kernel(&key.digest)? {
+        return Ok(folder);
+    }
     let scratch = cache.folder("build")?;
     make::remove(&scratch)?;
     let place = Place {
         source: cache.folder("build/source")?,
         objects: cache.folder("build/objects")?,
-        log: log_path(plan),
+        log: project::logs().join(format!("kernel-{}-{}.log", plan.arch, plan.profile)),
         compiler_cache: cmd::find("ccache").map(|_| cache.folder("ccache")).transpose()?,
         surroundings: Surroundings::default(),
     };
@@ -63,12 +72,12 @@ pub fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
     let tree = Make::new(plan, place)?;
 
     report::live("unpacking the kernel's source");
-    unpack(&plan.source, &tree.source)?;
+    unpack(&plan.source, &tree.place.source)?;
     configure::configure(plan, &tree)?;
     let (target, image) = plan.arch.kernel_image();
     tree.make(target, &[], &format!("building {title}"))?;
     report::step(format_args!("built {title} in {}", make::minutes(started.elapsed())));
-    Ok((tree.build.join(image), tree.build.join(".config")))
+    Ok((tree.place.objects.join(image), tree.place.objects.join(".config")))
 }
 
 /// Unpacks the kernel's tarball, or the one in a Debian package, into the existing `folder`,
@@ -88,10 +97,7 @@ fn unpack_into(source: &Source, folder: &Path) -> Result<()> {
     })?;
     let mut input = tar.child.stdin.take().context("tar has no input")?;
     let fed = if source.path.extension().is_some_and(|extension| extension == "deb") {
-        debian::copy_members(&source.path, is_tarball, &mut input).and_then(|count| match count {
-            1 => Ok(()),
-            _ => bail!("expected one file like ./usr/src/linux-source-6.12.tar.xz, found {count}"),
-        })
+        debian::read_tar(&source.path, |tar| copy_tarball(tar, &mut input))
     } else {
         File::open(&source.path)
             .and_then(|mut file| std::io::copy(&mut file, &mut input))
@@ -107,8 +113,19 @@ fn unpack_into(source: &Source, folder: &Path) -> Result<()> {
     fed
 }
 
-fn is_tarball(name: &str) -> bool {
-    name.starts_with("./usr/src/linux-source-") && name.ends_with(".tar.xz")
+fn copy_tarball(package: &mut dyn Read, to: &mut impl Write) -> Result<()> {
+    let mut count = 0;
+    for entry in tar::Archive::new(package).entries()? {
+        let mut entry = entry?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if name.starts_with("./usr/src/linux-source-") && name.ends_with(".tar.xz") {
+            ensure!(entry.header().entry_type().is_file(), "'{name}' is not a regular file");
+            std::io::copy(&mut entry, to)?;
+            count += 1;
+        }
+    }
+    ensure!(count == 1, "expected one file like ./usr/src/linux-source-6.12.tar.xz, found {count}");
+    Ok(())
 }
 
 /// Restores the caller's umask when dropped.
@@ -168,8 +185,8 @@ bzImage:
             },
             base: "defconfig",
             fragments: Vec::new(),
-            words: &[],
-            word_options: Vec::new(),
+            arguments: &[],
+            argument_options: Vec::new(),
             cross: "",
             compiler: String::new(),
             binutils: String::new(),

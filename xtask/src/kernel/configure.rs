@@ -1,12 +1,12 @@
 //! Configures a kernel and verifies that every requested option is set.
 
-use crate::kernel::Plan;
+use crate::host::report::hinted;
 use crate::kernel::make::Make;
 use crate::kernel::options;
 use crate::kernel::options::Requested;
+use crate::kernel::plan::Plan;
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::bail;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ const EMPTY: [&str; 2] = ["allnoconfig", "tinyconfig"];
 /// Writes `.config` to the build directory: the base, then the fragments, then `KERNEL_CONFIG`.
 /// Returns the number of requested options, all of which are set.
 pub fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
-    let config = make.build.join(".config");
+    let config = make.place.objects.join(".config");
     let read = || {
         std::fs::read_to_string(&config).with_context(|| format!("reading {}", config.display()))
     };
@@ -30,9 +30,9 @@ pub fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
     };
 
     make.make(plan.base, &[], "configuring")?;
-    let merged = options::merge(&read()?, &before_words(plan)?);
+    let merged = options::merge(&read()?, &before_arguments(plan)?);
     if EMPTY.contains(&plan.base) {
-        let given = make.build.join("given.config");
+        let given = make.place.objects.join("given.config");
         write(&given, merged)?;
         make.make(
             "allnoconfig",
@@ -43,9 +43,9 @@ pub fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
         write(&config, merged)?;
         make.make("olddefconfig", &[], "configuring")?;
     }
-    if !plan.words.is_empty() {
+    if !plan.arguments.is_empty() {
         let mut arguments = vec!["--file".to_owned(), config.display().to_string()];
-        arguments.extend_from_slice(plan.words);
+        arguments.extend_from_slice(plan.arguments);
         make.script("scripts/config", &arguments)?;
         make.make("olddefconfig", &[], "configuring")?;
     }
@@ -53,7 +53,7 @@ pub fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
 }
 
 /// The options requested by xtask and the fragments.
-fn before_words(plan: &Plan<'_>) -> Result<Vec<Requested>> {
+fn before_arguments(plan: &Plan<'_>) -> Result<Vec<Requested>> {
     let mut requested = options::parse_fragment("xtask", ALWAYS)?;
     requested.extend_from_slice(&plan.fragments);
     Ok(requested)
@@ -62,15 +62,14 @@ fn before_words(plan: &Plan<'_>) -> Result<Vec<Requested>> {
 /// Verifies that `config` has all options of `plan` and returns their number. The kernel silently
 /// drops unknown options and options whose dependencies are off.
 pub fn check(plan: &Plan<'_>, config: &str) -> Result<usize> {
-    let mut requested = before_words(plan)?;
-    requested.extend_from_slice(&plan.word_options);
+    let mut requested = before_arguments(plan)?;
+    requested.extend_from_slice(&plan.argument_options);
     let lost = options::lost(&requested, config);
     if !lost.is_empty() {
-        bail!(
-            "the kernel dropped or changed requested options:\n{}\n\
-             hint: find their dependencies in the kernel's Kconfig files and request those too",
-            lost.join("\n")
-        );
+        return Err(hinted(
+            format!("the kernel dropped or changed requested options:\n{}", lost.join("\n")),
+            "find their dependencies in the kernel's Kconfig files and request those too",
+        ));
     }
     let names: BTreeSet<&str> = requested.iter().map(|option| option.name.as_str()).collect();
     Ok(names.len())

@@ -1,9 +1,9 @@
 //! The key of a kernel in the cache: the digest of everything that determines its bytes.
 
 use crate::host::output;
-use crate::kernel::Plan;
 use crate::kernel::configure;
 use crate::kernel::make;
+use crate::kernel::plan::Plan;
 use std::fmt::Write as _;
 
 /// Increase it when kernels are built differently.
@@ -31,8 +31,8 @@ impl Key {
         for option in &plan.fragments {
             line("option", &option.assignment());
         }
-        for word in plan.words {
-            line("word", word);
+        for argument in plan.arguments {
+            line("word", argument);
         }
         line("compiler", &plan.compiler);
         line("binutils", &plan.binutils);

@@ -3,7 +3,8 @@
 
 use crate::host::cmd;
 use crate::host::report;
-use crate::kernel::Plan;
+use crate::host::report::hinted;
+use crate::kernel::plan::Plan;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
@@ -67,60 +68,48 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Make<'a> {
     plan: &'a Plan<'a>,
-    pub source: PathBuf,
-    pub build: PathBuf,
-    log_path: PathBuf,
+    pub place: Place,
     log: File,
     shell: Shell,
-    compiler_cache: Option<PathBuf>,
-    surroundings: Surroundings,
 }
 
 impl<'a> Make<'a> {
     /// Both directories must exist, neither inside the other: `FLAGS` could not distinguish them.
     pub fn new(plan: &'a Plan<'a>, place: Place) -> Result<Self> {
-        let Place { source, objects: build, log: log_path, compiler_cache, surroundings } = place;
-        for folder in [&source, &build] {
+        for folder in [&place.source, &place.objects] {
             if folder.display().to_string().contains([' ', ':', '\t']) {
-                bail!(
-                    "cannot build in {}: the path has a space, tab or colon  hint: set XDG_CACHE_HOME",
-                    folder.display()
-                );
+                let path = folder.display();
+                return Err(hinted(
+                    format!("cannot build in {path}: the path has a space, tab or colon"),
+                    "set XDG_CACHE_HOME",
+                ));
             }
         }
-        if let Some(parent) = log_path.parent() {
-            std::fs::create_dir_all(parent)
-                .with_context(|| format!("creating {}", parent.display()))?;
+        let creating = || format!("creating {}", place.log.display());
+        if let Some(parent) = place.log.parent() {
+            std::fs::create_dir_all(parent).with_context(creating)?;
         }
-        let log =
-            File::create(&log_path).with_context(|| format!("creating {}", log_path.display()))?;
-        let shell = Shell::new()?;
-        Ok(Self { plan, source, build, log_path, log, shell, compiler_cache, surroundings })
-    }
-
-    /// The arguments that all calls of make share.
-    fn call(&self) -> Cmd<'_> {
-        cmd::behind(&self.shell, &self.surroundings.wrapper, "make")
-            .arg("-C")
-            .arg(&self.source)
-            .arg(format!("O={}", self.build.display()))
-            .arg(format!("ARCH={}", self.plan.arch.kernel()))
-            .arg(format!("CROSS_COMPILE={}", self.plan.cross))
-            .args(ABSENT)
+        let log = File::create(&place.log).with_context(creating)?;
+        Ok(Self { plan, log, shell: Shell::new()?, place })
     }
 
     /// Builds `target` with additional variables. `what` describes it in the progress line.
     pub fn make(&self, target: &str, variables: &[String], what: &str) -> Result<()> {
+        let place = &self.place;
+        let cross = self.plan.cross;
         let flags = FLAGS
-            .replace("{build}", &self.build.display().to_string())
-            .replace("{source}", &self.source.display().to_string());
-        let make = self
-            .call()
-            .arg(format!("-j{}", self.surroundings.jobs))
+            .replace("{build}", &place.objects.display().to_string())
+            .replace("{source}", &place.source.display().to_string());
+        let make = cmd::behind(&self.shell, &place.surroundings.wrapper, "make")
+            .arg("-C")
+            .arg(&place.source)
+            .arg(format!("O={}", place.objects.display()))
+            .arg(format!("ARCH={}", self.plan.arch.kernel()))
+            .arg(format!("CROSS_COMPILE={cross}"))
+            .args(ABSENT)
+            .arg(format!("-j{}", place.surroundings.jobs))
             .args([&format!("KCFLAGS={flags}"), &format!("KAFLAGS={flags}")])
-            .args(
-                self.compiler_cache.is_some().then(|| format!("CC=ccache {}gcc", self.plan.cross)),
-            )
+            .args(place.compiler_cache.is_some().then(|| format!("CC=ccache {cross}gcc")))
             .args(variables)
             .arg(target);
         self.run(make, &format!("make {target}"), what)
@@ -128,9 +117,9 @@ impl<'a> Make<'a> {
 
     /// Runs a program of the source tree.
     pub fn script(&self, below: &str, arguments: &[String]) -> Result<()> {
-        let script = self.source.join(below);
-        let script = cmd::behind(&self.shell, &self.surroundings.wrapper, script).args(arguments);
-        self.run(script, below, "configuring")
+        let Place { source, surroundings, .. } = &self.place;
+        let script = cmd::behind(&self.shell, &surroundings.wrapper, source.join(below));
+        self.run(script.args(arguments), below, "configuring")
     }
 
     fn run(&self, command: Cmd<'_>, name: &str, what: &str) -> Result<()> {
@@ -144,17 +133,17 @@ impl<'a> Make<'a> {
         self.follow(reader, what)?;
         let status = running.child.wait().with_context(|| format!("waiting for `{name}`"))?;
         if !status.success() {
-            let log = std::fs::read(&self.log_path).with_context(|| self.logging())?;
+            let log = std::fs::read(&self.place.log).with_context(|| self.logging())?;
             let last = last_messages(&String::from_utf8_lossy(&log));
-            bail!("`{name}` ended with {status}, log in {}\n{last}", self.log_path.display());
+            bail!("`{name}` ended with {status}, log in {}\n{last}", self.place.log.display());
         }
         Ok(())
     }
 
     fn environment<'c>(&self, command: Cmd<'c>) -> Cmd<'c> {
-        let variables = self.surroundings.variables.iter().map(|(name, value)| (name, value));
+        let variables = self.place.surroundings.variables.iter().map(|(name, value)| (name, value));
         let mut command = cmd::clean_env(command.envs(variables));
-        if let Some(folder) = &self.compiler_cache {
+        if let Some(folder) = &self.place.compiler_cache {
             command = command.env("CCACHE_DIR", folder).env("CCACHE_MAXSIZE", CCACHE_SIZE);
         }
         command
@@ -190,7 +179,7 @@ impl<'a> Make<'a> {
     }
 
     fn logging(&self) -> String {
-        format!("writing {}", self.log_path.display())
+        format!("writing {}", self.place.log.display())
     }
 }
 
@@ -212,13 +201,14 @@ pub fn minutes(time: Duration) -> String {
     format!("{} min {:02} s", seconds / 60, seconds % 60)
 }
 
-/// Removes a directory and its contents, if it exists.
-pub fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder)
-            .with_context(|| format!("removing {}", folder.display()))?;
-    }
-    Ok(())
+/// Removes a file, or a directory with its contents, if it exists.
+pub fn remove(path: &Path) -> Result<()> {
+    let removed = match path.symlink_metadata() {
+        Err(_) => return Ok(()),
+        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+    };
+    removed.with_context(|| format!("removing {}", path.display()))
 }
 
 #[cfg(test)]

@@ -17,10 +17,6 @@ pub struct Requested {
 }
 
 impl Requested {
-    fn new(name: &str, value: Option<&str>, from: String) -> Self {
-        Self { name: name.to_owned(), value: value.map(str::to_owned), from }
-    }
-
     /// The line of a `.config`, but with `n` for "is not set".
     pub fn assignment(&self) -> String {
         format!("{}={}", self.name, self.value.as_deref().unwrap_or_default())
@@ -34,12 +30,12 @@ pub fn parse_fragment(file: &str, text: &str) -> Result<Vec<Requested>> {
     let mut errors = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let from = format!("{file}:{}", number + 1);
-        match parse_line(line.trim_end()) {
-            Line::Option(name, value) => requested.push(Requested::new(name, Some(value), from)),
-            Line::Comment => {}
-            Line::Invalid => {
-                errors.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"));
-            }
+        let line = line.trim_end();
+        if let Some((name, value)) = parse_line(line) {
+            let (name, value) = (name.to_owned(), Some(value.to_owned()));
+            requested.push(Requested { name, value, from });
+        } else if !line.is_empty() && !line.starts_with('#') {
+            errors.push(format!("{from}: '{line}' is neither CONFIG_X=value nor a comment"));
         }
     }
     if !errors.is_empty() {
@@ -48,27 +44,11 @@ pub fn parse_fragment(file: &str, text: &str) -> Result<Vec<Requested>> {
     Ok(requested)
 }
 
-enum Line<'a> {
-    Option(&'a str, &'a str),
-    Comment,
-    Invalid,
-}
-
-fn parse_line(line: &str) -> Line<'_> {
-    if let Some(name) = line
-        .strip_prefix("# ")
-        .and_then(|rest| rest.strip_suffix(" is not set"))
-        .filter(|name| is_name(name))
-    {
-        return Line::Option(name, "n");
-    }
-    if line.is_empty() || line.starts_with('#') {
-        return Line::Comment;
-    }
-    match line.split_once('=') {
-        Some((name, value)) if is_name(name) && is_value(value) => Line::Option(name, value),
-        _ => Line::Invalid,
-    }
+/// The option of a line of a configuration; `n` for `# CONFIG_X is not set`.
+fn parse_line(line: &str) -> Option<(&str, &str)> {
+    let unset = line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set"));
+    let (name, value) = unset.map(|name| (name, "n")).or_else(|| line.split_once('='))?;
+    (is_name(name) && is_value(value)).then_some((name, value))
 }
 
 fn is_name(name: &str) -> bool {
@@ -84,41 +64,33 @@ fn is_value(value: &str) -> bool {
             && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
-/// Parses `KERNEL_CONFIG`: arguments of the kernel's `scripts/config`.
-pub fn parse_words(words: &[String]) -> Result<Vec<Requested>> {
+/// The options in `KERNEL_CONFIG`, whose arguments `config::env` has checked.
+pub fn parse_arguments(arguments: &[String]) -> Vec<Requested> {
     let mut requested = Vec::new();
     let mut keep_case = false;
-    let mut rest = words.iter().map(String::as_str);
-    while let Some(word) = rest.next() {
-        if matches!(word, "--keep-case" | "-k") {
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        if matches!(argument.as_str(), "--keep-case" | "-k") {
             keep_case = true;
             continue;
         }
-        let mut argument = |what: &str| match rest.next() {
-            Some(argument) => Ok(argument),
-            None => bail!("KERNEL_CONFIG: '{word}' needs {what}"),
-        };
-        let option = argument("an option")?;
-        let value = match word {
+        let mut next = || rest.next().map(String::as_str).unwrap_or_default();
+        let option = next();
+        let name = option.strip_prefix("CONFIG_").unwrap_or(option);
+        let name = if keep_case { name.to_owned() } else { name.to_ascii_uppercase() };
+        let value = match argument.as_str() {
             "--enable" | "-e" => Some("y".to_owned()),
             "--disable" | "-d" => Some("n".to_owned()),
             "--module" | "-m" => Some("m".to_owned()),
-            "--set-str" => Some(format!("\"{}\"", argument("a text")?.replace('"', "\\\""))),
-            "--set-val" => Some(argument("a value")?.to_owned()),
-            "--undefine" | "-u" => None,
-            other => {
-                bail!("KERNEL_CONFIG: unknown argument '{other}' of the kernel's scripts/config")
-            }
+            "--set-str" => Some(format!("\"{}\"", next().replace('"', "\\\""))),
+            "--set-val" => Some(next().to_owned()),
+            // --undefine
+            _ => None,
         };
-        let bare = option.strip_prefix("CONFIG_").unwrap_or(option);
-        let name = if keep_case {
-            format!("CONFIG_{bare}")
-        } else {
-            format!("CONFIG_{}", bare.to_ascii_uppercase())
-        };
-        requested.push(Requested { name, value, from: "KERNEL_CONFIG".to_owned() });
+        let (name, from) = (format!("CONFIG_{name}"), "KERNEL_CONFIG".to_owned());
+        requested.push(Requested { name, value, from });
     }
-    Ok(requested)
+    requested
 }
 
 /// The base configuration, changed by `requested`. The last value of an option wins.
@@ -126,7 +98,7 @@ pub fn merge(base: &str, requested: &[Requested]) -> String {
     let latest = latest(requested);
     let mut text = String::new();
     for line in base.lines() {
-        if !matches!(parse_line(line), Line::Option(name, _) if latest.contains_key(name)) {
+        if parse_line(line).is_none_or(|(name, _)| !latest.contains_key(name)) {
             text.push_str(line);
             text.push('\n');
         }
@@ -140,13 +112,7 @@ pub fn merge(base: &str, requested: &[Requested]) -> String {
 
 /// A line for each requested option that `config` does not have.
 pub fn lost(requested: &[Requested], config: &str) -> Vec<String> {
-    let found: BTreeMap<&str, &str> = config
-        .lines()
-        .filter_map(|line| match parse_line(line) {
-            Line::Option(name, value) => Some((name, value)),
-            _ => None,
-        })
-        .collect();
+    let found: BTreeMap<&str, &str> = config.lines().filter_map(parse_line).collect();
     let mut lost = Vec::new();
     for option in latest(requested).values() {
         let got = found.get(option.name.as_str()).copied().unwrap_or("n");

@@ -4,8 +4,10 @@
 //! [`Cache`] is dropped. Entries are stored and removed one at a time, under a short lock.
 
 use crate::host::output;
+use crate::host::output::Readers;
 use crate::host::output::SUMS;
 use crate::host::report;
+use crate::host::report::hinted;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -47,16 +49,6 @@ pub struct Cache {
     held: RefCell<Vec<File>>,
 }
 
-/// An entry, for [`Cache::look_up`].
-#[derive(Debug)]
-struct Stored<'a> {
-    path: &'a Path,
-    /// The file that users lock. Its mtime is the time of the last use.
-    mark: &'a Path,
-    /// What happens to a damaged entry.
-    remedy: &'a str,
-}
-
 impl Cache {
     /// The user's cache. Removes what interrupted runs left.
     pub fn open() -> Result<Self> {
@@ -72,9 +64,10 @@ impl Cache {
             |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let parent = absolute("XDG_CACHE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-            .context(
-                "neither XDG_CACHE_HOME nor HOME is an absolute path  hint: set XDG_CACHE_HOME",
-            )?;
+            .ok_or_else(|| {
+                let fact = "neither XDG_CACHE_HOME nor HOME is an absolute path";
+                hinted(fact, "set XDG_CACHE_HOME")
+            })?;
         Ok(parent.join("ocidd"))
     }
 
@@ -139,9 +132,8 @@ impl Cache {
     /// Like [`Cache::lock`], but returns `None` if another process holds the lock.
     pub fn try_lock(&self, name: &str) -> Result<Option<File>> {
         let (path, file) = self.lock_file(name)?;
-        Ok(lock_alone(&file)
-            .with_context(|| format!("locking {}", path.display()))?
-            .then_some(file))
+        let is_locked = lock_alone(&file).with_context(|| format!("locking {}", path.display()))?;
+        Ok(is_locked.then_some(file))
     }
 
     /// The lock for storing and removing entries. Always held briefly, so waiting prints nothing.
@@ -163,37 +155,42 @@ impl Cache {
         Ok((path, file))
     }
 
-    /// Whether an entry exists and passes `check`. Then it is held and its time of last use is set.
-    /// A damaged entry is removed with a warning.
-    fn look_up(&self, stored: &Stored<'_>, check: impl Fn() -> Result<()>) -> Result<bool> {
-        if let Some(file) = hold(stored.mark)?
-            && check().is_ok()
-        {
+    /// Whether the entry at `path` exists and passes `check`. Then it is held by a lock on `mark`,
+    /// whose mtime becomes the time of the last use. A damaged entry is removed; the warning says
+    /// so with `remedy`.
+    fn look_up(
+        &self,
+        path: &Path,
+        mark: &Path,
+        remedy: &str,
+        check: impl Fn() -> Result<()>,
+    ) -> Result<bool> {
+        let whole = || {
+            let held = hold(mark)?;
+            anyhow::Ok(check().and_then(|()| held.context("it is incomplete")))
+        };
+        if let Ok(file) = whole()? {
             self.use_now(file);
             return Ok(true);
         }
-        if !is_there(stored.path) {
+        if !is_there(path) {
             return Ok(false);
         }
         // Damaged, or just being replaced. Under the lock only the former is left.
         let _changing = self.changing()?;
-        if !is_there(stored.path) {
-            return Ok(false);
-        }
-        let held = hold(stored.mark)?;
-        match (check(), held) {
-            (Ok(()), Some(file)) => {
+        match whole()? {
+            Ok(file) => {
                 self.use_now(file);
-                Ok(true)
+                return Ok(true);
             }
-            (outcome, _) => {
-                let error = outcome.err().unwrap_or_else(|| anyhow!("it is incomplete"));
-                let path = stored.path.display();
-                report::warn(format_args!("{path} is damaged ({error:#}) and {}", stored.remedy));
-                self.delete(stored.path)?;
-                Ok(false)
+            Err(error) if is_there(path) => {
+                let path = path.display();
+                report::warn(format_args!("{path} is damaged ({error:#}) and {remedy}"));
             }
+            Err(_) => return Ok(false),
         }
+        self.delete(path)?;
+        Ok(false)
     }
 
     /// Holds an entry that was just stored. The caller holds the lock [`Cache::changing`], so that
@@ -258,9 +255,7 @@ impl Cache {
         }
         Ok(true)
     }
-}
 
-impl Cache {
     /// The path of a source, stored or not.
     pub fn source_path(&self, sha256: &str, file_name: &str) -> PathBuf {
         self.root.join(SOURCES).join(sha256).join(file_name)
@@ -269,8 +264,7 @@ impl Cache {
     /// The stored source, hashed in this call. A damaged one is removed and counts as missing.
     pub fn source(&self, sha256: &str, file_name: &str) -> Result<Option<PathBuf>> {
         let path = self.source_path(sha256, file_name);
-        let stored = Stored { path: &path, mark: &path, remedy: "is replaced" };
-        let is_whole = self.look_up(&stored, || check_digest(&path, sha256))?;
+        let is_whole = self.look_up(&path, &path, "is replaced", || check_digest(&path, sha256))?;
         Ok(is_whole.then_some(path))
     }
 
@@ -305,15 +299,13 @@ impl Cache {
         persist(file, &path)?;
         Ok(path)
     }
-}
 
-impl Cache {
     /// The directory of a kernel, its files hashed in this call. A damaged one is removed and
     /// counts as missing.
     pub fn kernel(&self, key: &str) -> Result<Option<PathBuf>> {
         let folder = self.root.join(KERNELS).join(key);
-        let stored = Stored { path: &folder, mark: &folder.join(SUMS), remedy: "is built again" };
-        let is_whole = self.look_up(&stored, || check_sums(&folder))?;
+        let mark = folder.join(SUMS);
+        let is_whole = self.look_up(&folder, &mark, "is built again", || check_sums(&folder))?;
         Ok(is_whole.then_some(folder))
     }
 
@@ -421,7 +413,7 @@ fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).with_context(storing)?;
     }
-    output::persist(file, path).with_context(storing)
+    output::persist(file, path, Readers::All).with_context(storing)
 }
 
 /// The file of this path, locked against removal; `None` if it does not exist.

@@ -3,8 +3,9 @@
 
 use super::signature::TrustedKeys;
 use crate::config;
+use crate::config::Pin;
 use crate::host::arch::Arch;
-use crate::sources::Pin;
+use crate::host::report::hinted;
 use crate::sources::download::Client;
 use anyhow::Context as _;
 use anyhow::Result;
@@ -44,21 +45,16 @@ impl Publisher {
         }
     }
 
-    /// The key of the version in such a file.
-    pub fn version_key(self) -> Vec<&'static str> {
-        match self {
-            Self::Linux => vec!["upstream", "version"],
-            Self::Alpine => vec!["upstream", "alpine", "version"],
-        }
-    }
-
-    /// The key of the digest of the pin with this index in [`Self::pins`].
-    pub fn digest_key(self, index: usize) -> Vec<&'static str> {
-        let arch = Arch::ALL.into_iter().nth(index).map(Arch::kernel);
-        match self {
-            Self::Linux => vec!["upstream", "sha256"],
-            Self::Alpine => ["upstream", "alpine", "sha256"].into_iter().chain(arch).collect(),
-        }
+    /// The keys, in such a file, of the version and of the digest of each of [`Self::pins`].
+    pub fn keys(self) -> (String, Vec<String>) {
+        let (table, digests) = match self {
+            Self::Linux => ("upstream", vec!["upstream.sha256".to_owned()]),
+            Self::Alpine => {
+                let digest = |arch| format!("upstream.alpine.sha256.{arch}");
+                ("upstream.alpine", Arch::ALL.map(digest).to_vec())
+            }
+        };
+        (format!("{table}.version"), digests)
     }
 }
 
@@ -101,11 +97,10 @@ impl List {
             .filter(|(release, _)| series(*release) == series(pinned))
             .max()
             .ok_or_else(|| {
-                anyhow!(
-                    "{} lists no '{before}…{after}' of the series of {}  hint: if the series has \
-                     ended, pin another one by hand",
-                    self.url,
-                    pin.version
+                let (url, version) = (&self.url, &pin.version);
+                hinted(
+                    format!("{url} lists no '{before}…{after}' of the series of {version}"),
+                    "if the series has ended, pin another one by hand",
                 )
             })
     }

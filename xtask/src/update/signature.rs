@@ -2,6 +2,7 @@
 
 use crate::host::cmd;
 use crate::host::report;
+use crate::host::report::hinted;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
@@ -62,12 +63,13 @@ impl TrustedKeys {
 fn checked(keyring: &Path) -> Result<PathBuf> {
     let reading = || format!("reading --keyring {}", keyring.display());
     let bytes = std::fs::read(keyring).with_context(reading)?;
-    ensure!(
-        !bytes.starts_with(b"-----BEGIN PGP"),
-        "--keyring {} is ASCII-armored, which gpgv cannot read  hint: gpg --dearmor < {0} > \
-         key.gpg",
-        keyring.display()
-    );
+    if bytes.starts_with(b"-----BEGIN PGP") {
+        let file = keyring.display();
+        return Err(hinted(
+            format!("--keyring {file} is ASCII-armored, which gpgv cannot read"),
+            format!("run gpg --dearmor < {file} > key.gpg"),
+        ));
+    }
     // gpgv looks for a bare name in its own directory.
     keyring.canonicalize().with_context(reading)
 }

@@ -1,11 +1,11 @@
-//! Updates of copies of the project's own files, from servers on loopback that are laid out as the publishers' are.
+//! Updates copies of the project's files from servers on loopback with the publishers' layout.
 
 mod signed;
 mod upstreams;
 
 use super::*;
 use crate::sources::cache::tests::empty;
-use crate::sources::download::fake::Answer;
+use crate::sources::download::tests::fake::Answer;
 use upstreams::Upstream;
 
 fn updated(upstream: &Upstream, cache: &Cache, mode: Mode) -> Result<Outcome> {
@@ -163,7 +163,7 @@ fn changes_nothing_without_a_list() {
 fn changes_values_and_keeps_the_rest() {
     let text = "# head\n\n[a]   # table\nversion   =  \"1\"  # why\nother = 'x'\n[a.sha256]\narm64 = \"12\"\n# end";
     let changes =
-        [(vec!["a", "version"], "2".to_owned()), (vec!["a", "sha256", "arm64"], "34".to_owned())];
+        [("a.version", "2"), ("a.sha256.arm64", "34")].map(|(a, b)| (a.to_owned(), b.to_owned()));
     assert_eq!(
         with_values(text, &changes).unwrap(),
         text.replace("\"1\"", "\"2\"").replace("\"12\"", "\"34\"")
@@ -172,8 +172,9 @@ fn changes_values_and_keeps_the_rest() {
 
 #[test]
 fn rejects_missing_keys() {
-    for key in [vec!["b"], vec!["a", "c"], vec!["a"]] {
-        let error = with_values("[a]\nb = \"1\"\n", &[(key.clone(), String::new())]).unwrap_err();
-        assert_eq!(error.to_string(), format!("key '{}' not found", key.join(".")));
+    for key in ["b", "a.c", "a"] {
+        let error =
+            with_values("[a]\nb = \"1\"\n", &[(key.to_owned(), String::new())]).unwrap_err();
+        assert_eq!(error.to_string(), format!("key '{key}' not found"));
     }
 }

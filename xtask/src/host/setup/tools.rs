@@ -4,11 +4,12 @@ use crate::host::arch::Arch;
 use crate::host::cmd;
 use crate::host::setup::Need;
 use std::path::Path;
-use std::path::PathBuf;
 
 #[derive(Debug)]
 pub struct Tool {
-    detect: Detect,
+    /// Alternatives, separated by ` or `: programs in `PATH`, headers of the host's C compiler, and
+    /// absolute paths of files.
+    pub name: &'static str,
     /// Separated by spaces.
     pub packages: &'static str,
     pub needs: &'static [Need],
@@ -16,32 +17,30 @@ pub struct Tool {
     pub reason: &'static str,
 }
 
-/// How to find a tool without starting a program.
-#[derive(Debug)]
-enum Detect {
-    /// One of these programs is in `PATH`.
-    Program(&'static [&'static str]),
-    /// The host's C compiler finds this header.
-    Header(&'static str),
-    /// This file exists.
-    File(&'static str),
+const fn tool(
+    name: &'static str,
+    packages: &'static str,
+    needs: &'static [Need],
+    reason: &'static str,
+) -> Tool {
+    Tool { name, packages, needs, reason }
 }
 
 impl Tool {
-    pub fn name(&self) -> String {
-        match self.detect {
-            Detect::Program(names) => names.join(" or "),
-            Detect::Header(name) => format!("<{name}>"),
-            Detect::File(path) => path.to_owned(),
-        }
-    }
-
+    /// Starts no program.
     pub fn is_installed(&self) -> bool {
-        match self.detect {
-            Detect::Program(names) => names.iter().any(|name| cmd::find(name).is_some()),
-            Detect::Header(name) => include_directories().any(|path| path.join(name).exists()),
-            Detect::File(path) => Path::new(path).exists(),
-        }
+        self.name.split(" or ").any(|name| {
+            if name.starts_with('/') {
+                Path::new(name).exists()
+            } else if Path::new(name).extension().is_some_and(|extension| extension == "h") {
+                // The common directories, and Debian's for the architecture.
+                let own = Arch::host().map(|arch| format!("/usr/include/{}-linux-gnu", arch.cpu()));
+                let common = ["/usr/include", "/usr/local/include"].map(str::to_owned);
+                common.into_iter().chain(own).any(|path| Path::new(&path).join(name).exists())
+            } else {
+                cmd::find(name).is_some()
+            }
+        })
     }
 
     /// Whether it compiles for this machine's own architecture, which needs no cross compiler.
@@ -52,45 +51,8 @@ impl Tool {
     }
 }
 
-/// The common directories, and Debian's for the architecture.
-fn include_directories() -> impl Iterator<Item = PathBuf> {
-    let own = Arch::host().map(|arch| format!("/usr/include/{}-linux-gnu", arch.cpu()));
-    ["/usr/include", "/usr/local/include"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(own)
-        .map(PathBuf::from)
-}
-
-const fn program(
-    names: &'static [&'static str],
-    packages: &'static str,
-    needs: &'static [Need],
-    reason: &'static str,
-) -> Tool {
-    Tool { detect: Detect::Program(names), packages, needs, reason }
-}
-
-const fn header(
-    name: &'static str,
-    packages: &'static str,
-    needs: &'static [Need],
-    reason: &'static str,
-) -> Tool {
-    Tool { detect: Detect::Header(name), packages, needs, reason }
-}
-
-const fn file(
-    path: &'static str,
-    packages: &'static str,
-    needs: &'static [Need],
-    reason: &'static str,
-) -> Tool {
-    Tool { detect: Detect::File(path), packages, needs, reason }
-}
-
 /// In `PATH`, or where Docker's packages install it. It can be run directly from both.
-pub const COMPOSE: [&str; 2] = ["docker-compose", "/usr/libexec/docker/cli-plugins/docker-compose"];
+pub const COMPOSE: &str = "docker-compose or /usr/libexec/docker/cli-plugins/docker-compose";
 
 const BUILD: &[Need] = &[Need::Binaries, Need::Kernel];
 const KERNEL: &[Need] = &[Need::Kernel];
@@ -107,55 +69,55 @@ const TEST_BOOT: &[Need] = &[Need::Boot, Need::Test];
 /// Without Rust targets, which `rust-toolchain.toml` names, and the tools of every Linux system
 /// (awk, sed, find, diff, tar, gzip).
 pub const TOOLS: &[Tool] = &[
-    program(&["gcc"], "gcc", BUILD, "compiles the kernel and the C parts of TLS"),
-    header("stdio.h", "libc6-dev", BUILD, "C library for build-time programs"),
-    header("linux/types.h", "linux-libc-dev", KERNEL, "kernel headers for build-time programs"),
-    program(&["git"], "git", BUILD, "reads the time of the last commit"),
-    program(&["make"], "make", KERNEL, "runs the kernel build"),
-    program(&["flex"], "flex", KERNEL, "generates scanners of the kernel's tools"),
-    program(&["bison"], "bison", KERNEL, "generates parsers of the kernel's tools"),
-    program(&["bc"], "bc", KERNEL, "computes the kernel's time constants"),
-    program(&["bash"], "bash", KERNEL, "runs kernel scripts, for example for KERNEL_CONFIG"),
-    program(&["xz"], "xz-utils", KERNEL, "unpacks the kernel source"),
-    header("libelf.h", "libelf-dev", KERNEL, "reads object files in the kernel's objtool"),
-    header("openssl/opensslv.h", "libssl-dev", KERNEL, "kernels with built-in keys"),
-    program(&["aarch64-linux-gnu-gcc"], "gcc-aarch64-linux-gnu", FOR_ARM64, "compiles for arm64"),
-    file(
+    tool("gcc", "gcc", BUILD, "compiles the kernel and the C parts of TLS"),
+    tool("stdio.h", "libc6-dev", BUILD, "C library for build-time programs"),
+    tool("linux/types.h", "linux-libc-dev", KERNEL, "kernel headers for build-time programs"),
+    tool("git", "git", BUILD, "reads the time of the last commit"),
+    tool("make", "make", KERNEL, "runs the kernel build"),
+    tool("flex", "flex", KERNEL, "generates scanners of the kernel's tools"),
+    tool("bison", "bison", KERNEL, "generates parsers of the kernel's tools"),
+    tool("bc", "bc", KERNEL, "computes the kernel's time constants"),
+    tool("bash", "bash", KERNEL, "runs kernel scripts, for example for KERNEL_CONFIG"),
+    tool("xz", "xz-utils", KERNEL, "unpacks the kernel source"),
+    tool("libelf.h", "libelf-dev", KERNEL, "reads object files in the kernel's objtool"),
+    tool("openssl/opensslv.h", "libssl-dev", KERNEL, "kernels with built-in keys"),
+    tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", FOR_ARM64, "compiles for arm64"),
+    tool(
         "/usr/aarch64-linux-gnu/include/stdio.h",
         "libc6-dev-arm64-cross",
         FOR_ARM64,
         "C library of arm64",
     ),
-    program(&["x86_64-linux-gnu-gcc"], "gcc-x86-64-linux-gnu", FOR_X86_64, "compiles for x86_64"),
-    file(
+    tool("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu", FOR_X86_64, "compiles for x86_64"),
+    tool(
         "/usr/x86_64-linux-gnu/include/stdio.h",
         "libc6-dev-amd64-cross",
         FOR_X86_64,
         "C library of x86_64",
     ),
-    program(&["qemu-system-x86_64"], "qemu-system-x86", X86_64_GUEST, "boots x86_64 images"),
-    file(Arch::X86_64.uefi_firmware(), "ovmf", X86_64_GUEST, "UEFI firmware for x86_64"),
-    program(&["qemu-system-aarch64"], "qemu-system-arm", ARM64_GUEST, "boots arm64 images"),
-    file(Arch::Arm64.uefi_firmware(), "qemu-efi-aarch64", ARM64_GUEST, "UEFI firmware for arm64"),
-    program(&["mformat"], "mtools", TEST, "creates disks that UEFI boots"),
-    program(&["docker-registry", "registry"], "docker-registry", TEST_BOOT, "serves test images"),
-    program(&["cpio"], "cpio", TEST, "reads the initramfs, to compare"),
-    program(&["bsdtar"], "libarchive-tools", TEST, "reads the initramfs, to compare"),
-    program(&["skopeo"], "skopeo", TEST, "pushes images like users do"),
-    program(&["umoci"], "umoci", TEST, "creates and reads image layouts, to compare"),
-    program(&["jq"], "jq", TEST, "runs the examples of the documentation"),
-    program(&["gpg"], "gnupg gpgv", TEST, "creates and verifies signatures like publishers do"),
-    program(&["unshare"], "util-linux", TEST, "builds as another user, to compare"),
-    program(&["taskset"], "util-linux", TEST, "builds on one processor, to compare"),
-    program(&["reprotest"], "reprotest disorderfs faketime", TEST, "builds twice, to compare"),
-    program(&["pip3"], "python3-pip", LINT, "installs linters of workflows and a registry client"),
-    program(&COMPOSE, "docker-compose", TEST, "reads compose.yaml like users do"),
-    program(&["curl"], "curl", TEST_BENCH, "downloads, to compare"),
-    program(&["busybox"], "busybox", BENCH, "decompresses and writes, to compare"),
-    program(&["time"], "time", BENCH, "measures time and memory"),
-    program(&["losetup"], "mount", TEST_BENCH, "attaches files as disks"),
-    program(&["sgdisk"], "gdisk", TEST, "creates and checks partition tables"),
-    program(&["sfdisk"], "fdisk", TEST, "creates and checks partition tables"),
+    tool("qemu-system-x86_64", "qemu-system-x86", X86_64_GUEST, "boots x86_64 images"),
+    tool(Arch::X86_64.uefi_firmware(), "ovmf", X86_64_GUEST, "UEFI firmware for x86_64"),
+    tool("qemu-system-aarch64", "qemu-system-arm", ARM64_GUEST, "boots arm64 images"),
+    tool(Arch::Arm64.uefi_firmware(), "qemu-efi-aarch64", ARM64_GUEST, "UEFI firmware for arm64"),
+    tool("mformat", "mtools", TEST, "creates disks that UEFI boots"),
+    tool("docker-registry or registry", "docker-registry", TEST_BOOT, "serves test images"),
+    tool("cpio", "cpio", TEST, "reads the initramfs, to compare"),
+    tool("bsdtar", "libarchive-tools", TEST, "reads the initramfs, to compare"),
+    tool("skopeo", "skopeo", TEST, "pushes images like users do"),
+    tool("umoci", "umoci", TEST, "creates and reads image layouts, to compare"),
+    tool("jq", "jq", TEST, "runs the examples of the documentation"),
+    tool("gpg", "gnupg gpgv", TEST, "creates and verifies signatures like publishers do"),
+    tool("unshare", "util-linux", TEST, "builds as another user, to compare"),
+    tool("taskset", "util-linux", TEST, "builds on one processor, to compare"),
+    tool("reprotest", "reprotest disorderfs", TEST, "builds twice, to compare"),
+    tool("pip3", "python3-pip", LINT, "installs linters of workflows and a registry client"),
+    tool(COMPOSE, "docker-compose", TEST, "reads compose.yaml like users do"),
+    tool("curl", "curl", TEST_BENCH, "downloads, to compare"),
+    tool("busybox", "busybox", BENCH, "decompresses and writes, to compare"),
+    tool("time", "time", BENCH, "measures time and memory"),
+    tool("losetup", "mount", TEST_BENCH, "attaches files as disks"),
+    tool("sgdisk", "gdisk", TEST, "creates and checks partition tables"),
+    tool("sfdisk", "fdisk", TEST, "creates and checks partition tables"),
 ];
 
 #[cfg(test)]
@@ -165,14 +127,14 @@ mod tests {
 
     #[test]
     fn finds_installed_programs_files_and_headers() {
-        for (tool, wanted) in [
-            (program(&["no-such-program", "sh"], "", TEST, ""), true),
-            (program(&["no-such-program"], "", TEST, ""), false),
-            (file("/", "", TEST, ""), true),
-            (file("/no/such/file", "", TEST, ""), false),
-            (header("no/such/header.h", "", TEST, ""), false),
+        for (name, expected) in [
+            ("no-such-program or sh", true),
+            ("no-such-program", false),
+            ("/", true),
+            ("/no/such/file", false),
+            ("no/such/header.h", false),
         ] {
-            assert_eq!(tool.is_installed(), wanted, "{tool:?}");
+            assert_eq!(tool(name, "", TEST, "").is_installed(), expected, "{name}");
         }
     }
 
@@ -194,15 +156,15 @@ mod tests {
             |need: &Need| matches!(need, Need::Binaries | Need::Kernel | Need::Compiler(_));
         for tool in TOOLS.iter().filter(|tool| tool.needs.iter().any(is_for_build)) {
             for package in tool.packages.split_whitespace() {
-                assert!(installed.contains(&package), "{package} for {}", tool.name());
+                assert!(installed.contains(&package), "{package} for {}", tool.name);
             }
         }
     }
 
     #[test]
     fn tools_have_different_names() {
-        let mut names: Vec<_> = TOOLS.iter().map(Tool::name).collect();
-        names.sort();
+        let mut names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
+        names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), TOOLS.len());
     }

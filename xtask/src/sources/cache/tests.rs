@@ -2,9 +2,9 @@
 //! each stand for processes: locks belong to opened files, and caches share none.
 
 use super::*;
-use crate::cache_cmd::prune::Entry;
-use crate::cache_cmd::prune::entries;
-use crate::cache_cmd::prune::remove;
+use crate::cache_cmd::Entry;
+use crate::cache_cmd::entries;
+use crate::cache_cmd::remove;
 use crate::host::output;
 use crate::host::output::SUMS;
 use std::io::Write as _;

@@ -5,8 +5,9 @@ use crate::host::arch::Arch;
 use crate::host::cmd;
 use crate::host::output;
 use crate::host::report;
+use crate::host::report::hinted;
 use crate::sources::cache::Cache;
-use crate::sources::download::Progress;
+use crate::sources::cache::Usage;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
@@ -84,10 +85,10 @@ pub struct Apt {
 impl Apt {
     pub fn open(cache: &Cache, arch: Arch) -> Result<Self> {
         if cmd::find("apt-get").is_none() {
-            bail!(
-                "apt-get not found in PATH; Debian's packages need it  \
-                 hint: make the upstream hosts reachable, or pass their files with --source-dir"
-            );
+            return Err(hinted(
+                "apt-get not found in PATH; Debian's packages need it",
+                "make the upstream hosts reachable, or pass their files with --source-dir",
+            ));
         }
         let lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
         let folder = cache.folder(Path::new(FOLDER).join(arch.oci()))?;
@@ -96,7 +97,13 @@ impl Apt {
             std::fs::create_dir_all(&path)
                 .with_context(|| format!("creating {}", path.display()))?;
         }
-        for (name, content) in [("settings", SETTINGS), ("status", "")] {
+        let (root, name) = (folder.display(), arch.oci());
+        let settings = format!(
+            "{SETTINGS}Dir::State \"{root}/state\";\nDir::State::status \"{root}/status\";\n\
+             Dir::Cache \"{root}/cache\";\n\
+             APT::Architecture \"{name}\";\nAPT::Architectures:: \"{name}\";\n"
+        );
+        for (name, content) in [("settings", settings.as_str()), ("status", "")] {
             let path = folder.join(name);
             std::fs::write(&path, content)
                 .with_context(|| format!("writing {}", path.display()))?;
@@ -107,26 +114,19 @@ impl Apt {
     /// The packages of these names in the archives. Starts apt only if the lists are old or a name
     /// is new.
     pub fn resolve(&self, names: &[&str]) -> Result<Vec<Package>> {
-        let mut known = if are_fresh(&self.folder) {
-            read_packages(&self.folder.join(PACKAGES))
-        } else {
-            BTreeMap::new()
-        };
+        let path = self.folder.join(PACKAGES);
+        let mut known =
+            if are_fresh(&self.folder) { read_packages(&path) } else { BTreeMap::new() };
         if names.iter().any(|name| !known.contains_key(*name)) {
             known.extend(self.query(names)?);
             let text = serde_json::to_string_pretty(&known).context("serializing packages")?;
-            let path = self.folder.join(PACKAGES);
             std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
         }
-        names
-            .iter()
-            .map(|name| {
-                known
-                    .get(*name)
-                    .cloned()
-                    .ok_or_else(|| anyhow!("apt did not report package '{name}'"))
-            })
-            .collect()
+        let found = |name: &&str| {
+            let package = known.get(*name).cloned();
+            package.ok_or_else(|| anyhow!("apt did not report package '{name}'"))
+        };
+        names.iter().map(found).collect()
     }
 
     /// Updates the package lists. An unreachable archive is a warning: others may have the
@@ -150,16 +150,23 @@ impl Apt {
         Ok(())
     }
 
-    /// Downloads packages into the cache.
+    /// Downloads packages into the cache, unless they are there.
     pub fn store(&self, cache: &Cache, packages: &[Package]) -> Result<()> {
-        if packages.is_empty() {
+        let mut missing = Vec::new();
+        for package in packages {
+            if cache.source(&package.sha256, &package.file_name)?.is_none() {
+                missing.push(package);
+            }
+        }
+        if missing.is_empty() {
             return Ok(());
         }
         let folder = cache.temporary_folder()?;
-        let names: Vec<_> = packages.iter().map(|package| package.name.as_str()).collect();
+        let names: Vec<_> = missing.iter().map(|package| package.name.as_str()).collect();
         report::step(format_args!("fetching {} from Debian's archive", names.join(", ")));
-        self.download(folder.path(), packages, &names)?;
-        for package in packages {
+        let total = missing.iter().map(|package| package.size).sum();
+        self.download(folder.path(), &names, total)?;
+        for package in missing {
             let path = folder.path().join(&package.file_name);
             let found = output::digest(&path)?;
             if found != package.sha256 {
@@ -174,7 +181,7 @@ impl Apt {
         Ok(())
     }
 
-    fn download(&self, folder: &Path, packages: &[Package], names: &[&str]) -> Result<()> {
+    fn download(&self, folder: &Path, names: &[&str], total_bytes: u64) -> Result<()> {
         let _inside = self.shell.push_dir(folder);
         let command = self.apt("download").arg("-qq").args(names);
         let text = command.to_string();
@@ -184,17 +191,15 @@ impl Apt {
         let mut running = cmd::Background::start(command, |command| {
             command.stdout(Stdio::from(writer)).stderr(Stdio::from(second));
         })?;
-        let what = names.join(", ");
-        let mut progress =
-            Progress::new(&what, Some(packages.iter().map(|package| package.size).sum()));
+        let bar = report::progress_bar(&names.join(", "), Some(total_bytes));
         let status = loop {
             if let Some(status) = running.child.try_wait().context("waiting for apt")? {
                 break status;
             }
-            progress.at(size_of_files(folder));
+            bar.0.set_position(Usage::of(folder).map_or(0, |usage| usage.bytes));
             std::thread::sleep(Duration::from_millis(50));
         };
-        drop(progress);
+        drop(bar);
         if !status.success() {
             let output = std::fs::read(&log).unwrap_or_default();
             bail!("`{text}` ended with {status}: {}", messages(&output).join("; "));
@@ -220,10 +225,10 @@ impl Apt {
             output = ask()?;
         }
         if !output.status.success() {
-            bail!(
-                "{}  hint: use the archives of Debian 12 or newer, with updates, in /etc/apt",
-                messages(&output.stderr).join("; ")
-            );
+            return Err(hinted(
+                messages(&output.stderr).join("; "),
+                "use the archives of Debian 12 or newer, with updates, in /etc/apt",
+            ));
         }
         let lines = String::from_utf8_lossy(&output.stdout);
         let packages: Result<Vec<_>> = lines.lines().map(parse).collect();
@@ -240,28 +245,10 @@ impl Apt {
     }
 
     fn apt(&self, verb: &str) -> Cmd<'_> {
-        let path =
-            |option: &str, below: &str| format!("{option}={}", self.folder.join(below).display());
         // The environment is inherited for proxies. The language is fixed because messages are
         // parsed.
         let apt = self.shell.cmd("apt-get").env("LC_ALL", "C").quiet();
-        apt.arg("-c")
-            .arg(self.folder.join("settings"))
-            .args([
-                "-o",
-                &path("Dir::State", "state"),
-                "-o",
-                &path("Dir::State::status", "status"),
-                "-o",
-                &path("Dir::Cache", "cache"),
-            ])
-            .args([
-                "-o",
-                &format!("APT::Architecture={}", self.arch.oci()),
-                "-o",
-                &format!("APT::Architectures::={}", self.arch.oci()),
-            ])
-            .arg(verb)
+        apt.arg("-c").arg(self.folder.join("settings")).arg(verb)
     }
 }
 
@@ -287,15 +274,6 @@ fn read_packages(path: &Path) -> BTreeMap<String, Package> {
 fn are_fresh(folder: &Path) -> bool {
     let modified = folder.join(STAMP).metadata().and_then(|meta| meta.modified());
     modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < FRESH))
-}
-
-fn size_of_files(folder: &Path) -> u64 {
-    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
-    files
-        .filter_map(|entry| entry.metadata().ok())
-        .filter(std::fs::Metadata::is_file)
-        .map(|meta| meta.len())
-        .sum()
 }
 
 /// Prefixes of errors and warnings, in versions before 3 and since.

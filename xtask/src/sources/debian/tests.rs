@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::host::output;
+use crate::host::report;
 use crate::sources::cache::tests::empty;
+use std::collections::BTreeMap;
+use std::io::Write as _;
 
 /// A cache with reports of these packages, and the contents of those that were stored.
 fn remembering(packages: &[(&str, Option<&str>)]) -> (tempfile::TempDir, Cache) {
@@ -48,9 +51,10 @@ fn names_every_package_that_is_not_stored() {
         (Arch::X86_64, "'b', 'c' of Debian for amd64"),
         (Arch::Arm64, "'a', 'b', 'c' of Debian for arm64"),
     ] {
-        let error = stored_packages(&cache, &names, arch).unwrap_err().to_string();
+        let error = report::lines(&stored_packages(&cache, &names, arch).unwrap_err());
         let wanted = format!(
-            "not in the cache, and --offline forbids downloads: {absent}  hint: run once without --offline"
+            "not in the cache, and --offline forbids downloads: {absent}\n\
+             hint: run once without --offline"
         );
         assert!(error.starts_with(&wanted), "{error}");
     }

@@ -1,6 +1,7 @@
-//! Downloads from small servers on loopback, which answer as real ones do, or as broken ones do.
+//! Downloads from small servers on loopback, some of which are broken.
 
 pub mod again;
+pub mod fake;
 mod proxies;
 
 use super::*;
@@ -24,16 +25,15 @@ pub fn serve(answer: Vec<u8>) -> (String, JoinHandle<()>) {
     (url, server)
 }
 
-/// A whole answer to a GET.
+/// A complete answer to a GET.
 pub fn answer(status: &str, length: usize, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
         .into_bytes()
 }
 
-/// A client that soon gives up.
+/// A client with a short timeout.
 pub fn hasty(milliseconds: u64) -> Client {
-    let brief = Duration::from_millis(milliseconds);
-    Client::with(Patience { connect: brief, stall: brief })
+    Client { timeout: Duration::from_millis(milliseconds) }
 }
 
 fn fetch(url: &str, file: &mut Vec<u8>) -> Result<u64, DownloadError> {
@@ -48,40 +48,39 @@ fn fetched(bytes: Vec<u8>) -> (Result<u64, DownloadError>, Vec<u8>) {
     (outcome, file)
 }
 
-/// An address nobody listens on: it was ours a moment ago.
+/// A URL that refuses connections: its port was in use just before.
 pub fn refusing_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/part.txt", listener.local_addr().unwrap())
 }
 
 #[test]
-fn a_file_arrives_whole() {
+fn fetches_file() {
     let (outcome, file) = fetched(answer("200 OK", 5, "hello"));
     assert_eq!(outcome.unwrap(), 5);
     assert_eq!(file, b"hello");
 }
 
 #[test]
-fn a_cut_transfer_is_an_error_that_counts_bytes() {
+fn reports_bytes_of_truncated_transfer() {
     let (outcome, _) = fetched(answer("200 OK", 9, "hello"));
     assert_eq!(outcome.unwrap_err().to_string(), "the transfer ended after 5 of 9 bytes");
 }
 
 #[test]
-fn an_error_status_does_not_mean_unreachable() {
+fn error_status_is_not_unreachable() {
     for (status, code) in
         [("404 Not Found", 404), ("403 Forbidden", 403), ("503 Service Unavailable", 503)]
     {
         let (outcome, _) = fetched(answer(status, 0, ""));
-        assert!(
-            matches!(outcome, Err(DownloadError::Status(found)) if found == code),
-            "{outcome:?}"
-        );
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, DownloadError::Other(_)), "{error:?}");
+        assert_eq!(error.to_string(), format!("the server answered {code}"));
     }
 }
 
 #[test]
-fn a_refused_connection_means_unreachable() {
+fn refused_connection_is_unreachable() {
     let outcome = fetch(&refusing_url(), &mut Vec::new());
     assert!(
         matches!(&outcome, Err(DownloadError::Unreachable { host, .. }) if host.starts_with("127.0.0.1:")),
@@ -90,8 +89,8 @@ fn a_refused_connection_means_unreachable() {
 }
 
 #[test]
-fn an_unknown_name_means_unreachable() {
-    // RFC 2606 keeps `.invalid` free, so no resolver knows it and no query need leave the machine.
+fn unknown_host_is_unreachable() {
+    // RFC 2606 reserves `.invalid`, so no resolver knows it.
     let outcome = fetch("http://host.invalid/part.txt", &mut Vec::new());
     assert!(
         matches!(&outcome, Err(DownloadError::Unreachable { host, .. }) if host == "host.invalid"),
@@ -100,7 +99,7 @@ fn an_unknown_name_means_unreachable() {
 }
 
 #[test]
-fn a_tls_handshake_cut_short_means_unreachable() {
+fn broken_tls_handshake_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/part.txt", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
@@ -109,7 +108,7 @@ fn a_tls_handshake_cut_short_means_unreachable() {
     assert!(matches!(outcome, Err(DownloadError::Unreachable { .. })), "{outcome:?}");
 }
 
-/// Shows a certificate to one client, and ends whatever comes of it.
+/// Shows a certificate to one client, then stops.
 pub fn serve_tls(files: &ServerFiles) -> (String, JoinHandle<()>) {
     let config = fake::server_config(files);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -117,29 +116,28 @@ pub fn serve_tls(files: &ServerFiles) -> (String, JoinHandle<()>) {
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
-        // The client breaks off, which is the point.
+        // The client ends the handshake.
         while connection.is_handshaking() && connection.complete_io(&mut stream).is_ok() {}
     });
     (url, server)
 }
 
-/// Otherwise whoever stands between this machine and a host could make a build take other sources.
+/// Otherwise a man in the middle could make a build use other sources.
 #[test]
-fn a_bad_certificate_does_not_mean_unreachable() {
+fn untrusted_certificate_is_not_unreachable() {
     let (url, server) = serve_tls(&ServerFiles::make().unwrap());
     let outcome = fetch(&url, &mut Vec::new());
     server.join().unwrap();
-    let error = outcome.unwrap_err();
-    assert!(matches!(error, DownloadError::Unproven { .. }), "{error:?}");
-    let text = error.to_string();
-    for said in ["whoever answers as '127.0.0.1:", "SSL_CERT_FILE", "clock"] {
-        assert!(text.contains(said), "{text}");
+    let DownloadError::Other(error) = outcome.unwrap_err() else { panic!("unreachable") };
+    let text = report::lines(&error);
+    for part in ["the TLS certificate of '127.0.0.1:", "\nhint: ", "SSL_CERT_FILE", "clock"] {
+        assert!(text.contains(part), "{text}");
     }
 }
 
-/// A captive portal, for one, or a filter that answers in the host's place.
+/// For example a captive portal, or a filter that answers instead of the host.
 #[test]
-fn an_answer_that_is_no_tls_means_unreachable() {
+fn answer_without_tls_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/part.txt", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -153,7 +151,7 @@ fn an_answer_that_is_no_tls_means_unreachable() {
 }
 
 #[test]
-fn silence_means_unreachable() {
+fn silence_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/part.txt", listener.local_addr().unwrap());
     let outcome = hasty(50).fetch(&url, "part", &mut Vec::new());
@@ -161,7 +159,7 @@ fn silence_means_unreachable() {
 }
 
 #[test]
-fn silence_amid_the_body_means_unreachable() {
+fn silence_in_the_body_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/part.txt", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -179,12 +177,54 @@ fn silence_amid_the_body_means_unreachable() {
 }
 
 #[test]
-fn host_is_what_stands_between_scheme_and_path() {
+fn host_is_between_scheme_and_path() {
     for (url, wanted) in [
         ("https://a.example/x/y", "a.example"),
         ("http://127.0.0.1:80?q", "127.0.0.1:80"),
         ("a.example/x", "a.example"),
     ] {
         assert_eq!(host(url), wanted);
+    }
+}
+
+#[test]
+fn scheme_selects_the_proxy_variable() {
+    let (http, https, all) =
+        (("http_proxy", "http://a:1"), ("HTTPS_PROXY", "http://b:2"), ("ALL_PROXY", "http://c:3"));
+    for (url, variables, expected) in [
+        ("http://host/x", vec![http, https, all], Some("http://a:1")),
+        ("https://host/x", vec![http, https, all], Some("http://b:2")),
+        ("https://host/x", vec![http, all], Some("http://c:3")),
+        ("https://host/x", vec![http], None),
+        ("https://host/x", vec![("https_proxy", ""), http], None),
+        ("https://host/x", vec![https, ("no_proxy", "other,host")], None),
+        ("https://host/x", vec![https, ("NO_PROXY", "other")], Some("http://b:2")),
+        ("http://host/x", vec![], None),
+    ] {
+        let value = |name: &str| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        assert_eq!(choose_proxy(url, value).as_deref(), expected, "{url} {variables:?}");
+    }
+}
+
+#[test]
+fn no_proxy_contains_hosts_and_domains() {
+    for (host, list, expected) in [
+        ("cdn.kernel.org", "kernel.org", true),
+        ("cdn.kernel.org", ".kernel.org", true),
+        ("cdn.kernel.org", "*.kernel.org", true),
+        ("cdn.kernel.org", "a.example, CDN.kernel.org", true),
+        ("cdn.kernel.org", "*", true),
+        ("notkernel.org", "kernel.org", false),
+        ("kernel.org.example", "kernel.org", false),
+        ("127.0.0.1", "127.0.0.1", true),
+        ("cdn.kernel.org", "", false),
+    ] {
+        assert_eq!(is_exception(host, list), expected, "{host} in '{list}'");
+    }
+    for (host, name) in [("host:80", "host"), ("[::1]:80", "::1"), ("host", "host")] {
+        assert!(is_exception(host, name), "{host} in '{name}'");
     }
 }

@@ -1,15 +1,16 @@
-//! The table of all that may happen to a source: what a host does, times what the user allows.
+//! All outcomes for a source: what a host does, combined with what the user allows.
 
 use super::HELLO;
 use super::pin;
+use crate::host::report;
 use crate::sources::SourceOptions;
 use crate::sources::SourceSet;
 use crate::sources::Sources;
 use crate::sources::cache::tests::empty;
 use crate::sources::download::Client;
-use crate::sources::download::fake::Answer;
-use crate::sources::download::fake::FakeUpstream;
 use crate::sources::download::tests::again;
+use crate::sources::download::tests::fake::Answer;
+use crate::sources::download::tests::fake::FakeUpstream;
 use crate::sources::download::tests::hasty;
 use crate::sources::download::tests::refusing_url;
 use std::path::Path;
@@ -22,14 +23,14 @@ enum Outcome {
     /// A warning, and Debian's archive instead.
     Debian,
     /// An error with this text.
-    Refused(&'static str),
+    Rejected(&'static str),
 }
 
 use Outcome::Debian;
 use Outcome::Pinned;
-use Outcome::Refused;
+use Outcome::Rejected;
 
-/// What the user allows, in the order of the table's columns.
+/// The options of the user, in the order of the table's columns.
 fn columns(folder: &Path) -> [SourceOptions; 5] {
     let default = SourceOptions::default();
     [
@@ -46,33 +47,32 @@ fn obtained(url: &str, options: &SourceOptions, client: &Client) -> Result<Optio
     let sources = Sources::with(options, cache, client.clone()).unwrap();
     match sources.upstream(&pin(url)) {
         Ok(found) => Ok(found.map(|source| std::fs::read_to_string(source.path).unwrap())),
-        Err(error) => Err(format!("{error:#}")),
+        Err(error) => Err(report::lines(&error)),
     }
 }
 
-fn check(what: &str, wanted: Outcome, found: &Result<Option<String>, String>) {
-    let is_right = match (wanted, found) {
+fn check(what: &str, expected: Outcome, found: &Result<Option<String>, String>) {
+    let is_right = match (expected, found) {
         (Pinned, Ok(Some(text))) => text == "hello",
         (Debian, Ok(None)) => true,
-        (Refused(said), Err(error)) => error.contains(said),
+        (Rejected(text), Err(error)) => error.contains(text),
         _ => false,
     };
-    assert!(is_right, "{what}: wanted {wanted:?}, found {found:?}");
+    assert!(is_right, "{what}: expected {expected:?}, found {found:?}");
 }
 
-/// Fetches under each of the columns but those that ask nobody, whose outcomes are the same for
-/// whatever a host does.
+/// Fetches with the options of each column. In the last two, no host is used.
 fn check_row(what: &str, url: &str, client: &Client, [default, locked, upstream]: [Outcome; 3]) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("part.txt"), "hello").unwrap();
     let row = [default, locked, upstream, Pinned, Debian];
-    for (options, wanted) in columns(folder.path()).iter().zip(row) {
-        check(&format!("{what}, {options:?}"), wanted, &obtained(url, options, client));
+    for (options, expected) in columns(folder.path()).iter().zip(row) {
+        check(&format!("{what}, {options:?}"), expected, &obtained(url, options, client));
     }
 }
 
 #[test]
-fn every_answer_of_a_host_has_its_outcome() {
+fn answers_of_a_host_have_outcomes() {
     let dead = refusing_url();
     let bytes = |text: &str| text.as_bytes().to_vec();
     let moved = |to: &str| Answer::Redirect(to.to_owned());
@@ -89,8 +89,8 @@ fn every_answer_of_a_host_has_its_outcome() {
         ("/moved-in-a-circle/part.txt", moved("/moved-in-a-circle/part.txt")),
         ("/moved-to-dead/part.txt", moved(&dead)),
     ]);
-    let same = |said| [Refused(said); 3];
-    let fallback = [Debian, Refused("--locked allows no other"), Refused("--sources upstream")];
+    let same = |text| [Rejected(text); 3];
+    let fallback = [Debian, Rejected("--locked allows no other"), Rejected("--sources upstream")];
     for (case, row) in [
         ("right", [Pinned; 3]),
         ("wrong", same("sha256 is ")),
@@ -102,7 +102,7 @@ fn every_answer_of_a_host_has_its_outcome() {
         ("moved", [Pinned; 3]),
         ("moved-to-wrong", same("sha256 is ")),
         ("moved-away", same("the server answered 404")),
-        ("moved-in-a-circle", same("the request went wrong: too many redirects")),
+        ("moved-in-a-circle", same("more than 5 redirects")),
         ("moved-to-dead", fallback),
     ] {
         check_row(case, &host.url(&format!("/{case}/part.txt")), &Client::default(), row);
@@ -111,21 +111,21 @@ fn every_answer_of_a_host_has_its_outcome() {
     check_row("unknown", "http://host.invalid/part.txt", &Client::default(), fallback);
 }
 
-/// Apart from the others, which a client in a hurry would now and then give up.
+/// Separate, because a short timeout could fail the other cases.
 #[test]
-fn silence_of_a_host_has_its_outcome() {
+fn silence_of_a_host_has_outcomes() {
     let host = FakeUpstream::start([
         ("/stall/part.txt", Answer::Stall(b"hello".to_vec())),
         ("/silence/part.txt", Answer::Silence),
     ]);
-    let fallback = [Debian, Refused("--locked allows no other"), Refused("--sources upstream")];
+    let fallback = [Debian, Rejected("--locked allows no other"), Rejected("--sources upstream")];
     for case in ["stall", "silence"] {
         check_row(case, &host.url(&format!("/{case}/part.txt")), &hasty(100), fallback);
     }
 }
 
 #[test]
-fn who_may_not_be_asked_is_not_asked() {
+fn sends_no_forbidden_request() {
     let host = FakeUpstream::start([("/part.txt", Answer::File(b"hello".to_vec()))]);
     let url = host.url("/part.txt");
     let folder = tempfile::tempdir().unwrap();
@@ -133,20 +133,21 @@ fn who_may_not_be_asked_is_not_asked() {
     let both = SourceOptions { offline: true, ..folder_only.clone() };
     let locked = SourceOptions { locked: true, ..offline.clone() };
     let upstream = SourceOptions { sources: Some(SourceSet::Upstream), ..offline.clone() };
-    for (content, options, wanted) in [
-        (None, &folder_only, Refused("part.txt not found  hint: download it from http://")),
-        (None, &both, Refused("part.txt not found  hint: download it from http://")),
+    for (content, options, expected) in [
+        (None, &folder_only, Rejected("part.txt not found\nhint: download it from http://")),
+        (None, &both, Rejected("part.txt not found\nhint: download it from http://")),
         (None, &offline, Debian),
         (
             None,
             &locked,
-            Refused(
-                "--offline forbids downloads, and --locked allows no other source  hint: run once without --offline, pass the directory of part.txt",
+            Rejected(
+                "--offline forbids downloads, and --locked allows no other source\n\
+                 hint: run once without --offline, pass the directory of part.txt",
             ),
         ),
-        (None, &upstream, Refused("and --sources upstream allows no other source")),
-        (Some("evil"), &folder_only, Refused("sha256 is ")),
-        (Some("evil"), &both, Refused("sha256 is ")),
+        (None, &upstream, Rejected("and --sources upstream allows no other source")),
+        (Some("evil"), &folder_only, Rejected("sha256 is ")),
+        (Some("evil"), &both, Rejected("sha256 is ")),
         (Some("hello"), &folder_only, Pinned),
         (Some("hello"), &both, Pinned),
     ] {
@@ -156,13 +157,13 @@ fn who_may_not_be_asked_is_not_asked() {
             std::fs::write(&file, content).unwrap();
         }
         let found = obtained(&url, options, &Client::default());
-        check(&format!("{content:?} {options:?}"), wanted, &found);
+        check(&format!("{content:?} {options:?}"), expected, &found);
     }
     assert_eq!(host.requests(), Vec::<String>::new());
 }
 
 #[test]
-fn what_the_cache_has_is_enough_for_everyone() {
+fn cached_file_needs_no_source() {
     let given = tempfile::tempdir().unwrap();
     for options in columns(given.path()) {
         let (_folder, cache) = empty();
@@ -188,16 +189,16 @@ fn second_process_falls_back() {
 }
 
 #[test]
-fn whoever_gets_debians_parts_instead_is_told() {
-    let told = again::run("sources::tests::paths::second_process_falls_back", &[]);
+fn replacement_by_debian_is_a_warning() {
+    let output = again::run("sources::tests::paths::second_process_falls_back", &[]);
     for reason in [
         "'host.invalid' cannot be reached: ",
         "http://host.invalid/part.txt is not in the cache, and --offline forbids downloads; ",
     ] {
-        assert!(told.contains(&format!("xtask: warning: {reason}")), "{told}");
+        assert!(output.contains(&format!("xtask: warning: {reason}")), "{output}");
     }
     assert_eq!(
-        told.matches("using Debian packages instead of 'part' 1.0. They are not pinned").count(),
+        output.matches("using Debian packages instead of 'part' 1.0. They are not pinned").count(),
         2
     );
 }

@@ -1,9 +1,9 @@
-//! Servers laid out as kernel.org and Alpine are, and copies of the project's files that pin what they have.
+//! Servers with the layout of kernel.org and Alpine, and project files that pin their files.
 
 use crate::host::output;
 use crate::host::project;
-use crate::sources::download::fake::Answer;
-use crate::sources::download::fake::FakeUpstream;
+use crate::sources::download::tests::fake::Answer;
+use crate::sources::download::tests::fake::FakeUpstream;
 use crate::update::publisher::Publisher;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ impl Upstream {
         self.server.answer(&format!("{}{name}", self.folder), answer);
     }
 
-    /// Puts up archives of these versions, and the list of their digests in a clear signature that is none.
+    /// Adds archives of these versions, and the list of their digests in an invalid clear signature.
     pub fn publish_linux(&self, versions: &[&str]) {
         let list = self.put_linux(versions);
         let signed = format!(
@@ -78,7 +78,7 @@ impl Upstream {
         list
     }
 
-    /// Puts up an archive for one architecture, its digest and the list that names it; gives the archive's name and bytes.
+    /// Adds an archive for one architecture, its digest and its list; returns its name and bytes.
     pub fn publish_alpine(&self, cpu: &str, version: &str) -> (String, Vec<u8>) {
         let name = format!("{cpu}/alpine-minirootfs-{version}-{cpu}.tar.gz");
         let (_, bare) = name.split_once('/').unwrap();

@@ -1,11 +1,12 @@
-//! Runs a test of this program once more, in a process with another environment: variables are read where they count, and what is told can be read.
+//! Runs a test again in a process with other environment variables, whose output can be read.
 
 use xshell::Shell;
 
 /// Set in the second process.
 const AGAIN: &str = "XTASK_TEST_AGAIN";
 
-/// What `test`, a full name, printed on standard error in a process with these variables and no proxies but theirs. It has to pass there.
+/// Runs `test`, a full name, in a process with these variables and no other proxies. It must pass;
+/// returns its standard error.
 pub fn run(test: &str, variables: &[(&str, &str)]) -> String {
     let shell = Shell::new().unwrap();
     let program = std::env::current_exe().unwrap();
@@ -15,8 +16,8 @@ pub fn run(test: &str, variables: &[(&str, &str)]) -> String {
     }
     let output =
         again.envs(variables.iter().copied()).env(AGAIN, "1").ignore_status().output().unwrap();
-    let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (result, errors) = (told(&output.stdout), told(&output.stderr));
+    let utf8 = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (result, errors) = (utf8(&output.stdout), utf8(&output.stderr));
     assert!(
         output.status.success() && result.contains(" 1 passed"),
         "{test} in another process: {result}\n{errors}"

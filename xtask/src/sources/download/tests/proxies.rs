@@ -1,4 +1,4 @@
-//! The proxies of the environment. The hosts asked for do not exist, so only a proxy can bring their files.
+//! Proxies of the environment. The requested hosts do not exist, so files come only from a proxy.
 
 use super::again;
 use super::fake::Answer;
@@ -8,7 +8,7 @@ use crate::sources::download::Client;
 use crate::sources::download::DownloadError;
 use crate::testbed::authority::ServerFiles;
 
-/// Set to the URL that a second process shall fetch.
+/// The URL that a second process fetches.
 const URL: &str = "XTASK_TEST_URL";
 
 #[test]
@@ -19,12 +19,12 @@ fn second_process_fetches() {
         match outcome {
             Ok(_) => eprintln!("got {}", String::from_utf8_lossy(&file)),
             Err(error @ DownloadError::Unreachable { .. }) => eprintln!("unreachable: {error}"),
-            Err(error) => eprintln!("other: {error:?}"),
+            Err(error) => eprintln!("other: {error}"),
         }
     }
 }
 
-/// What a process with these variables says of fetching `url`.
+/// What a process with these variables prints about fetching `url`.
 fn fetched(url: &str, variables: &[(&str, &str)]) -> String {
     let variables = [variables, &[(URL, url)]].concat();
     again::run("sources::download::tests::proxies::second_process_fetches", &variables)
@@ -35,12 +35,12 @@ fn hello() -> [(&'static str, Answer); 1] {
 }
 
 #[test]
-fn plain_http_goes_through_http_proxy() {
+fn plain_http_uses_http_proxy() {
     let proxy = FakeUpstream::start(hello());
     let address = proxy.url("");
     for name in ["http_proxy", "HTTP_PROXY", "all_proxy"] {
-        let told = fetched("http://upstream.invalid/part.txt", &[(name, &address)]);
-        assert!(told.contains("got hello"), "{name}: {told}");
+        let output = fetched("http://upstream.invalid/part.txt", &[(name, &address)]);
+        assert!(output.contains("got hello"), "{name}: {output}");
     }
     assert_eq!(
         proxy.requests().first().map(String::as_str),
@@ -49,54 +49,54 @@ fn plain_http_goes_through_http_proxy() {
 }
 
 #[test]
-fn https_goes_through_https_proxy_and_still_checks_the_certificate() {
+fn https_uses_https_proxy_and_verifies_the_certificate() {
     let files = ServerFiles::make().unwrap();
     let bundle = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(bundle.path(), &files.authority).unwrap();
     let trust = ("SSL_CERT_FILE", bundle.path().to_str().unwrap());
     let proxy = FakeUpstream::start_with(hello(), Some(&files));
     let address = proxy.url("");
-    let told = fetched("https://localhost:1/part.txt", &[("https_proxy", &address), trust]);
-    assert!(told.contains("got hello"), "{told}");
+    let output = fetched("https://localhost:1/part.txt", &[("https_proxy", &address), trust]);
+    assert!(output.contains("got hello"), "{output}");
     assert_eq!(
         proxy.requests(),
         ["CONNECT localhost:1 HTTP/1.1", "GET /part.txt HTTP/1.1"].map(str::to_owned)
     );
     // The certificate is for localhost.
-    let told = fetched("https://upstream.invalid/part.txt", &[("https_proxy", &address), trust]);
-    assert!(told.contains("other: Unproven"), "{told}");
+    let output = fetched("https://upstream.invalid/part.txt", &[("https_proxy", &address), trust]);
+    assert!(output.contains("other: the TLS certificate of 'upstream.invalid'"), "{output}");
 }
 
 #[test]
 fn each_scheme_has_its_own_proxy() {
     let proxy = FakeUpstream::start(hello());
     let address = proxy.url("");
-    let told = fetched("https://upstream.invalid/part.txt", &[("http_proxy", &address)]);
-    assert!(told.contains("unreachable: 'upstream.invalid' cannot be reached"), "{told}");
-    let told = fetched("http://upstream.invalid/part.txt", &[("https_proxy", &address)]);
-    assert!(told.contains("unreachable: 'upstream.invalid' cannot be reached"), "{told}");
+    let output = fetched("https://upstream.invalid/part.txt", &[("http_proxy", &address)]);
+    assert!(output.contains("unreachable: 'upstream.invalid' cannot be reached"), "{output}");
+    let output = fetched("http://upstream.invalid/part.txt", &[("https_proxy", &address)]);
+    assert!(output.contains("unreachable: 'upstream.invalid' cannot be reached"), "{output}");
     assert_eq!(proxy.requests(), Vec::<String>::new());
 }
 
 #[test]
-fn no_proxy_names_hosts_that_are_reached_without() {
+fn hosts_in_no_proxy_use_no_proxy() {
     let (proxy, host) = (FakeUpstream::start(hello()), FakeUpstream::start(hello()));
     let address = proxy.url("");
     for name in ["no_proxy", "NO_PROXY"] {
         let variables = [("http_proxy", address.as_str()), (name, "other.example, 127.0.0.1")];
-        let told = fetched(&host.url("/part.txt"), &variables);
-        assert!(told.contains("got hello"), "{name}: {told}");
+        let output = fetched(&host.url("/part.txt"), &variables);
+        assert!(output.contains("got hello"), "{name}: {output}");
     }
     assert_eq!((proxy.requests().len(), host.requests().len()), (0, 2));
 }
 
 #[test]
-fn a_proxy_that_is_down_means_unreachable_and_is_named() {
+fn unreachable_proxy_is_named() {
     let url = refusing_url();
     let address = url.trim_end_matches("/part.txt");
-    let told = fetched("http://upstream.invalid/part.txt", &[("http_proxy", address)]);
+    let output = fetched("http://upstream.invalid/part.txt", &[("http_proxy", address)]);
     let host = address.trim_start_matches("http://");
-    let wanted =
+    let expected =
         format!("unreachable: 'upstream.invalid' cannot be reached: through the proxy {host}: ");
-    assert!(told.contains(&wanted), "{told}");
+    assert!(output.contains(&expected), "{output}");
 }

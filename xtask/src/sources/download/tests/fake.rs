@@ -1,5 +1,5 @@
-//! A server on loopback that stands for an upstream host, or for a proxy before one: it answers each path as it was told to, well or badly,
-//! and keeps what it was asked for.
+//! A server on loopback in place of an upstream host or a proxy. It answers each path as configured
+//! and records the requests.
 
 use crate::testbed::authority::ServerFiles;
 use rustls::pki_types::CertificateDer;
@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
-/// What a path is answered with. Every other path is answered with 404.
+/// The answer to a path. Other paths are answered with 404.
 #[derive(Clone, Debug)]
 pub enum Answer {
     File(Vec<u8>),
     Status(u16),
-    /// The beginning of a file that was announced one byte longer.
+    /// The beginning of a file whose announced length is one byte larger.
     Cut(Vec<u8>),
     /// The same, and the connection stays open.
     Stall(Vec<u8>),
@@ -53,7 +53,7 @@ impl FakeUpstream {
         Self::start_with(answers, None)
     }
 
-    /// The same, which speaks TLS with whoever asks it to connect him to a host.
+    /// The same, with TLS after a `CONNECT`.
     pub fn start_with<'a>(
         answers: impl IntoIterator<Item = (&'a str, Answer)>,
         tls: Option<&ServerFiles>,
@@ -70,12 +70,12 @@ impl FakeUpstream {
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let shared = Arc::clone(&for_clients);
-                // Dropping the server makes the one connection that begins with nothing.
+                // Dropping the server makes a connection without a request.
                 let stream = stream.unwrap();
                 if stream.peek(&mut [0]).unwrap_or_default() == 0 {
                     break;
                 }
-                std::thread::spawn(move || shared.talk(stream));
+                std::thread::spawn(move || shared.serve(stream));
             }
         });
         Self { address, shared, thread: Some(thread) }
@@ -103,16 +103,16 @@ impl Drop for FakeUpstream {
 }
 
 impl Shared {
-    fn talk(&self, mut stream: TcpStream) {
+    fn serve(&self, mut stream: TcpStream) {
         let Some(asked) = self.read_request(&mut stream) else { return };
         if !asked.starts_with("CONNECT ") {
             self.give(&asked, &mut stream);
             return;
         }
-        // Whatever host is wanted: it is this one.
+        // It is every host itself.
         stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
         match &self.tls {
-            None => self.talk(stream),
+            None => self.serve(stream),
             Some(config) => {
                 let connection = rustls::ServerConnection::new(Arc::clone(config)).unwrap();
                 let mut stream = rustls::StreamOwned::new(connection, stream);
@@ -127,7 +127,7 @@ impl Shared {
 
     /// The request's first line; the rest is read and dropped.
     fn read_request(&self, stream: &mut impl Read) -> Option<String> {
-        // Byte by byte: what follows a CONNECT belongs to somebody else.
+        // Byte by byte: what follows a CONNECT is not part of this request.
         let mut lines = BufReader::with_capacity(1, stream).lines();
         let first = lines.next()?.ok()?;
         while lines.next()?.ok().is_some_and(|line| !line.is_empty()) {}
@@ -150,7 +150,7 @@ impl Shared {
         let head = format!(
             "HTTP/1.1 {status} Answer\r\n{more}Content-Length: {length}\r\nConnection: close\r\n\r\n"
         );
-        // A client that has seen enough is gone.
+        // The client may have closed the connection.
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).ok();
         stream.flush().ok();
         if matches!(self.answers.lock().unwrap().get(path), Some(Answer::Stall(_))) {
