@@ -11,6 +11,8 @@ pub mod manifest;
 pub mod platform;
 pub mod reference;
 pub mod signature;
+#[cfg(feature = "sign")]
+pub mod signing_key;
 pub mod size;
 
 use base64::alphabet;

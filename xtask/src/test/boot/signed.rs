@@ -10,7 +10,7 @@ use crate::testbed::qemu::Drive;
 use crate::testbed::qemu::Hardware;
 use crate::testbed::sample::Expected;
 use anyhow::Result;
-use oci::signature::signing_key::SigningKey;
+use oci::signing_key::SigningKey;
 use rcgen::KeyPair;
 use registry::auth::Access;
 use registry::http::Tls;
