@@ -47,7 +47,6 @@ impl From<Options> for Settings {
             auth_file: options.authfile,
             retry: RetryPolicy { max_retries: options.retries.limit(), ..RetryPolicy::default() },
             chunk_bytes: options.chunk_size << 20,
-            ..Self::default()
         }
     }
 }
