@@ -7,6 +7,7 @@ pub mod document;
 pub mod index;
 #[cfg(feature = "sign")]
 pub mod layout;
+pub mod layout_error;
 pub mod manifest;
 pub mod platform;
 pub mod reference;

@@ -7,7 +7,7 @@ use oci::digest::Digest;
 use oci::digest::DigestError;
 use oci::document::DocumentError;
 use oci::index::IndexError;
-use oci::layout::LayoutError;
+use oci::layout_error::LayoutError;
 use oci::manifest::ManifestError;
 use oci::reference::ReferenceError;
 use serde::Deserialize;
