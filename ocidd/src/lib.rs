@@ -13,16 +13,3 @@ pub mod report;
 pub mod request;
 pub mod trust;
 pub mod write;
-
-use std::env::ArgsOs;
-use std::iter::Skip;
-use std::process::ExitCode;
-
-/// Runs a subcommand with its arguments.
-type Subcommand = fn(Skip<ArgsOs>) -> ExitCode;
-
-/// `ocidd image`, which the initramfs does not contain.
-#[cfg(feature = "image")]
-pub const IMAGE: Option<Subcommand> = Some(image::command::run);
-#[cfg(not(feature = "image"))]
-pub const IMAGE: Option<Subcommand> = None;

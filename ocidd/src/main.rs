@@ -39,9 +39,9 @@ use std::time::Duration;
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
 fn main() -> ExitCode {
-    let is_image = env::args_os().nth(1).is_some_and(|argument| argument == "image");
-    if let Some(run) = ocidd::IMAGE.filter(|_| is_image) {
-        return run(env::args_os().skip(2));
+    #[cfg(feature = "image")]
+    if env::args_os().nth(1).is_some_and(|argument| argument == "image") {
+        return ocidd::image::command::run(env::args_os().skip(2));
     }
     let report = report();
     let outcome = match read_request() {
