@@ -4,9 +4,8 @@ use crate::log::report;
 use crate::or_default;
 use anyhow::Context as _;
 use params::Options;
-use params::Program;
 use params::cmdline;
-use params::parse_parameters;
+use params::parse_init_parameters;
 use params::site;
 use std::ffi::OsString;
 use std::path::Path;
@@ -24,7 +23,7 @@ pub(crate) fn parse(kernel_parameters: &[OsString]) -> Options {
     let site = site::read_site_file(Path::new(site::SITE_FILE));
     let mut parameters = or_default(site.with_context(|| format!("reading {}", site::SITE_FILE)));
     parameters.extend(kernel_parameters.iter().map(|text| text.to_string_lossy().into_owned()));
-    let (options, errors) = parse_parameters(&parameters, Program::Init);
+    let (options, errors) = parse_init_parameters(&parameters);
     errors.iter().for_each(report::warn);
     options
 }

@@ -1,4 +1,5 @@
-//! Links `/etc/resolv.conf` to the name servers that the kernel knows from DHCP or `ip=`.
+//! Links `/etc/resolv.conf` to the name servers that the kernel knows from DHCP or `ip=`. A module of
+//! its own, because nothing else of init is about names.
 
 use anyhow::Context as _;
 use std::fs;

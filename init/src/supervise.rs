@@ -36,7 +36,6 @@ pub(crate) struct Outcome {
 
 #[derive(Debug)]
 enum End {
-    Succeeded,
     Exited(i32),
     Killed(i32),
     NotStarted(anyhow::Error),
@@ -45,7 +44,6 @@ enum End {
 impl Outcome {
     fn new(program: impl Into<String>, result: anyhow::Result<ExitStatus>) -> Self {
         let end = match result.map(|status| (status.code(), status.signal())) {
-            Ok((Some(0), _)) => End::Succeeded,
             Ok((Some(code), _)) => End::Exited(code),
             Ok((None, signal)) => End::Killed(signal.unwrap_or_default()),
             Err(error) => End::NotStarted(error),
@@ -54,13 +52,12 @@ impl Outcome {
     }
 
     pub(crate) fn is_success(&self) -> bool {
-        matches!(self.end, End::Succeeded)
+        matches!(self.end, End::Exited(0))
     }
 
     /// The exit code that a shell would report.
     pub(crate) fn code(&self) -> i32 {
         match self.end {
-            End::Succeeded => 0,
             End::Exited(code) => code,
             End::Killed(signal) => 128 + signal,
             End::NotStarted(_) => 127,
@@ -72,7 +69,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { program, end } = self;
         match end {
-            End::Succeeded => write!(f, "{program} succeeded"),
+            End::Exited(0) => write!(f, "{program} succeeded"),
             End::Exited(code) => write!(f, "{program} {ENDED} {code}"),
             End::Killed(signal) => write!(f, "{program} was killed by signal {signal}"),
             End::NotStarted(error) => write!(f, "{program} could not be started: {error:#}"),

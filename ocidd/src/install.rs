@@ -39,7 +39,6 @@ use oci::manifest::Layer;
 use oci::reference::Image;
 use oci::signature::Key;
 use oci::size::Bytes;
-use params::Retries;
 use registry::blob::Blob;
 use registry::credentials::Credentials;
 use registry::http::CertificateCheck;
@@ -147,13 +146,8 @@ fn open_disk(
 fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
     let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::Untrusted)?;
     let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::Login)?;
-    let policy = RetryPolicy {
-        max_retries: match plan.retries {
-            Retries::Infinite => None,
-            Retries::Times(times) => Some(times),
-        },
-        first_delay: machine.first_retry_delay,
-    };
+    let policy =
+        RetryPolicy { max_retries: plan.retries.limit(), first_delay: machine.first_retry_delay };
     Ok(Registry::new(plan.image.repository(), &plan.mirrors, &client, credentials, policy))
 }
 

@@ -2,7 +2,6 @@
 
 use params::Options;
 use params::ParameterError;
-use params::Program;
 use params::parse_parameters;
 
 /// What the command line requests.
@@ -25,7 +24,7 @@ pub fn parse_request(
             _ => {}
         }
     }
-    let (options, mut errors) = parse_parameters(&arguments, Program::Ocidd);
+    let (options, mut errors) = parse_parameters(&arguments);
     errors.extend(arguments.iter().filter_map(|argument| check_proxy(argument.as_ref())));
     if errors.is_empty() { Ok(Request::Install(Box::new(options))) } else { Err(errors) }
 }

@@ -17,7 +17,6 @@ use archive::tree::Tree;
 use oci::reference::Repository;
 use oci::signature::Key;
 use params::PARAMETERS;
-use params::Program;
 use registry::credentials::Credentials;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -182,7 +181,7 @@ fn check_parameters(file: &Path, _text: &[u8]) -> Result<()> {
         let key = key_of(&line);
         let value = line.get(key.len() + 1..).unwrap_or_default();
         let mut further = value.split_whitespace().skip(1).map(key_of);
-        if let Some(error) = params::parse_parameters([&line], Program::Ocidd).1.first() {
+        if let Some(error) = params::parse_parameters([&line]).1.first() {
             problems.push(error.to_string());
         } else if !is_known(&key) {
             problems.push(format!("unknown parameter '{key}'"));

@@ -16,7 +16,7 @@ use anyhow::ensure;
 use forms::ReleaseInfo;
 use layout::Published;
 use oci::layout::Store;
-use oci::signature::signing_key::SigningKey;
+use oci::signing_key::SigningKey;
 use registry::auth::Access;
 use registry::copy;
 use registry::copy::CopyScope;

@@ -1,4 +1,5 @@
-//! Compresses with fixed settings, so that the same bytes always give the same bytes.
+//! Compresses with fixed settings, so that the same bytes always give the same bytes. A module of
+//! its own, because not only archives are compressed.
 
 use flate2::Compression;
 use flate2::GzBuilder;

@@ -181,15 +181,8 @@ fn read_aligned(archive: &[u8], location: Location) -> Result<(Vec<Record>, &[u8
 
 /// A name or line from an archive with control characters escaped, so that a terminal ignores them.
 pub fn printable(text: &str) -> String {
-    let mut shown = String::new();
-    for character in text.chars() {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -81,12 +81,6 @@ impl Hasher {
     }
 }
 
-/// A stream that hashes what is read from it.
-pub trait Digested: Read {
-    /// The digest of everything read so far.
-    fn digest(&self) -> Digest;
-}
-
 /// Hashes and counts the bytes read from another reader.
 #[expect(missing_debug_implementations, reason = "a reader and a callback have no useful output")]
 pub struct HashingReader<'a, R> {

@@ -2,13 +2,14 @@
 //! names are annotations in `index.json`.
 
 use crate::digest::Digest;
-use crate::digest::DigestError;
 use crate::digest::HashingReader;
 use crate::document;
 use crate::document::Annotations;
 use crate::document::Artifact;
 use crate::document::Document;
-use crate::document::DocumentError;
+use crate::layout_error::INDEX;
+use crate::layout_error::LayoutError;
+use crate::layout_error::MARKER;
 use oci_spec::image::Descriptor;
 use oci_spec::image::ImageIndex;
 use std::collections::BTreeSet;
@@ -22,37 +23,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use tempfile::NamedTempFile;
-use thiserror::Error;
 
-/// Marks a layout. A shared lock on it protects blobs that no name refers to yet.
-const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
-const INDEX: &str = "index.json";
 const BLOBS: &str = "blobs/sha256";
 /// The prefix of incomplete files.
 const UNFINISHED: &str = ".unfinished-";
 /// The minimum length of a shortened digest.
 const MIN_DIGITS: usize = 6;
-
-#[derive(Debug, Error)]
-pub enum LayoutError {
-    #[error("{doing} {}", path.display())]
-    Io { doing: &'static str, path: PathBuf, source: io::Error },
-    #[error("reading {}", path.display())]
-    Index { path: PathBuf, source: DocumentError },
-    #[error("'{}' is not an OCI image layout: it has {INDEX} but not {MARKER}", .0.display())]
-    NotALayout(PathBuf),
-    #[error("{} is damaged: its digest is {found}", path.display())]
-    Damaged { path: PathBuf, found: Digest },
-    #[error("{count} images have a digest that begins with '{digits}'")]
-    Ambiguous { count: usize, digits: String },
-    #[error("{} is in use by another process", .0.display())]
-    InUse(PathBuf),
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-    #[error(transparent)]
-    Digest(#[from] DigestError),
-}
 
 type Result<T> = std::result::Result<T, LayoutError>;
 

@@ -7,10 +7,13 @@ pub mod document;
 pub mod index;
 #[cfg(feature = "sign")]
 pub mod layout;
+pub mod layout_error;
 pub mod manifest;
 pub mod platform;
 pub mod reference;
 pub mod signature;
+#[cfg(feature = "sign")]
+pub mod signing_key;
 pub mod size;
 
 use base64::alphabet;

@@ -2,8 +2,6 @@
 //! trusted key. `docker-reference` is ignored, because copies and mirrors contain the same bytes.
 
 mod key;
-#[cfg(feature = "sign")]
-pub mod signing_key;
 #[cfg(test)]
 mod tests;
 

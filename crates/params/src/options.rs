@@ -45,6 +45,16 @@ pub enum Retries {
     Infinite,
 }
 
+impl Retries {
+    /// `None` without a limit.
+    pub fn limit(self) -> Option<u32> {
+        match self {
+            Self::Times(times) => Some(times),
+            Self::Infinite => None,
+        }
+    }
+}
+
 impl FromStr for Retries {
     type Err = ParseIntError;
 

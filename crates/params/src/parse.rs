@@ -1,9 +1,9 @@
 //! Parses parameters by the table. Pure.
 
 use crate::options::Options;
+use crate::table::INIT_PARAMETERS;
 use crate::table::PARAMETERS;
 use crate::table::Parameter;
-use crate::table::Program;
 use thiserror::Error;
 
 /// A parameter with one of these prefixes is rejected if it is unknown; others are ignored.
@@ -23,29 +23,38 @@ pub enum ParameterError {
     InvalidSecret { key: &'static str, expected: &'static str },
 }
 
-/// Parses the parameters (`key=value` or `key`) in order; the last of repeated ones wins.
-///
-/// `Program::Ocidd` checks every parameter. `Program::Init` parses its own and ignores all others.
+/// Parses and checks all parameters (`key=value` or `key`) in order; the last of repeated ones wins.
 /// A rejected parameter changes no option.
 pub fn parse_parameters(
     parameters: impl IntoIterator<Item = impl AsRef<str>>,
-    program: Program,
+) -> (Options, Vec<ParameterError>) {
+    parse(parameters, &PARAMETERS, |key| {
+        let is_ours = PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+        is_ours.then(|| ParameterError::Unknown { key: key.to_owned(), suggestion: suggest(key) })
+    })
+}
+
+/// Like [`parse_parameters`], but only parses those of init and ignores all others.
+pub fn parse_init_parameters(
+    parameters: impl IntoIterator<Item = impl AsRef<str>>,
+) -> (Options, Vec<ParameterError>) {
+    parse(parameters, &INIT_PARAMETERS, |_| None)
+}
+
+fn parse(
+    parameters: impl IntoIterator<Item = impl AsRef<str>>,
+    table: &[Parameter],
+    reject: impl Fn(&str) -> Option<ParameterError>,
 ) -> (Options, Vec<ParameterError>) {
     let mut options = Options::default();
     let mut errors = Vec::new();
     for parameter in parameters {
         let parameter = parameter.as_ref();
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let result = match PARAMETERS.iter().find(|known| known.key() == key) {
-            Some(known) if program == Program::Ocidd || known.program == program => {
-                apply(known, &mut options, value)
-            }
-            None if program == Program::Ocidd && PREFIXES.iter().any(|p| key.starts_with(p)) => {
-                Err(ParameterError::Unknown { key: key.to_owned(), suggestion: suggest(key) })
-            }
-            _ => Ok(()),
-        };
-        errors.extend(result.err());
+        errors.extend(match table.iter().find(|known| known.key() == key) {
+            Some(known) => apply(known, &mut options, value).err(),
+            None => reject(key),
+        });
     }
     (options, errors)
 }

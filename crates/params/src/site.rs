@@ -1,4 +1,5 @@
-//! The parameters of a site, from a file that an overlay adds to the initramfs.
+//! The parameters of a site, from a file that an overlay adds to the initramfs. A module of its own,
+//! because the rest of this crate is pure.
 
 use std::fs;
 use std::io;

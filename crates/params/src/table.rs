@@ -9,20 +9,12 @@ use crate::options::TimeServers;
 use crate::size::parse_size;
 use std::time::Duration;
 
-/// The program that acts on a parameter.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Program {
-    Ocidd,
-    Init,
-}
-
 /// One parameter.
 #[derive(Debug)]
 pub struct Parameter {
     /// `key=VALUE`, or `key` for a switch.
     pub syntax: &'static str,
     pub help: &'static str,
-    pub program: Program,
     /// Sets the option, or returns what value is expected.
     pub(crate) apply: Apply,
 }
@@ -35,12 +27,8 @@ impl Parameter {
     }
 }
 
-const fn ocidd(syntax: &'static str, help: &'static str, apply: Apply) -> Parameter {
-    Parameter { syntax, help, program: Program::Ocidd, apply }
-}
-
-const fn init(syntax: &'static str, help: &'static str, apply: Apply) -> Parameter {
-    Parameter { syntax, help, program: Program::Init, apply }
+const fn parameter(syntax: &'static str, help: &'static str, apply: Apply) -> Parameter {
+    Parameter { syntax, help, apply }
 }
 
 const SECONDS: &str = "0 to 86400 seconds";
@@ -49,28 +37,28 @@ const SWITCH: &str = "no value, yes or no";
 
 /// All parameters, in the order of `--help` and docs/reference.md.
 pub const PARAMETERS: [Parameter; 24] = [
-    ocidd(
+    parameter(
         "oci.tag=REF",
         "Image to install: registry/repository:tag (or @sha256:…) of a manifest \
          with exactly one disk layer, or of an index of such manifests",
         |options, value| set_text(&mut options.tag, value, "a reference"),
     ),
-    ocidd(
+    parameter(
         "oci.blob=REPO@sha256:…",
         "Install this blob; mutually exclusive with oci.tag",
         |options, value| set_text(&mut options.blob, value, "a reference"),
     ),
-    ocidd(
+    parameter(
         "oci.platform=OS/ARCH",
         "Platform to select from an image index (default: this machine's)",
         |options, value| set_text(&mut options.platform, value, "a platform such as linux/amd64"),
     ),
-    ocidd(
+    parameter(
         "oci.mirror=HOST[,HOST…]",
         "Mirrors to try first, in random order, for content addressed by digest and for signatures",
         |options, value| set(&mut options.mirrors, Some(list(value)), "hosts"),
     ),
-    ocidd(
+    parameter(
         "oci.verify_key=KEY[,KEY…]",
         "Require a signature by one of these keys (PEM files or base64 DER); \
          replaces the site's keys",
@@ -78,14 +66,14 @@ pub const PARAMETERS: [Parameter; 24] = [
             set_text(&mut options.verify_key, value, "a key; signatures cannot be turned off")
         },
     ),
-    ocidd(
+    parameter(
         "oci.retries=N|infinite",
         "Maximum number of consecutive retries of a transfer (default: 8)",
         |options, value| {
             set(&mut options.retries, value.parse().ok().map(Some), "a number or 'infinite'")
         },
     ),
-    ocidd(
+    parameter(
         "oci.timeout=SECONDS",
         "Inactivity timeout of a connection (default: 60)",
         |options, value| {
@@ -93,30 +81,30 @@ pub const PARAMETERS: [Parameter; 24] = [
             set(&mut options.timeout, timeout.map(Some), "1 to 86400 seconds")
         },
     ),
-    ocidd(
+    parameter(
         "oci.allow_no_tls",
         "Use plain HTTP. Digests still protect the image, but not the tag",
         |options, value| set(&mut options.allow_no_tls, switch(value), SWITCH),
     ),
-    ocidd(
+    parameter(
         "oci.insecure_skip_verify",
         "Skip TLS certificate verification. Allows man-in-the-middle attacks",
         |options, value| set(&mut options.insecure_skip_verify, switch(value), SWITCH),
     ),
-    ocidd(
+    parameter(
         "http_proxy=URL",
         "Proxy for plain HTTP: http://[user:password@]host:port",
         |options, value| set(&mut options.http_proxy, Some(text(value)), "a URL"),
     ),
-    ocidd("https_proxy=URL", "Proxy for HTTPS", |options, value| {
+    parameter("https_proxy=URL", "Proxy for HTTPS", |options, value| {
         set(&mut options.https_proxy, Some(text(value)), "a URL")
     }),
-    ocidd(
+    parameter(
         "no_proxy=HOST[,HOST…]",
         "Hosts to reach without a proxy (registry.example, *.example)",
         |options, value| set_text(&mut options.no_proxy, value, "hosts"),
     ),
-    ocidd(
+    parameter(
         "dd.of=DISK",
         "Target: a whole disk, a selector (serial:, wwn:, model:, path:, transport:, size:, \
          smallest, largest) or an existing regular file",
@@ -124,19 +112,19 @@ pub const PARAMETERS: [Parameter; 24] = [
             set_text(&mut options.disk, value, "a disk such as /dev/sda, or a selector")
         },
     ),
-    ocidd(
+    parameter(
         "dd.timeout=SECONDS",
         "Time to wait for the target disk (default: 10)",
         |options, value| set(&mut options.disk_timeout, seconds(value).map(Some), SECONDS),
     ),
-    ocidd(
+    parameter(
         "dd.bs=SIZE",
         "Maximum size of one write, with the suffixes of dd (default: automatic)",
         |options, value| {
             set(&mut options.transfer_size, parse_size(value).map(Some), "a size such as 64k or 1M")
         },
     ),
-    ocidd(
+    parameter(
         "dd.gpt=move|keep",
         "Move the backup GPT to the end of the disk, or keep its position (default: move)",
         |options, value| {
@@ -144,7 +132,7 @@ pub const PARAMETERS: [Parameter; 24] = [
             set(&mut options.keep_gpt, keep, "move or keep")
         },
     ),
-    ocidd(
+    parameter(
         "dd.verify=readback|off",
         "Read the image back and compare it before reporting success (default: off)",
         |options, value| {
@@ -152,43 +140,52 @@ pub const PARAMETERS: [Parameter; 24] = [
             set(&mut options.read_back, read_back, "readback or off")
         },
     ),
-    ocidd("wait", "Ask for confirmation before overwriting the disk", |options, value| {
+    parameter("wait", "Ask for confirmation before overwriting the disk", |options, value| {
         set(&mut options.wait, switch(value), SWITCH)
     }),
-    ocidd("ocidd.dry_run", "Run all checks, print the plan, write nothing", |options, value| {
-        set(&mut options.dry_run, switch(value), SWITCH)
-    }),
-    ocidd(
+    parameter(
+        "ocidd.dry_run",
+        "Run all checks, print the plan, write nothing",
+        |options, value| set(&mut options.dry_run, switch(value), SWITCH),
+    ),
+    parameter(
         "ocidd.skip_if_installed",
         "Succeed without writing if the disk already contains this image",
         |options, value| set(&mut options.skip_if_installed, switch(value), SWITCH),
     ),
-    ocidd("ocidd.report=URL", "POST events as JSON to this URL", |options, value| {
+    parameter("ocidd.report=URL", "POST events as JSON to this URL", |options, value| {
         let is_url = value.starts_with("http://") || value.starts_with("https://");
         let url = is_url.then(|| Some(value.to_owned()));
         set(&mut options.report, url, "an http:// or https:// URL")
     }),
-    init(
-        "ocidd.after=reboot|poweroff|halt|shell",
-        "Action after success (default: reboot); handled by init",
-        |options, value| set(&mut options.after, after(value), "reboot, poweroff, halt or shell"),
-    ),
-    init(
-        "ocidd.on_error=shell|reboot|poweroff[,SECONDS]",
-        "Action after failure (default: shell) and its delay (default: 60); handled by init",
-        |options, value| {
-            let expected = "shell, or reboot or poweroff with an optional ,SECONDS";
-            set(&mut options.on_error, on_error(value), expected)
-        },
-    ),
-    init(
-        "ocidd.ntp=HOST[,HOST…]|off",
-        "Time servers (default: those from DHCP); handled by init",
-        |options, value| {
-            set(&mut options.time_servers, time_servers(value), "hosts separated by commas, or off")
-        },
-    ),
+    AFTER,
+    ON_ERROR,
+    NTP,
 ];
+
+const AFTER: Parameter = parameter(
+    "ocidd.after=reboot|poweroff|halt|shell",
+    "Action after success (default: reboot); handled by init",
+    |options, value| set(&mut options.after, after(value), "reboot, poweroff, halt or shell"),
+);
+const ON_ERROR: Parameter = parameter(
+    "ocidd.on_error=shell|reboot|poweroff[,SECONDS]",
+    "Action after failure (default: shell) and its delay (default: 60); handled by init",
+    |options, value| {
+        let expected = "shell, or reboot or poweroff with an optional ,SECONDS";
+        set(&mut options.on_error, on_error(value), expected)
+    },
+);
+const NTP: Parameter = parameter(
+    "ocidd.ntp=HOST[,HOST…]|off",
+    "Time servers (default: those from DHCP); handled by init",
+    |options, value| {
+        set(&mut options.time_servers, time_servers(value), "hosts separated by commas, or off")
+    },
+);
+
+/// The parameters that init acts on. Its program contains no other texts of the table.
+pub(crate) const INIT_PARAMETERS: [Parameter; 3] = [AFTER, ON_ERROR, NTP];
 
 fn set<T>(option: &mut T, value: Option<T>, expected: &'static str) -> Result<(), &'static str> {
     *option = value.ok_or(expected)?;

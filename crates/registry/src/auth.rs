@@ -14,9 +14,13 @@ use crate::http::Client;
 use crate::http::Response;
 use crate::http::SMALL_BODY_BYTES;
 use crate::http::Tls;
+use crate::http::with_query;
 use base64::Engine as _;
 use oci::BASE64;
 use oci::reference::Repository;
+use percent_encoding::AsciiSet;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 use ureq::http::HeaderMap;
 use ureq::http::Method;
@@ -106,14 +110,6 @@ struct Answer {
     access_token: Option<String>,
 }
 
-/// The token server of a challenge, and what the token shall allow.
-#[derive(Clone, Copy)]
-struct TokenServer<'a> {
-    realm: &'a str,
-    service: Option<&'a str>,
-    access: Access,
-}
-
 /// The value of an `Authorization` header that answers `challenge` and allows `access` to
 /// `repository`. Without a login, an anonymous token is requested. Secrets are sent over HTTPS, or
 /// over plain HTTP if the client allows that.
@@ -130,8 +126,8 @@ pub fn authorize(
             Ok(Secret::new(format!("Bearer {}", token.expose())))
         }
         (Challenge::Bearer { realm, service }, _, _) => {
-            let server = TokenServer { realm, service: service.as_deref(), access };
-            fetch_token(client, server, repository, login)
+            let query = parameters(service.as_deref(), access, repository);
+            fetch_token(client, realm, &query, repository, login)
                 .during(|| format!("fetching a token from {realm}"))
         }
         (Challenge::Basic, _, Some(Proof::Password { user, password })) => {
@@ -146,20 +142,20 @@ pub fn authorize(
 
 fn fetch_token(
     client: &Client,
-    server: TokenServer<'_>,
+    realm: &str,
+    query: &str,
     repository: &Repository,
     login: Option<&Login>,
 ) -> Result<Secret> {
-    check_realm(server.realm, client.tls())?;
-    let query = parameters(server, repository);
-    let url = with_query(server.realm, &query);
+    check_realm(realm, client.tls())?;
+    let url = with_query(realm, query);
     let get = |headers: &_| client.follow(&Method::GET, &url, headers);
     let response = match login.map(|login| &login.proof) {
         Some(Proof::IdentityToken(token)) => {
             let token = escape(token.expose());
             let form =
                 format!("grant_type=refresh_token&{query}&client_id=ocidd&refresh_token={token}");
-            client.post(server.realm, "application/x-www-form-urlencoded", &form)?
+            client.post(realm, "application/x-www-form-urlencoded", &form)?
         }
         Some(Proof::Password { user, password }) => {
             get(&[("authorization", basic(user, password).expose())])?
@@ -208,17 +204,12 @@ fn check_realm(realm: &str, tls: Tls) -> Result<()> {
 }
 
 /// The scope of a token, for a query or a form.
-fn parameters(server: TokenServer<'_>, repository: &Repository) -> String {
-    let scope = escape(&format!("repository:{}:{}", repository.name, server.access.actions()));
-    match server.service {
+fn parameters(service: Option<&str>, access: Access, repository: &Repository) -> String {
+    let scope = escape(&format!("repository:{}:{}", repository.name, access.actions()));
+    match service {
         Some(service) => format!("service={}&scope={scope}", escape(service)),
         None => format!("scope={scope}"),
     }
-}
-
-fn with_query(realm: &str, query: &str) -> String {
-    let separator = if realm.contains('?') { '&' } else { '?' };
-    format!("{realm}{separator}{query}")
 }
 
 /// RFC 7617, 2.
@@ -229,10 +220,8 @@ fn basic(user: &str, password: &Secret) -> Secret {
 
 /// Percent-encodes everything but unreserved characters (RFC 3986, 2.3).
 fn escape(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, &RESERVED).to_string()
 }
 
 #[cfg(test)]
@@ -249,9 +238,7 @@ mod tests {
             (Some("r s&x"), "service=r%20s%26x&scope=repository%3Aa%2Fb%3Apull"),
             (None, "scope=repository%3Aa%2Fb%3Apull"),
         ] {
-            let server =
-                TokenServer { realm: "https://t.example/token", service, access: Access::Pull };
-            assert_eq!(parameters(server, &repository()), wanted);
+            assert_eq!(parameters(service, Access::Pull, &repository()), wanted);
         }
         for (realm, url) in [
             ("https://t.example/token", "https://t.example/token?scope=x"),

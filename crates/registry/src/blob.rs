@@ -6,6 +6,7 @@ use crate::error::During as _;
 use crate::error::Error;
 use crate::error::Result;
 use crate::http::Response;
+use crate::http::header;
 use crate::observer::Observer;
 use crate::retry::Backoff;
 use oci::digest::Digest;
@@ -204,8 +205,7 @@ impl<'a> Blob<'a> {
 
     /// Checks the headers of a whole blob: the type reveals a login page, the size another blob.
     fn check_whole(&mut self, response: &Response) -> Result<()> {
-        let media_type =
-            response.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let media_type = header(response, "content-type");
         if let Some(page) = media_type.filter(|media_type| media_type.starts_with("text/html")) {
             return Err(Error::WebPage { media_type: page.to_owned() });
         }
@@ -258,10 +258,8 @@ impl<'a> Blob<'a> {
 
 /// Why a part is not the requested one.
 fn wrong_part(response: &Response, at: u64, size_bytes: Option<u64>) -> Option<String> {
-    let header = response.headers().get("content-range").and_then(|value| value.to_str().ok());
-    let text = header.unwrap_or("nothing");
-    let range = header.and_then(parse_content_range);
-    let is_right = range.is_some_and(|range| {
+    let text = header(response, "content-range").unwrap_or("nothing");
+    let is_right = parse_content_range(text).is_some_and(|range| {
         range.first == at
             && range.size.zip(size_bytes).is_none_or(|(found, expected)| found == expected)
     });

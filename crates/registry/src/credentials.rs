@@ -84,17 +84,14 @@ impl fmt::Display for Login {
 type AskHelper = fn(&str, &str) -> Result<Option<Proof>>;
 
 /// An auth file. The secrets in it are decoded only when they are needed.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials {
-    content: Content,
-    file: PathBuf,
-    /// `None` rejects entries that need a helper.
-    ask_helper: Option<AskHelper>,
-}
-
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Content {
+pub struct Credentials {
+    #[serde(skip)]
+    file: PathBuf,
+    /// `None` rejects entries that need a helper.
+    #[serde(skip)]
+    ask_helper: Option<AskHelper>,
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
     /// Credential helpers for one registry, and for all others.
@@ -126,8 +123,9 @@ impl Credentials {
     }
 
     pub fn parse(text: &[u8], file: &Path) -> Result<Self> {
-        let content = serde_json::from_slice(text).map_err(|error| without_content(&error))?;
-        Ok(Self { content, file: file.to_owned(), ask_helper: None })
+        let content: Self =
+            serde_json::from_slice(text).map_err(|error| without_content(&error))?;
+        Ok(Self { file: file.to_owned(), ..content })
     }
 
     /// Allows credential helpers.
@@ -140,7 +138,7 @@ impl Credentials {
     /// not match are ignored.
     pub fn login_for(&self, repository: &Repository) -> Result<Option<Login>> {
         for scope in scopes(repository) {
-            if let Some((key, entry)) = find(&self.content.auths, &scope) {
+            if let Some((key, entry)) = find(&self.auths, &scope) {
                 let proof = entry.proof().during(|| {
                     format!("reading the login for '{key}' from {}", self.file.display())
                 })?;
@@ -151,9 +149,9 @@ impl Credentials {
         }
         let helper = scopes(repository)
             .iter()
-            .find_map(|scope| find(&self.content.cred_helpers, scope))
+            .find_map(|scope| find(&self.cred_helpers, scope))
             .map(|(_, helper)| helper)
-            .or(self.content.creds_store.as_ref())
+            .or(self.creds_store.as_ref())
             .filter(|helper| !helper.is_empty());
         if let Some((helper, ask)) = helper.zip(self.ask_helper) {
             let (key, file) = (repository.registry.clone(), self.file.clone());

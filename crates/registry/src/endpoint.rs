@@ -117,10 +117,7 @@ impl Endpoint {
             auth::authorize(&self.client, &challenge, &self.repository, self.access, login)?;
         self.authorization = Some(secret);
         let response = send(&self.client, &self.with_login(headers))?;
-        if response.status() == 401 {
-            return Err(self.rejected(response));
-        }
-        Ok(response)
+        if response.status() == 401 { Err(self.rejected(response)) } else { Ok(response) }
     }
 
     fn with_login<'a>(&'a self, headers: &Headers<'a>) -> Vec<(&'a str, &'a str)> {
@@ -132,6 +129,11 @@ impl Endpoint {
     pub fn probe(&self, path: &str, headers: &Headers<'_>) -> Option<Response> {
         let client = self.client.within(PROBE_LIMIT);
         client.follow(&Method::GET, &self.url(path), &self.with_login(headers)).ok()
+    }
+
+    /// Returns an answer with this status; any other is an error.
+    pub fn expect(&self, status: u16, response: Response) -> Result<Response> {
+        if response.status() == status { Ok(response) } else { Err(self.rejected(response)) }
     }
 
     /// The error for an answer with an unexpected status.

@@ -2,11 +2,12 @@
 
 use crate::credentials::Login;
 use crate::http::Response;
+use crate::http::header;
 use oci::digest::Digest;
 use oci::digest::DigestError;
 use oci::document::DocumentError;
 use oci::index::IndexError;
-use oci::layout::LayoutError;
+use oci::layout_error::LayoutError;
 use oci::manifest::ManifestError;
 use oci::reference::ReferenceError;
 use serde::Deserialize;
@@ -140,10 +141,7 @@ impl StatusError {
     /// Reads the body of `response` for the reason.
     pub(crate) fn new(server: String, response: Response, login: Option<&Login>) -> Self {
         let status = response.status();
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| parse_retry_after(value.to_str().ok()?));
+        let retry_after = header(&response, "retry-after").and_then(parse_retry_after);
         let login = login.map(|login| format!("showing {login}: ")).unwrap_or_default();
         Self { server, status, retry_after, reason: read_reason(response), login }
     }
@@ -252,8 +250,12 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
     }
 }
 
-/// rustls passes its errors through `io::Read` and `io::Write`, and ureq passes those on. This is
-/// the only way to read them back.
+/// The error of a TLS handshake.
+// ureq's connector runs the handshake by rustls' `complete_io`, whose `io::Error` contains the
+// error of rustls. No hook sees it earlier: ureq builds the rustls configuration and its certificate
+// verifier itself, accepts only a crypto provider, and keeps the fields of its transport private.
+// Avoiding the downcast would take an own connector, transport and verifier, about 100 lines that
+// decide about trust.
 fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
     match error {
         ureq::Error::Rustls(error) => Some(error),

@@ -311,8 +311,8 @@ fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
 
 fn next_url(from: &str, response: &Response) -> Result<String> {
     let origin = origin_of(from);
-    let location = response.headers().get("location").and_then(|value| value.to_str().ok());
-    let location = location.filter(|location| !location.is_empty()).ok_or_else(|| {
+    let location = header(response, "location").filter(|location| !location.is_empty());
+    let location = location.ok_or_else(|| {
         let status = response.status();
         Error::Protocol(format!("connecting to {origin}: a redirect ({status}) without a location"))
     })?;
@@ -342,6 +342,17 @@ pub fn resolve(base: &str, location: &str) -> String {
         let parent = path.rsplit_once('/').map_or(path, |(parent, _)| parent);
         format!("{parent}/{location}")
     }
+}
+
+/// Adds a query, or to the query.
+pub fn with_query(url: &str, query: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{query}")
+}
+
+/// A header of an answer, if it is text.
+pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
 }
 
 fn scheme_of(url: &str) -> &str {

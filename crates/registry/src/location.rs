@@ -21,37 +21,21 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::path::PathBuf;
-use std::str::FromStr;
 
 /// The prefix of image layouts, like skopeo's.
 const LAYOUT: &str = "oci:";
 
-/// `REGISTRY/REPOSITORY:TAG`, `…@sha256:…` or `oci:DIRECTORY[:NAME]`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Address {
-    Registry(ManifestReference),
-    /// The directory ends at the first colon, so the name can be a reference.
-    Layout {
-        directory: PathBuf,
-        name: Option<String>,
-    },
-}
-
-impl FromStr for Address {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        // `oci://` is a registry in other programs. It is parsed as a reference, which rejects it.
-        let layout = text.strip_prefix(LAYOUT).filter(|layout| !layout.starts_with("//"));
-        let Some(layout) = layout else { return Ok(Self::Registry(text.parse()?)) };
-        let (directory, name) = layout.split_once(':').unwrap_or((layout, ""));
-        if directory.is_empty() {
-            return Err(Error::NoDirectory(text.to_owned()));
-        }
-        let name = Some(name.to_owned()).filter(|name| !name.is_empty());
-        Ok(Self::Layout { directory: PathBuf::from(directory), name })
+/// The directory and the name of `oci:DIRECTORY[:NAME]`; `None` if the location is a reference. The
+/// directory ends at the first colon, so the name can be a reference.
+fn parse_layout(location: &str) -> Result<Option<(&Path, Option<&str>)>> {
+    // `oci://` is a registry in other programs. It is parsed as a reference, which rejects it.
+    let layout = location.strip_prefix(LAYOUT).filter(|layout| !layout.starts_with("//"));
+    let Some(layout) = layout else { return Ok(None) };
+    let (directory, name) = layout.split_once(':').unwrap_or((layout, ""));
+    if directory.is_empty() {
+        return Err(Error::NoDirectory(location.to_owned()));
     }
+    Ok(Some((Path::new(directory), Some(name).filter(|name| !name.is_empty()))))
 }
 
 /// A tag, digest or name in an open repository or layout.
@@ -72,18 +56,16 @@ impl<'a> Location<'a> {
     /// Opens `REGISTRY/REPOSITORY:TAG`, `…@sha256:…` or `oci:DIRECTORY[:NAME]`. Creates the layout,
     /// except for [`Access::Pull`].
     pub fn open(session: &'a Session, location: &str, access: Access) -> Result<Self> {
-        let inner = match location.parse()? {
-            Address::Layout { directory, name } => {
-                let store = match access {
-                    Access::Pull => Store::open_existing(&directory)?,
-                    Access::Push | Access::Delete => Store::open(&directory)?,
-                };
-                Inner::Layout { store, name }
-            }
-            Address::Registry(reference) => {
-                let remote = Box::new(Remote::open(session, &reference.repository, access)?);
-                Inner::Remote { remote, version: reference.version }
-            }
+        let inner = if let Some((directory, name)) = parse_layout(location)? {
+            let store = match access {
+                Access::Pull => Store::open_existing(directory)?,
+                Access::Push | Access::Delete => Store::open(directory)?,
+            };
+            Inner::Layout { store, name: name.map(str::to_owned) }
+        } else {
+            let reference: ManifestReference = location.parse()?;
+            let remote = Box::new(Remote::open(session, &reference.repository, access)?);
+            Inner::Remote { remote, version: reference.version }
         };
         Ok(Self { inner, observer: session.observer(), text: location.to_owned() })
     }
@@ -334,20 +316,22 @@ mod tests {
             ("oci:images:registry.example:5000/os:1", "images", Some("registry.example:5000/os:1")),
             ("oci:images:sha256:00", "images", Some("sha256:00")),
         ] {
-            let wanted =
-                Address::Layout { directory: directory.into(), name: name.map(ToOwned::to_owned) };
-            assert_eq!(text.parse::<Address>().unwrap(), wanted, "{text}");
+            assert_eq!(parse_layout(text).unwrap(), Some((Path::new(directory), name)), "{text}");
         }
     }
 
     #[test]
     fn parses_references_and_rejects_the_rest() {
         for text in ["registry.example/os:1", "localhost:5000/a/b:1"] {
-            let wanted = Address::Registry(text.parse().unwrap());
-            assert_eq!(text.parse::<Address>().unwrap(), wanted, "{text}");
+            assert_eq!(parse_layout(text).unwrap(), None, "{text}");
+            text.parse::<ManifestReference>().unwrap();
         }
-        for text in ["", "oci:", "oci::name", "os", "/srv/images", "oci://registry.example/os:1"] {
-            text.parse::<Address>().unwrap_err();
+        for text in ["", "os", "/srv/images", "oci://registry.example/os:1"] {
+            assert_eq!(parse_layout(text).unwrap(), None, "{text}");
+            text.parse::<ManifestReference>().unwrap_err();
+        }
+        for text in ["oci:", "oci::name"] {
+            parse_layout(text).unwrap_err();
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::error::During as _;
 use crate::error::Error;
 use crate::error::Result;
 use crate::http::Client;
+use crate::http::header;
 use crate::observer::Observer;
 use crate::retry;
 use crate::retry::Backoff;
@@ -26,7 +27,6 @@ use oci::reference::Image;
 use oci::reference::ManifestReference;
 use oci::reference::Repository;
 use oci::reference::Version;
-use oci_spec::image::ImageIndex;
 use std::sync::Arc;
 
 /// Maximum size of a manifest. The spec requires registries to accept 4 MiB, so clients create none
@@ -99,27 +99,17 @@ impl Registry {
         platform: &Platform,
         observer: &dyn Observer,
     ) -> Result<Resolved> {
-        match self.fetch_manifest(&reference.version, observer)? {
-            (digest, Content::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
-            (digest, Content::Index(index)) => {
-                let mut resolved = self.follow(&index, platform, observer)?;
-                resolved.manifests.insert(0, digest);
-                Ok(resolved)
+        let (found, index) = match self.fetch_manifest(&reference.version, observer)? {
+            (digest, Content::Disk(layer)) => {
+                return Ok(Resolved { layer, manifests: vec![digest] });
             }
-        }
-    }
-
-    fn follow(
-        &mut self,
-        index: &ImageIndex,
-        platform: &Platform,
-        observer: &dyn Observer,
-    ) -> Result<Resolved> {
-        let entry = index::select(index, platform)?;
+            (digest, Content::Index(index)) => (digest, index),
+        };
+        let entry = index::select(&index, platform)?;
         let doing = || format!("following the image index to {}", entry.digest());
         let digest = document::digest_of(entry).during(doing)?;
         match self.fetch_manifest(&Version::Digest(digest), observer).during(doing)? {
-            (digest, Content::Disk(layer)) => Ok(Resolved { layer, manifests: vec![digest] }),
+            (_, Content::Disk(layer)) => Ok(Resolved { layer, manifests: vec![found, digest] }),
             // Disk images are not published like this, and indexes could form a cycle.
             (_, Content::Index(_)) => Err(Error::NestedIndex { digest }),
         }
@@ -197,16 +187,12 @@ impl Answer {
 pub fn fetch_answer(endpoint: &mut Endpoint, version: &Version) -> Result<Answer> {
     let response =
         endpoint.get(&format!("manifests/{version}"), &[("accept", manifest::ACCEPT)])?;
-    if response.status() != 200 {
-        return Err(endpoint.rejected(response));
-    }
-    let header = |name: &str| {
-        response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-    };
-    let (media_type, announced) = (header("content-type"), header("docker-content-digest"));
+    let response = endpoint.expect(200, response)?;
+    let media_type = header(&response, "content-type").unwrap_or_default().to_owned();
+    let announced = header(&response, "docker-content-digest").map(str::to_owned);
     let body = response.into_body().into_with_config().limit(MANIFEST_LIMIT_BYTES).read_to_vec();
     let bytes =
         body.map_err(|error| Error::Interrupted(format!("reading the manifest: {error}")))?;
     let digest = Digest::of(&bytes);
-    Ok(Answer { bytes, media_type: media_type.unwrap_or_default(), digest, announced })
+    Ok(Answer { bytes, media_type, digest, announced })
 }

@@ -1,4 +1,5 @@
-//! The interface through which transfers report retries, warnings and progress.
+//! The interface through which transfers report retries, warnings and progress. A module of its
+//! own, because the front ends implement it.
 
 use oci::size::Transfer;
 use std::time::Duration;

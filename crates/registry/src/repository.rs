@@ -9,10 +9,8 @@ use crate::error::Result;
 use crate::http::Payload;
 use crate::http::Response;
 use crate::mirrors;
-use crate::observer::Observer;
 use crate::retry;
 use crate::retry::Backoff;
-use crate::retry::RetryPolicy;
 use crate::session::Session;
 use oci::digest::Digest;
 use oci::digest::Hasher;
@@ -39,10 +37,7 @@ const LIST_LIMIT_BYTES: u64 = 16 << 20;
 pub struct Remote<'a> {
     pub endpoint: Endpoint,
     pub repository: Repository,
-    pub policy: RetryPolicy,
-    pub observer: &'a dyn Observer,
-    /// Maximum number of bytes of a blob in one request.
-    pub chunk_bytes: u64,
+    pub session: &'a Session,
 }
 
 /// A manifest or an image index with its descriptor.
@@ -54,16 +49,8 @@ pub struct Fetched {
 
 impl<'a> Remote<'a> {
     pub fn open(session: &'a Session, repository: &Repository, access: Access) -> Result<Self> {
-        Ok(Self {
-            endpoint: session.endpoint(repository, access)?,
-            repository: repository.clone(),
-            policy: RetryPolicy {
-                max_retries: session.settings.max_retries,
-                first_delay: session.settings.first_retry_delay,
-            },
-            observer: session.observer(),
-            chunk_bytes: session.settings.chunk_bytes,
-        })
+        let endpoint = session.endpoint(repository, access)?;
+        Ok(Self { endpoint, repository: repository.clone(), session })
     }
 
     /// The `Authorization` header that the registry required, if any.
@@ -133,8 +120,9 @@ impl<'a> Remote<'a> {
         }
         transfer.add(at);
         let endpoints = vec![self.endpoint.clone()];
-        let backoff = Backoff::new(self.policy);
-        let mut from = Blob::open(endpoints, &layer, backoff, self.observer, (at, hasher))?;
+        let (backoff, observer) =
+            (Backoff::new(self.session.settings.retry), self.session.observer());
+        let mut from = Blob::open(endpoints, &layer, backoff, observer, (at, hasher))?;
         let mut buffer = vec![0; 1 << 20];
         loop {
             let length = from.fetch(&mut buffer).during(doing)?;
@@ -174,10 +162,7 @@ impl<'a> Remote<'a> {
             let url = endpoint.url(&format!("manifests/{version}"));
             let headers = [("content-type", media_type.as_str())];
             let response = endpoint.send(&Method::PUT, &url, &headers, &Payload::Bytes(bytes))?;
-            if response.status() != 201 {
-                return Err(endpoint.rejected(response));
-            }
-            Ok(response.headers().contains_key("oci-subject"))
+            Ok(endpoint.expect(201, response)?.headers().contains_key("oci-subject"))
         })?;
         let document = Document::parse(bytes, &media_type)?;
         match document.subject() {
@@ -219,9 +204,7 @@ impl<'a> Remote<'a> {
             let path = format!("tags/list?n={TAGS_PER_PAGE}{last}");
             let page = self.with_retry(&doing, |endpoint| {
                 let response = endpoint.get(&path, &[])?;
-                if response.status() != 200 {
-                    return Err(endpoint.rejected(response));
-                }
+                let response = endpoint.expect(200, response)?;
                 let has_more = response.headers().contains_key("link");
                 Ok((read_limited(response)?, has_more))
             });
@@ -244,8 +227,9 @@ impl<'a> Remote<'a> {
         doing: &str,
         mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
+        let (policy, observer) = (self.session.settings.retry, self.session.observer());
         let operation = || operation(&mut self.endpoint);
-        retry::with_retry(self.policy, doing, self.observer, operation).during(|| doing)
+        retry::with_retry(policy, doing, observer, operation).during(|| doing)
     }
 }
 

@@ -22,6 +22,12 @@ pub struct RetryPolicy {
     pub first_delay: Duration,
 }
 
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { max_retries: Some(8), first_delay: Duration::from_secs(1) }
+    }
+}
+
 /// The retries of one operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {

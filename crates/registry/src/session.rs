@@ -13,13 +13,13 @@ use crate::http::DEFAULT_TIMEOUT;
 use crate::http::Network;
 use crate::http::Tls;
 use crate::observer::Observer;
+use crate::retry::RetryPolicy;
 use crate::upload::CHUNK_BYTES;
 use oci::layout::Store;
 use oci::reference::Repository;
 use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The distributions' bundles of certificate authorities: Debian's, Fedora's, SUSE's.
 const BUNDLES: [&str; 3] = [
@@ -39,9 +39,7 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Auth file. Default: those of podman and docker.
     pub auth_file: Option<PathBuf>,
-    /// Maximum number of consecutive retries; `None` without a limit.
-    pub max_retries: Option<u32>,
-    pub first_retry_delay: Duration,
+    pub retry: RetryPolicy,
     /// Maximum number of bytes of a blob in one request.
     pub chunk_bytes: u64,
 }
@@ -54,8 +52,7 @@ impl Default for Settings {
             certificates: CertificateCheck::Verify,
             ca_file: None,
             auth_file: None,
-            max_retries: Some(8),
-            first_retry_delay: Duration::from_secs(1),
+            retry: RetryPolicy::default(),
             chunk_bytes: CHUNK_BYTES,
         }
     }

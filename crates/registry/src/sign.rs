@@ -14,7 +14,7 @@ use oci::document::Artifact;
 use oci::document::Document;
 use oci::layout::Store;
 use oci::signature;
-use oci::signature::signing_key::SigningKey;
+use oci::signing_key::SigningKey;
 use oci_spec::image::Descriptor;
 use serde_json::json;
 

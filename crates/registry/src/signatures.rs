@@ -240,12 +240,9 @@ impl Search<'_> {
 
 fn fetch_once(endpoint: &mut Endpoint, path: &str, limit_bytes: u64) -> Result<Vec<u8>> {
     let response = endpoint.get(path, &[("accept", manifest::ACCEPT)])?;
-    if response.status() != 200 {
-        return Err(endpoint.rejected(response));
-    }
     let mut bytes = Vec::new();
     // A longer document is cut off and fails its verification.
-    let mut body = response.into_body().into_reader().take(limit_bytes);
+    let mut body = endpoint.expect(200, response)?.into_body().into_reader().take(limit_bytes);
     body.read_to_end(&mut bytes)
         .map_err(|error| Error::Interrupted(format!("reading a signature: {error}")))?;
     Ok(bytes)

@@ -8,6 +8,8 @@ use crate::error::Result;
 use crate::http::Payload;
 use crate::http::Response;
 use crate::http::Section;
+use crate::http::header;
+use crate::http::with_query;
 use crate::repository::Remote;
 use crate::retry::Backoff;
 use oci::digest::Digest;
@@ -54,7 +56,7 @@ impl Remote<'_> {
     /// Pushes a blob that the registry does not have. `transfer` counts each byte once.
     pub fn push_blob(&mut self, local: &Local<'_>, transfer: &dyn Transfer) -> Result<()> {
         let doing = format!("pushing blob {} to {}", local.digest, self.repository);
-        let mut backoff = Backoff::new(self.policy);
+        let mut backoff = Backoff::new(self.session.settings.retry);
         let (mut upload, mut chunked) = (None::<Upload>, true);
         // The highest position so far. Only new bytes count and reset the retries, so an upload
         // that starts over again and again ends.
@@ -69,7 +71,8 @@ impl Remote<'_> {
                 transfer.add(local.size_bytes.saturating_sub(max));
                 return Ok(());
             }
-            let step = advance(&mut self.endpoint, &mut upload, local, chunked, self.chunk_bytes);
+            let chunk_bytes = self.session.settings.chunk_bytes;
+            let step = advance(&mut self.endpoint, &mut upload, local, chunked, chunk_bytes);
             let at = upload.as_ref().map_or(0, |upload| upload.at);
             match step {
                 Ok(Step::Done) => {
@@ -87,7 +90,9 @@ impl Remote<'_> {
                     let after =
                         if at == 0 { String::new() } else { format!(", after {}", Bytes(at)) };
                     let what = format!("{doing}{after}");
-                    backoff.wait(error, &what, self.observer).during(|| doing.as_str())?;
+                    backoff
+                        .wait(error, &what, self.session.observer())
+                        .during(|| doing.as_str())?;
                     has_failed = true;
                     upload = upload.filter(|_| chunked);
                     if let Some(upload) = &mut upload {
@@ -134,9 +139,7 @@ fn advance(
 fn begin(endpoint: &mut Endpoint) -> Result<Upload> {
     let url = endpoint.url("blobs/uploads/");
     let response = endpoint.send(&Method::POST, &url, &[], &Payload::Empty)?;
-    if response.status() != 202 {
-        return Err(endpoint.rejected(response));
-    }
+    let response = endpoint.expect(202, response)?;
     let Position { url, min_bytes, .. } = Position::read(endpoint, &response);
     let url = url.ok_or_else(|| {
         Error::Protocol("the registry sends no location for the upload".to_owned())
@@ -177,8 +180,7 @@ fn send_chunk(
 
 /// Sends the remaining bytes with the digest, which the registry verifies.
 fn finish(endpoint: &mut Endpoint, upload: &Upload, local: &Local<'_>) -> Result<Step> {
-    let separator = if upload.url.contains('?') { '&' } else { '?' };
-    let url = format!("{}{separator}digest={}", upload.url, local.digest);
+    let url = with_query(&upload.url, &format!("digest={}", local.digest));
     let length = local.size_bytes.saturating_sub(upload.at);
     let section = Section { file: local.file, at: upload.at, length };
     let response = send_section(endpoint, &Method::PUT, &url, section)?;
@@ -241,15 +243,13 @@ struct Position {
 
 impl Position {
     fn read(endpoint: &Endpoint, response: &Response) -> Self {
-        let header =
-            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         Self {
-            url: header("location")
+            url: header(response, "location")
                 .filter(|location| !location.is_empty())
                 .map(|location| endpoint.resolve(location)),
             // `0-0` means one byte or none, depending on the registry, so it is ignored.
-            at: header("range").and_then(parse_range).filter(|at| *at > 1),
-            min_bytes: header("oci-chunk-min-length").and_then(|text| text.parse().ok()),
+            at: header(response, "range").and_then(parse_range).filter(|at| *at > 1),
+            min_bytes: header(response, "oci-chunk-min-length").and_then(|text| text.parse().ok()),
         }
     }
 }

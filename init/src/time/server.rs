@@ -112,10 +112,9 @@ fn ask_one(
     for address in addresses.iter().cycle().take_while(|_| Instant::now() < deadline) {
         let next = (Instant::now() + REQUEST_LIMIT).min(deadline);
         match exchange(*address, next) {
-            Ok(Some(reply)) => {
+            Ok(Some((packet, at))) => {
                 // The server would give the same reply again.
-                let time = sntp::parse_reply(&reply.packet, floor);
-                let (server, at) = (server.to_string(), reply.at);
+                let (time, server) = (sntp::parse_reply(&packet, floor), server.to_string());
                 return send(time.map(|time| Answer { server, time, at }));
             }
             Ok(None) => {}
@@ -128,14 +127,9 @@ fn ask_one(
     }
 }
 
-/// A reply, and the estimated time at which it was sent.
-struct Reply {
-    packet: Vec<u8>,
-    at: Instant,
-}
-
-/// Sends a request and returns its reply, or `None` at the deadline.
-fn exchange(server: SocketAddr, deadline: Instant) -> anyhow::Result<Option<Reply>> {
+/// Sends a request and returns its reply, or `None` at the deadline. The estimated time at which the
+/// reply was sent comes with it.
+fn exchange(server: SocketAddr, deadline: Instant) -> anyhow::Result<Option<(Vec<u8>, Instant)>> {
     let local: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -159,7 +153,7 @@ fn exchange(server: SocketAddr, deadline: Instant) -> anyhow::Result<Option<Repl
         }
         // Other packets are ignored; the reply can follow.
         if sntp::is_reply(&packet, nonce) {
-            return Ok(Some(Reply { packet, at: sent + sent.elapsed() / 2 }));
+            return Ok(Some((packet, sent + sent.elapsed() / 2)));
         }
     }
 }

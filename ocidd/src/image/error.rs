@@ -5,7 +5,7 @@ use crate::report::diagnostic::Terms;
 use oci::digest::DigestError;
 use oci::document::DocumentError;
 use oci::index::IndexError;
-use oci::layout::LayoutError;
+use oci::layout_error::LayoutError;
 use oci::reference::ReferenceError;
 
 pub(super) type Result<T, E = Error> = std::result::Result<T, E>;

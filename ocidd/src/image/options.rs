@@ -4,6 +4,7 @@ use clap::Args;
 use params::Retries;
 use registry::http::CertificateCheck;
 use registry::http::Tls;
+use registry::retry::RetryPolicy;
 use registry::session::Settings;
 use std::path::PathBuf;
 
@@ -44,12 +45,8 @@ impl From<Options> for Settings {
             },
             ca_file: options.ca_file,
             auth_file: options.authfile,
-            max_retries: match options.retries {
-                Retries::Infinite => None,
-                Retries::Times(times) => Some(times),
-            },
+            retry: RetryPolicy { max_retries: options.retries.limit(), ..RetryPolicy::default() },
             chunk_bytes: options.chunk_size << 20,
-            ..Self::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Messages for people with a suggested action, and the hints for errors of the registry client.
 
 use oci::index::IndexError;
-use oci::layout::LayoutError;
+use oci::layout_error::LayoutError;
 use oci::manifest::ManifestError;
 use oci::reference::ReferenceError;
 use registry::Error;

@@ -103,7 +103,7 @@ fn a_key_that_cannot_be_used_is_told_before_anything_is_sent() {
     let push = ["push", "--sign", "no.key", "a", &reference];
     author.fails(&push, "reading the signing key no.key: ");
     assert_eq!(fake.take_asked(), [""; 0]);
-    author.write("no.key", include_str!("../../../crates/oci/src/signature/cosign.key"));
+    author.write("no.key", include_str!("../../../crates/oci/src/signing_key/cosign.key"));
     author.fails(&push, "the key is protected by a password\nocidd: hint: set COSIGN_PASSWORD");
     author.set("COSIGN_PASSWORD", "a site's secrets");
     author.fails(&push, "the password is wrong\nocidd: hint: check COSIGN_PASSWORD");

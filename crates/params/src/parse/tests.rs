@@ -9,13 +9,13 @@ use std::time::Duration;
 
 #[track_caller]
 fn options(parameters: &[&str]) -> Options {
-    let (options, errors) = parse_parameters(parameters, Program::Ocidd);
+    let (options, errors) = parse_parameters(parameters);
     assert!(errors.is_empty(), "{parameters:?}: {errors:?}");
     options
 }
 
 fn errors<'a>(parameters: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let (_, errors) = parse_parameters(parameters, Program::Ocidd);
+    let (_, errors) = parse_parameters(parameters);
     errors.iter().map(ToString::to_string).collect()
 }
 
@@ -143,15 +143,15 @@ fn parses_every_ending() {
 #[test]
 fn init_parses_its_own_parameters_only() {
     let valid = ["ocidd.after=halt", "ocidd.on_error=reboot,5", "ocidd.ntp=off"];
-    let (expected, errors) = parse_parameters(valid, Program::Init);
+    let (expected, errors) = parse_init_parameters(valid);
     assert_eq!((expected.after, errors), (After::End(Ending::Halt), vec![]));
     let others = ["dd.of=/dev/vda", "dd.bs=1Q", "oci.tga=1", "ocidd.afterwards=1", "quiet", "="];
-    let (found, errors) = parse_parameters(valid.into_iter().chain(others), Program::Init);
+    let (found, errors) = parse_init_parameters(valid.into_iter().chain(others));
     assert_eq!((found, errors), (expected.clone(), vec![]));
     for invalid in
         ["ocidd.after=Halt", "ocidd.on_error=halt", "ocidd.ntp=a:b", "ocidd.ntp=\u{fffd}"]
     {
-        let (found, errors) = parse_parameters(valid.into_iter().chain([invalid]), Program::Init);
+        let (found, errors) = parse_init_parameters(valid.into_iter().chain([invalid]));
         assert_eq!((found, errors.len()), (expected.clone(), 1), "{invalid}");
     }
 }

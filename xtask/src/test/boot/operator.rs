@@ -23,7 +23,7 @@ use ::registry::sign::sign;
 use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::ensure;
-use oci::signature::signing_key::SigningKey;
+use oci::signing_key::SigningKey;
 use rcgen::KeyPair;
 use serde_json::json;
 use std::fs;

@@ -12,7 +12,7 @@ use serde_json::json;
 const PASSWORD: &str = "a site's secret";
 
 /// In the format of cosign: scrypt by Python's hashlib, secretbox by libsodium.
-const ENCRYPTED: &str = include_str!("../cosign.key");
+const ENCRYPTED: &str = include_str!("cosign.key");
 
 /// The same key by OpenSSL, as `openssl ecparam -genkey` writes it.
 const SEC1: &str = "\
