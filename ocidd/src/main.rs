@@ -109,8 +109,8 @@ fn complete_and_install(
     let mut console = Console { input: io::stdin().lock(), output: io::stderr() };
     let plan = console
         .complete(&mut options, disks)
-        .or_fail(Cause::Parameters)
-        .and_then(|()| Plan::try_from(&options).or_fail(Cause::Parameters));
+        .and_then(|()| Plan::try_from(&options))
+        .map_err(|problem| Failure::new(Cause::Parameters, problem));
     let done = plan.and_then(|plan| {
         install(&plan, machine, listener, |disk| {
             console.confirm(&plan.image, &disk.display().to_string(), &disks())

@@ -1,6 +1,5 @@
 //! Finds the one disk that a selector matches, or explains for every disk why not. Pure.
 
-use crate::disk::holders::list;
 use crate::disk::probe::FoundDisk;
 use crate::disk::selector::Extreme;
 use crate::disk::selector::Part;
@@ -82,7 +81,7 @@ impl Selector {
             reasons.push("is read-only".to_owned());
         }
         if !disk.holders.is_empty() {
-            reasons.push(format!("in use: {}", list(&disk.holders)));
+            reasons.push(format!("in use: {}", disk.holders.join(", ")));
         }
         reasons
     }
@@ -101,12 +100,11 @@ impl Part {
                     None => format!("has no {}", property.name()),
                 })
             }
-            Self::Size { comparison, bytes } => {
+            Self::Size { sign, accepted, bytes } => {
                 let (found, wanted) = (disk.size_bytes, *bytes);
-                if comparison.holds(found, wanted) {
+                if accepted.contains(&found.cmp(&wanted)) {
                     return None;
                 }
-                let sign = comparison.sign();
                 let rounded = (Rounded(found).to_string(), Rounded(wanted).to_string());
                 Some(if rounded.0 == rounded.1 {
                     format!("size {} is not {sign} {}", Bytes(found), Bytes(wanted))

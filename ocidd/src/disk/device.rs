@@ -2,8 +2,6 @@
 
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
-use crate::disk::holders::Holder;
-use crate::disk::holders::list;
 use crate::disk::holders::read_holders;
 use crate::disk::probe::is_read_only;
 use crate::disk::probe::read_parent;
@@ -238,7 +236,7 @@ pub enum DeviceError {
     },
     /// Without holders if only the kernel knows them.
     #[error("'{}' is in use: {}", path.display(), describe(holders))]
-    Busy { path: PathBuf, holders: Vec<Holder> },
+    Busy { path: PathBuf, holders: Vec<String> },
     #[error(
         "'{}' is read-only; hint: check for a write-protect switch, or virtual media",
         path.display()
@@ -262,14 +260,14 @@ impl DeviceError {
     }
 }
 
-fn describe(holders: &[Holder]) -> String {
+fn describe(holders: &[String]) -> String {
     if holders.is_empty() {
         // A file system over several disks, a program, or another mount namespace.
         return "the kernel reports it as busy, but mounts, swap and sysfs show no user; \
                 hint: look for a program that has it open"
             .to_owned();
     }
-    format!("{}; hint: stop using it, or choose another disk", list(holders))
+    format!("{}; hint: stop using it, or choose another disk", holders.join(", "))
 }
 
 /// Links of udev are copied from running systems, but do not exist in an initramfs.

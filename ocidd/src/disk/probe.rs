@@ -3,7 +3,6 @@
 use crate::disk::bus::Transport;
 use crate::disk::bus::read_bus_path;
 use crate::disk::bus::transport_of;
-use crate::disk::holders::Holder;
 use crate::disk::holders::read_holders;
 use crate::disk::sysfs::block_folder;
 use crate::disk::sysfs::clean;
@@ -35,8 +34,8 @@ pub struct FoundDisk {
     pub removable: bool,
     pub read_only: bool,
     pub partitions: Vec<Partition>,
-    /// Users of the disk and its partitions.
-    pub holders: Vec<Holder>,
+    /// Uses of the disk and its partitions; see [`read_holders`].
+    pub holders: Vec<String>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -16,11 +16,12 @@ use std::io::Read;
 const SMALLEST: &[u8] = b"\x28\xb5\x2f\xfd\0\0";
 
 pub(super) struct ZstdReader<R> {
-    reader: R,
+    pub(super) reader: R,
     decoder: FrameDecoder,
     /// The current frame.
     frame: Option<Frame>,
-    unsupported: Option<FormatError>,
+    /// Why the stream is not decompressed, if it is intact but unsupported.
+    pub(super) unsupported: Option<FormatError>,
 }
 
 struct Frame {
@@ -38,15 +39,6 @@ impl<R: BufRead> ZstdReader<R> {
         // is an empty one; an error here only costs memory.
         decoder.reset(SMALLEST).ok();
         Self { reader, decoder, frame: None, unsupported: None }
-    }
-
-    pub(super) fn reader(&mut self) -> &mut R {
-        &mut self.reader
-    }
-
-    /// Why the stream is not decompressed, if it is intact but unsupported.
-    pub(super) fn take_unsupported(&mut self) -> Option<FormatError> {
-        self.unsupported.take()
     }
 
     /// Opens the next frame with content. Returns false at the end of the stream.

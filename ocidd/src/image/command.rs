@@ -72,7 +72,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(&cli.command, &session) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            Console::new().fail(&error.into());
+            Console::new().fail(&error.into_diagnostic());
             ExitCode::FAILURE
         }
     }

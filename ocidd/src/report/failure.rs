@@ -176,6 +176,12 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A failure before the first write.
+    pub fn new(cause: Cause, problem: Diagnostic) -> Self {
+        let error = anyhow::Error::msg(problem.message);
+        Self { cause, error, hint: problem.hint, disk: DiskState::Untouched }
+    }
+
     /// Adds what was being done.
     #[must_use]
     pub fn context(self, doing: impl fmt::Display + Send + Sync + 'static) -> Self {

@@ -196,7 +196,7 @@ fn bytes_before_the_backup_are_kept_free_unless_a_partition_is_there() {
         let mut start = sample.start();
         let backup = relocate(&mut start, 512, 16 * MIB, reserve).unwrap();
         let header = Header::parse(&start, 512).unwrap();
-        let usable_end = (header.last_usable_lba + 1) * 512;
+        let usable_end = (header.lba(LAST_USABLE_LBA) + 1) * 512;
         let free = if kept { 69_632 } else { 0 };
         assert_eq!((usable_end, backup.offset), (16 * MIB - 33 * 512 - free, 16 * MIB - 33 * 512));
         assert_eq!(backup.reserve == Reserve::Kept, kept, "{reserve} {end}");
