@@ -30,10 +30,10 @@ pub fn read_holders(sys: &Path, proc: &Path, name: &str) -> Vec<String> {
         let device = node(&part);
         let number = read_text(&folder.join("dev"));
         let mut add = |hold: String| holders.push(format!("{device} {hold}"));
-        for mount in &mounts {
+        for [mount, point, source] in &mounts {
             // Mounts of btrfs have a number of their own; compare the source as well.
-            if Some(&mount.number) == number.as_ref() || mount.source == device {
-                add(format!("is mounted on {}", mount.point));
+            if Some(mount) == number.as_ref() || *source == device {
+                add(format!("is mounted on {point}"));
             }
         }
         if swaps.contains(&device) {
@@ -65,23 +65,14 @@ fn read_hold(sys: &Path, holder: String) -> String {
     format!("is held by {holder}")
 }
 
-/// A line of `mountinfo`.
-#[derive(Debug, Eq, PartialEq)]
-struct Mount {
-    /// `major:minor`
-    number: String,
-    point: String,
-    source: String,
-}
-
-/// Lines are `id parent major:minor root point options [tags…] - type source options` (proc(5)).
-fn parse_mounts(text: &str) -> Vec<Mount> {
+/// Number (`major:minor`), point and source of each mount. Lines of `mountinfo` are `id parent
+/// major:minor root point options [tags…] - type source options` (proc(5)).
+fn parse_mounts(text: &str) -> Vec<[String; 3]> {
     let parse = |line: &str| {
         let (left, right) = line.split_once(" - ")?;
         let mut left = left.split(' ').skip(2);
         let number = left.next()?.to_owned();
-        let point = unescape(left.nth(1)?);
-        Some(Mount { number, point, source: unescape(right.split(' ').nth(1)?) })
+        Some([number, unescape(left.nth(1)?), unescape(right.split(' ').nth(1)?)])
     };
     text.lines().filter_map(parse).collect()
 }

@@ -11,6 +11,7 @@
 //!
 //! In TEXT, `_` also matches a blank, so that a model needs no quotes on a kernel command line.
 
+use crate::disk::bus::TRANSPORTS;
 use crate::disk::bus::Transport;
 use crate::disk::bus::spellings_of;
 use crate::disk::probe::FoundDisk;
@@ -134,14 +135,11 @@ fn parse_part(part: &str) -> Result<Option<Part>, Diagnostic> {
     let Some((name, value)) = part.split_once(':') else {
         return Ok(None);
     };
-    let property = match name {
-        "size" => return parse_comparison(part, value).map(Some),
-        "serial" => Property::Serial,
-        "wwn" => Property::Wwn,
-        "model" => Property::Model,
-        "path" => Property::Path,
-        "transport" => Property::Transport,
-        _ => return Ok(None),
+    if name == "size" {
+        return parse_comparison(part, value).map(Some);
+    }
+    let Some((property, _)) = PROPERTIES.into_iter().find(|(_, known)| *known == name) else {
+        return Ok(None);
     };
     if value.trim().is_empty() {
         return Err(Diagnostic::new(format!("'{part}' has no value"), format!("write {part}TEXT")));
@@ -151,9 +149,9 @@ fn parse_part(part: &str) -> Result<Option<Part>, Diagnostic> {
         let message = format!("'{part}' contains a '*' in the middle");
         Diagnostic::new(message, "'*' is valid at the start and at the end")
     })?;
-    let is_known = |transport: Transport| pattern.matches_any(&transport_names(transport));
-    if property == Property::Transport && !Transport::ALL.into_iter().any(is_known) {
-        let known = Transport::ALL.map(Transport::name).join(", ");
+    let is_known = |(known, _): &(Transport, _)| pattern.matches_any(&transport_names(*known));
+    if property == Property::Transport && !TRANSPORTS.iter().any(is_known) {
+        let known = TRANSPORTS.map(|(_, name)| name).join(", ");
         return Err(Diagnostic::new(
             format!("unknown transport '{part}'"),
             format!("one of {known}"),
@@ -204,6 +202,14 @@ pub(super) enum Property {
     Transport,
 }
 
+const PROPERTIES: [(Property, &str); 5] = [
+    (Property::Serial, "serial"),
+    (Property::Wwn, "wwn"),
+    (Property::Model, "model"),
+    (Property::Path, "path"),
+    (Property::Transport, "transport"),
+];
+
 /// A folded text, and whether more text may precede or follow.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Pattern {
@@ -214,13 +220,7 @@ pub(super) struct Pattern {
 
 impl Property {
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Serial => "serial",
-            Self::Wwn => "wwn",
-            Self::Model => "model",
-            Self::Path => "path",
-            Self::Transport => "transport",
-        }
+        PROPERTIES.iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name)
     }
 
     /// All spellings of this property of a disk; the first one is shown. Empty if it is missing.

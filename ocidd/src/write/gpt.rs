@@ -153,15 +153,9 @@ pub struct Backup {
     /// Offset on the disk.
     pub offset: u64,
     pub bytes: Vec<u8>,
-    pub reserve: Reserve,
-}
-
-/// Whether the requested bytes before the backup GPT are kept free of partitions.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Reserve {
-    Kept,
-    /// A partition uses them, or the unchanged table of the image ends with the disk.
-    Dropped,
+    /// Whether the requested bytes before it are free of partitions. Not if a partition uses them, or
+    /// if the unchanged table of the image ends with the disk.
+    pub has_reserve: bool,
 }
 
 /// Adapts the GPT in `start` to a disk of `disk_bytes`, and returns its backup GPT.
@@ -201,7 +195,6 @@ pub fn relocate(
     } else {
         below.unwrap_or(entries_lba).saturating_sub(1)
     };
-    let kept = below.is_some_and(|lba| last_usable_lba < lba);
     let backup = header.with([
         (OWN_LBA, last_lba),
         (ALTERNATE_LBA, 1),
@@ -211,7 +204,7 @@ pub fn relocate(
     let backup = Backup {
         offset: entries_lba.saturating_mul(sector_bytes),
         bytes: together(entries, &backup, (last_lba - entries_lba) * sector_bytes, sector_bytes),
-        reserve: if kept { Reserve::Kept } else { Reserve::Dropped },
+        has_reserve: below.is_some_and(|lba| last_usable_lba < lba),
     };
     if !in_place {
         let primary = header.with([(ALTERNATE_LBA, last_lba), (LAST_USABLE_LBA, last_usable_lba)]);

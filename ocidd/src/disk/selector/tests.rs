@@ -23,8 +23,8 @@ fn matches(selector: &str, value: &str) -> bool {
         Property::Model => disk.model = value,
         Property::Path => disk.bus_path = value,
         Property::Transport => {
-            let named = |transport: &Transport| Some(transport.name()) == value.as_deref();
-            disk.transport = Transport::ALL.into_iter().find(named).unwrap();
+            let named = |(_, name): &&(_, &str)| Some(*name) == value.as_deref();
+            disk.transport = TRANSPORTS.iter().find(named).unwrap().0;
         }
     }
     pattern.matches_any(&property.values(&disk))
