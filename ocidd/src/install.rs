@@ -83,7 +83,7 @@ pub fn install(
     }
     let is_dry_run = plan.mode == InstallMode::DryRun;
     let asks = plan.confirm == Confirm::Ask && !is_dry_run;
-    if asks && !confirm(&job.path).map_err(|problem| Failure::new(Cause::Declined, problem))? {
+    if asks && !confirm(&job.path).map_err(|problem| problem.fail(Cause::Declined))? {
         return Err(anyhow!("not confirmed")).or_fail(Cause::Declined);
     }
     let blob = job.open_blob(registry, &listener)?;
@@ -104,13 +104,11 @@ fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
     };
     let keys = plan.trust.read(&machine.keys_folder).or_fail(cause)?;
     match plan.image {
-        Image::Blob(_) if !keys.is_empty() => Err(Failure::new(
-            Cause::Parameters,
-            Diagnostic::new(
-                "oci.blob is given, but a blob without a manifest has no signature to verify",
-                "select a manifest with oci.tag",
-            ),
-        )),
+        Image::Blob(_) if !keys.is_empty() => Err(Diagnostic::new(
+            "oci.blob is given, but a blob without a manifest has no signature to verify",
+            "select a manifest with oci.tag",
+        )
+        .fail(Cause::Parameters)),
         _ => Ok(keys),
     }
 }
@@ -142,8 +140,8 @@ fn open_disk(
     let path = find_target(&plan.disk, &machine.sys, &machine.proc, plan.disk_timeout, |line| {
         listener.note(line.to_owned());
     })
-    .or_fail_by(classify::target)?;
-    let device = Device::open(&path, &machine.sys, &machine.proc).or_fail_by(classify::device)?;
+    .map_err(classify::target)?;
+    let device = Device::open(&path, &machine.sys, &machine.proc).map_err(classify::device)?;
     Ok((path, device))
 }
 

@@ -110,7 +110,7 @@ fn complete_and_install(
     let plan = console
         .complete(&mut options, disks)
         .and_then(|()| Plan::try_from(&options))
-        .map_err(|problem| Failure::new(Cause::Parameters, problem));
+        .map_err(|problem| problem.fail(Cause::Parameters));
     let done = plan.and_then(|plan| {
         install(&plan, machine, listener, |disk| {
             console.confirm(&plan.image, &disk.display().to_string(), &disks())

@@ -203,14 +203,11 @@ fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, bool)> {
 #[derive(Debug, Error)]
 pub enum DeviceError {
     /// A disk may appear later.
-    #[error("opening target disk '{}'{}", path.display(), udev_note(path))]
+    #[error("opening target disk '{}'", path.display())]
     Missing { path: PathBuf, source: io::Error },
     #[error("'{}' is neither a disk nor a regular file", path.display())]
     NotADisk { path: PathBuf },
-    #[error(
-        "'{}' is a partition of '{disk}', not a whole disk; hint: set dd.of={disk}",
-        path.display()
-    )]
+    #[error("'{}' is a partition of '{disk}', not a whole disk", path.display())]
     Partition {
         path: PathBuf,
         /// The whole disk, `/dev/…`.
@@ -219,10 +216,7 @@ pub enum DeviceError {
     /// Without holders if only the kernel knows them.
     #[error("'{}' is in use: {}", path.display(), describe(holders))]
     Busy { path: PathBuf, holders: Vec<String> },
-    #[error(
-        "'{}' is read-only; hint: check for a write-protect switch, or virtual media",
-        path.display()
-    )]
+    #[error("'{}' is read-only", path.display())]
     ReadOnly { path: PathBuf },
     #[error("'{}' has a size of 0 bytes", path.display())]
     Empty { path: PathBuf },
@@ -245,19 +239,9 @@ impl DeviceError {
 fn describe(holders: &[String]) -> String {
     if holders.is_empty() {
         // A file system over several disks, a program, or another mount namespace.
-        return "the kernel reports it as busy, but mounts, swap and sysfs show no user; \
-                hint: look for a program that has it open"
-            .to_owned();
-    }
-    format!("{}; hint: stop using it, or choose another disk", holders.join(", "))
-}
-
-/// Links of udev are copied from running systems, but do not exist in an initramfs.
-fn udev_note(path: &Path) -> &'static str {
-    if path.starts_with("/dev/disk") {
-        " (a link of udev, which may not run here; hint: set dd.of=serial:…, wwn:… or path:…)"
+        "the kernel reports it as busy, but mounts, swap and sysfs show no user".to_owned()
     } else {
-        ""
+        holders.join(", ")
     }
 }
 

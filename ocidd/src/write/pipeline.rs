@@ -51,7 +51,7 @@ pub enum TransferError {
     Digest { found: Digest, wanted: Digest },
     #[error(
         "layer has the expected digest, but its {format} stream is corrupt after {} of disk image: \
-        {cause}; hint: compress and push the image again", Bytes(*.at)
+        {cause}", Bytes(*.at)
     )]
     Decode { format: Format, at: u64, cause: io::Error },
     #[error(transparent)]
