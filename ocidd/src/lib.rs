@@ -4,7 +4,7 @@ pub mod disk;
 pub mod format;
 pub mod help;
 #[cfg(feature = "image")]
-pub mod image;
+mod image;
 pub mod install;
 pub mod machine;
 pub mod plan;
@@ -13,3 +13,14 @@ pub mod report;
 pub mod request;
 pub mod trust;
 pub mod write;
+
+/// Runs `ocidd image` if the arguments start with `image`. The initramfs is built without it.
+#[cfg(feature = "image")]
+pub use image::run as run_image;
+
+#[cfg(not(feature = "image"))]
+pub fn run_image(
+    _arguments: impl Iterator<Item = std::ffi::OsString>,
+) -> Option<std::process::ExitCode> {
+    None
+}

@@ -39,9 +39,8 @@ use std::time::Duration;
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
 fn main() -> ExitCode {
-    #[cfg(feature = "image")]
-    if env::args_os().nth(1).is_some_and(|argument| argument == "image") {
-        return ocidd::image::command::run(env::args_os().skip(2));
+    if let Some(exit_code) = ocidd::run_image(env::args_os().skip(1)) {
+        return exit_code;
     }
     let report = report();
     let outcome = match read_request() {

@@ -14,9 +14,7 @@ pub struct Platform {
 }
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error(
-    "invalid platform '{0}': expected OS/ARCHITECTURE[/VARIANT], such as linux/amd64 or linux/arm/v7"
-)]
+#[error("invalid platform '{0}': expected OS/ARCHITECTURE[/VARIANT], such as linux/amd64")]
 pub struct PlatformError(String);
 
 /// How closely an index entry matches. The highest match is selected.

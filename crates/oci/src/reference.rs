@@ -1,4 +1,4 @@
-//! References of OCI, `registry/repository[:tag][@digest]` (distribution spec, "Pulling manifests").
+//! OCI references, `registry/repository[:tag][@digest]` (distribution spec, "Pulling manifests").
 //! The registry is required, because clients disagree about its default.
 
 use crate::digest::Digest;

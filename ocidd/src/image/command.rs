@@ -26,6 +26,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(
     name = "ocidd image",
+    bin_name = "ocidd image",
     after_help = "Examples:\n  ocidd image push disk.raw registry.example/os:1\n  \
     ocidd image push --platform linux/arm64 disk-arm64.raw registry.example/os:1\n  \
     ocidd image inspect registry.example/os:1\n  \
@@ -57,25 +58,26 @@ enum Command {
     Gc,
 }
 
-/// Runs `ocidd image` with these arguments. Exit codes: 0 success, 1 failure, 2 invalid arguments.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let name = OsString::from("ocidd image");
-    let cli = match Cli::try_parse_from([name].into_iter().chain(arguments)) {
+/// Runs `ocidd image` if the first argument is `image`. Exit codes: 0 success, 1 failure, 2 invalid
+/// arguments.
+pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let first = arguments.next().filter(|first| first == "image")?;
+    let cli = match Cli::try_parse_from([first].into_iter().chain(arguments)) {
         Ok(cli) => cli,
         Err(error) => {
-            // There is no other place for the message if printing fails.
+            // If printing fails, the message is lost.
             error.print().ok();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return Some(ExitCode::from(if error.use_stderr() { 2 } else { 0 }));
         }
     };
     let session = Session::new(cli.options.into(), Box::new(Console::new()));
-    match dispatch(&cli.command, &session) {
+    Some(match dispatch(&cli.command, &session) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             Console::new().fail(&error.into_diagnostic());
             ExitCode::FAILURE
         }
-    }
+    })
 }
 
 fn dispatch(command: &Command, session: &Session) -> Result<()> {

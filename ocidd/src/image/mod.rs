@@ -1,9 +1,11 @@
-//! `ocidd image`: the author's side. Pushes disk images and boot files to registries and OCI image layouts, and reads them. The initramfs is
-//! built without it.
+//! `ocidd image`, the tool for authors: pushes disk images and boot files to registries and OCI
+//! image layouts, and reads them.
 
-pub mod command;
+mod command;
 mod commands;
 mod disk;
 mod error;
 mod meter;
 mod options;
+
+pub use command::run;

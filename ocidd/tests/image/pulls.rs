@@ -241,7 +241,7 @@ fn a_title_that_leads_elsewhere_is_refused_before_anything_is_written() {
     let author = Author::new();
     for titles in hostile {
         let fake = registry(titles);
-        let says = "of a layer leads out of the folder, or is no name of a file";
+        let says = "of a layer is not a file name below the directory";
         author.fails(&["pull", &fake.reference("1"), "-o", "out"], says);
         assert_eq!(files(&author, "."), [] as [&str; 0], "{titles:?}");
     }
@@ -261,7 +261,7 @@ fn a_link_to_another_folder_is_not_followed() {
     fs::create_dir_all(author.path("out")).unwrap();
     fs::create_dir_all(author.path("elsewhere")).unwrap();
     symlink(author.path("elsewhere"), author.path("out/b")).unwrap();
-    author.fails(&["pull", &fake.reference("1"), "-o", "out", "--force"], "/b' is no folder");
+    author.fails(&["pull", &fake.reference("1"), "-o", "out", "--force"], "/b' is not a directory");
     assert_eq!(files(&author, "elsewhere"), [] as [&str; 0]);
 }
 
@@ -273,7 +273,7 @@ fn a_link_in_place_of_a_file_is_replaced_and_not_written_through() {
     author.write("out/x", "");
     symlink(author.path("mine"), author.path("out/a")).unwrap();
     let reference = fake.reference("1");
-    author.fails(&["pull", &reference, "-o", "out"], "is there and is something else; hint");
+    author.fails(&["pull", &reference, "-o", "out"], "exists and differs\nocidd: hint: --force");
     author.ok(&["pull", &reference, "-o", "out", "--force"]);
     assert_eq!(author.read("mine"), b"mine");
     assert!(author.read("out/a") == content());
@@ -286,7 +286,7 @@ fn a_file_of_ones_own_is_kept_unless_told_otherwise() {
     let author = Author::new();
     author.write("out/a", "mine");
     let reference = fake.reference("1");
-    author.fails(&["pull", &reference, "-o", "out"], "is there and is something else; hint");
+    author.fails(&["pull", &reference, "-o", "out"], "exists and differs\nocidd: hint: --force");
     assert_eq!(author.read("out/a"), b"mine");
     author.ok(&["pull", &reference, "-o", "out", "--force"]);
     assert!(author.read("out/a") == content());

@@ -55,12 +55,12 @@ pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
         )?),
     };
     let made = store.add_artifact(&artifact)?;
-    // By its digest: what is about an image has no name of its own, and is not kept here.
+    // By digest, because a referrer has no name. It is removed from the store afterwards.
     store.keep(&made, None)?;
     let mut from = Location::in_store(session.observer(), store, made.digest().as_ref());
     copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
-    // Last: the store may be where it belongs.
+    // Last, because the target may be the store itself.
     to.keep(&made)?;
     print(&format!("{}\n", made.digest()))
 }

@@ -3,9 +3,9 @@
 use super::created;
 use super::print;
 use super::short;
+use crate::image::error::Error;
 use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::anyhow;
 use clap::Args;
 use oci::bundle::Bundle;
 use oci::bundle::Flavour;
@@ -66,13 +66,16 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
     let flavour = Flavour::from(args.format);
     match (flavour, given) {
         (_, 0) => {
-            Err(anyhow!("no file is named; hint: --kernel-file, --initramfs-file, --rootfs-file"))
+            let hint = "pass --kernel-file, --initramfs-file or --rootfs-file";
+            return Err(Error::new("the bundle has no file", hint));
         }
-        (Flavour::Onmetal, 1 | 2) => Err(anyhow!(
-            "onmetal-image wants kernel, initramfs and rootfs, {given} of them are named; hint: --format ironcore takes fewer"
-        )),
-        _ => Ok(()),
-    }?;
+        (Flavour::Onmetal, 1 | 2) => {
+            let message =
+                format!("onmetal-image needs kernel, initramfs and rootfs, found {given} of them");
+            return Err(Error::new(message, "--format ironcore accepts fewer"));
+        }
+        _ => {}
+    }
     let store = session.store()?;
     let mut layers = Vec::new();
     for (part, path) in files.iter().filter_map(|(part, path)| Some((part, path.as_ref()?))) {

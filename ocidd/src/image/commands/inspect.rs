@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::io::IsTerminal as _;
 
-/// A config larger than that is no config.
+/// The maximum size of a config that is read.
 const CONFIG_LIMIT_BYTES: u64 = 4 << 20;
 
 /// Print the descriptor, manifest and config of an image
@@ -62,7 +62,7 @@ pub(in crate::image) fn run(args: &Inspect, session: &Session) -> Result<()> {
     print_json(&json!({ "descriptor": fetched.descriptor, "manifest": manifest, "config": config }))
 }
 
-/// A name of the store is looked up there, everything else where it says.
+/// Opens a name of the store, or another location.
 fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Location<'a>> {
     if !args.remote
         && let Some(store) = session.existing_store()?
@@ -73,7 +73,7 @@ fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Location<'a>> {
     Ok(Location::open(session, &args.image, Access::Pull)?)
 }
 
-/// The config as JSON; what is none is null.
+/// The config, or null if it is not JSON.
 fn read_config(place: &mut Location<'_>, manifest: &ImageManifest) -> Result<Value> {
     let config = manifest.config();
     let is_json = config.media_type().as_ref().ends_with("json");

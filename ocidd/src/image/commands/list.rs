@@ -31,7 +31,7 @@ pub(in crate::image) fn run(args: &List, session: &Session) -> Result<()> {
 }
 
 fn list_tags(repository: &str, as_json: bool, session: &Session) -> Result<()> {
-    // Any tag makes it a reference whose grammar is known.
+    // Any tag turns the repository into a reference.
     let reference: ManifestReference = format!("{repository}:latest").parse()?;
     let tags = Remote::open(session, &reference.repository, Access::Pull)?.list_tags()?;
     if as_json {
@@ -57,7 +57,7 @@ fn list_store(as_json: bool, session: &Session) -> Result<()> {
     print(&table(&rows))
 }
 
-/// A name's repository and tag; of other names there is no tag.
+/// Splits a name into repository and tag.
 fn split(name: Option<&str>) -> (&str, &str) {
     const NONE: &str = "<none>";
     let Some(name) = name else { return (NONE, NONE) };
@@ -71,7 +71,7 @@ fn split(name: Option<&str>) -> (&str, &str) {
     }
 }
 
-/// Columns with three spaces between them.
+/// Columns separated by three spaces.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: Vec<usize> = (0..N)
         .map(|at| {

@@ -4,6 +4,7 @@ use super::layer_name;
 use super::print;
 use super::resolve_manifest;
 use super::short;
+use crate::image::error::Error;
 use crate::image::error::Result;
 use anyhow::Context as _;
 use anyhow::anyhow;
@@ -50,18 +51,16 @@ pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
     let mut seen = BTreeSet::new();
     for layer in manifest.layers() {
         let Some(name) = layer_name(layer) else { continue };
-        let path = harmless(name)?;
+        let path = parse_title(name)?;
         if !seen.insert(path.clone()) {
-            let error = anyhow!(
-                "two layers have the name '{name}'; hint: fetch them one by one, as `ocidd image url` tells"
-            );
-            return Err(error.into());
+            let message = format!("two layers have the name '{name}'");
+            return Err(Error::new(message, "`ocidd image url` prints the URL of each layer"));
         }
         files.push((layer, path));
     }
     if files.is_empty() {
         let image = &args.image;
-        let error = anyhow!("'{image}' has no layer with a title: there is no file to be pulled");
+        let error = anyhow!("'{image}' has no layer with a title");
         return Err(error.into());
     }
     for (layer, path) in files {
@@ -71,13 +70,13 @@ pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// A title as a path that stays below the folder it is put into.
-fn harmless(title: &str) -> anyhow::Result<PathBuf> {
+/// A title as a path that stays below the output directory.
+fn parse_title(title: &str) -> anyhow::Result<PathBuf> {
     let path = Path::new(title);
     let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
     if !is_plain || title.is_empty() || title.contains(['\0', '\\']) || title.ends_with('/') {
         bail!(
-            "the title '{}' of a layer leads out of the folder, or is no name of a file",
+            "the title '{}' of a layer is not a file name below the directory",
             title.escape_debug()
         );
     }
@@ -94,34 +93,32 @@ fn pull_file(
     let digest = document::digest_of(layer)?;
     let target = folder.join(path);
     let doing = || format!("pulling {}", target.display());
-    make_folders(folder, path).with_context(doing)?;
+    create_directories(folder, path).with_context(doing)?;
     if let Ok(metadata) = fs::symlink_metadata(&target) {
         if metadata.is_file() && digest_of_file(&target).with_context(doing)? == digest {
             return Ok(());
         }
         if !force || metadata.is_dir() {
-            let path = target.display();
-            let error =
-                anyhow!("'{path}' is there and is something else; hint: --force replaces it");
-            return Err(error.into());
+            let message = format!("'{}' exists and differs", target.display());
+            return Err(Error::new(message, "--force replaces it"));
         }
     }
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    // Of an earlier pull that broke off, it is gone on with.
+    // An interrupted pull resumes with this file.
     let partial = target.with_file_name(format!(".{name}.{}.part", short(layer.digest())));
     place.save_blob(layer, &partial).during(doing)?;
     Ok(fs::rename(&partial, &target).with_context(doing)?)
 }
 
-/// The folders of a title, none of which may be a link that leads elsewhere.
-fn make_folders(folder: &Path, path: &Path) -> anyhow::Result<()> {
+/// Creates the directories of a title. Symbolic links are rejected.
+fn create_directories(folder: &Path, path: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
     let mut below = folder.to_owned();
     for part in path.parent().into_iter().flat_map(Path::components) {
         below.push(part);
         match fs::symlink_metadata(&below) {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => bail!("'{}' is no folder", below.display()),
+            Ok(_) => bail!("'{}' is not a directory", below.display()),
             Err(_) => fs::create_dir(&below)?,
         }
     }
@@ -138,13 +135,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_title_stays_below_the_folder() {
+    fn title_stays_below_the_directory() {
         for title in ["a", "a/b", "a b.raw.gz", ".hidden", "a..b"] {
-            assert_eq!(harmless(title).unwrap(), Path::new(title));
+            assert_eq!(parse_title(title).unwrap(), Path::new(title));
         }
         for title in ["", "/", "/a", "..", "../a", "a/../../b", "a/..", "./a", "a/", "a\0b", "a\\b"]
         {
-            harmless(title).unwrap_err();
+            parse_title(title).unwrap_err();
         }
     }
 }

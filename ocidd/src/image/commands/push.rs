@@ -63,11 +63,11 @@ pub(in crate::image) struct Push {
 
 pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     let (files, target) = split_last(&args.files_and_target)?;
-    // A mistake in the reference is told before a disk image is packed for minutes.
+    // Before compressing the disk image, which takes minutes, the reference is checked.
     let mut to = Location::open(session, target, Access::Push)?;
     if let (Some((_, Version::Digest(_))), [_, ..]) = (to.remote(), files) {
-        let error = anyhow!("'{target}' names an image by its digest; hint: push to a tag");
-        return Err(error.into());
+        let message = format!("'{target}' names an image by its digest");
+        return Err(Error::new(message, "push to a tag"));
     }
     let key = args.sign.as_deref().map(read_key).transpose()?;
     let store = session.store()?;
@@ -85,7 +85,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
             }
         };
         let image = store.add_artifact(&artifact)?;
-        // What goes into an index is not what the tag names.
+        // With an index, the tag names the index.
         store.keep(&image, args.platform.is_none().then_some(target))?;
         name = image.digest().to_string();
     }
@@ -98,17 +98,17 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     let (_, copied) = copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     if let Some(key) = key {
         let repository = to.repository();
-        // Of an index that others extend later, what was pushed now stays signed.
+        // The manifest stays signed if the index is extended later.
         sign::sign(&mut to, &part.descriptor, &repository, &key)?;
         if part.descriptor != named.descriptor {
             sign::sign(&mut to, &named.descriptor, &repository, &key)?;
         }
         session.observer().note(format!("signed {}", named.descriptor.digest()));
     }
-    // After its signatures, so that it never leads to what machines refuse.
+    // After its signatures, so that the tag never refers to an unsigned image.
     to.add_named(&named.descriptor, &named.bytes)?;
     let present =
-        if copied.present > 0 { format!(", {} were there", copied.present) } else { String::new() };
+        if copied.present > 0 { format!(", {} existed", copied.present) } else { String::new() };
     session.observer().note(format!(
         "sent {} blobs of {}{present}",
         copied.blobs,
@@ -121,19 +121,21 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
 fn read_key(path: &Path) -> Result<SigningKey> {
     let password = env::var("COSIGN_PASSWORD").ok();
     SigningKey::read(path, password.as_deref()).map_err(|error| {
+        let message = format!("reading the signing key {}: {error}", path.display());
         let hint = match error {
             SigningKeyError::NoPassword => "set COSIGN_PASSWORD",
             SigningKeyError::WrongPassword => "check COSIGN_PASSWORD",
-            _ => {
+            SigningKeyError::Pem(_) | SigningKeyError::Label(_) | SigningKeyError::Unsupported => {
                 "create a key with `cosign generate-key-pair`, `skopeo generate-sigstore-key` or \
                  `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
             }
+            _ => return anyhow!(message).into(),
         };
-        Error::new(format!("reading the signing key {}: {error}", path.display()), hint)
+        Error::new(message, hint)
     })
 }
 
-/// Files as oras pushes them: a layer each, under the file's name.
+/// One layer for each file, titled with its name, like oras.
 fn files_artifact(
     files: &[String],
     artifact_type: &str,
@@ -143,7 +145,10 @@ fn files_artifact(
     for file in files {
         let layer = add_file(Path::new(file), store)?;
         if layers.iter().any(|other| document::title_of(other) == document::title_of(&layer)) {
-            bail!("two files have the name '{}'", document::title_of(&layer).unwrap_or_default());
+            bail!(
+                "several files have the name '{}'",
+                document::title_of(&layer).unwrap_or_default()
+            );
         }
         layers.push(layer);
     }
@@ -156,7 +161,7 @@ fn files_artifact(
     })
 }
 
-/// A file as it is, as a layer.
+/// Adds a file to the store as a layer.
 pub(super) fn add_file(path: &Path, store: &Store) -> anyhow::Result<Descriptor> {
     let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
     let (digest, size) = store.add(file).with_context(|| format!("reading {}", path.display()))?;
@@ -164,18 +169,16 @@ pub(super) fn add_file(path: &Path, store: &Store) -> anyhow::Result<Descriptor>
     Ok(document::with_annotations(document::descriptor(document::BYTES, digest, size)?, title))
 }
 
-/// The index that leads to `part` for `platform`, and to what the tag led to for others.
+/// The index of the tag, with `part` for `platform`.
 fn extended(platform: &Platform, part: &Fetched, tag: &mut Location<'_>) -> Result<Fetched> {
     let index = match tag.find()? {
         Some(found) => {
             match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
                 Document::Index(index) => Some(index),
                 Document::Manifest(_) => {
-                    let error = anyhow!(
-                        "'{}' is one image for every platform; hint: choose another tag, or push without --platform",
-                        tag.location()
-                    );
-                    return Err(error.into());
+                    let message = format!("'{}' is not an image index", tag.location());
+                    let hint = "choose another tag, or push without --platform";
+                    return Err(Error::new(message, hint));
                 }
             }
         }

@@ -48,7 +48,7 @@ pub(in crate::image) fn run(args: &Referrers, session: &Session) -> Result<()> {
     print(&table(&rows))
 }
 
-/// What the list says, or else the manifest itself.
+/// The type in the list, otherwise in the manifest.
 fn type_of(place: &mut Location<'_>, referrer: &Descriptor) -> Result<String> {
     if let Some(artifact_type) = referrer.artifact_type() {
         return Ok(artifact_type.to_string());

@@ -1,9 +1,9 @@
 //! `tag`, `untag`, `rm` and `gc`: names and images of the store.
 
 use super::print;
+use crate::image::error::Error;
 use crate::image::error::Result;
 use anyhow::Context as _;
-use anyhow::anyhow;
 use clap::Args;
 use oci::document;
 use oci::layout::Store;
@@ -51,10 +51,7 @@ pub(in crate::image) fn tag(args: &Tag, session: &Session) -> Result<()> {
 pub(in crate::image) fn untag(args: &Untag, session: &Session) -> Result<()> {
     let store = session.store()?;
     if !store.untag(&args.name)? {
-        let name = &args.name;
-        let error =
-            anyhow!("the store has no name '{name}'; hint: `ocidd image list` tells the names");
-        return Err(error.into());
+        return Err(not_found(&args.name));
     }
     Ok(())
 }
@@ -63,14 +60,14 @@ pub(in crate::image) fn remove(args: &Rm, session: &Session) -> Result<()> {
     if args.remote {
         let mut place = Location::open(session, &args.image, Access::Delete)?;
         let (remote, version) =
-            place.remote().with_context(|| format!("'{}' names no registry", args.image))?;
+            place.remote().with_context(|| format!("'{}' is not in a registry", args.image))?;
         let version = version.clone();
         return Ok(remote.delete(&version)?);
     }
     let store = session.store()?;
     let image = find(&store, &args.image)?;
     store.forget(&document::digest_of(&image)?)?;
-    session.observer().note("its space is freed by `ocidd image gc`".to_owned());
+    session.observer().note("`ocidd image gc` removes its blobs".to_owned());
     Ok(())
 }
 
@@ -79,9 +76,13 @@ pub(in crate::image) fn collect(session: &Session) -> Result<()> {
     print(&format!("freed {} blobs, {}\n", freed.blobs, Bytes(freed.bytes)))
 }
 
-fn find(store: &Store, image: &str) -> anyhow::Result<Descriptor> {
-    let found = store.resolve(image)?;
-    found.with_context(|| {
-        format!("the store has no '{image}'; hint: `ocidd image list` tells what it has")
-    })
+fn find(store: &Store, image: &str) -> Result<Descriptor> {
+    store.resolve(image)?.ok_or_else(|| not_found(image))
+}
+
+fn not_found(image: &str) -> Error {
+    Error::new(
+        format!("'{image}' not found in the store"),
+        "`ocidd image list` prints names and digests",
+    )
 }

@@ -35,8 +35,8 @@ pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
     let digest = layer.digest().to_string();
     let (remote, _) = place
         .remote()
-        .with_context(|| format!("'{}' names no registry: a layout has no URLs", args.image))?;
-    // The manifest was asked for with it, so it is good for the blob as well.
+        .with_context(|| format!("'{}' is not in a registry, so it has no URL", args.image))?;
+    // The authorization of the manifest is also valid for blobs.
     let headers = match remote.authorization() {
         Some(authorization) => json!({ "Authorization": [authorization] }),
         None => json!({}),
@@ -59,7 +59,7 @@ fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> anyhow::Result<&'a Desc
                 None => at.to_string(),
             })
             .collect();
-        anyhow!("there is no layer '{wanted}'; there are: {}", known.join(", "))
+        anyhow!("layer '{wanted}' not found; the layers are: {}", known.join(", "))
     })
 }
 
@@ -70,7 +70,7 @@ mod tests {
     use oci::document::Annotations;
 
     #[test]
-    fn a_layer_is_chosen_by_name_title_or_number() {
+    fn selects_a_layer_by_name_title_or_number() {
         let kernel = document::describe("application/vnd.ironcore.image.kernel", b"").unwrap();
         let titled = |title: &str| {
             let title = Annotations::from([(document::TITLE.to_owned(), title.to_owned())]);
@@ -84,8 +84,8 @@ mod tests {
         }
         for wanted in ["4", "rootfs", "", "-1"] {
             let error = choose(&layers, wanted).unwrap_err().to_string();
-            let known = "there are: 0, 1 (kernel), 2 (disk.raw.gz), 3 (1)";
-            assert_eq!(error, format!("there is no layer '{wanted}'; {known}"));
+            let known = "the layers are: 0, 1 (kernel), 2 (disk.raw.gz), 3 (1)";
+            assert_eq!(error, format!("layer '{wanted}' not found; {known}"));
         }
     }
 }

@@ -95,9 +95,9 @@ fn what_nobody_could_install_is_not_pushed() {
     let crc = packed.len() - 8;
     flipped[crc] ^= 1;
     for (rule, content, says) in [
-        ("cut", packed[..packed.len() / 2].to_vec(), "unpacking its gzip stream"),
-        ("a wrong check", flipped, "unpacking its gzip stream"),
-        ("rubbish behind", [&packed[..], b"rubbish"].concat(), "unpacking its gzip stream"),
+        ("cut", packed[..packed.len() / 2].to_vec(), "decompressing its gzip stream"),
+        ("a wrong check", flipped, "decompressing its gzip stream"),
+        ("rubbish behind", [&packed[..], b"rubbish"].concat(), "decompressing its gzip stream"),
         ("a disk of a virtual machine", b"QFI\xfb\0\0\0\x03".to_vec(), "looks like a qcow2 image"),
         ("the same, packed", gzip(b"QFI\xfb\0\0\0\x03"), "decompressed layer looks like a qcow2"),
     ] {
@@ -107,9 +107,12 @@ fn what_nobody_could_install_is_not_pushed() {
         assert_eq!(author.ok(&["list"]).lines().count(), 1, "{rule}");
     }
     let by_digest = registry.reference(&format!("os@{}", Digest::of(b"")));
-    author
-        .fails(&["push", "disk", &by_digest], "names an image by its digest; hint: push to a tag");
-    for (file, says) in [(".", "is no regular file"), ("missing", "reading the disk image missing")]
+    author.fails(
+        &["push", "disk", &by_digest],
+        "names an image by its digest\nocidd: hint: push to a tag",
+    );
+    for (file, says) in
+        [(".", "is not a regular file"), ("missing", "reading the disk image missing")]
     {
         author.fails(&["push", file, &registry.reference("os:1")], says);
     }
@@ -132,7 +135,7 @@ fn several_files_are_an_artifact() {
     author.push(&["--type", "application/x-boot", "a", &single]);
     assert_eq!(author.ok(&["pull", &single, "-o", "single"]), "single/a\n");
     author.write("b", "another");
-    author.fails(&["push", "below/b", "b", &reference], "two files have the name 'b'");
+    author.fails(&["push", "below/b", "b", &reference], "several files have the name 'b'");
     let ended = author.run(&["push", "--type", "boot", "a", "b", &reference]);
     assert!(ended.code == 2 && ended.stderr.contains("invalid media type"), "{}", ended.stderr);
 }

@@ -89,7 +89,7 @@ fn an_image_for_all_is_not_made_one_of_several() {
     author.push(&["disk.raw", &reference]);
     author.fails(
         &["push", "--platform", "linux/amd64", "disk.raw", &reference],
-        "is one image for every platform; hint: choose another tag, or push without --platform",
+        "is not an image index\nocidd: hint: choose another tag, or push without --platform",
     );
 }
 
