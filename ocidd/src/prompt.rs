@@ -96,7 +96,11 @@ impl<R: BufRead, W: Write> Console<R, W> {
             write!(self.output, "{question}")?;
             self.output.flush()?;
             let mut line = String::new();
-            if self.input.read_line(&mut line)? == 0 {
+            let length = self.input.read_line(&mut line).map_err(|error| Diagnostic {
+                message: format!("reading the answer from the console: {error}"),
+                hint: None,
+            })?;
+            if length == 0 {
                 let question = question.trim_end_matches([':', ' ']);
                 return Err(Diagnostic::new(
                     format!("no answer on the console to '{question}'"),

@@ -202,9 +202,6 @@ fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, bool)> {
 /// Why a target disk is rejected. Nothing was written.
 #[derive(Debug, Error)]
 pub enum DeviceError {
-    /// A disk may appear later.
-    #[error("opening target disk '{}'", path.display())]
-    Missing { path: PathBuf, source: io::Error },
     #[error("'{}' is neither a disk nor a regular file", path.display())]
     NotADisk { path: PathBuf },
     #[error("'{}' is a partition of '{disk}', not a whole disk", path.display())]
@@ -229,7 +226,6 @@ impl DeviceError {
     pub fn of(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::NotFound => Self::Missing { path, source },
             io::ErrorKind::ResourceBusy => Self::Busy { path, holders: Vec::new() },
             _ => Self::Open { path, source },
         }

@@ -56,11 +56,9 @@ fn retry_while_busy(
 }
 
 fn reread_once(disk: &Path) -> Result<(), RereadError> {
+    let opened = File::open(disk);
     let disk = disk.to_owned();
-    let mut file = match File::open(&disk) {
-        Ok(file) => file,
-        Err(source) => return Err(RereadError::Open { disk, source }),
-    };
+    let mut file = opened.map_err(|source| RereadError::Open { disk: disk.clone(), source })?;
     reread_partition_table(&mut file).map_err(|error| match error {
         BlockError::NotBlock => RereadError::NotADisk { disk },
         BlockError::RereadTable(errno) if errno as i32 == Errno::BUSY.raw_os_error() => {

@@ -26,7 +26,6 @@ pub trait Clock {
     fn sleep(&mut self, duration: Duration);
 }
 
-/// The time since its own.
 impl Clock for Instant {
     fn elapsed(&self) -> Duration {
         Self::elapsed(self)

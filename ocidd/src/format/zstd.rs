@@ -181,17 +181,12 @@ pub(super) fn is_skippable(magic: [u8; 4]) -> bool {
 /// The sizes of the fields that follow the descriptor: window, dictionary and content size.
 fn fields(descriptor: u8) -> (usize, usize, usize) {
     let single = descriptor & 0x20 != 0;
-    let dictionary = match descriptor & 3 {
-        0 => 0,
-        1 => 1,
-        2 => 2,
-        _ => 4,
-    };
+    // 0, 1, 2 or 4 bytes (RFC 8878, 3.1.1.1.1.6).
+    let dictionary = (1 << (descriptor & 3)) >> 1;
     let content = match descriptor >> 6 {
         0 => usize::from(single),
-        1 => 2,
-        2 => 4,
-        _ => 8,
+        // 2, 4 or 8 bytes (RFC 8878, 3.1.1.1.1.1).
+        flag => 1 << flag,
     };
     (usize::from(!single), dictionary, content)
 }

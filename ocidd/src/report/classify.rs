@@ -11,6 +11,7 @@ use crate::write::error::SinkError;
 use crate::write::pipeline::TransferError;
 use crate::write::source::SourceError;
 use registry::Error;
+use std::io::ErrorKind;
 
 /// The names in hints of the installer.
 const TERMS: Terms = Terms {
@@ -45,13 +46,13 @@ pub(crate) fn device(error: DeviceError) -> Failure {
     let hint = |text: &str| Some(text.to_owned());
     let (cause, hint) = match &error {
         // Links of udev are copied from running systems, but do not exist in an initramfs.
-        DeviceError::Missing { path, .. } if path.starts_with("/dev/disk") => (
-            Cause::DiskMissing,
-            hint(
-                "udev, which makes this link, may not run here; set dd.of=serial:…, wwn:… or path:…",
-            ),
-        ),
-        DeviceError::Missing { .. } | DeviceError::Open { .. } => (Cause::DiskMissing, None),
+        DeviceError::Open { path, source }
+            if source.kind() == ErrorKind::NotFound && path.starts_with("/dev/disk") =>
+        {
+            let text = "udev may not run here; set dd.of=serial:…, wwn:… or path:…";
+            (Cause::DiskMissing, hint(text))
+        }
+        DeviceError::Open { .. } => (Cause::DiskMissing, None),
         DeviceError::NotADisk { .. } | DeviceError::Empty { .. } => (Cause::DiskNotWhole, None),
         DeviceError::Partition { disk, .. } => {
             (Cause::DiskNotWhole, Some(format!("set dd.of={disk}")))
