@@ -1,5 +1,5 @@
-//! The compressed stream between the fetching thread and the decoder. It ends like a complete one if
-//! fetching fails, so [`Source::finish`] has to confirm whatever was read from it.
+//! The compressed stream between the fetching thread and the decoder. If fetching
+//! fails, it ends like a complete one, so nothing is valid before [`Source::finish`] returns `Ok`.
 
 use oci::digest::Digest;
 use oci::size::Bytes;
