@@ -12,9 +12,9 @@ use crate::machine::Machine;
 use crate::plan::Confirm;
 use crate::plan::InstallMode;
 use crate::plan::Plan;
-use crate::plan::PlanError;
 use crate::report::classify;
 use crate::report::console::Rate;
+use crate::report::diagnostic::Diagnostic;
 use crate::report::event;
 use crate::report::event::Done;
 use crate::report::event::Event;
@@ -30,7 +30,6 @@ use crate::write::ends::Finish;
 use crate::write::error::SinkError;
 use crate::write::marker;
 use crate::write::pipeline;
-use crate::write::pipeline::Compressed;
 use crate::write::sink::Abandoned;
 use crate::write::sink::Committed;
 use crate::write::sink::Sink;
@@ -64,7 +63,7 @@ pub fn install(
     plan: &Plan,
     machine: &Machine,
     listener: &dyn Listener,
-    confirm: impl FnOnce(&Path) -> anyhow::Result<bool>,
+    confirm: impl FnOnce(&Path) -> Result<bool, Diagnostic>,
 ) -> Result<Done, Failure> {
     if plan.network.certificates == CertificateCheck::Skip {
         listener.warn(UNCHECKED_CERTIFICATES.to_owned());
@@ -83,7 +82,7 @@ pub fn install(
     }
     let is_dry_run = plan.mode == InstallMode::DryRun;
     let asks = plan.confirm == Confirm::Ask && !is_dry_run;
-    if asks && !confirm(&job.path).or_fail(Cause::Declined)? {
+    if asks && !confirm(&job.path).map_err(|problem| problem.fail(Cause::Declined))? {
         return Err(anyhow!("not confirmed")).or_fail(Cause::Declined);
     }
     let blob = job.open_blob(registry, &listener)?;
@@ -104,9 +103,11 @@ fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
     };
     let keys = plan.trust.read(&machine.keys_folder).or_fail(cause)?;
     match plan.image {
-        Image::Blob(_) if !keys.is_empty() => {
-            Err(PlanError::UnsignedBlob).or_fail(Cause::Parameters)
-        }
+        Image::Blob(_) if !keys.is_empty() => Err(Diagnostic::new(
+            "oci.blob is given, but a blob without a manifest has no signature to verify",
+            "select a manifest with oci.tag",
+        )
+        .fail(Cause::Parameters)),
         _ => Ok(keys),
     }
 }
@@ -138,8 +139,8 @@ fn open_disk(
     let path = find_target(&plan.disk, &machine.sys, &machine.proc, plan.disk_timeout, |line| {
         listener.note(line.to_owned());
     })
-    .or_fail_by(classify::target)?;
-    let device = Device::open(&path, &machine.sys, &machine.proc).or_fail_by(classify::device)?;
+    .map_err(classify::target)?;
+    let device = Device::open(&path, &machine.sys, &machine.proc).map_err(classify::device)?;
     Ok((path, device))
 }
 
@@ -223,14 +224,6 @@ impl Job<'_> {
             layer: self.layer.digest,
             size_bytes,
         });
-        let compressed = Compressed {
-            reader: blob,
-            digest: self.layer.digest,
-            size_bytes,
-            media_type: self.layer.media_type.clone(),
-            raw_size_bytes: self.layer.raw_size_bytes,
-            raw_digest: self.layer.raw_digest,
-        };
         let transfer_bytes = self
             .plan
             .transfer_size
@@ -239,7 +232,7 @@ impl Job<'_> {
         let mut sink = Sink::new(&mut self.device, transfer_bytes).verifying(self.plan.verify);
         let progress = Progress::default();
         let transferred = event::follow(self.listener, &progress, size_bytes, || {
-            pipeline::transfer(compressed, &mut sink, &progress)
+            pipeline::transfer(blob, &self.layer, &mut sink, &progress)
         });
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));

@@ -85,11 +85,10 @@ fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
         return complete_and_install(options, &machine, report);
     };
     let network = Network { timeout: webhook::TIMEOUT, ..plan::network_of(&options) };
-    let client = match Client::for_events(&network, &machine.certificates) {
+    let client = Client::for_events(&network, &machine.certificates).or_fail(Cause::Parameters);
+    let client = match client {
         Ok(client) => client,
-        Err(error) => {
-            return Err(error).or_fail(Cause::Parameters).or_else(|failure| fail(&failure, report));
-        }
+        Err(failure) => return fail(&failure, report),
     };
     let console = self::report();
     let post = Webhook::start(client, url, &machine, move |warning| console.warn(warning));
@@ -108,8 +107,8 @@ fn complete_and_install(
     let mut console = Console { input: io::stdin().lock(), output: io::stderr() };
     let plan = console
         .complete(&mut options, disks)
-        .or_fail(Cause::Parameters)
-        .and_then(|()| Plan::try_from(&options).or_fail(Cause::Parameters));
+        .and_then(|()| Plan::try_from(&options))
+        .map_err(|problem| problem.fail(Cause::Parameters));
     let done = plan.and_then(|plan| {
         install(&plan, machine, listener, |disk| {
             console.confirm(&plan.image, &disk.display().to_string(), &disks())

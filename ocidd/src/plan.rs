@@ -1,13 +1,11 @@
 //! Checks the options and turns them into a plan. Pure.
 
-use crate::disk::selector::SelectorError;
 use crate::disk::selector::Target;
+use crate::report::diagnostic::Diagnostic;
 use crate::trust::Trust;
-use crate::trust::TrustError;
 use crate::write::ends::Gpt;
 use crate::write::sink::Verify;
 use oci::platform::Platform;
-use oci::platform::PlatformError;
 use oci::reference::Image;
 use oci::reference::ReferenceError;
 use params::Options;
@@ -16,8 +14,8 @@ use registry::http::CertificateCheck;
 use registry::http::DEFAULT_TIMEOUT;
 use registry::http::Network;
 use registry::http::Tls;
+use std::str::FromStr;
 use std::time::Duration;
-use thiserror::Error;
 
 /// Whether the operator has to confirm.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,88 +56,79 @@ pub struct Plan {
     pub mode: InstallMode,
 }
 
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum PlanError {
-    #[error("oci.tag and oci.blob are mutually exclusive; hint: remove one of them")]
-    TwoImages,
-    #[error("no image is given; hint: set oci.tag=registry/repository:tag")]
-    NoImage,
-    #[error("no target disk is given; hint: set dd.of=/dev/…")]
-    NoDisk,
-    #[error("oci.tag: {}{}", .0, reference_hint(.0))]
-    Tag(ReferenceError),
-    #[error("oci.blob: {}{}", .0, reference_hint(.0))]
-    Blob(ReferenceError),
-    #[error("oci.platform: {0}")]
-    Platform(PlatformError),
-    #[error("oci.verify_key: {0}")]
-    Key(TrustError),
-    #[error(
-        "oci.blob is given, but a blob without a manifest has no signature to verify; \
-        hint: select a manifest with oci.tag"
-    )]
-    UnsignedBlob,
-    #[error("dd.of: {0}")]
-    Disk(SelectorError),
-    #[error(
-        "ocidd.dry_run and ocidd.skip_if_installed are mutually exclusive; hint: remove one of them"
-    )]
-    TwoModes,
-}
-
-fn reference_hint(error: &ReferenceError) -> &'static str {
-    match error {
-        ReferenceError::Scheme { .. } => {
-            "; hint: remove the scheme, and set oci.allow_no_tls for plain HTTP"
-        }
-        ReferenceError::NoDigest(_) => "; hint: set oci.tag for a tag",
-        _ => "",
-    }
-}
-
 /// Enough for a slow switch port or a registry restart: about three minutes in total.
 const DEFAULT_RETRIES: Retries = Retries::Times(8);
 /// Disks at slow controllers and USB appear late.
 const DEFAULT_DISK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The image of the options, if there is one.
-pub fn parse_image(options: &Options) -> Result<Option<Image>, PlanError> {
-    match (&options.tag, &options.blob) {
-        (Some(_), Some(_)) => Err(PlanError::TwoImages),
-        (Some(tag), None) => {
-            tag.parse().map(|reference| Some(Image::Manifest(reference))).map_err(PlanError::Tag)
-        }
-        (None, Some(blob)) => {
-            blob.parse().map(|reference| Some(Image::Blob(reference))).map_err(PlanError::Blob)
-        }
-        (None, None) => Ok(None),
-    }
+pub fn parse_image(options: &Options) -> Result<Option<Image>, Diagnostic> {
+    Ok(match (&options.tag, &options.blob) {
+        (Some(_), Some(_)) => return Err(exclusive("oci.tag and oci.blob")),
+        (Some(tag), None) => Some(Image::Manifest(parse_reference("oci.tag", tag)?)),
+        (None, Some(blob)) => Some(Image::Blob(parse_reference("oci.blob", blob)?)),
+        (None, None) => None,
+    })
+}
+
+fn parse_reference<T>(key: &str, value: &str) -> Result<T, Diagnostic>
+where
+    T: FromStr<Err = ReferenceError>,
+{
+    value.parse().map_err(|error| {
+        let hint = match error {
+            ReferenceError::Scheme { .. } => {
+                Some("remove the scheme, and set oci.allow_no_tls for plain HTTP".to_owned())
+            }
+            ReferenceError::NoDigest(_) => Some("set oci.tag for a tag".to_owned()),
+            _ => None,
+        };
+        invalid(key, Diagnostic { message: error.to_string(), hint })
+    })
+}
+
+fn exclusive(parameters: &str) -> Diagnostic {
+    Diagnostic::new(format!("{parameters} are mutually exclusive"), "remove one of them")
+}
+
+/// Names the parameter with an invalid value.
+fn invalid(key: &str, problem: impl Into<Diagnostic>) -> Diagnostic {
+    let Diagnostic { message, hint } = problem.into();
+    Diagnostic { message: format!("{key}: {message}"), hint }
 }
 
 impl TryFrom<&Options> for Plan {
-    type Error = PlanError;
+    type Error = Diagnostic;
 
-    fn try_from(options: &Options) -> Result<Self, PlanError> {
+    fn try_from(options: &Options) -> Result<Self, Diagnostic> {
+        let image = parse_image(options)?.ok_or_else(|| {
+            Diagnostic::new("no image is given", "set oci.tag=registry/repository:tag")
+        });
+        let disk = options.disk.as_deref();
+        let disk =
+            disk.ok_or_else(|| Diagnostic::new("no target disk is given", "set dd.of=/dev/…"))?;
         let platform = options.platform.as_deref().map(str::parse).transpose();
-        let disk = options.disk.as_deref().ok_or(PlanError::NoDisk)?;
+        let platform = platform.map_err(|error| invalid("oci.platform", error))?;
         Ok(Self {
-            image: parse_image(options)?.ok_or(PlanError::NoImage)?,
-            platform: platform.map_err(PlanError::Platform)?.unwrap_or_else(Platform::of_host),
+            image: image?,
+            platform: platform.unwrap_or_else(Platform::of_host),
             trust: match &options.verify_key {
-                Some(keys) => Trust::parse(keys).map_err(PlanError::Key)?,
+                Some(keys) => Trust::parse(keys).map_err(|e| invalid("oci.verify_key", e))?,
                 None => Trust::Site,
             },
             network: network_of(options),
             retries: options.retries.unwrap_or(DEFAULT_RETRIES),
             mirrors: options.mirrors.clone(),
-            disk: disk.parse().map_err(PlanError::Disk)?,
+            disk: disk.parse().map_err(|problem: Diagnostic| invalid("dd.of", problem))?,
             disk_timeout: options.disk_timeout.unwrap_or(DEFAULT_DISK_TIMEOUT),
             transfer_size: options.transfer_size,
             gpt: if options.keep_gpt { Gpt::Keep } else { Gpt::Move },
             verify: if options.read_back { Verify::ReadBack } else { Verify::Nothing },
             confirm: if options.wait { Confirm::Ask } else { Confirm::No },
             mode: match (options.dry_run, options.skip_if_installed) {
-                (true, true) => return Err(PlanError::TwoModes),
+                (true, true) => {
+                    return Err(exclusive("ocidd.dry_run and ocidd.skip_if_installed"));
+                }
                 (true, false) => InstallMode::DryRun,
                 (false, true) => InstallMode::UnlessInstalled,
                 (false, false) => InstallMode::Always,

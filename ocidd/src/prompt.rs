@@ -1,16 +1,15 @@
 //! Asks on the console for missing parameters and for the confirmation.
 
-use crate::disk::holders::list;
 use crate::disk::probe::FoundDisk;
 use crate::plan::parse_image;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use crate::report::diagnostic::Diagnostic;
 use oci::reference::Image;
 use oci::size::Rounded;
 use params::Options;
 use std::io::BufRead;
 use std::io::Write;
+
+type Result<T> = std::result::Result<T, Diagnostic>;
 
 /// A console with an operator.
 #[derive(Debug)]
@@ -97,13 +96,16 @@ impl<R: BufRead, W: Write> Console<R, W> {
             write!(self.output, "{question}")?;
             self.output.flush()?;
             let mut line = String::new();
-            let length =
-                self.input.read_line(&mut line).context("reading the answer from the console")?;
+            let length = self.input.read_line(&mut line).map_err(|error| Diagnostic {
+                message: format!("reading the answer from the console: {error}"),
+                hint: None,
+            })?;
             if length == 0 {
-                bail!(
-                    "no answer on the console to '{}'; hint: set image and disk as parameters, without wait",
-                    question.trim_end_matches([':', ' '])
-                );
+                let question = question.trim_end_matches([':', ' ']);
+                return Err(Diagnostic::new(
+                    format!("no answer on the console to '{question}'"),
+                    "set image and disk as parameters, without wait",
+                ));
             }
             if !line.trim().is_empty() {
                 return Ok(line.trim().to_owned());
@@ -130,7 +132,7 @@ impl std::fmt::Display for FoundDisk {
             _ => write!(f, "  partitions: {}", partitions.join(", "))?,
         }
         if !self.holders.is_empty() {
-            write!(f, "  in use: {}", list(&self.holders))?;
+            write!(f, "  in use: {}", self.holders.join(", "))?;
         }
         writeln!(f)
     }
@@ -140,12 +142,9 @@ impl std::fmt::Display for FoundDisk {
 mod tests {
     use super::*;
     use crate::disk::bus::Transport;
-    use crate::disk::holders::Hold;
-    use crate::disk::holders::Holder;
     use crate::disk::probe::Partition;
 
     fn disks() -> Vec<FoundDisk> {
-        let swap = Holder { device: "/dev/sda1".to_owned(), hold: Hold::Swap };
         let partition = Partition { name: "sda1".to_owned(), size_bytes: 1 << 20 };
         let sda = FoundDisk {
             path: "/dev/sda".to_owned(),
@@ -154,7 +153,7 @@ mod tests {
             serial: Some("S1".to_owned()),
             transport: Transport::Sata,
             partitions: vec![partition],
-            holders: vec![swap],
+            holders: vec!["/dev/sda1 is swap".to_owned()],
             ..FoundDisk::default()
         };
         let vdb = FoundDisk {

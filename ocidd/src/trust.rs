@@ -54,14 +54,11 @@ impl Trust {
         match self {
             Self::Site => read_folder(folder),
             Self::Named(names) => {
-                let mut keys = Vec::new();
-                for name in names {
-                    match name {
-                        Named::File(file) => keys.extend(read_file(file)?),
-                        Named::Key(key) => keys.push(key.clone()),
-                    }
-                }
-                Ok(keys)
+                let keys = names.iter().map(|name| match name {
+                    Named::File(file) => read_file(file),
+                    Named::Key(key) => Ok(vec![key.clone()]),
+                });
+                Ok(keys.collect::<Result<Vec<_>>>()?.concat())
             }
         }
     }
@@ -94,20 +91,15 @@ fn read_folder(folder: &Path) -> Result<Vec<Key>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).with_context(doing),
     };
-    let mut files = Vec::new();
-    for entry in entries {
-        let file = entry.with_context(doing)?.path();
-        if file.extension().is_some_and(|extension| extension == "pub" || extension == "pem") {
-            files.push(file);
-        }
-    }
+    let files: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut files = files.with_context(doing)?;
+    files.retain(|file| file.extension().is_some_and(|end| end == "pub" || end == "pem"));
     files.sort();
     // An existing directory means that signatures are required. A misnamed key must not disable this.
     if files.is_empty() {
         bail!("{} contains no key; hint: add PEM files named *.pub or *.pem", folder.display());
     }
-    let keys: Result<Vec<_>> = files.iter().map(|file| read_file(file)).collect();
-    Ok(keys?.into_iter().flatten().collect())
+    Ok(files.iter().map(|file| read_file(file)).collect::<Result<Vec<_>>>()?.concat())
 }
 
 #[cfg(test)]

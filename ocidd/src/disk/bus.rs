@@ -33,35 +33,24 @@ pub enum Transport {
     Other,
 }
 
-impl Transport {
-    pub const ALL: [Self; 11] = [
-        Self::Nvme,
-        Self::Virtio,
-        Self::Sata,
-        Self::Sas,
-        Self::Usb,
-        Self::Mmc,
-        Self::Iscsi,
-        Self::FibreChannel,
-        Self::Xen,
-        Self::Scsi,
-        Self::Other,
-    ];
+/// Every transport and its name, the usual ones first.
+pub(super) const TRANSPORTS: [(Transport, &str); 11] = [
+    (Transport::Nvme, "nvme"),
+    (Transport::Virtio, "virtio"),
+    (Transport::Sata, "sata"),
+    (Transport::Sas, "sas"),
+    (Transport::Usb, "usb"),
+    (Transport::Mmc, "mmc"),
+    (Transport::Iscsi, "iscsi"),
+    (Transport::FibreChannel, "fc"),
+    (Transport::Xen, "xen"),
+    (Transport::Scsi, "scsi"),
+    (Transport::Other, "other"),
+];
 
+impl Transport {
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Nvme => "nvme",
-            Self::Virtio => "virtio",
-            Self::Sata => "sata",
-            Self::Sas => "sas",
-            Self::Usb => "usb",
-            Self::Mmc => "mmc",
-            Self::Iscsi => "iscsi",
-            Self::FibreChannel => "fc",
-            Self::Xen => "xen",
-            Self::Scsi => "scsi",
-            Self::Other => "other",
-        }
+        TRANSPORTS.iter().find(|(known, _)| *known == self).map_or("other", |(_, name)| name)
     }
 }
 
@@ -91,16 +80,15 @@ const PREFIXES: [(&str, Transport); 10] = [
 pub(super) fn transport_of(sys: &Path, folder: &Path) -> Transport {
     let path = folder.strip_prefix(sys).unwrap_or(folder);
     let names: Vec<&str> = path.iter().filter_map(|name| name.to_str()).collect();
-    let has_prefix = |prefix: &str| {
-        names.iter().any(|name| {
-            name.strip_prefix(prefix)
-                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        })
-    };
     PREFIXES
         .into_iter()
-        .find(|(prefix, _)| has_prefix(prefix))
+        .find(|(prefix, _)| names.iter().any(|name| is_numbered(name, prefix)))
         .map_or(Transport::Other, |(_, transport)| transport)
+}
+
+/// Whether a name is the prefix and a number, which more text may follow.
+fn is_numbered(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// The bus path of the disk with the real directory `folder`, if it has one.
@@ -120,10 +108,8 @@ pub(super) fn read_bus_path(sys: &Path, folder: &Path) -> Option<String> {
             // may follow directories of SAS.
             Some("scsi") if name.matches(':').count() == 3 => steps.push(scsi_step(parent, &name)?),
             Some("nvme") => {
-                steps.push(format!(
-                    "nvme-{}",
-                    read_text(&folder.join("nsid")).as_deref().unwrap_or("1")
-                ));
+                let number = read_text(&folder.join("nsid"));
+                steps.push(format!("nvme-{}", number.as_deref().unwrap_or("1")));
             }
             Some("usb") => steps.push(format!("usb-0:{}", name.split_once('-')?.1)),
             Some(kind @ ("pci" | "platform" | "acpi" | "xen")) => {
@@ -177,11 +163,9 @@ fn scsi_step(device: &Path, name: &str) -> Option<String> {
         return None;
     };
     let find = |mark: &str| {
-        device.ancestors().find(|parent| {
-            name_of(parent)
-                .and_then(|name| name.strip_prefix(mark).map(str::to_owned))
-                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        })
+        device
+            .ancestors()
+            .find(|parent| name_of(parent).is_some_and(|name| is_numbered(&name, mark)))
     };
     if find("rport-").or_else(|| find("session")).is_some() {
         return None;

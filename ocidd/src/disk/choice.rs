@@ -1,6 +1,5 @@
 //! Finds the one disk that a selector matches, or explains for every disk why not. Pure.
 
-use crate::disk::holders::list;
 use crate::disk::probe::FoundDisk;
 use crate::disk::selector::Extreme;
 use crate::disk::selector::Part;
@@ -82,7 +81,7 @@ impl Selector {
             reasons.push("is read-only".to_owned());
         }
         if !disk.holders.is_empty() {
-            reasons.push(format!("in use: {}", list(&disk.holders)));
+            reasons.push(format!("in use: {}", disk.holders.join(", ")));
         }
         reasons
     }
@@ -101,12 +100,11 @@ impl Part {
                     None => format!("has no {}", property.name()),
                 })
             }
-            Self::Size { comparison, bytes } => {
+            Self::Size { sign, accepted, bytes } => {
                 let (found, wanted) = (disk.size_bytes, *bytes);
-                if comparison.holds(found, wanted) {
+                if accepted.contains(&found.cmp(&wanted)) {
                     return None;
                 }
-                let sign = comparison.sign();
                 let rounded = (Rounded(found).to_string(), Rounded(wanted).to_string());
                 Some(if rounded.0 == rounded.1 {
                     format!("size {} is not {sign} {}", Bytes(found), Bytes(wanted))
@@ -148,22 +146,18 @@ fn table(verdicts: &[Verdict<'_>], hint: &str) -> String {
         })
         .map(Option::unwrap_or_default)
         .collect();
-    let mut lines = vec!["; the disks of this machine:".to_owned()];
-    let mut verdicts = verdicts.iter();
-    for (number, row) in rows.iter().enumerate() {
+    let line = |row: &[String; 7]| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        lines.push(format!("  {}", cells.collect::<Vec<String>>().join("  ").trim_end()));
-        if number > 0
-            && let Some(verdict) = verdicts.next()
-        {
-            lines.push(match verdict.reasons.as_slice() {
-                [] => "      matches".to_owned(),
-                reasons => format!("      no: {}", reasons.join("; ")),
-            });
-        }
-    }
-    lines.push(hint.to_owned());
-    lines.join("\n")
+        format!("  {}\n", cells.collect::<Vec<String>>().join("  ").trim_end())
+    };
+    let answers = verdicts.iter().map(|verdict| match verdict.reasons.as_slice() {
+        [] => "      matches\n".to_owned(),
+        reasons => format!("      no: {}\n", reasons.join("; ")),
+    });
+    // The row of titles has no answer.
+    let answers = std::iter::once(String::new()).chain(answers);
+    let lines = rows.iter().zip(answers).map(|(row, answer)| line(row) + &answer);
+    format!("; the disks of this machine:\n{}{hint}", lines.collect::<String>())
 }
 
 fn cells(disk: &FoundDisk) -> [String; 7] {

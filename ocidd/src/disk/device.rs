@@ -2,11 +2,10 @@
 
 use crate::disk::buffer::ALIGNMENT;
 use crate::disk::buffer::AlignedBuffer;
-use crate::disk::holders::Holder;
-use crate::disk::holders::list;
 use crate::disk::holders::read_holders;
 use crate::disk::probe::is_read_only;
 use crate::disk::probe::read_parent;
+use crate::disk::sysfs::name_of_node;
 use crate::disk::sysfs::node;
 use oci::size::length_of;
 use oci::size::prefix;
@@ -51,27 +50,12 @@ pub struct Device {
     sector_bytes: Option<u64>,
     /// Direct writes need multiples of this as offset and length.
     alignment: u64,
-    access: Access,
-    zeroing: Zeroing,
-}
-
-/// How writes reach the device.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Access {
-    /// `O_DIRECT`. The page cache would cost more than everything else together (measured).
-    Direct,
-    /// Through the page cache: file systems without direct I/O, and the unaligned end of an image.
-    Buffered,
-}
-
-/// How zeroes reach the device.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Zeroing {
-    /// `fallocate`, on a block device `BLKZEROOUT`: the disk or the kernel writes zeroes. Never a
-    /// mere discard.
-    Kernel,
-    /// Normal writes.
-    Written,
+    /// Uses `O_DIRECT`: the page cache would cost more than everything else together (measured).
+    /// Not on file systems without direct I/O, and not after the unaligned end of an image.
+    is_direct: bool,
+    /// Zeroes by `fallocate`, on a block device `BLKZEROOUT`: the disk or the kernel writes zeroes.
+    /// Never a mere discard. Otherwise by normal writes.
+    kernel_zeroes: bool,
 }
 
 impl Device {
@@ -87,7 +71,8 @@ impl Device {
         if kind.is_block_device() {
             check_sysfs(path, &path.canonicalize().map_err(failed)?, sys, proc)?;
         }
-        let (mut file, access) = open_exclusively(path, kind.is_block_device()).map_err(failed)?;
+        let (mut file, is_direct) =
+            open_exclusively(path, kind.is_block_device()).map_err(failed)?;
         let size_bytes = file.seek(SeekFrom::End(0)).map_err(failed)?;
         if size_bytes == 0 {
             return Err(DeviceError::Empty { path: path.to_owned() });
@@ -99,7 +84,7 @@ impl Device {
         };
         // The alignment of a file is that of the disk below; no sector is larger than `ALIGNMENT`.
         let alignment = sector_bytes.unwrap_or(u64::from(ALIGNMENT));
-        Ok(Self { file, size_bytes, sector_bytes, alignment, access, zeroing: Zeroing::Kernel })
+        Ok(Self { file, size_bytes, sector_bytes, alignment, is_direct, kernel_zeroes: true })
     }
 
     fn is_aligned(&self, bytes: &[u8], offset: u64) -> bool {
@@ -109,22 +94,21 @@ impl Device {
             && bytes.as_ptr().align_offset(usize::from(ALIGNMENT)) == 0
     }
 
-    fn use_page_cache(&mut self) -> io::Result<()> {
-        let flags = rustix::fs::fcntl_getfl(&self.file)?;
-        rustix::fs::fcntl_setfl(&self.file, flags - OFlags::DIRECT)?;
-        self.access = Access::Buffered;
+    /// Uses the page cache from here on unless a direct transfer of these bytes is possible.
+    fn prepare(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.is_direct && !self.is_aligned(bytes, offset) {
+            let flags = rustix::fs::fcntl_getfl(&self.file)?;
+            rustix::fs::fcntl_setfl(&self.file, flags - OFlags::DIRECT)?;
+            self.is_direct = false;
+        }
         Ok(())
     }
 
     fn write_zeroes(&mut self, offset: u64, length: u64) -> io::Result<()> {
         let zeroes = AlignedBuffer::zeroed(1 << 20);
-        let mut done = 0;
-        while done < length {
-            let piece = prefix(zeroes.filled(), length - done);
-            self.write_all_at(piece, offset + done)?;
-            done += length_of(piece);
-        }
-        Ok(())
+        (offset..offset + length)
+            .step_by(1 << 20)
+            .try_for_each(|at| self.write_all_at(prefix(zeroes.filled(), offset + length - at), at))
     }
 }
 
@@ -138,11 +122,9 @@ impl Medium for Device {
     }
 
     fn read_exact_at(&mut self, into: &mut [u8], offset: u64) -> io::Result<()> {
-        if self.access == Access::Direct && !self.is_aligned(into, offset) {
-            self.use_page_cache()?;
-        }
+        self.prepare(into, offset)?;
         // Otherwise cached data would be read instead of the disk.
-        if self.access == Access::Buffered {
+        if !self.is_direct {
             let page = LARGEST_PAGE_BYTES;
             let start = offset / page * page;
             let end = offset.saturating_add(length_of(into)).next_multiple_of(page);
@@ -153,14 +135,12 @@ impl Medium for Device {
     }
 
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.access == Access::Direct && !self.is_aligned(bytes, offset) {
-            self.use_page_cache()?;
-        }
+        self.prepare(bytes, offset)?;
         self.file.write_all_at(bytes, offset)
     }
 
     fn zero_at(&mut self, offset: u64, length: u64) -> io::Result<()> {
-        if self.zeroing == Zeroing::Kernel {
+        if self.kernel_zeroes {
             let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
             let zeroed = rustix::io::retry_on_intr(|| {
                 rustix::fs::fallocate(&self.file, flags, offset, length)
@@ -172,7 +152,7 @@ impl Medium for Device {
                     rustix::io::Errno::OPNOTSUPP
                     | rustix::io::Errno::NOSYS
                     | rustix::io::Errno::INVAL,
-                ) => self.zeroing = Zeroing::Written,
+                ) => self.kernel_zeroes = false,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -188,7 +168,7 @@ impl Medium for Device {
 /// node, to which `path` may be a link.
 fn check_sysfs(path: &Path, real: &Path, sys: &Path, proc: &Path) -> Result<(), DeviceError> {
     let path = path.to_owned();
-    let name = real.strip_prefix("/dev").unwrap_or(real).to_string_lossy().replace('/', "!");
+    let name = name_of_node(real);
     if let Some(parent) = read_parent(sys, &name) {
         return Err(DeviceError::Partition { path, disk: node(&parent) });
     }
@@ -203,8 +183,8 @@ fn check_sysfs(path: &Path, real: &Path, sys: &Path, proc: &Path) -> Result<(), 
 }
 
 /// On a block device, `O_EXCL` fails if the disk is in use, and prevents mounting it until it is
-/// closed (open(2)).
-fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, Access)> {
+/// closed (open(2)). Also returns whether I/O is direct.
+fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, bool)> {
     let exclusive = if is_device { OFlags::EXCL } else { OFlags::empty() };
     let open = |extra: OFlags| {
         let flags = i32::try_from((exclusive | extra).bits()).map_err(io::Error::other)?;
@@ -213,24 +193,18 @@ fn open_exclusively(path: &Path, is_device: bool) -> io::Result<(File, Access)> 
     match open(OFlags::DIRECT) {
         // The file system does not support direct I/O.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            Ok((open(OFlags::empty())?, Access::Buffered))
+            Ok((open(OFlags::empty())?, false))
         }
-        opened => Ok((opened?, Access::Direct)),
+        opened => Ok((opened?, true)),
     }
 }
 
 /// Why a target disk is rejected. Nothing was written.
 #[derive(Debug, Error)]
 pub enum DeviceError {
-    /// A disk may appear later.
-    #[error("opening target disk '{}'{}", path.display(), udev_note(path))]
-    Missing { path: PathBuf, source: io::Error },
     #[error("'{}' is neither a disk nor a regular file", path.display())]
     NotADisk { path: PathBuf },
-    #[error(
-        "'{}' is a partition of '{disk}', not a whole disk; hint: set dd.of={disk}",
-        path.display()
-    )]
+    #[error("'{}' is a partition of '{disk}', not a whole disk", path.display())]
     Partition {
         path: PathBuf,
         /// The whole disk, `/dev/…`.
@@ -238,11 +212,8 @@ pub enum DeviceError {
     },
     /// Without holders if only the kernel knows them.
     #[error("'{}' is in use: {}", path.display(), describe(holders))]
-    Busy { path: PathBuf, holders: Vec<Holder> },
-    #[error(
-        "'{}' is read-only; hint: check for a write-protect switch, or virtual media",
-        path.display()
-    )]
+    Busy { path: PathBuf, holders: Vec<String> },
+    #[error("'{}' is read-only", path.display())]
     ReadOnly { path: PathBuf },
     #[error("'{}' has a size of 0 bytes", path.display())]
     Empty { path: PathBuf },
@@ -255,29 +226,18 @@ impl DeviceError {
     pub fn of(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::NotFound => Self::Missing { path, source },
             io::ErrorKind::ResourceBusy => Self::Busy { path, holders: Vec::new() },
             _ => Self::Open { path, source },
         }
     }
 }
 
-fn describe(holders: &[Holder]) -> String {
+fn describe(holders: &[String]) -> String {
     if holders.is_empty() {
         // A file system over several disks, a program, or another mount namespace.
-        return "the kernel reports it as busy, but mounts, swap and sysfs show no user; \
-                hint: look for a program that has it open"
-            .to_owned();
-    }
-    format!("{}; hint: stop using it, or choose another disk", list(holders))
-}
-
-/// Links of udev are copied from running systems, but do not exist in an initramfs.
-fn udev_note(path: &Path) -> &'static str {
-    if path.starts_with("/dev/disk") {
-        " (a link of udev, which may not run here; hint: set dd.of=serial:…, wwn:… or path:…)"
+        "the kernel reports it as busy, but mounts, swap and sysfs show no user".to_owned()
     } else {
-        ""
+        holders.join(", ")
     }
 }
 

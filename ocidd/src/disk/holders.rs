@@ -5,86 +5,22 @@ use crate::disk::sysfs::node;
 use crate::disk::sysfs::read_names;
 use crate::disk::sysfs::read_partition_names;
 use crate::disk::sysfs::read_text;
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
-/// One use of a disk or a partition, which must end before the disk may be overwritten.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Holder {
-    /// The disk or partition, `/dev/…`.
-    pub device: String,
-    pub hold: Hold,
-}
+/// Prefixes of the UUID of a device mapper volume, and what it belongs to
+/// (Documentation/admin-guide/device-mapper in the kernel).
+const VOLUMES: [(&str, &str); 4] = [
+    ("LVM-", "LVM volume"),
+    ("CRYPT-", "encrypted volume"),
+    ("mpath-", "multipath disk"),
+    ("", "mapped volume"),
+];
 
-/// How a block device is used.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Hold {
-    Mount { point: String },
-    Swap,
-    Volume { kind: VolumeKind, name: String },
-    Array { name: String, level: Option<String> },
-    Other { name: String },
-}
-
-/// Kind of a device mapper volume, by its UUID.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum VolumeKind {
-    Lvm,
-    Encrypted,
-    Multipath,
-    Mapped,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.device)?;
-        match &self.hold {
-            Hold::Mount { point } => write!(f, "is mounted on {point}"),
-            Hold::Swap => f.write_str("is swap"),
-            Hold::Volume { kind, name } => write!(f, "belongs to {} {name}", kind.noun()),
-            Hold::Array { name, level: Some(level) } => {
-                write!(f, "belongs to RAID array {name} ({level})")
-            }
-            Hold::Array { name, level: None } => write!(f, "belongs to RAID array {name}"),
-            Hold::Other { name } => write!(f, "is held by {name}"),
-        }
-    }
-}
-
-impl VolumeKind {
-    /// By the prefix of the UUID (Documentation/admin-guide/device-mapper in the kernel).
-    fn of(uuid: &str) -> Self {
-        if uuid.starts_with("LVM-") {
-            Self::Lvm
-        } else if uuid.starts_with("CRYPT-") {
-            Self::Encrypted
-        } else if uuid.starts_with("mpath-") {
-            Self::Multipath
-        } else {
-            Self::Mapped
-        }
-    }
-
-    fn noun(self) -> &'static str {
-        match self {
-            Self::Lvm => "LVM volume",
-            Self::Encrypted => "encrypted volume",
-            Self::Multipath => "multipath disk",
-            Self::Mapped => "mapped volume",
-        }
-    }
-}
-
-/// The holders, separated by commas.
-pub fn list(holders: &[Holder]) -> String {
-    let all: Vec<String> = holders.iter().map(Holder::to_string).collect();
-    all.join(", ")
-}
-
-/// All holders of the block device `name` and its partitions. `sys` and `proc` are a mounted sysfs
-/// and procfs. Mounts in other namespaces are not visible.
-pub fn read_holders(sys: &Path, proc: &Path, name: &str) -> Vec<Holder> {
+/// All uses of the block device `name` and its partitions that must end before the disk may be
+/// overwritten: `/dev/sda1 is mounted on /boot`. `sys` and `proc` are a mounted sysfs and procfs.
+/// Mounts in other namespaces are not visible.
+pub fn read_holders(sys: &Path, proc: &Path, name: &str) -> Vec<String> {
     let mounts = parse_mounts(&read_table(&proc.join("self/mountinfo")));
     let swaps = parse_swaps(&read_table(&proc.join("swaps")));
     let disk = block_folder(sys, name);
@@ -93,15 +29,15 @@ pub fn read_holders(sys: &Path, proc: &Path, name: &str) -> Vec<Holder> {
         let folder = block_folder(sys, &part);
         let device = node(&part);
         let number = read_text(&folder.join("dev"));
-        let mut add = |hold: Hold| holders.push(Holder { device: device.clone(), hold });
-        for mount in &mounts {
+        let mut add = |hold: String| holders.push(format!("{device} {hold}"));
+        for [mount, point, source] in &mounts {
             // Mounts of btrfs have a number of their own; compare the source as well.
-            if Some(&mount.number) == number.as_ref() || mount.source == device {
-                add(Hold::Mount { point: mount.point.clone() });
+            if Some(mount) == number.as_ref() || *source == device {
+                add(format!("is mounted on {point}"));
             }
         }
         if swaps.contains(&device) {
-            add(Hold::Swap);
+            add("is swap".to_owned());
         }
         for holder in read_names(&folder.join("holders")) {
             add(read_hold(sys, holder));
@@ -111,35 +47,32 @@ pub fn read_holders(sys: &Path, proc: &Path, name: &str) -> Vec<Holder> {
 }
 
 /// How the block device `holder` uses the devices below it.
-fn read_hold(sys: &Path, holder: String) -> Hold {
+fn read_hold(sys: &Path, holder: String) -> String {
     let folder = block_folder(sys, &holder);
     if folder.join("dm").exists() {
-        let kind = VolumeKind::of(&read_text(&folder.join("dm/uuid")).unwrap_or_default());
-        return Hold::Volume { kind, name: read_text(&folder.join("dm/name")).unwrap_or(holder) };
+        let uuid = read_text(&folder.join("dm/uuid")).unwrap_or_default();
+        let kind = VOLUMES.iter().find(|(prefix, _)| uuid.starts_with(prefix));
+        let kind = kind.map_or("volume", |(_, kind)| kind);
+        return format!(
+            "belongs to {kind} {}",
+            read_text(&folder.join("dm/name")).unwrap_or(holder)
+        );
     }
     if folder.join("md").exists() {
-        return Hold::Array { level: read_text(&folder.join("md/level")), name: holder };
+        let level = read_text(&folder.join("md/level")).map(|level| format!(" ({level})"));
+        return format!("belongs to RAID array {holder}{}", level.unwrap_or_default());
     }
-    Hold::Other { name: holder }
+    format!("is held by {holder}")
 }
 
-/// A line of `mountinfo`.
-#[derive(Debug, Eq, PartialEq)]
-struct Mount {
-    /// `major:minor`
-    number: String,
-    point: String,
-    source: String,
-}
-
-/// Lines are `id parent major:minor root point options [tags…] - type source options` (proc(5)).
-fn parse_mounts(text: &str) -> Vec<Mount> {
+/// Number (`major:minor`), point and source of each mount. Lines of `mountinfo` are `id parent
+/// major:minor root point options [tags…] - type source options` (proc(5)).
+fn parse_mounts(text: &str) -> Vec<[String; 3]> {
     let parse = |line: &str| {
         let (left, right) = line.split_once(" - ")?;
         let mut left = left.split(' ').skip(2);
         let number = left.next()?.to_owned();
-        let point = unescape(left.nth(1)?);
-        Some(Mount { number, point, source: unescape(right.split(' ').nth(1)?) })
+        Some([number, unescape(left.nth(1)?), unescape(right.split(' ').nth(1)?)])
     };
     text.lines().filter_map(parse).collect()
 }

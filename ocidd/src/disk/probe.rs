@@ -3,7 +3,6 @@
 use crate::disk::bus::Transport;
 use crate::disk::bus::read_bus_path;
 use crate::disk::bus::transport_of;
-use crate::disk::holders::Holder;
 use crate::disk::holders::read_holders;
 use crate::disk::sysfs::block_folder;
 use crate::disk::sysfs::clean;
@@ -35,8 +34,8 @@ pub struct FoundDisk {
     pub removable: bool,
     pub read_only: bool,
     pub partitions: Vec<Partition>,
-    /// Users of the disk and its partitions.
-    pub holders: Vec<Holder>,
+    /// Uses of the disk and its partitions; see [`read_holders`].
+    pub holders: Vec<String>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -81,7 +80,8 @@ fn read_disk(sys: &Path, proc: &Path, name: &str) -> Option<FoundDisk> {
     let size_bytes = read_size(&folder)?;
     // Size 0: a card reader without a card. Hidden: one of several paths to an NVMe disk. Boot
     // areas of an eMMC chip are not target disks.
-    if size_bytes == 0 || is_set(&folder, "hidden") || is_boot_area(name) {
+    let is_boot_area = name.starts_with("mmcblk") && name.contains("boot");
+    if size_bytes == 0 || is_set(&folder, "hidden") || is_boot_area {
         return None;
     }
     let partitions = read_partition_names(&folder)
@@ -105,10 +105,6 @@ fn read_disk(sys: &Path, proc: &Path, name: &str) -> Option<FoundDisk> {
         partitions,
         holders: read_holders(&sys, proc, name),
     })
-}
-
-fn is_boot_area(name: &str) -> bool {
-    name.starts_with("mmcblk") && name.contains("boot")
 }
 
 fn is_set(folder: &Path, attribute: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Makes the kernel read the partition table of a disk again.
 
+use crate::disk::sysfs::block_folder;
+use crate::disk::sysfs::name_of_node;
 use crate::disk::sysfs::read_partition_names;
 use gptman::linux::BlockError;
 use gptman::linux::reread_partition_table;
@@ -22,8 +24,8 @@ pub enum RereadError {
     #[error("'{}' is not a disk, so it has no partition table", .disk.display())]
     NotADisk { disk: PathBuf },
     #[error(
-        "'{}' is still in use after {tries} tries, the kernel keeps the old partition table; \
-        hint: reboot", .disk.display()
+        "'{}' is still in use after {tries} tries, the kernel keeps the old partition table",
+        .disk.display()
     )]
     Busy { disk: PathBuf, tries: u32 },
     #[error("reading the partition table of '{}' again", .disk.display())]
@@ -35,8 +37,7 @@ pub enum RereadError {
 pub fn reread(disk: &Path, sys: &Path) -> Result<Vec<String>, RereadError> {
     retry_while_busy(disk, reread_once, std::thread::sleep)?;
     let real = disk.canonicalize().unwrap_or_else(|_unresolved| disk.to_owned());
-    let name = real.strip_prefix("/dev").unwrap_or(&real).to_string_lossy().replace('/', "!");
-    Ok(read_partition_names(&sys.join("class/block").join(name)))
+    Ok(read_partition_names(&block_folder(sys, &name_of_node(&real))))
 }
 
 /// Retries until the disk is not busy, at most `TRIES` times.
@@ -55,11 +56,9 @@ fn retry_while_busy(
 }
 
 fn reread_once(disk: &Path) -> Result<(), RereadError> {
+    let opened = File::open(disk);
     let disk = disk.to_owned();
-    let mut file = match File::open(&disk) {
-        Ok(file) => file,
-        Err(source) => return Err(RereadError::Open { disk, source }),
-    };
+    let mut file = opened.map_err(|source| RereadError::Open { disk: disk.clone(), source })?;
     reread_partition_table(&mut file).map_err(|error| match error {
         BlockError::NotBlock => RereadError::NotADisk { disk },
         BlockError::RereadTable(errno) if errno as i32 == Errno::BUSY.raw_os_error() => {

@@ -11,14 +11,16 @@
 //!
 //! In TEXT, `_` also matches a blank, so that a model needs no quotes on a kernel command line.
 
+use crate::disk::bus::TRANSPORTS;
 use crate::disk::bus::Transport;
 use crate::disk::bus::spellings_of;
 use crate::disk::probe::FoundDisk;
+use crate::report::diagnostic::Diagnostic;
 use params::parse_size;
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use thiserror::Error;
 
 /// The target disk, as given by the operator.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,7 +41,7 @@ pub struct Selector {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Part {
     Text { property: Property, pattern: Pattern },
-    Size { comparison: Comparison, bytes: u64 },
+    Size { sign: &'static str, accepted: &'static [Ordering], bytes: u64 },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,44 +50,15 @@ pub(super) enum Extreme {
     Largest,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Comparison {
-    AtLeast,
-    AtMost,
-    More,
-    Less,
-    Equal,
-}
-
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum SelectorError {
-    #[error(
-        "'{text}' is neither a path nor a selector; hint: a path begins with '/', such as {path}"
-    )]
-    NoPath { text: String, path: String },
-    #[error("unknown part '{part}' of a disk selector; hint: the parts are {}", parts())]
-    Unknown { part: String },
-    #[error(
-        "unknown part '{part}' of a disk selector; hint: a comma in a text is written '\\,'; \
-        the parts are {}",
-        parts()
-    )]
-    UnknownAfterComma { part: String },
-    #[error("'{part}' has no value; hint: write {part}TEXT")]
-    NoValue { part: String },
-    #[error(
-        "'{part}' contains a '*' in the middle; hint: '*' is valid at the start and at the end"
-    )]
-    InnerStar { part: String },
-    #[error(
-        "invalid size '{part}'; hint: write size:>=100G, with >=, <=, >, < or = and a suffix of dd"
-    )]
-    Size { part: String },
-    #[error("unknown transport '{part}'; hint: one of {}", transports())]
-    Transport { part: String },
-    #[error("'smallest' and 'largest' are mutually exclusive; hint: use one of them, once")]
-    TwoExtremes,
-}
+/// Signs of comparisons of sizes, and the results of `cmp` that they accept.
+pub(super) const COMPARISONS: [(&str, &[Ordering]); 5] = [
+    (">=", &[Ordering::Greater, Ordering::Equal]),
+    ("<=", &[Ordering::Less, Ordering::Equal]),
+    (">", &[Ordering::Greater]),
+    ("<", &[Ordering::Less]),
+    ("=", EQUAL),
+];
+const EQUAL: &[Ordering] = &[Ordering::Equal];
 
 /// Syntax and meaning of each kind of part, for errors, help and documentation.
 pub const PARTS: [(&str, &str); 8] = [
@@ -99,18 +72,10 @@ pub const PARTS: [(&str, &str); 8] = [
     ("largest", "the largest of those that match"),
 ];
 
-fn transports() -> String {
-    Transport::ALL.map(Transport::name).join(", ")
-}
-
-fn parts() -> String {
-    PARTS.map(|(part, _)| part).join(", ")
-}
-
 impl FromStr for Target {
-    type Err = SelectorError;
+    type Err = Diagnostic;
 
-    fn from_str(text: &str) -> Result<Self, SelectorError> {
+    fn from_str(text: &str) -> Result<Self, Diagnostic> {
         if text.starts_with('/') {
             return Ok(Self::Path(text.into()));
         }
@@ -128,9 +93,9 @@ impl fmt::Display for Target {
 }
 
 impl FromStr for Selector {
-    type Err = SelectorError;
+    type Err = Diagnostic;
 
-    fn from_str(text: &str) -> Result<Self, SelectorError> {
+    fn from_str(text: &str) -> Result<Self, Diagnostic> {
         let mut selector = Self { text: text.to_owned(), parts: Vec::new(), extreme: None };
         for (number, part) in split_parts(text).iter().enumerate() {
             let extreme = match part.as_str() {
@@ -143,7 +108,10 @@ impl FromStr for Selector {
                 }
             };
             if selector.extreme.replace(extreme).is_some() {
-                return Err(SelectorError::TwoExtremes);
+                return Err(Diagnostic::new(
+                    "'smallest' and 'largest' are mutually exclusive",
+                    "use one of them, once",
+                ));
             }
         }
         Ok(selector)
@@ -156,100 +124,72 @@ impl fmt::Display for Selector {
     }
 }
 
-/// The texts between commas, trimmed, with `\,` replaced by a comma.
+/// The texts between commas, trimmed, with `\,` replaced by a comma. Parameters contain no NUL.
 fn split_parts(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let (piece, after) = rest.split_at(if rest.starts_with("\\,") { 2 } else { c.len_utf8() });
-        rest = after;
-        match (piece, parts.last_mut()) {
-            (",", _) => parts.push(String::new()),
-            ("\\,", Some(part)) => part.push(','),
-            (_, Some(part)) => part.push_str(piece),
-            (_, None) => {}
-        }
-    }
-    parts.iter().map(|part| part.trim().to_owned()).collect()
+    let text = text.replace("\\,", "\0");
+    text.split(',').map(|part| part.trim().replace('\0', ",")).collect()
 }
 
 /// `None` if the name of the part is unknown.
-fn parse_part(part: &str) -> Result<Option<Part>, SelectorError> {
+fn parse_part(part: &str) -> Result<Option<Part>, Diagnostic> {
     let Some((name, value)) = part.split_once(':') else {
         return Ok(None);
     };
-    let property = match name {
-        "size" => return parse_comparison(part, value).map(Some),
-        "serial" => Property::Serial,
-        "wwn" => Property::Wwn,
-        "model" => Property::Model,
-        "path" => Property::Path,
-        "transport" => Property::Transport,
-        _ => return Ok(None),
+    if name == "size" {
+        return parse_comparison(part, value).map(Some);
+    }
+    let Some((property, _)) = PROPERTIES.into_iter().find(|(_, known)| *known == name) else {
+        return Ok(None);
     };
     if value.trim().is_empty() {
-        return Err(SelectorError::NoValue { part: part.to_owned() });
+        return Err(Diagnostic::new(format!("'{part}' has no value"), format!("write {part}TEXT")));
     }
     let value = if property == Property::Wwn { strip_wwn_prefix(value.trim()) } else { value };
-    let pattern =
-        Pattern::new(value).ok_or_else(|| SelectorError::InnerStar { part: part.to_owned() })?;
-    let is_known = |transport: Transport| pattern.matches_any(&transport_names(transport));
-    if property == Property::Transport && !Transport::ALL.into_iter().any(is_known) {
-        return Err(SelectorError::Transport { part: part.to_owned() });
+    let pattern = Pattern::new(value).ok_or_else(|| {
+        let message = format!("'{part}' contains a '*' in the middle");
+        Diagnostic::new(message, "'*' is valid at the start and at the end")
+    })?;
+    let is_known = |(known, _): &(Transport, _)| pattern.matches_any(&transport_names(*known));
+    if property == Property::Transport && !TRANSPORTS.iter().any(is_known) {
+        let known = TRANSPORTS.map(|(_, name)| name).join(", ");
+        return Err(Diagnostic::new(
+            format!("unknown transport '{part}'"),
+            format!("one of {known}"),
+        ));
     }
     Ok(Some(Part::Text { property, pattern }))
 }
 
-fn parse_comparison(part: &str, value: &str) -> Result<Part, SelectorError> {
+fn parse_comparison(part: &str, value: &str) -> Result<Part, Diagnostic> {
     let value = value.trim();
-    let (comparison, size) = [
-        Comparison::AtLeast,
-        Comparison::AtMost,
-        Comparison::More,
-        Comparison::Less,
-        Comparison::Equal,
-    ]
-    .into_iter()
-    .find_map(|comparison| Some((comparison, value.strip_prefix(comparison.sign())?)))
-    .unwrap_or((Comparison::Equal, value));
-    let bytes =
-        parse_size(size.trim()).ok_or_else(|| SelectorError::Size { part: part.to_owned() })?;
-    Ok(Part::Size { comparison, bytes })
+    let (sign, accepted, size) = COMPARISONS
+        .into_iter()
+        .find_map(|(sign, accepted)| Some((sign, accepted, value.strip_prefix(sign)?)))
+        .unwrap_or(("=", EQUAL, value));
+    let bytes = parse_size(size.trim()).ok_or_else(|| {
+        Diagnostic::new(
+            format!("invalid size '{part}'"),
+            "write size:>=100G, with >=, <=, >, < or = and a suffix of dd",
+        )
+    })?;
+    Ok(Part::Size { sign, accepted, bytes })
 }
 
-fn unknown(text: &str, part: &str, number: usize) -> SelectorError {
-    let part = part.to_owned();
-    if number > 0 {
-        SelectorError::UnknownAfterComma { part }
-    } else if text.contains([',', ':']) || text.is_empty() {
-        SelectorError::Unknown { part }
-    } else {
+fn unknown(text: &str, part: &str, number: usize) -> Diagnostic {
+    if number == 0 && !text.is_empty() && !text.contains([',', ':']) {
         // `sda`, or `dev/sda`.
-        let below_dev = part.strip_prefix("dev/").unwrap_or(&part);
-        SelectorError::NoPath { path: format!("/dev/{below_dev}"), text: part }
+        let below_dev = part.strip_prefix("dev/").unwrap_or(part);
+        return Diagnostic::new(
+            format!("'{part}' is neither a path nor a selector"),
+            format!("a path begins with '/', such as /dev/{below_dev}"),
+        );
     }
-}
-
-impl Comparison {
-    pub(super) fn sign(self) -> &'static str {
-        match self {
-            Self::AtLeast => ">=",
-            Self::AtMost => "<=",
-            Self::More => ">",
-            Self::Less => "<",
-            Self::Equal => "=",
-        }
-    }
-
-    pub(super) fn holds(self, left: u64, right: u64) -> bool {
-        match self {
-            Self::AtLeast => left >= right,
-            Self::AtMost => left <= right,
-            Self::More => left > right,
-            Self::Less => left < right,
-            Self::Equal => left == right,
-        }
-    }
+    let comma = if number > 0 { "a comma in a text is written '\\,'; " } else { "" };
+    let parts = PARTS.map(|(part, _)| part).join(", ");
+    Diagnostic::new(
+        format!("unknown part '{part}' of a disk selector"),
+        format!("{comma}the parts are {parts}"),
+    )
 }
 
 /// A text property of a disk.
@@ -262,6 +202,14 @@ pub(super) enum Property {
     Transport,
 }
 
+const PROPERTIES: [(Property, &str); 5] = [
+    (Property::Serial, "serial"),
+    (Property::Wwn, "wwn"),
+    (Property::Model, "model"),
+    (Property::Path, "path"),
+    (Property::Transport, "transport"),
+];
+
 /// A folded text, and whether more text may precede or follow.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Pattern {
@@ -272,13 +220,7 @@ pub(super) struct Pattern {
 
 impl Property {
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Serial => "serial",
-            Self::Wwn => "wwn",
-            Self::Model => "model",
-            Self::Path => "path",
-            Self::Transport => "transport",
-        }
+        PROPERTIES.iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name)
     }
 
     /// All spellings of this property of a disk; the first one is shown. Empty if it is missing.

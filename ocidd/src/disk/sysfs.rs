@@ -14,6 +14,11 @@ pub(crate) fn node(name: &str) -> String {
     format!("/dev/{}", name.replace('!', "/")) // sysfs writes the slash of cciss/c0d0 as '!'.
 }
 
+/// The name of the block device with the device node `real`.
+pub(crate) fn name_of_node(real: &Path) -> String {
+    real.strip_prefix("/dev").unwrap_or(real).to_string_lossy().replace('/', "!")
+}
+
 /// The text of an attribute, cleaned by [`clean`].
 pub(crate) fn read_text(file: &Path) -> Option<String> {
     clean(&fs::read(file).ok()?)

@@ -26,37 +26,14 @@ pub trait Clock {
     fn sleep(&mut self, duration: Duration);
 }
 
-/// The real clock.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemClock(Instant);
-
-impl SystemClock {
-    pub fn start() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Clock for SystemClock {
+impl Clock for Instant {
     fn elapsed(&self) -> Duration {
-        self.0.elapsed()
+        Self::elapsed(self)
     }
 
     fn sleep(&mut self, duration: Duration) {
         std::thread::sleep(duration);
     }
-}
-
-/// Result of one poll.
-#[derive(Debug)]
-pub enum Look<T, E> {
-    Found(T),
-    /// Found, but another poll may find something else. Accepted after the timeout, but not before
-    /// [`SETTLE`].
-    Unsettled(T),
-    /// Not found. The error is returned after the timeout.
-    NotYet(E),
-    /// Waiting does not help.
-    Never(E),
 }
 
 /// Why no target disk was found.
@@ -68,36 +45,6 @@ pub enum TargetError {
     Device(#[from] DeviceError),
 }
 
-/// Calls `poll` with the elapsed time until it finds something, fails, or `timeout` has passed. The
-/// last poll is at the end of the timeout; a timeout of zero polls once. `on_wait` is called once,
-/// after the first poll that finds nothing.
-pub fn wait_for<T, E>(
-    timeout: Duration,
-    clock: &mut impl Clock,
-    mut poll: impl FnMut(Duration) -> Look<T, E>,
-    on_wait: impl FnOnce(),
-) -> Result<T, E> {
-    let mut on_wait = Some(on_wait);
-    loop {
-        let now = clock.elapsed();
-        let (end, outcome) = match poll(now) {
-            Look::Found(found) => return Ok(found),
-            Look::Never(reason) => return Err(reason),
-            Look::Unsettled(found) => (timeout.max(SETTLE), Ok(found)),
-            Look::NotYet(reason) => (timeout, Err(reason)),
-        };
-        if now >= end {
-            return outcome;
-        }
-        if outcome.is_err()
-            && let Some(report) = on_wait.take()
-        {
-            report();
-        }
-        clock.sleep(INTERVAL.min(end.saturating_sub(now)));
-    }
-}
-
 /// Returns the path of the target disk. Waits for a missing device or a matching disk; several
 /// matching disks are an error at once. `sys` and `proc` are a mounted sysfs and procfs. `on_wait`
 /// receives one line when waiting begins.
@@ -106,78 +53,73 @@ pub fn find_target(
     sys: &Path,
     proc: &Path,
     timeout: Duration,
-    on_wait: impl FnMut(&str),
+    on_wait: impl FnOnce(&str),
 ) -> Result<PathBuf, TargetError> {
     let disks = || read_disks(sys, proc);
-    find_among(target, Path::new("/dev"), disks, timeout, &mut SystemClock::start(), on_wait)
+    find_among(target, Path::new("/dev"), disks, timeout, &mut Instant::now(), on_wait)
 }
 
-/// Like [`find_target`], with the device directory, the disks and the clock as arguments.
+/// Like [`find_target`], with the device directory, the disks and the clock as arguments. Looks once
+/// if `timeout` is zero, and for the last time at its end.
 fn find_among(
     target: &Target,
     dev: &Path,
     mut disks: impl FnMut() -> Vec<FoundDisk>,
     timeout: Duration,
     clock: &mut impl Clock,
-    mut on_wait: impl FnMut(&str),
+    on_wait: impl FnOnce(&str),
 ) -> Result<PathBuf, TargetError> {
-    let mut report =
-        |what: &str| on_wait(&format!("waiting up to {} s for {what}", timeout.as_secs()));
-    match target {
-        Target::Path(path) => {
-            let on_wait = || report(&format!("'{target}' to appear"));
-            wait_for(timeout, clock, |_| look_for_path(path, dev), on_wait)
+    let mut on_wait = Some(on_wait);
+    // The last disk found, and since when.
+    let mut last: Option<(PathBuf, Duration)> = None;
+    loop {
+        let now = clock.elapsed();
+        let (found, is_final) = match target {
+            Target::Path(path) => look_for_path(path, dev),
+            Target::Selector(selector) => look_for_disk(selector, &disks()),
+        };
+        last = found.as_ref().ok().map(|path| match last.take() {
+            Some((same, since)) if same == *path => (same, since),
+            _ => (path.clone(), now),
+        });
+        let end = match &last {
+            Some((_, since)) => timeout.max(SETTLE).min(*since + SETTLE),
+            None => timeout,
+        };
+        if is_final || now >= end {
+            return found;
         }
-        Target::Selector(selector) => {
-            let on_wait = || report(&format!("a disk that matches '{target}'"));
-            let mut settling = Settling::default();
-            let poll = |now| settling.look(selector, &disks(), now);
-            wait_for(timeout, clock, poll, on_wait)
+        if found.is_err()
+            && let Some(on_wait) = on_wait.take()
+        {
+            let what = match target {
+                Target::Path(_) => format!("'{target}' to appear"),
+                Target::Selector(_) => format!("a disk that matches '{target}'"),
+            };
+            on_wait(&format!("waiting up to {} s for {what}", timeout.as_secs()));
         }
+        clock.sleep(INTERVAL.min(end.saturating_sub(now)));
     }
 }
 
-fn look_for_path(path: &Path, dev: &Path) -> Look<PathBuf, TargetError> {
+/// The result of one look, and whether waiting cannot change it.
+type Look = (Result<PathBuf, TargetError>, bool);
+
+fn look_for_path(path: &Path, dev: &Path) -> Look {
     let Err(error) = path.metadata() else {
-        return Look::Found(path.to_owned());
+        return (Ok(path.to_owned()), true);
     };
     // Only device nodes appear later. A missing regular file stays missing.
     let may_appear = error.kind() == io::ErrorKind::NotFound && path.starts_with(dev);
-    let error = DeviceError::of(path, error).into();
-    if may_appear { Look::NotYet(error) } else { Look::Never(error) }
+    (Err(DeviceError::of(path, error).into()), !may_appear)
 }
 
-/// The last chosen disk, and since when.
-#[derive(Debug, Default)]
-struct Settling {
-    chosen: Option<(String, Duration)>,
-}
-
-impl Settling {
-    fn look(
-        &mut self,
-        selector: &Selector,
-        disks: &[FoundDisk],
-        now: Duration,
-    ) -> Look<PathBuf, TargetError> {
-        let disk = match selector.choose(disks) {
-            Ok(disk) => disk,
-            Err(error @ ChoiceError::NoMatch { .. }) => {
-                self.chosen = None;
-                return Look::NotYet(error.into());
-            }
-            Err(error @ ChoiceError::Ambiguous { .. }) => return Look::Never(error.into()),
-        };
-        let since = match &self.chosen {
-            Some((path, since)) if *path == disk.path => *since,
-            _ => now,
-        };
-        self.chosen = Some((disk.path.clone(), since));
-        let path = PathBuf::from(&disk.path);
-        if selector.is_unique() || now.saturating_sub(since) >= SETTLE {
-            Look::Found(path)
-        } else {
-            Look::Unsettled(path)
+fn look_for_disk(selector: &Selector, disks: &[FoundDisk]) -> Look {
+    match selector.choose(disks) {
+        Ok(disk) => (Ok(PathBuf::from(&disk.path)), selector.is_unique()),
+        Err(error) => {
+            let is_final = matches!(error, ChoiceError::Ambiguous { .. });
+            (Err(error.into()), is_final)
         }
     }
 }

@@ -42,8 +42,8 @@ impl<R: BufRead> Decoder<R> {
     /// The reason of the last error if the stream is intact but unsupported.
     pub fn take_unsupported(&mut self) -> Option<FormatError> {
         match &mut self.stream {
-            Stream::Zstd(decoder) => decoder.take_unsupported(),
-            Stream::Xz(decoder) => decoder.take_unsupported(),
+            Stream::Zstd(decoder) => decoder.unsupported.take(),
+            Stream::Xz(decoder) => decoder.unsupported.take(),
             Stream::Gzip(_) | Stream::Raw(_) => None,
         }
     }
@@ -51,8 +51,8 @@ impl<R: BufRead> Decoder<R> {
     fn failure(&mut self) -> Option<io::Error> {
         let reader = match &mut self.stream {
             Stream::Gzip(decoder) => decoder.get_mut(),
-            Stream::Zstd(decoder) => decoder.reader(),
-            Stream::Xz(decoder) => decoder.reader(),
+            Stream::Zstd(decoder) => &mut decoder.reader,
+            Stream::Xz(decoder) => &mut decoder.reader,
             Stream::Raw(reader) => reader,
         };
         reader.failure.take()

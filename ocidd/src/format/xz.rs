@@ -16,9 +16,10 @@ use std::io::Read;
 const BESIDES_KIB: u32 = 40;
 
 pub(super) struct XzReader<R> {
-    reader: R,
+    pub(super) reader: R,
     stream: XzStream,
-    unsupported: Option<FormatError>,
+    /// Why the stream is not decompressed, if it is intact but unsupported.
+    pub(super) unsupported: Option<FormatError>,
 }
 
 impl<R: BufRead> XzReader<R> {
@@ -26,15 +27,6 @@ impl<R: BufRead> XzReader<R> {
         let limit = u32::try_from(WINDOW_BYTES / 1024).unwrap_or(u32::MAX - BESIDES_KIB);
         let stream = XzStream::new_mem_limit(true, limit + BESIDES_KIB);
         Self { reader, stream, unsupported: None }
-    }
-
-    pub(super) fn reader(&mut self) -> &mut R {
-        &mut self.reader
-    }
-
-    /// Why the stream is not decompressed, if it is intact but unsupported.
-    pub(super) fn take_unsupported(&mut self) -> Option<FormatError> {
-        self.unsupported.take()
     }
 
     /// Replaces the decoder's error about a dictionary that is too large.

@@ -16,11 +16,12 @@ use std::io::Read;
 const SMALLEST: &[u8] = b"\x28\xb5\x2f\xfd\0\0";
 
 pub(super) struct ZstdReader<R> {
-    reader: R,
+    pub(super) reader: R,
     decoder: FrameDecoder,
     /// The current frame.
     frame: Option<Frame>,
-    unsupported: Option<FormatError>,
+    /// Why the stream is not decompressed, if it is intact but unsupported.
+    pub(super) unsupported: Option<FormatError>,
 }
 
 struct Frame {
@@ -38,15 +39,6 @@ impl<R: BufRead> ZstdReader<R> {
         // is an empty one; an error here only costs memory.
         decoder.reset(SMALLEST).ok();
         Self { reader, decoder, frame: None, unsupported: None }
-    }
-
-    pub(super) fn reader(&mut self) -> &mut R {
-        &mut self.reader
-    }
-
-    /// Why the stream is not decompressed, if it is intact but unsupported.
-    pub(super) fn take_unsupported(&mut self) -> Option<FormatError> {
-        self.unsupported.take()
     }
 
     /// Opens the next frame with content. Returns false at the end of the stream.
@@ -189,17 +181,12 @@ pub(super) fn is_skippable(magic: [u8; 4]) -> bool {
 /// The sizes of the fields that follow the descriptor: window, dictionary and content size.
 fn fields(descriptor: u8) -> (usize, usize, usize) {
     let single = descriptor & 0x20 != 0;
-    let dictionary = match descriptor & 3 {
-        0 => 0,
-        1 => 1,
-        2 => 2,
-        _ => 4,
-    };
+    // 0, 1, 2 or 4 bytes (RFC 8878, 3.1.1.1.1.6).
+    let dictionary = (1 << (descriptor & 3)) >> 1;
     let content = match descriptor >> 6 {
         0 => usize::from(single),
-        1 => 2,
-        2 => 4,
-        _ => 8,
+        // 2, 4 or 8 bytes (RFC 8878, 3.1.1.1.1.1).
+        flag => 1 << flag,
     };
     (usize::from(!single), dictionary, content)
 }

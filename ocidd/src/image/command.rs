@@ -74,7 +74,7 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     Some(match dispatch(&cli.command, &session) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            Console::new().fail(&error.into());
+            Console::new().fail(&error.into_diagnostic());
             ExitCode::FAILURE
         }
     })

@@ -66,12 +66,14 @@ const TERMS: Terms = Terms {
     auth_file: "the file passed with --authfile",
 };
 
-impl From<Error> for Diagnostic {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Registry(error) => Self { message: error.to_line(), hint: TERMS.hint(&error) },
-            Error::Diagnostic(diagnostic) => diagnostic,
-            Error::Other(error) => Self { message: format!("{error:#}"), hint: None },
+impl Error {
+    pub(super) fn into_diagnostic(self) -> Diagnostic {
+        match self {
+            Self::Registry(error) => {
+                Diagnostic { message: error.to_line(), hint: TERMS.hint(&error) }
+            }
+            Self::Diagnostic(diagnostic) => diagnostic,
+            Self::Other(error) => Diagnostic { message: format!("{error:#}"), hint: None },
         }
     }
 }

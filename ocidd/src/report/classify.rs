@@ -6,12 +6,12 @@ use crate::disk::wait::TargetError;
 use crate::machine::AUTH_FILE;
 use crate::report::diagnostic::Terms;
 use crate::report::failure::Cause;
-use crate::report::failure::DiskState;
 use crate::report::failure::Failure;
 use crate::write::error::SinkError;
 use crate::write::pipeline::TransferError;
 use crate::write::source::SourceError;
 use registry::Error;
+use std::io::ErrorKind;
 
 /// The names in hints of the installer.
 const TERMS: Terms = Terms {
@@ -26,26 +26,48 @@ const TERMS: Terms = Terms {
 pub(crate) fn fetching(error: Error) -> Failure {
     let cause = registry_cause(&error).unwrap_or(Cause::Manifest);
     let hint = TERMS.hint(&error);
-    Failure { cause, error: error.into(), hint, disk: DiskState::Untouched }
+    Failure::new(cause, error, hint)
 }
 
-pub(crate) fn target(error: &TargetError) -> Cause {
+pub(crate) fn target(error: TargetError) -> Failure {
     match error {
-        TargetError::Choice(ChoiceError::NoMatch { .. }) => Cause::DiskMissing,
-        TargetError::Choice(ChoiceError::Ambiguous { .. }) => Cause::DiskAmbiguous,
+        TargetError::Choice(error) => {
+            let cause = match error {
+                ChoiceError::NoMatch { .. } => Cause::DiskMissing,
+                ChoiceError::Ambiguous { .. } => Cause::DiskAmbiguous,
+            };
+            Failure::new(cause, error, None)
+        }
         TargetError::Device(error) => device(error),
     }
 }
 
-pub(crate) fn device(error: &DeviceError) -> Cause {
-    match error {
-        DeviceError::Missing { .. } | DeviceError::Open { .. } => Cause::DiskMissing,
-        DeviceError::NotADisk { .. }
-        | DeviceError::Partition { .. }
-        | DeviceError::Empty { .. } => Cause::DiskNotWhole,
-        DeviceError::Busy { .. } => Cause::DiskBusy,
-        DeviceError::ReadOnly { .. } => Cause::DiskReadOnly,
-    }
+pub(crate) fn device(error: DeviceError) -> Failure {
+    let hint = |text: &str| Some(text.to_owned());
+    let (cause, hint) = match &error {
+        // Links of udev are copied from running systems, but do not exist in an initramfs.
+        DeviceError::Open { path, source }
+            if source.kind() == ErrorKind::NotFound && path.starts_with("/dev/disk") =>
+        {
+            let text = "udev may not run here; set dd.of=serial:…, wwn:… or path:…";
+            (Cause::DiskMissing, hint(text))
+        }
+        DeviceError::Open { .. } => (Cause::DiskMissing, None),
+        DeviceError::NotADisk { .. } | DeviceError::Empty { .. } => (Cause::DiskNotWhole, None),
+        DeviceError::Partition { disk, .. } => {
+            (Cause::DiskNotWhole, Some(format!("set dd.of={disk}")))
+        }
+        DeviceError::Busy { holders, .. } if holders.is_empty() => {
+            (Cause::DiskBusy, hint("look for a program that has it open"))
+        }
+        DeviceError::Busy { .. } => {
+            (Cause::DiskBusy, hint("stop using it, or choose another disk"))
+        }
+        DeviceError::ReadOnly { .. } => {
+            (Cause::DiskReadOnly, hint("check for a write-protect switch, or virtual media"))
+        }
+    };
+    Failure::new(cause, error, hint)
 }
 
 pub(crate) fn transfer(error: &TransferError) -> Cause {
@@ -72,10 +94,16 @@ pub(crate) fn transfer(error: &TransferError) -> Cause {
 
 /// The hint for an image that did not reach the disk.
 pub(crate) fn transfer_hint(error: &TransferError) -> Option<String> {
-    match error {
-        TransferError::Source(SourceError::Fetch(error)) => TERMS.hint(error),
-        _ => None,
-    }
+    let hint = match error {
+        TransferError::Source(SourceError::Fetch(error)) => return TERMS.hint(error),
+        TransferError::Decode { .. } => "compress and push the image again",
+        TransferError::Sink(SinkError::SectorSize { .. }) => "build the image for such disks",
+        TransferError::Sink(SinkError::ReadBack { .. }) => {
+            "replace the disk, its cable or its controller"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// None if the registry sent something that cannot be used.

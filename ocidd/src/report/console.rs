@@ -133,17 +133,9 @@ fn line(snapshot: &Snapshot) -> String {
         return format!("{} fetched, {} written, {rate}", Rounded(fetched), Rounded(written));
     };
     let percent = u128::from(fetched) * 100 / u128::from(total);
-    let left = match fetched {
-        0 => String::new(),
-        _ => format!(
-            ", {} left",
-            clock(
-                elapsed.as_millis() * u128::from(total.saturating_sub(fetched))
-                    / u128::from(fetched)
-                    / 1000
-            )
-        ),
-    };
+    let left = elapsed.as_millis() * u128::from(total.saturating_sub(fetched));
+    let left = left.checked_div(u128::from(fetched) * 1000);
+    let left = left.map(|seconds| format!(", {} left", clock(seconds))).unwrap_or_default();
     format!(
         "{percent}%, {} of {} fetched, {} written, {rate}{left}",
         Rounded(fetched),

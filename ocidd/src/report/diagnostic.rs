@@ -16,6 +16,19 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
+impl Diagnostic {
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// An error without a hint, with its sources.
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Diagnostic {
+    fn from(error: E) -> Self {
+        Self { message: format!("{:#}", anyhow::Error::new(error)), hint: None }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;

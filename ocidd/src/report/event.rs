@@ -171,25 +171,17 @@ pub fn follow<T>(
     total_bytes: Option<u64>,
     work: impl FnOnce() -> T,
 ) -> T {
-    let report = |elapsed| {
-        listener.on_event(&Event::Progress(Snapshot {
-            elapsed,
-            fetched_bytes: progress.fetched.get(),
-            total_bytes,
-            written_bytes: progress.written.get(),
-        }));
-    };
-    report_while(report, work)
-}
-
-/// Runs `work`, and calls `report` with the elapsed time in intervals.
-pub(crate) fn report_while<T>(report: impl Fn(Duration) + Send, work: impl FnOnce() -> T) -> T {
     let (sender, ended) = sync_channel::<()>(0);
     let start = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                report(start.elapsed());
+                listener.on_event(&Event::Progress(Snapshot {
+                    elapsed: start.elapsed(),
+                    fetched_bytes: progress.fetched.get(),
+                    total_bytes,
+                    written_bytes: progress.written.get(),
+                }));
             }
         });
         let outcome = work();

@@ -176,6 +176,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A failure before the first write.
+    pub fn new(cause: Cause, error: impl Into<anyhow::Error>, hint: Option<String>) -> Self {
+        Self { cause, error: error.into(), hint, disk: DiskState::Untouched }
+    }
+
     /// Adds what was being done.
     #[must_use]
     pub fn context(self, doing: impl fmt::Display + Send + Sync + 'static) -> Self {
@@ -187,6 +192,13 @@ impl Failure {
     }
 }
 
+impl Diagnostic {
+    /// The failure of an install before the first write.
+    pub fn fail(self, cause: Cause) -> Failure {
+        Failure::new(cause, anyhow::Error::msg(self.message), self.hint)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}; {}", self.error, self.disk)
@@ -194,24 +206,13 @@ impl fmt::Display for Failure {
 }
 
 /// Adds a cause to an error. For errors before the first write.
-pub trait OrFail<T, E> {
+pub trait OrFail<T> {
     fn or_fail(self, cause: Cause) -> Result<T, Failure>;
-    /// Like `or_fail`, with the cause derived from the error.
-    fn or_fail_by(self, cause: impl FnOnce(&E) -> Cause) -> Result<T, Failure>;
 }
 
-impl<T, E: Into<anyhow::Error>> OrFail<T, E> for Result<T, E> {
+impl<T, E: Into<anyhow::Error>> OrFail<T> for Result<T, E> {
     fn or_fail(self, cause: Cause) -> Result<T, Failure> {
-        self.or_fail_by(|_| cause)
-    }
-
-    fn or_fail_by(self, cause: impl FnOnce(&E) -> Cause) -> Result<T, Failure> {
-        self.map_err(|error| Failure {
-            cause: cause(&error),
-            error: error.into(),
-            hint: None,
-            disk: DiskState::Untouched,
-        })
+        self.map_err(|error| Failure::new(cause, error, None))
     }
 }
 

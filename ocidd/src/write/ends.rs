@@ -3,7 +3,6 @@
 
 use crate::write::gpt;
 use crate::write::gpt::Backup;
-use crate::write::gpt::Reserve;
 use crate::write::gpt::Table;
 use crate::write::gpt::TableError;
 use crate::write::marker;
@@ -71,7 +70,7 @@ impl ImageEnds<'_> {
             let reserve_bytes = if finish.marker.is_some() { marker::RESERVE_BYTES } else { 0 };
             match self.relocate(sector_bytes, reserve_bytes) {
                 Ok((patched, backup)) => {
-                    free = free.filter(|_| backup.reserve == Reserve::Kept);
+                    free = free.filter(|_| backup.has_reserve);
                     free = free.map(|free| free.start..backup.offset);
                     self.place(&backup, patched != start, &mut end);
                     start = patched;

@@ -17,15 +17,14 @@ pub enum SinkError {
     #[error("flushing the disk")]
     Sync(#[source] io::Error),
     #[error(
-        "the GPT of the image is for sectors of {image} bytes, the disk has sectors of {disk} bytes; \
-        hint: build the image for such disks"
+        "the GPT of the image is for sectors of {image} bytes, the disk has sectors of {disk} bytes"
     )]
     SectorSize { image: u64, disk: u64 },
     #[error("reading back {} at byte {offset}", Bytes(*.length))]
     Read { offset: u64, length: u64, source: io::Error },
     #[error(
-        "reading back: bytes {} to {} of the disk differ from what was written; \
-        hint: replace the disk, its cable or its controller", .range.start, .range.end
+        "reading back: bytes {} to {} of the disk differ from what was written",
+        .range.start, .range.end
     )]
     ReadBack { range: Range<u64> },
 }

@@ -4,8 +4,12 @@
 mod header;
 mod mbr;
 
+use crate::write::gpt::header::ALTERNATE_LBA;
+use crate::write::gpt::header::ENTRIES_LBA;
+use crate::write::gpt::header::FIRST_USABLE_LBA;
 use crate::write::gpt::header::Header;
-use crate::write::gpt::header::Locations;
+use crate::write::gpt::header::LAST_USABLE_LBA;
+use crate::write::gpt::header::OWN_LBA;
 use crate::write::gpt::header::Partition;
 use crate::write::gpt::header::put;
 use crate::write::gpt::mbr::Mbr;
@@ -149,15 +153,9 @@ pub struct Backup {
     /// Offset on the disk.
     pub offset: u64,
     pub bytes: Vec<u8>,
-    pub reserve: Reserve,
-}
-
-/// Whether the requested bytes before the backup GPT are kept free of partitions.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Reserve {
-    Kept,
-    /// A partition uses them, or the unchanged table of the image ends with the disk.
-    Dropped,
+    /// Whether the requested bytes before it are free of partitions. Not if a partition uses them, or
+    /// if the unchanged table of the image ends with the disk.
+    pub has_reserve: bool,
 }
 
 /// Adapts the GPT in `start` to a disk of `disk_bytes`, and returns its backup GPT.
@@ -178,7 +176,8 @@ pub fn relocate(
     let header = Header::parse(start, sector_bytes)?;
     let entries = header.entries(start, sector_bytes)?;
     let taken = header.partitions(entries).iter().map(|part| part.last_lba.saturating_add(1)).max();
-    let floor = [taken.unwrap_or(0), header.first_usable_lba, header.entries_end_lba(sector_bytes)];
+    let floor =
+        [taken.unwrap_or(0), header.lba(FIRST_USABLE_LBA), header.entries_end_lba(sector_bytes)];
     let floor = floor.into_iter().max().unwrap_or(0);
     let no_room = TableError::NoRoom { end: floor.saturating_mul(sector_bytes), disk: disk_bytes };
     let last_lba = (disk_bytes / sector_bytes).checked_sub(1).ok_or_else(|| no_room.clone())?;
@@ -190,28 +189,26 @@ pub fn relocate(
         .ok_or(no_room)?;
     let reserved = reserve_bytes.div_ceil(4096).saturating_mul(4096).div_ceil(sector_bytes);
     let below = entries_lba.checked_sub(reserved).filter(|lba| *lba >= floor);
-    let in_place = header.alternate_lba == last_lba;
+    let in_place = header.lba(ALTERNATE_LBA) == last_lba;
     let last_usable_lba = if in_place {
-        header.last_usable_lba
+        header.lba(LAST_USABLE_LBA)
     } else {
         below.unwrap_or(entries_lba).saturating_sub(1)
     };
-    let kept = below.is_some_and(|lba| last_usable_lba < lba);
-    let backup = header.at(Locations {
-        own: last_lba,
-        alternate: 1,
-        last_usable: last_usable_lba,
-        entries: entries_lba,
-    });
+    let backup = header.with([
+        (OWN_LBA, last_lba),
+        (ALTERNATE_LBA, 1),
+        (LAST_USABLE_LBA, last_usable_lba),
+        (ENTRIES_LBA, entries_lba),
+    ]);
     let backup = Backup {
         offset: entries_lba.saturating_mul(sector_bytes),
         bytes: together(entries, &backup, (last_lba - entries_lba) * sector_bytes, sector_bytes),
-        reserve: if kept { Reserve::Kept } else { Reserve::Dropped },
+        has_reserve: below.is_some_and(|lba| last_usable_lba < lba),
     };
     if !in_place {
-        let places =
-            Locations { alternate: last_lba, last_usable: last_usable_lba, ..header.locations() };
-        put(start, usize::try_from(sector_bytes).unwrap_or(usize::MAX), &header.at(places));
+        let primary = header.with([(ALTERNATE_LBA, last_lba), (LAST_USABLE_LBA, last_usable_lba)]);
+        put(start, usize::try_from(sector_bytes).unwrap_or(usize::MAX), &primary);
         if let Mbr::Protective(record) = mbr {
             mbr::protect(start, record, last_lba);
         }

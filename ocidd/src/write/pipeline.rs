@@ -14,11 +14,11 @@ use crate::report::event::Progress;
 use crate::write::error::SinkError;
 use crate::write::pipeline::verified::Verified;
 use crate::write::sink::Sink;
-use crate::write::source::Chunk;
 use crate::write::source::Source;
 use crate::write::source::SourceError;
 use oci::digest::Digest;
 use oci::digest::Hasher;
+use oci::manifest::Layer;
 use oci::size::Bytes;
 use oci::size::Transfer as _;
 use oci::size::length_of;
@@ -31,6 +31,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::thread::Builder;
+use std::thread::ScopedJoinHandle;
 use thiserror::Error;
 
 /// Size of a buffer of compressed data, and the number of buffers that may wait.
@@ -42,20 +43,6 @@ pub const IMAGE_BYTES: usize = 2 << 20;
 /// One is being filled, one is being written, and two may wait.
 const IMAGE_BUFFERS: usize = 4;
 
-/// A compressed image, and its expected properties.
-#[derive(Debug)]
-pub struct Compressed<'a> {
-    pub reader: Blob<'a>,
-    pub digest: Digest,
-    /// Of the compressed layer, if known.
-    pub size_bytes: Option<u64>,
-    /// From the manifest; a blob without a manifest has none.
-    pub media_type: Option<String>,
-    /// Size and digest of the decompressed image, if the publisher has annotated them.
-    pub raw_size_bytes: Option<u64>,
-    pub raw_digest: Option<Digest>,
-}
-
 #[derive(Debug, Error)]
 pub enum TransferError {
     #[error(transparent)]
@@ -64,7 +51,7 @@ pub enum TransferError {
     Digest { found: Digest, wanted: Digest },
     #[error(
         "layer has the expected digest, but its {format} stream is corrupt after {} of disk image: \
-        {cause}; hint: compress and push the image again", Bytes(*.at)
+        {cause}", Bytes(*.at)
     )]
     Decode { format: Format, at: u64, cause: io::Error },
     #[error(transparent)]
@@ -84,10 +71,11 @@ pub enum TransferError {
     Stopped,
 }
 
-/// Fetches, verifies and decompresses `compressed` into `sink`, which may have been written to even
-/// after an error.
+/// Fetches, verifies and decompresses `layer` into `sink`, which may have been written to even after
+/// an error.
 pub fn transfer<M: Medium>(
-    compressed: Compressed<'_>,
+    reader: Blob<'_>,
+    layer: &Layer,
     sink: &mut Sink<'_, M>,
     progress: &Progress,
 ) -> Result<Verified, TransferError> {
@@ -98,26 +86,19 @@ pub fn transfer<M: Medium>(
         // The channel has room for all of them.
         empty_sender.try_send(AlignedBuffer::new(IMAGE_BYTES)).ok();
     }
-    let Compressed { reader, digest, size_bytes, media_type, raw_size_bytes, raw_digest } =
-        compressed;
-    let disk_bytes = sink.disk_bytes();
+    let size_bytes = reader.size_bytes();
+    let source = Source::new(fetched, size_bytes);
+    let compressed = Compressed { source, size_bytes, layer, disk_bytes: sink.disk_bytes() };
     std::thread::scope(|scope| {
         let start = |name: &str| Builder::new().name(name.to_owned());
-        start("fetch")
+        let fetching = start("fetch")
             .spawn_scoped(scope, move || fetch(reader, &fetched_sender, progress))
             .map_err(TransferError::Thread)?;
-        let layer = CompressedLayer {
-            source: Source::new(fetched, size_bytes),
-            size_bytes,
-            media_type,
-            raw_size_bytes,
-            disk_bytes,
-        };
         let decompressing = start("decompress")
-            .spawn_scoped(scope, move || decompress(layer, digest, &empty, &full_sender))
+            .spawn_scoped(scope, move || decompress(compressed, fetching, &empty, &full_sender))
             .map_err(TransferError::Thread)?;
         // Hashed here because this thread mostly waits for the disk.
-        let mut hasher = raw_digest.map(|wanted| (wanted, Hasher::default()));
+        let mut hasher = layer.raw_digest.map(|wanted| (wanted, Hasher::default()));
         let written = write(full, &empty_sender, sink, progress, |bytes| {
             if let Some((_, hasher)) = &mut hasher {
                 hasher.update(bytes);
@@ -125,8 +106,7 @@ pub fn transfer<M: Medium>(
         });
         // Ends the other threads, also after a failed write: they get no more empty buffers.
         drop(empty_sender);
-        let decompressed =
-            decompressing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let decompressed = join(decompressing);
         written?;
         let verified = decompressed?;
         match hasher.map(|(wanted, hasher)| (wanted, hasher.finish())) {
@@ -138,65 +118,66 @@ pub fn transfer<M: Medium>(
     })
 }
 
-/// Reads until the end, an error, or the receiver is gone.
-fn fetch(mut reader: Blob<'_>, chunks: &SyncSender<Chunk>, progress: &Progress) {
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Reads until the end, an error, or the receiver is gone. Returns the digest of all bytes.
+fn fetch(
+    mut reader: Blob<'_>,
+    chunks: &SyncSender<Vec<u8>>,
+    progress: &Progress,
+) -> Result<Digest, registry::Error> {
     loop {
         let mut chunk = Vec::with_capacity(FETCH_BYTES);
         let outcome = reader.by_ref().take(FETCH_BYTES as u64).read_to_end(&mut chunk);
         progress.fetched.add(length_of(&chunk));
-        let last = match outcome {
-            Err(error) => Some(Chunk::Broken(reader.take_error().unwrap_or(error.into()))),
-            Ok(_) => chunk.is_empty().then(|| Chunk::End(reader.digest())),
-        };
         // Data received before an error is passed on before it.
-        if !chunk.is_empty() && chunks.send(Chunk::Bytes(chunk)).is_err() {
-            return;
-        }
-        if let Some(last) = last {
-            chunks.send(last).ok();
-            return;
+        let is_last = chunk.is_empty() || chunks.send(chunk).is_err();
+        outcome.map_err(|error| reader.take_error().unwrap_or(error.into()))?;
+        if is_last {
+            return Ok(reader.digest());
         }
     }
 }
 
-/// A layer to decompress, and what its manifest declares.
-struct CompressedLayer {
+/// A layer to decompress, and the limits of its size.
+struct Compressed<'a> {
     source: Source,
     size_bytes: Option<u64>,
-    media_type: Option<String>,
-    raw_size_bytes: Option<u64>,
+    layer: &'a Layer,
     disk_bytes: u64,
 }
 
 /// Decompresses the whole layer into full buffers, then verifies digest and size.
 fn decompress(
-    mut layer: CompressedLayer,
-    wanted: Digest,
+    mut compressed: Compressed<'_>,
+    fetching: ScopedJoinHandle<'_, Result<Digest, registry::Error>>,
     empty: &Receiver<AlignedBuffer>,
     full: &SyncSender<AlignedBuffer>,
 ) -> Result<Verified, TransferError> {
-    let outcome = layer.decompress(empty, full);
-    if matches!(
-        outcome,
-        Err(TransferError::Stopped | TransferError::Format(FormatError::NoDisk { .. }))
-    ) {
+    let outcome = match compressed.decompress(empty, full) {
         // The receiver is gone, or the first bytes are not a disk image.
-        return Err(outcome.err().unwrap_or(TransferError::Stopped));
-    }
+        Err(
+            error @ (TransferError::Stopped | TransferError::Format(FormatError::NoDisk { .. })),
+        ) => return Err(error),
+        outcome => outcome,
+    };
     // Read to the end even if the stream is corrupt: the digest shows whether the transfer or the
     // image is wrong.
-    let found = layer.source.finish()?;
+    let found = compressed.source.finish(|| join(fetching))?;
+    let Layer { digest: wanted, raw_size_bytes, .. } = *compressed.layer;
     if found != wanted {
         return Err(TransferError::Digest { found, wanted });
     }
-    match (outcome?, layer.raw_size_bytes) {
+    match (outcome?, raw_size_bytes) {
         (0, _) => Err(TransferError::Empty),
         (found, Some(wanted)) if found != wanted => Err(TransferError::RawSize { found, wanted }),
         _ => Ok(Verified::new()),
     }
 }
 
-impl CompressedLayer {
+impl Compressed<'_> {
     /// Returns the size of the decompressed image.
     fn decompress(
         &mut self,
@@ -236,7 +217,7 @@ impl CompressedLayer {
             return Ok(Format::Raw);
         }
         let format = format::detect(first)?;
-        format::check(self.media_type.as_deref(), format)?;
+        format::check(self.layer.media_type.as_deref(), format)?;
         let least = match format {
             Format::Raw => self.size_bytes,
             other => format::size_hint(other, first, &[]),

@@ -128,10 +128,11 @@ impl<'a, M: Medium> Sink<'a, M> {
         if let Some(written) = &mut self.written {
             written.update(middle);
         }
-        for run in runs(middle) {
-            match run {
-                Run::Zeroes(length) => self.skip_zeroes(length)?,
-                Run::Data(data) => self.write_data(data)?,
+        for (is_zero, run) in runs(middle) {
+            if is_zero {
+                self.skip_zeroes(length_of(run))?;
+            } else {
+                self.write_data(run)?;
             }
         }
         self.end.bytes.extend_from_slice(end);
@@ -273,20 +274,14 @@ fn zero_at(medium: &mut impl Medium, range: &Range<u64>) -> Result<(), SinkError
     })
 }
 
-#[derive(Debug, Eq, PartialEq)]
-enum Run<'a> {
-    Zeroes(u64),
-    Data(&'a [u8]),
-}
-
-/// Splits bytes into the longest runs of pieces that are all zero or all non-zero.
-fn runs(mut bytes: &[u8]) -> impl Iterator<Item = Run<'_>> {
+/// Splits bytes into the longest runs of pieces that are all zero (true) or all non-zero.
+fn runs(mut bytes: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
     std::iter::from_fn(move || {
         let zero = is_zero(bytes.chunks(ZERO_PIECE_BYTES).next()?);
         let alike = bytes.chunks(ZERO_PIECE_BYTES).take_while(|piece| is_zero(piece) == zero);
         let (run, rest) = split(bytes, alike.map(length_of).sum());
         bytes = rest;
-        Some(if zero { Run::Zeroes(length_of(run)) } else { Run::Data(run) })
+        Some((zero, run))
     })
 }
 

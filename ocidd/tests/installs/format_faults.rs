@@ -131,7 +131,7 @@ fn the_decoder_reads_to_the_end_before_the_digest_counts() {
             let layer = Layer::new(packed);
             let says =
                 format!("layer has the expected digest, but its {format} stream is corrupt after ");
-            let says = [&*says, at, "; hint: compress and push the image again; "];
+            let says = [&*says, at, "\nhint: compress and push the image again"];
             assert_ends(&format!("{format} {rule}"), &layer, Some(media_type), &says, left);
             // Broken on the way, the same bytes are told by their digest.
             let layer = Layer { digest: Digest::of(&good), ..layer };

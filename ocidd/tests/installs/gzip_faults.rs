@@ -140,7 +140,7 @@ fn a_stream_that_was_pushed_broken_is_the_images_fault() {
             vec![
                 format!("layer has the expected digest, but its gzip stream is corrupt {at}"),
                 format!("of disk image: {}", row.says),
-                "; hint: compress and push the image again; ".to_owned(),
+                "\nhint: compress and push the image again".to_owned(),
             ]
         },
     );

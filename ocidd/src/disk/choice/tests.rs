@@ -2,8 +2,6 @@
 
 use super::*;
 use crate::disk::bus::Transport;
-use crate::disk::holders::Hold;
-use crate::disk::holders::Holder;
 
 const GIB: u64 = 1 << 30;
 
@@ -19,7 +17,6 @@ fn disk(name: &str, size_bytes: u64, transport: Transport, serial: &str) -> Foun
 
 /// Two equal `NVMe` disks, a larger SATA disk, and one of each kind that must not be chosen.
 fn disks() -> Vec<FoundDisk> {
-    let mounted = Hold::Mount { point: "/mnt".to_owned() };
     vec![
         FoundDisk {
             model: Some("FAST DISK".to_owned()),
@@ -35,7 +32,7 @@ fn disks() -> Vec<FoundDisk> {
         FoundDisk { removable: true, ..disk("sdb", 16 * GIB, Transport::Usb, "U0") },
         FoundDisk { read_only: true, ..disk("sdc", 800 * GIB, Transport::Sata, "S1") },
         FoundDisk {
-            holders: vec![Holder { device: "/dev/sdd1".to_owned(), hold: mounted }],
+            holders: vec!["/dev/sdd1 is mounted on /mnt".to_owned()],
             ..disk("sdd", 8 * GIB, Transport::Sata, "S2")
         },
     ]

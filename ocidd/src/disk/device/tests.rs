@@ -4,6 +4,7 @@ mod sectors;
 
 use super::*;
 use crate::disk::tests::fake_machine::FakeMachine;
+use crate::report::classify;
 
 fn device_of(bytes: &[u8]) -> (tempfile::NamedTempFile, Device) {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -64,7 +65,7 @@ fn rejects_other_files() {
 fn refused(machine: &FakeMachine, node: &str) -> Option<String> {
     let node = Path::new(node);
     let refusal = check_sysfs(node, node, &machine.sys(), &machine.proc()).err()?;
-    Some(format!("{:#}", anyhow::Error::new(refusal)))
+    Some(classify::device(refusal).diagnostic().to_string())
 }
 
 #[test]
@@ -82,25 +83,25 @@ fn rejects_partitions_busy_and_read_only_disks_before_opening() {
         (
             "/dev/vda1",
             Some(
-                "'/dev/vda1' is a partition of '/dev/vda', not a whole disk; hint: set dd.of=/dev/vda",
+                "'/dev/vda1' is a partition of '/dev/vda', not a whole disk; nothing was written\nhint: set dd.of=/dev/vda",
             ),
         ),
         (
             "/dev/cciss/c0d0p1",
             Some(
-                "'/dev/cciss/c0d0p1' is a partition of '/dev/cciss/c0d0', not a whole disk; hint: set dd.of=/dev/cciss/c0d0",
+                "'/dev/cciss/c0d0p1' is a partition of '/dev/cciss/c0d0', not a whole disk; nothing was written\nhint: set dd.of=/dev/cciss/c0d0",
             ),
         ),
         (
             "/dev/vda",
             Some(
-                "'/dev/vda' is in use: /dev/vda is swap, /dev/vda1 is mounted on /boot; hint: stop using it, or choose another disk",
+                "'/dev/vda' is in use: /dev/vda is swap, /dev/vda1 is mounted on /boot; nothing was written\nhint: stop using it, or choose another disk",
             ),
         ),
         (
             "/dev/vdb",
             Some(
-                "'/dev/vdb' is read-only; hint: check for a write-protect switch, or virtual media",
+                "'/dev/vdb' is read-only; nothing was written\nhint: check for a write-protect switch, or virtual media",
             ),
         ),
         ("/dev/vdc", None),
@@ -121,11 +122,10 @@ fn reports_a_busy_disk_without_known_holders() {
 #[test]
 fn hints_at_selectors_for_a_udev_link() {
     let path = Path::new("/dev/disk/by-id/nosuch");
-    let text = Device::open(path, Path::new("/sys"), Path::new("/proc")).unwrap_err().to_string();
-    assert!(
-        text.starts_with("opening target disk '/dev/disk/by-id/nosuch' (a link of udev"),
-        "{text}"
-    );
+    let error = Device::open(path, Path::new("/sys"), Path::new("/proc")).unwrap_err();
+    let text = classify::device(error).diagnostic().to_string();
+    assert!(text.starts_with("opening target disk '/dev/disk/by-id/nosuch': No such"), "{text}");
+    assert!(text.contains("hint: udev may not run here"), "{text}");
     assert!(text.contains("dd.of=serial:…"), "{text}");
 }
 

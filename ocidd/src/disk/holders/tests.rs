@@ -4,8 +4,7 @@ use super::*;
 use crate::disk::tests::fake_machine::FakeMachine;
 
 fn holders_of(machine: &FakeMachine, name: &str) -> Vec<String> {
-    let holders = read_holders(&machine.sys(), &machine.proc(), name);
-    holders.iter().map(Holder::to_string).collect()
+    read_holders(&machine.sys(), &machine.proc(), name)
 }
 
 fn busy_machine() -> FakeMachine {

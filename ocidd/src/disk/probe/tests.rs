@@ -1,7 +1,6 @@
 //! A machine with a disk on each bus, as Linux under QEMU shows it.
 
 use super::*;
-use crate::disk::holders::Hold;
 use crate::disk::tests::fake_machine::FakeMachine;
 
 const SATA: &str = "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda";
@@ -106,7 +105,6 @@ fn reads_everything_of_a_sata_disk() {
     let machine = machine();
     machine.mounts(&["30 1 8:2 / /mnt rw - ext4 /dev/sda2 rw"]);
     let partition = |name: &str| Partition { name: name.to_owned(), size_bytes: 1 << 20 };
-    let mounted = Hold::Mount { point: "/mnt".to_owned() };
     let wanted = FoundDisk {
         path: "/dev/sda".to_owned(),
         size_bytes: 4 << 20,
@@ -119,7 +117,7 @@ fn reads_everything_of_a_sata_disk() {
         removable: false,
         read_only: false,
         partitions: vec![partition("sda1"), partition("sda2")],
-        holders: vec![Holder { device: "/dev/sda2".to_owned(), hold: mounted }],
+        holders: vec!["/dev/sda2 is mounted on /mnt".to_owned()],
     };
     assert_eq!(disk(&machine, "/dev/sda"), wanted);
 }

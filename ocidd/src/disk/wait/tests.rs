@@ -141,7 +141,7 @@ fn waits_for_a_device_node_but_not_for_a_file() {
         (found, clock.now, lines)
     };
     let (found, passed, lines) = find(&node, false);
-    assert!(matches!(found, Err(TargetError::Device(DeviceError::Missing { .. }))), "{found:?}");
+    assert!(matches!(found, Err(TargetError::Device(DeviceError::Open { .. }))), "{found:?}");
     assert_eq!(passed, ms(4000));
     assert_eq!(lines, [format!("waiting up to 4 s for '{}' to appear", node.display())]);
     let (found, passed, _) = find(&node, true);

@@ -14,39 +14,21 @@ const ENTRY_BYTES: u32 = 128;
 // Offsets of fields (UEFI 2.10, tables 5-5 and 5-6).
 const HEADER_SIZE: usize = 12;
 const HEADER_CRC: usize = 16;
-const OWN_LBA: usize = 24;
-const ALTERNATE_LBA: usize = 32;
-const FIRST_USABLE_LBA: usize = 40;
-const LAST_USABLE_LBA: usize = 48;
-const ENTRIES_LBA: usize = 72;
+pub(super) const OWN_LBA: usize = 24;
+pub(super) const ALTERNATE_LBA: usize = 32;
+pub(super) const FIRST_USABLE_LBA: usize = 40;
+pub(super) const LAST_USABLE_LBA: usize = 48;
+pub(super) const ENTRIES_LBA: usize = 72;
 const ENTRY_COUNT: usize = 80;
 const ENTRY_SIZE: usize = 84;
 const ENTRIES_CRC: usize = 88;
 const ENTRY_FIRST_LBA: usize = 32;
 const ENTRY_LAST_LBA: usize = 40;
 
-/// The primary header, with verified checksum and plausible sizes.
+/// The bytes of the primary header, with verified checksum and plausible sizes, without the rest of
+/// its sector.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Header {
-    /// The header as on the disk, without the rest of its sector.
-    bytes: Vec<u8>,
-    pub(super) alternate_lba: u64,
-    pub(super) first_usable_lba: u64,
-    pub(super) last_usable_lba: u64,
-    entries_lba: u64,
-    entry_count: u32,
-    entry_size: u32,
-    entries_crc: u32,
-}
-
-/// The sectors named in a header.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Locations {
-    pub(super) own: u64,
-    pub(super) alternate: u64,
-    pub(super) last_usable: u64,
-    pub(super) entries: u64,
-}
+pub(super) struct Header(Vec<u8>);
 
 /// A used entry, or a record of an MBR. Both sectors belong to the partition.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,16 +62,16 @@ impl Header {
         if entry_size < ENTRY_BYTES || !entry_size.is_power_of_two() {
             return Err(TableError::EntrySize { found: entry_size });
         }
-        Ok(Self {
-            alternate_lba: u64_at(bytes, ALTERNATE_LBA),
-            first_usable_lba: u64_at(bytes, FIRST_USABLE_LBA),
-            last_usable_lba: u64_at(bytes, LAST_USABLE_LBA),
-            entries_lba: u64_at(bytes, ENTRIES_LBA),
-            entry_count: u32_at(bytes, ENTRY_COUNT),
-            entry_size,
-            entries_crc: u32_at(bytes, ENTRIES_CRC),
-            bytes: bytes.to_vec(),
-        })
+        Ok(Self(bytes.to_vec()))
+    }
+
+    pub(super) fn lba(&self, field: usize) -> u64 {
+        u64_at(&self.0, field)
+    }
+
+    fn entries_bytes(&self) -> u64 {
+        // Cannot overflow: a product of two 32-bit numbers.
+        u64::from(u32_at(&self.0, ENTRY_COUNT)) * u64::from(u32_at(&self.0, ENTRY_SIZE))
     }
 
     /// The array of entries, if it is inside `start` and its checksum matches.
@@ -98,33 +80,30 @@ impl Header {
         start: &'a [u8],
         sector_bytes: u64,
     ) -> Result<&'a [u8], TableError> {
-        // Cannot overflow: a product of two 32-bit numbers.
-        let length = u64::from(self.entry_count) * u64::from(self.entry_size);
-        let outside =
-            TableError::EntriesLocation { lba: self.entries_lba, length, held: length_of(start) };
+        let (lba, length) = (self.lba(ENTRIES_LBA), self.entries_bytes());
+        let outside = TableError::EntriesLocation { lba, length, held: length_of(start) };
         let range = || {
             // Sectors 0 and 1 contain MBR and header.
-            let from = Some(self.entries_lba).filter(|lba| *lba >= 2)?.checked_mul(sector_bytes)?;
+            let from = Some(lba).filter(|lba| *lba >= 2)?.checked_mul(sector_bytes)?;
             let to = from.checked_add(length)?;
             start.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
         };
         let entries = range().ok_or(outside)?;
-        let wanted = crc(entries);
-        if wanted != self.entries_crc {
-            return Err(TableError::EntriesCrc { found: self.entries_crc, wanted });
+        let (found, wanted) = (u32_at(&self.0, ENTRIES_CRC), crc(entries));
+        if found != wanted {
+            return Err(TableError::EntriesCrc { found, wanted });
         }
         Ok(entries)
     }
 
     /// The first sector after the array of entries.
     pub(super) fn entries_end_lba(&self, sector_bytes: u64) -> u64 {
-        let length = u64::from(self.entry_count) * u64::from(self.entry_size);
-        self.entries_lba.saturating_add(length.div_ceil(sector_bytes))
+        self.lba(ENTRIES_LBA).saturating_add(self.entries_bytes().div_ceil(sector_bytes))
     }
 
     /// Used entries: their type is not zero (UEFI 2.10, table 5-6).
     pub(super) fn partitions(&self, entries: &[u8]) -> Vec<Partition> {
-        let size = usize::try_from(self.entry_size).unwrap_or(usize::MAX);
+        let size = usize::try_from(u32_at(&self.0, ENTRY_SIZE)).unwrap_or(usize::MAX);
         let numbered = entries.chunks_exact(size).zip(1..);
         let used =
             numbered.filter(|(entry, _)| entry.first_chunk::<16>().is_some_and(|t| *t != [0; 16]));
@@ -136,29 +115,15 @@ impl Header {
         .collect()
     }
 
-    /// The same header for other locations, with its checksum.
-    pub(super) fn at(&self, places: Locations) -> Vec<u8> {
-        let mut bytes = self.bytes.clone();
-        for (field, lba) in [
-            (OWN_LBA, places.own),
-            (ALTERNATE_LBA, places.alternate),
-            (LAST_USABLE_LBA, places.last_usable),
-            (ENTRIES_LBA, places.entries),
-        ] {
+    /// The same header with other values of these fields, and its checksum.
+    pub(super) fn with<const N: usize>(&self, fields: [(usize, u64); N]) -> Vec<u8> {
+        let mut bytes = self.0.clone();
+        for (field, lba) in fields {
             put(&mut bytes, field, &lba.to_le_bytes());
         }
         let crc = crc_without_itself(&bytes);
         put(&mut bytes, HEADER_CRC, &crc.to_le_bytes());
         bytes
-    }
-
-    pub(super) fn locations(&self) -> Locations {
-        Locations {
-            own: 1,
-            alternate: self.alternate_lba,
-            last_usable: self.last_usable_lba,
-            entries: self.entries_lba,
-        }
     }
 }
 

@@ -11,7 +11,7 @@ fn what_is_missing_and_nobody_answers_ends_with_2() {
     let tag = scene.word(By::Tag);
     run(&[&tag, "oci.allow_no_tls"], "").assert("no disk", 2, &[
         "No target disk is given (dd.of). Disks of this machine:\n",
-        "ocidd: no answer on the console to 'Disk, by number or path'; hint: set image and disk as parameters, without wait; nothing was written\n",
+        "ocidd: no answer on the console to 'Disk, by number or path'; nothing was written\nocidd: hint: set image and disk as parameters, without wait\n",
     ]);
     run(&[&scene.disk], "").assert(
         "no image",

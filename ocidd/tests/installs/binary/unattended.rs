@@ -56,7 +56,7 @@ fn invalid_parameters_end_with_2_and_all_are_reported() {
         (
             &["oci.tag=https://r.example/os:1"],
             &[
-                "ocidd: oci.tag: invalid reference 'https://r.example/os:1': unexpected scheme 'https://'; hint: ",
+                "ocidd: oci.tag: invalid reference 'https://r.example/os:1': unexpected scheme 'https://'; nothing was written\nocidd: hint: ",
             ],
         ),
         (&[&blob], &["ocidd: oci.tag and oci.blob are mutually exclusive"]),

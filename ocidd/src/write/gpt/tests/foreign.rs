@@ -23,7 +23,7 @@ fn move_over(image: &File, disk: &File, sector: u64, disk_bytes: u64) -> Table {
     assert_eq!(sector_size(&start), Some(sector));
     let table = inspect(&start, sector, 16 * MIB, 16 * MIB);
     let backup = relocate(&mut start, sector, disk_bytes, 69_632).unwrap();
-    assert_eq!(backup.reserve == Reserve::Kept, disk_bytes > 17 * MIB);
+    assert_eq!(backup.has_reserve, disk_bytes > 17 * MIB);
     disk.write_all_at(&start, 0).unwrap();
     disk.write_all_at(&backup.bytes, backup.offset).unwrap();
     disk.sync_all().unwrap();
