@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod digest;
 pub mod document;
 pub mod index;
+#[cfg(feature = "sign")]
 pub mod layout;
 pub mod layout_error;
 pub mod manifest;
