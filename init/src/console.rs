@@ -1,25 +1,20 @@
 //! The kernel's consoles, and standard input and output of init.
 
-use anyhow::Context as _;
-use anyhow::anyhow;
-use rustix::event::PollFd;
-use rustix::event::PollFlags;
-use rustix::event::Timespec;
-use rustix::event::poll;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
-use rustix::stdio::dup2_stderr;
-use rustix::stdio::dup2_stdin;
-use rustix::stdio::dup2_stdout;
-use std::fs::File;
-use std::io;
-use std::io::ErrorKind;
-use std::io::IsTerminal as _;
-use std::io::Write as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::{
+    fs::File,
+    io,
+    io::{ErrorKind, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, anyhow};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
+    io::Errno,
+    stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
+};
 
 pub(crate) const DEVICE: &str = "/dev/console";
 const ACTIVE: &str = "/sys/class/tty/console/active";

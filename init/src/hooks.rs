@@ -3,11 +3,9 @@
 //! They run without a time limit, with busybox's applets in `PATH`. They read from the active
 //! console; their output is relayed like that of ocidd.
 
-use crate::console::Console;
-use crate::shell;
-use crate::supervise;
-use crate::supervise::Outcome;
 use std::path::Path;
+
+use crate::{console::Console, shell, supervise, supervise::Outcome};
 
 const FOLDER: &str = "/etc/ocidd/hooks";
 
@@ -55,12 +53,15 @@ fn run_in(
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
+
+    use tempfile::TempDir;
+
     use super::*;
     use crate::supervise::tests::alone;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
-    use std::os::unix::fs::symlink;
-    use tempfile::TempDir;
 
     fn folder_with(hook: &str, script: &str, mode: u32) -> TempDir {
         let folder = tempfile::tempdir().unwrap();

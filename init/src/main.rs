@@ -12,18 +12,11 @@ mod shell;
 mod supervise;
 mod time;
 
-use crate::console::Console;
-use crate::hooks::Hook;
-use crate::log::report;
-use crate::supervise::Outcome;
-use crate::time::clock;
-use params::After;
-use params::Ending;
-use params::OnError;
-use params::Options;
-use std::ffi::OsString;
-use std::path::Path;
-use std::process::ExitCode;
+use std::{ffi::OsString, path::Path, process::ExitCode};
+
+use params::{After, Ending, OnError, Options};
+
+use crate::{console::Console, hooks::Hook, log::report, supervise::Outcome, time::clock};
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {

@@ -1,10 +1,12 @@
 //! Mounts the kernel's file systems and temporary ones from one table. No disk is mounted.
 
-use anyhow::Context as _;
-use rustix::io::Errno;
-use rustix::mount::MountFlags;
-use rustix::mount::mount;
 use std::ffi::CStr;
+
+use anyhow::Context as _;
+use rustix::{
+    io::Errno,
+    mount::{MountFlags, mount},
+};
 
 #[derive(Debug)]
 struct Mount {
@@ -47,8 +49,9 @@ fn mount_one(entry: &Mount) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::path::Path;
+
+    use super::*;
 
     #[test]
     fn targets_are_absolute_and_unique() {

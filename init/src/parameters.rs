@@ -1,14 +1,11 @@
 //! Parameters for init, from the kernel command line and the site file.
 
-use crate::log::report;
-use crate::or_default;
+use std::{ffi::OsString, path::Path};
+
 use anyhow::Context as _;
-use params::Options;
-use params::cmdline;
-use params::parse_init_parameters;
-use params::site;
-use std::ffi::OsString;
-use std::path::Path;
+use params::{Options, cmdline, parse_init_parameters, site};
+
+use crate::{log::report, or_default};
 
 const CMDLINE: &str = "/proc/cmdline";
 

@@ -1,25 +1,24 @@
 //! Reboots, powers off or halts the machine after a countdown. init itself never ends.
 
-use crate::console::Console;
-use crate::log::report;
+use std::{
+    fmt,
+    fs::File,
+    io::Read as _,
+    thread::{Builder, sleep},
+    time::{Duration, Instant},
+};
+
 use anyhow::Context as _;
 use params::Ending;
-use rustix::event::PollFd;
-use rustix::event::PollFlags;
-use rustix::event::Timespec;
-use rustix::event::poll;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
-use rustix::system::RebootCommand;
-use rustix::termios::QueueSelector;
-use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
-use std::thread::Builder;
-use std::thread::sleep;
-use std::time::Duration;
-use std::time::Instant;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
+    io::Errno,
+    system::RebootCommand,
+    termios::QueueSelector,
+};
+
+use crate::{console::Console, log::report};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -152,11 +151,13 @@ pub(crate) fn reboot_on_panic() {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Write as _, pipe},
+        os::fd::OwnedFd,
+        sync::Mutex,
+    };
+
     use super::*;
-    use std::io::Write as _;
-    use std::io::pipe;
-    use std::os::fd::OwnedFd;
-    use std::sync::Mutex;
 
     const MOMENT: Duration = Duration::from_millis(5);
     const LONG: Duration = Duration::from_secs(20);

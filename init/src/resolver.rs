@@ -1,11 +1,9 @@
 //! Links `/etc/resolv.conf` to the name servers that the kernel knows from DHCP or `ip=`. A module of
 //! its own, because nothing else of init is about names.
 
+use std::{fs, io::ErrorKind, os::unix::fs::symlink, path::Path};
+
 use anyhow::Context as _;
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::symlink;
-use std::path::Path;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const PNP: &str = "/proc/net/pnp";

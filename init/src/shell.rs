@@ -1,14 +1,15 @@
 //! The emergency shell: busybox on the active console, with job control.
 
-use crate::console;
-use crate::console::Console;
-use crate::console::Kind;
-use crate::log::report;
-use crate::supervise;
+use std::{fs, fs::File, path::Path};
+
 use anyhow::Context as _;
-use std::fs;
-use std::fs::File;
-use std::path::Path;
+
+use crate::{
+    console,
+    console::{Console, Kind},
+    log::report,
+    supervise,
+};
 
 const BUSYBOX: &str = "/bin/busybox";
 

@@ -1,22 +1,27 @@
 //! Runs programs and reaps all children, including orphans.
 
-use crate::console;
-use crate::console::Console;
-use crate::log::relay::Piece;
-use crate::log::relay::relay;
-use crate::log::report;
+use std::{
+    ffi::{OsStr, OsString},
+    fmt, io,
+    os::unix::process::ExitStatusExt as _,
+    process::{Command, ExitStatus},
+    thread::Builder,
+};
+
 use anyhow::Context as _;
-use rustix::io::Errno;
-use rustix::process::Pid;
-use rustix::process::WaitOptions;
-use std::ffi::OsStr;
-use std::ffi::OsString;
-use std::fmt;
-use std::io;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::Command;
-use std::process::ExitStatus;
-use std::thread::Builder;
+use rustix::{
+    io::Errno,
+    process::{Pid, WaitOptions},
+};
+
+use crate::{
+    console,
+    console::Console,
+    log::{
+        relay::{Piece, relay},
+        report,
+    },
+};
 
 const INSTALLER: &str = "/bin/ocidd";
 
@@ -143,13 +148,12 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<ExitStatus> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError, mpsc::channel};
+
+    use anyhow::anyhow;
+
     use super::*;
     use crate::log::relay::Line;
-    use anyhow::anyhow;
-    use std::sync::Mutex;
-    use std::sync::MutexGuard;
-    use std::sync::PoisonError;
-    use std::sync::mpsc::channel;
 
     /// `run` reaps every child, so only one test at a time can run programs.
     pub(crate) fn alone() -> MutexGuard<'static, ()> {

@@ -4,35 +4,34 @@
 //! A new one needs a function, a target in `fuzz_targets`, a directory of seeds and a line in the
 //! table of that test, which reports what is missing.
 
-use oci::digest::Digest;
-use oci::index;
-use oci::manifest;
-use oci::manifest::Content;
-use oci::platform::Platform;
-use oci::reference::BlobReference;
-use oci::reference::ManifestReference;
-use oci::reference::Repository;
-use oci::signature;
-use oci::signature::Key;
-use oci::size::Bytes;
-use oci::size::length_of;
-use ocidd::disk::selector::Target;
-use ocidd::format;
-use ocidd::format::Decoder;
-use ocidd::request::parse_request;
-use ocidd::trust::Trust;
-use ocidd::write::gpt;
-use ocidd::write::marker;
+use std::{
+    fmt::{Debug, Display},
+    io,
+    io::Read as _,
+    path::Path,
+    str::FromStr,
+};
+
+use oci::{
+    digest::Digest,
+    index, manifest,
+    manifest::Content,
+    platform::Platform,
+    reference::{BlobReference, ManifestReference, Repository},
+    signature,
+    signature::Key,
+    size::{Bytes, length_of},
+};
+use ocidd::{
+    disk::selector::Target,
+    format,
+    format::Decoder,
+    request::parse_request,
+    trust::Trust,
+    write::{gpt, marker},
+};
 use params::parse_size;
-use registry::auth::parse_challenges;
-use registry::blob::parse_content_range;
-use registry::credentials::Credentials;
-use std::fmt::Debug;
-use std::fmt::Display;
-use std::io;
-use std::io::Read as _;
-use std::path::Path;
-use std::str::FromStr;
+use registry::{auth::parse_challenges, blob::parse_content_range, credentials::Credentials};
 
 /// Parameters, one per line.
 pub fn parameters(bytes: &[u8]) {

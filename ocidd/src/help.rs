@@ -1,9 +1,10 @@
 //! `ocidd --help`.
 
-use crate::disk::selector;
-use crate::report::failure;
-use params::PARAMETERS;
 use std::fmt;
+
+use params::PARAMETERS;
+
+use crate::{disk::selector, report::failure};
 
 /// Displays the help text.
 #[derive(Clone, Copy, Debug)]

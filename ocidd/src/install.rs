@@ -1,55 +1,49 @@
 //! The install sequence. Every check that can reject an install runs before the first write.
 
-use crate::disk::buffer::ALIGNMENT;
-use crate::disk::buffer::AlignedBuffer;
-use crate::disk::device::Device;
-use crate::disk::device::Medium as _;
-use crate::disk::reread;
-use crate::disk::wait::find_target;
-use crate::format;
-use crate::format::Format;
-use crate::machine::Machine;
-use crate::plan::Confirm;
-use crate::plan::InstallMode;
-use crate::plan::Plan;
-use crate::report::classify;
-use crate::report::console::Rate;
-use crate::report::diagnostic::Diagnostic;
-use crate::report::event;
-use crate::report::event::Done;
-use crate::report::event::Event;
-use crate::report::event::Listener;
-use crate::report::event::Outcome;
-use crate::report::event::Progress;
-use crate::report::failure::Cause;
-use crate::report::failure::DiskState;
-use crate::report::failure::Failure;
-use crate::report::failure::OrFail as _;
-use crate::trust::Trust;
-use crate::write::ends::Finish;
-use crate::write::error::SinkError;
-use crate::write::marker;
-use crate::write::pipeline;
-use crate::write::sink::Abandoned;
-use crate::write::sink::Committed;
-use crate::write::sink::Sink;
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
 use anyhow::anyhow;
-use oci::manifest::Layer;
-use oci::reference::Image;
-use oci::signature::Key;
-use oci::size::Bytes;
-use registry::blob::Blob;
-use registry::credentials::Credentials;
-use registry::http::CertificateCheck;
-use registry::http::Client;
-use registry::mirrors::Registry;
-use registry::mirrors::Resolved;
-use registry::observer::Observer;
-use registry::retry::RetryPolicy;
-use registry::signatures::Signed;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Instant;
+use oci::{manifest::Layer, reference::Image, signature::Key, size::Bytes};
+use registry::{
+    blob::Blob,
+    credentials::Credentials,
+    http::{CertificateCheck, Client},
+    mirrors::{Registry, Resolved},
+    observer::Observer,
+    retry::RetryPolicy,
+    signatures::Signed,
+};
+
+use crate::{
+    disk::{
+        buffer::{ALIGNMENT, AlignedBuffer},
+        device::{Device, Medium as _},
+        reread,
+        wait::find_target,
+    },
+    format,
+    format::Format,
+    machine::Machine,
+    plan::{Confirm, InstallMode, Plan},
+    report::{
+        classify,
+        console::Rate,
+        diagnostic::Diagnostic,
+        event,
+        event::{Done, Event, Listener, Outcome, Progress},
+        failure::{Cause, DiskState, Failure, OrFail as _},
+    },
+    trust::Trust,
+    write::{
+        ends::Finish,
+        error::SinkError,
+        marker, pipeline,
+        sink::{Abandoned, Committed, Sink},
+    },
+};
 
 const UNCHECKED_CERTIFICATES: &str = "CERTIFICATES ARE NOT CHECKED (oci.insecure_skip_verify): \
     a man in the middle can change tags and read credentials";

@@ -1,12 +1,11 @@
 //! The machine: locations of its files, which a test replaces, and its identity.
 
-use crate::disk::sysfs::read_names;
-use crate::disk::sysfs::read_text;
+use std::{path::PathBuf, time::Duration};
+
 use registry::http::CertificateFiles;
-use serde_json::Value;
-use serde_json::json;
-use std::path::PathBuf;
-use std::time::Duration;
+use serde_json::{Value, json};
+
+use crate::disk::sysfs::{read_names, read_text};
 
 /// The default of [`Machine::auth_file`].
 pub const AUTH_FILE: &str = "/etc/ocidd/auth.json";
@@ -53,8 +52,9 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::fs;
+
+    use super::*;
 
     #[test]
     fn describes_a_machine_by_serial_and_mac_addresses() {

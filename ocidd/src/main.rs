@@ -1,39 +1,34 @@
 //! Entry point of the installer. init or an operator at the emergency shell starts it.
 
+use std::{
+    env, io,
+    io::{IsTerminal as _, Write as _},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
+
 use anyhow::Context as _;
-use ocidd::disk::probe::read_disks;
-use ocidd::help::Help;
-use ocidd::install::install;
-use ocidd::machine::AUTH_FILE;
-use ocidd::machine::Machine;
-use ocidd::plan;
-use ocidd::plan::Plan;
-use ocidd::prompt::Console;
-use ocidd::report::console::Marks;
-use ocidd::report::console::Report;
-use ocidd::report::console::Style;
-use ocidd::report::event::Event;
-use ocidd::report::event::Listener;
-use ocidd::report::failure::Cause;
-use ocidd::report::failure::Failure;
-use ocidd::report::failure::OrFail as _;
-use ocidd::report::webhook;
-use ocidd::report::webhook::Webhook;
-use ocidd::request::Request;
-use ocidd::request::parse_request;
-use ocidd::trust::KEYS_FOLDER;
-use params::Options;
-use params::site;
-use registry::http::CertificateFiles;
-use registry::http::Client;
-use registry::http::Network;
-use std::env;
-use std::io;
-use std::io::IsTerminal as _;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::ExitCode;
-use std::time::Duration;
+use ocidd::{
+    disk::probe::read_disks,
+    help::Help,
+    install::install,
+    machine::{AUTH_FILE, Machine},
+    plan,
+    plan::Plan,
+    prompt::Console,
+    report::{
+        console::{Marks, Report, Style},
+        event::{Event, Listener},
+        failure::{Cause, Failure, OrFail as _},
+        webhook,
+        webhook::Webhook,
+    },
+    request::{Request, parse_request},
+    trust::KEYS_FOLDER,
+};
+use params::{Options, site};
+use registry::http::{CertificateFiles, Client, Network};
 
 /// Set by `init`, which relays lines to every console and to the kernel log.
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";

@@ -1,21 +1,20 @@
 //! Checks the options and turns them into a plan. Pure.
 
-use crate::disk::selector::Target;
-use crate::report::diagnostic::Diagnostic;
-use crate::trust::Trust;
-use crate::write::ends::Gpt;
-use crate::write::sink::Verify;
-use oci::platform::Platform;
-use oci::reference::Image;
-use oci::reference::ReferenceError;
-use params::Options;
-use params::Retries;
-use registry::http::CertificateCheck;
-use registry::http::DEFAULT_TIMEOUT;
-use registry::http::Network;
-use registry::http::Tls;
-use std::str::FromStr;
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
+
+use oci::{
+    platform::Platform,
+    reference::{Image, ReferenceError},
+};
+use params::{Options, Retries};
+use registry::http::{CertificateCheck, DEFAULT_TIMEOUT, Network, Tls};
+
+use crate::{
+    disk::selector::Target,
+    report::diagnostic::Diagnostic,
+    trust::Trust,
+    write::{ends::Gpt, sink::Verify},
+};
 
 /// Whether the operator has to confirm.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,13 +1,11 @@
 //! Asks on the console for missing parameters and for the confirmation.
 
-use crate::disk::probe::FoundDisk;
-use crate::plan::parse_image;
-use crate::report::diagnostic::Diagnostic;
-use oci::reference::Image;
-use oci::size::Rounded;
+use std::io::{BufRead, Write};
+
+use oci::{reference::Image, size::Rounded};
 use params::Options;
-use std::io::BufRead;
-use std::io::Write;
+
+use crate::{disk::probe::FoundDisk, plan::parse_image, report::diagnostic::Diagnostic};
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -141,8 +139,7 @@ impl std::fmt::Display for FoundDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::bus::Transport;
-    use crate::disk::probe::Partition;
+    use crate::disk::{bus::Transport, probe::Partition};
 
     fn disks() -> Vec<FoundDisk> {
         let partition = Partition { name: "sda1".to_owned(), size_bytes: 1 << 20 };

@@ -1,8 +1,6 @@
 //! The command line of ocidd: help, version, or an install with checked parameters. Pure.
 
-use params::Options;
-use params::ParameterError;
-use params::parse_parameters;
+use params::{Options, ParameterError, parse_parameters};
 
 /// What the command line requests.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,16 +1,16 @@
 //! Trusted keys: those of `oci.verify_key`, otherwise those of the site.
 
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
-use oci::BASE64;
-use oci::signature::Key;
-use oci::signature::KeyError;
-use std::fs;
-use std::io;
-use std::path::Path;
-use std::path::PathBuf;
+use oci::{
+    BASE64,
+    signature::{Key, KeyError},
+};
 use thiserror::Error;
 
 /// The keys of the site in an initramfs.
@@ -108,10 +108,10 @@ mod sample_keys;
 
 #[cfg(test)]
 mod tests {
-    use super::sample_keys::ED25519_PEM;
-    use super::sample_keys::P256_BASE64;
-    use super::sample_keys::P256_PEM;
-    use super::*;
+    use super::{
+        sample_keys::{ED25519_PEM, P256_BASE64, P256_PEM},
+        *,
+    };
 
     fn read(value: &str) -> Result<Vec<String>> {
         let keys = Trust::parse(value)?.read(Path::new("/nowhere"))?;

@@ -6,10 +6,9 @@
 #[path = "../fuzz/lib.rs"]
 mod entry_points;
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
+
+use proptest::{collection::vec, prelude::*};
 
 type EntryPoint = fn(&[u8]);
 

@@ -1,19 +1,19 @@
 //! Properties of the parsers. A new parser gets a test here, or an entry point in `fuzz/lib.rs`.
 
-use oci::digest::Digest;
-use oci::reference::BlobReference;
-use oci::reference::ManifestReference;
-use oci::size::Bytes;
-use ocidd::request::Request;
-use ocidd::request::parse_request;
-use params::PARAMETERS;
-use params::parse_size;
-use proptest::collection::vec;
-use proptest::prelude::*;
-use std::collections::BTreeSet;
-use std::fmt::Debug;
-use std::fmt::Display;
-use std::str::FromStr;
+use std::{
+    collections::BTreeSet,
+    fmt::{Debug, Display},
+    str::FromStr,
+};
+
+use oci::{
+    digest::Digest,
+    reference::{BlobReference, ManifestReference},
+    size::Bytes,
+};
+use ocidd::request::{Request, parse_request};
+use params::{PARAMETERS, parse_size};
+use proptest::{collection::vec, prelude::*};
 
 // A failing input is printed in its smallest form and becomes a row of the parser's own tests: no file is kept of it.
 fn config() -> ProptestConfig {

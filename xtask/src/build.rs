@@ -1,27 +1,25 @@
 //! `cargo xtask build` and `build-kernel`: kernel, initramfs, digests and manifest.
 
-use crate::config;
-use crate::config::ImageConfig;
-use crate::config::KernelConfig;
-use crate::config::Profile;
-use crate::config::env::Settings;
-use crate::describe;
-use crate::describe::Facts;
-use crate::host::arch::Arch;
-use crate::host::arch::ArchOption;
-use crate::host::output;
-use crate::host::project;
-use crate::host::report;
-use crate::host::report::hinted;
-use crate::host::setup;
-use crate::host::setup::Need;
-use crate::initramfs;
-use crate::kernel;
-use crate::kernel::KernelRequest;
-use crate::sources::SourceOptions;
-use crate::sources::Sources;
-use anyhow::Result;
 use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{
+    config,
+    config::{ImageConfig, KernelConfig, Profile, env::Settings},
+    describe,
+    describe::Facts,
+    host::{
+        arch::{Arch, ArchOption},
+        output, project, report,
+        report::hinted,
+        setup,
+        setup::Need,
+    },
+    initramfs, kernel,
+    kernel::KernelRequest,
+    sources::{SourceOptions, Sources},
+};
 
 /// Build kernel, initramfs, digests and manifest
 ///

@@ -1,20 +1,14 @@
 //! `cargo xtask cache`: removes entries that no build has used for a while. Entries in use stay.
 
-use crate::host::arch::Arch;
-use crate::host::output::SUMS;
-use crate::host::report;
-use crate::sources::cache::ABANDONED;
-use crate::sources::cache::Cache;
-use crate::sources::cache::KERNEL_LOCK;
-use crate::sources::cache::KERNELS;
-use crate::sources::cache::SOURCES;
-use crate::sources::cache::Usage;
-use crate::sources::cache::children;
-use crate::sources::cache::is_there;
+use std::{path::PathBuf, time::Duration};
+
 use anyhow::Result;
 use oci::size::Bytes;
-use std::path::PathBuf;
-use std::time::Duration;
+
+use crate::{
+    host::{arch::Arch, output::SUMS, report},
+    sources::cache::{ABANDONED, Cache, KERNEL_LOCK, KERNELS, SOURCES, Usage, children, is_there},
+};
 
 /// Manage the build cache
 ///

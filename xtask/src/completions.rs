@@ -1,9 +1,9 @@
 //! `cargo xtask completions`: prints shell completions of the subcommands and flags.
 
-use crate::Cli;
-use crate::host::report;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
+
+use crate::{Cli, host::report};
 
 /// Print shell completions
 ///
@@ -50,9 +50,10 @@ pub fn run(args: &Args) {
 
 #[cfg(test)]
 mod tests {
+    use xshell::Shell as Runner;
+
     use super::*;
     use crate::host::cmd;
-    use xshell::Shell as Runner;
 
     #[test]
     fn completes_every_subcommand_in_every_shell() {

@@ -6,21 +6,14 @@ mod kernel;
 mod problems;
 mod values;
 
-pub use initramfs::ImageConfig;
-pub use initramfs::Members;
-pub use initramfs::Part;
-pub use initramfs::Piece;
-pub use kernel::KernelConfig;
-pub use kernel::Profile;
-pub use problems::Problems;
-pub use problems::nearest;
-pub use problems::unknown_name;
-
-use crate::host::arch::Arch;
-use crate::host::project;
-use anyhow::Context as _;
-use anyhow::Result;
 use std::path::Path;
+
+use anyhow::{Context as _, Result};
+pub use initramfs::{ImageConfig, Members, Part, Piece};
+pub use kernel::{KernelConfig, Profile};
+pub use problems::{Problems, nearest, unknown_name};
+
+use crate::host::{arch::Arch, project};
 
 pub const IMAGE_FILE: &str = "initramfs.toml";
 pub const KERNEL_FILE: &str = "kernel/kernel.toml";

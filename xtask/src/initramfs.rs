@@ -4,29 +4,25 @@ pub mod binaries;
 pub mod parts;
 pub mod toolchain;
 
-use crate::config;
-use crate::config::ImageConfig;
-use crate::config::env::Settings;
-use crate::host::arch::Arch;
-use crate::host::arch::ArchOption;
-use crate::host::output;
-use crate::host::project;
-use crate::host::report;
-use crate::host::setup;
-use crate::host::setup::Need;
-use crate::initramfs::parts::Parts;
-use crate::initramfs::toolchain::Toolchain;
-use crate::sources::SourceOptions;
-use crate::sources::Sources;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use archive::gzip;
-use archive::newc;
-use archive::tree::Entry;
-use archive::tree::Tree;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use archive::{
+    gzip, newc,
+    tree::{Entry, Tree},
+};
+
+use crate::{
+    config,
+    config::{ImageConfig, env::Settings},
+    host::{
+        arch::{Arch, ArchOption},
+        output, project, report, setup,
+        setup::Need,
+    },
+    initramfs::{parts::Parts, toolchain::Toolchain},
+    sources::{SourceOptions, Sources},
+};
 
 /// Build the initramfs
 ///
@@ -164,10 +160,10 @@ fn build_tree(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::sources::SourceSet;
-    use crate::test::golden;
     use clap::ValueEnum as _;
+
+    use super::*;
+    use crate::{sources::SourceSet, test::golden};
 
     /// The image of the project's `initramfs.toml`; the content of each file is its path.
     fn listing(arch: Arch, set: SourceSet) -> String {

@@ -9,16 +9,14 @@ mod make;
 mod options;
 mod plan;
 
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
 pub use check::check_configurations;
-pub use make::Place;
-pub use make::Surroundings;
+pub use make::{Place, Surroundings};
 pub use plan::KernelRequest;
 
-use crate::kernel::key::Key;
-use crate::sources::Source;
-use anyhow::Context as _;
-use anyhow::Result;
-use std::path::PathBuf;
+use crate::{kernel::key::Key, sources::Source};
 
 /// The stored files of a kernel.
 pub const IMAGE: &str = "image";

@@ -18,10 +18,9 @@ mod testbed;
 mod update;
 mod verify;
 
-use clap::Parser;
-use clap::Subcommand;
-use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::{process::ExitCode, sync::atomic::Ordering};
+
+use clap::{Parser, Subcommand};
 
 /// Build and test ocidd, the installer that boots
 #[derive(Debug, Parser)]

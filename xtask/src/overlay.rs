@@ -1,30 +1,22 @@
 //! `cargo xtask overlay`: archives a site's directory, to be appended to the initramfs. The same
 //! directory gives the same bytes. Files that the installer does not read are rejected.
 
-use crate::host::output;
-use crate::host::output::Readers;
-use crate::host::project;
-use crate::host::report;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use anyhow::ensure;
-use archive::gzip;
-use archive::newc;
-use archive::tree::Entry;
-use archive::tree::Kind;
-use archive::tree::Tree;
-use oci::reference::Repository;
-use oci::signature::Key;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use archive::{
+    gzip, newc,
+    tree::{Entry, Kind, Tree},
+};
+use oci::{reference::Repository, signature::Key};
 use params::PARAMETERS;
 use registry::credentials::Credentials;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use rustls::{RootCertStore, pki_types::CertificateDer};
 use serde_json::Value;
-use std::path::Path;
-use std::path::PathBuf;
 use ureq::tls::PemItem;
 use walkdir::WalkDir;
+
+use crate::host::{output, output::Readers, project, report};
 
 /// Archive a site's parameters, CAs, keys, credentials, hooks and firmware for the initramfs
 ///

@@ -5,28 +5,30 @@ mod forms;
 mod layout;
 mod release;
 
-use crate::config::Profile;
-use crate::host::arch::ArchOption;
-use crate::host::arch::Archs;
-use crate::host::project;
-use crate::host::report;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::ensure;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
 use forms::ReleaseInfo;
 use layout::Published;
-use oci::layout::Store;
-use oci::signing_key::SigningKey;
-use registry::auth::Access;
-use registry::copy;
-use registry::copy::CopyScope;
-use registry::http::Tls;
-use registry::location::Location;
-use registry::session::Session;
-use registry::session::Settings;
+use oci::{layout::Store, signing_key::SigningKey};
+use registry::{
+    auth::Access,
+    copy,
+    copy::CopyScope,
+    http::Tls,
+    location::Location,
+    session::{Session, Settings},
+};
 pub use release::BUILD_MANIFEST;
 use release::Release;
-use std::path::PathBuf;
+
+use crate::{
+    config::Profile,
+    host::{
+        arch::{ArchOption, Archs},
+        project, report,
+    },
+};
 
 /// Publish the boot files in out/ as OCI artifacts
 ///

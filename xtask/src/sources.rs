@@ -5,25 +5,25 @@ pub mod cache;
 pub mod debian;
 pub mod download;
 
-use crate::config::Pin;
-use crate::host::arch::Arch;
-use crate::host::output;
-use crate::host::report;
-use crate::host::report::hinted;
-use crate::sources::cache::Cache;
-use crate::sources::download::Client;
-use crate::sources::download::DownloadError;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use tempfile::NamedTempFile;
+
+use crate::{
+    config::Pin,
+    host::{arch::Arch, output, report, report::hinted},
+    sources::{
+        cache::Cache,
+        download::{Client, DownloadError},
+    },
+};
 
 /// The sets of sources. Upstream is pinned, Debian is not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -6,28 +6,25 @@ pub mod demo;
 pub mod fuzz;
 pub mod lint;
 
-use crate::build;
-use crate::build::Wanted;
-use crate::config::Profile;
-use crate::host::arch::Arch;
-use crate::host::arch::ArchOption;
-use crate::host::arch::Archs;
-use crate::host::cmd;
-use crate::host::project;
-use crate::host::report;
-use crate::host::setup;
-use crate::host::setup::Need;
-use crate::kernel;
-use crate::sources::SourceOptions;
-use crate::test::boot::Summary;
-use crate::verify::twice;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use std::sync::mpsc;
-use std::thread::ScopedJoinHandle;
-use xshell::Shell;
-use xshell::cmd;
+use std::{sync::mpsc, thread::ScopedJoinHandle};
+
+use anyhow::{Context as _, Result, anyhow};
+use xshell::{Shell, cmd};
+
+use crate::{
+    build,
+    build::Wanted,
+    config::Profile,
+    host::{
+        arch::{Arch, ArchOption, Archs},
+        cmd, project, report, setup,
+        setup::Need,
+    },
+    kernel,
+    sources::SourceOptions,
+    test::boot::Summary,
+    verify::twice,
+};
 
 /// Run all checks: lints, unit and integration tests, reproducibility, boots
 #[derive(Clone, Debug, clap::Args)]
@@ -149,9 +146,9 @@ fn reproduce_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
 /// Compares results with files that a reviewer has read. `UPDATE_GOLDEN=1 cargo test` rewrites them.
 #[cfg(test)]
 pub mod golden {
-    use crate::host::output;
-    use crate::host::project;
     use archive::newc::Record;
+
+    use crate::host::{output, project};
 
     /// One line per record: `mode uid gid size path`.
     pub fn listing(records: &[Record]) -> String {

@@ -3,25 +3,18 @@
 mod publisher;
 mod signature;
 
-use crate::config::Pin;
-use crate::host::output;
-use crate::host::project;
-use crate::host::report;
-use crate::host::report::hinted;
-use crate::sources::cache::Cache;
-use crate::sources::download::Client;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use publisher::List;
-use publisher::Publisher;
-use publisher::Site;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use publisher::{List, Publisher, Site};
 use signature::TrustedKeys;
-use std::path::Path;
-use std::path::PathBuf;
-use toml_edit::DocumentMut;
-use toml_edit::Item;
-use toml_edit::Value;
+use toml_edit::{DocumentMut, Item, Value};
+
+use crate::{
+    config::Pin,
+    host::{output, project, report, report::hinted},
+    sources::{cache::Cache, download::Client},
+};
 
 /// Work with the pins of the upstream sources
 #[derive(Clone, Debug, clap::Args)]

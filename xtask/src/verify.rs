@@ -10,20 +10,20 @@ pub mod published;
 mod reprotest;
 pub mod twice;
 
-use crate::config;
-use crate::config::Profile;
-use crate::config::env::Settings;
-use crate::host::arch::Arch;
-use crate::host::arch::ArchOption;
-use crate::host::report;
-use crate::host::setup;
-use crate::host::setup::Need;
-use crate::kernel::KernelRequest;
-use crate::sources::SourceOptions;
-use crate::sources::Sources;
-use crate::verify::kernel::First;
-use anyhow::Context as _;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+
+use crate::{
+    config,
+    config::{Profile, env::Settings},
+    host::{
+        arch::{Arch, ArchOption},
+        report, setup,
+        setup::Need,
+    },
+    kernel::KernelRequest,
+    sources::{SourceOptions, Sources},
+    verify::kernel::First,
+};
 
 /// Build twice and compare, or rebuild a published set and compare
 ///

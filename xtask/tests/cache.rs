@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it only in test functions")]
 
-use std::path::Path;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
+
 use tempfile::TempDir;
 use xshell::Shell;
 

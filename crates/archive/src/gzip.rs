@@ -1,12 +1,9 @@
 //! Compresses with fixed settings, so that the same bytes always give the same bytes. A module of
 //! its own, because not only archives are compressed.
 
-use flate2::Compression;
-use flate2::GzBuilder;
-use flate2::read::MultiGzDecoder;
-use std::io::Read as _;
-use std::io::Result;
-use std::io::Write as _;
+use std::io::{Read as _, Result, Write as _};
+
+use flate2::{Compression, GzBuilder, read::MultiGzDecoder};
 
 /// "Unknown" in RFC 1952, so that the header does not depend on the host.
 const UNKNOWN_SYSTEM: u8 = 255;

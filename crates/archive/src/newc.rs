@@ -1,17 +1,14 @@
 //! Writes newc cpio archives from a tree, and reads their entries.
 
-use crate::tree::Entry;
-use crate::tree::Kind;
-use crate::tree::TRAILER;
-use crate::tree::Tree;
-use cpio::newc::Builder;
-use cpio::newc::ModeFileType;
-use cpio::newc::Reader;
-use std::fmt;
-use std::io;
-use std::io::Read as _;
-use std::io::Write as _;
+use std::{
+    fmt, io,
+    io::{Read as _, Write as _},
+};
+
+use cpio::newc::{Builder, ModeFileType, Reader};
 use thiserror::Error;
+
+use crate::tree::{Entry, Kind, TRAILER, Tree};
 
 /// The digits of a header, after its six bytes of magic.
 const DIGITS: std::ops::Range<usize> = 6..110;

@@ -1,12 +1,15 @@
 //! Reads a file of concatenated archives like the kernel reads an initramfs: each archive plain or
 //! gzip-compressed, zeroes between them.
 
-use crate::newc;
-use crate::newc::Location;
-use crate::newc::Record;
-use flate2::bufread::GzDecoder;
 use std::io::Read as _;
+
+use flate2::bufread::GzDecoder;
 use thiserror::Error;
+
+use crate::{
+    newc,
+    newc::{Location, Record},
+};
 
 /// The bits of a mode that contain the file type.
 const TYPE_BITS: u32 = 0o170_000;

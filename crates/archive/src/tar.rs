@@ -1,12 +1,10 @@
 //! Builds tar archives from a tree, in the ustar format.
 
-use crate::tree::Kind;
-use crate::tree::Tree;
-use std::io::Result;
-use std::io::empty;
-use tar::Builder;
-use tar::EntryType;
-use tar::Header;
+use std::io::{Result, empty};
+
+use tar::{Builder, EntryType, Header};
+
+use crate::tree::{Kind, Tree};
 
 /// The archive of `tree`. Every entry belongs to root and has the modification time `mtime`.
 pub fn write(tree: &Tree, mtime: u64) -> Result<Vec<u8>> {
@@ -46,8 +44,7 @@ pub fn write(tree: &Tree, mtime: u64) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sha256;
-    use crate::tree::Entry;
+    use crate::{sha256, tree::Entry};
 
     /// The digest is that of the archive before this module existed. Published layers depend on it.
     #[test]

@@ -2,6 +2,7 @@
 //! duplicates.
 
 use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 /// The mode of parent directories that are added.

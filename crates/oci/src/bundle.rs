@@ -1,12 +1,13 @@
 //! Kernel, initramfs, root file system and command line as one image, in the current format of
 //! ironcore and in the older one of onmetal-image.
 
-use crate::document;
-use crate::document::Annotations;
-use crate::document::Artifact;
-use crate::document::DocumentError;
 use oci_spec::image::Descriptor;
 use serde_json::json;
+
+use crate::{
+    document,
+    document::{Annotations, Artifact, DocumentError},
+};
 
 /// The media types of a bundle.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,14 +1,11 @@
 //! SHA-256 digests in the notation of OCI, and the hashing that yields them.
 
-use crate::size::Transfer;
-use crate::size::length_of;
-use sha2::Digest as _;
-use sha2::Sha256;
-use std::fmt;
-use std::io;
-use std::io::Read;
-use std::str::FromStr;
+use std::{fmt, io, io::Read, str::FromStr};
+
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+
+use crate::size::{Transfer, length_of};
 
 /// The digest of a blob or manifest: `sha256:` and 64 lower-case hexadecimal digits (OCI image
 /// spec, descriptor.md, "Digests").

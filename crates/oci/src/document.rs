@@ -1,23 +1,22 @@
 //! Manifests and image indexes as values and as bytes, with their media types and annotations.
 //! Equal values have equal bytes.
 
-use crate::digest::Digest;
-use crate::digest::DigestError;
-use crate::size::length_of;
+use std::{collections::BTreeMap, str::FromStr as _};
+
 use base64::Engine as _;
-use oci_spec::OciSpecError;
-pub use oci_spec::image::Descriptor;
-use oci_spec::image::ImageIndex;
-use oci_spec::image::ImageManifest;
-use oci_spec::image::ImageManifestBuilder;
-use oci_spec::image::MediaType;
-pub use oci_spec::image::Platform;
-use oci_spec::image::Sha256Digest;
+pub use oci_spec::image::{Descriptor, Platform};
+use oci_spec::{
+    OciSpecError,
+    image::{ImageIndex, ImageManifest, ImageManifestBuilder, MediaType, Sha256Digest},
+};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::str::FromStr as _;
 use thiserror::Error;
+
+use crate::{
+    digest::{Digest, DigestError},
+    size::length_of,
+};
 
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";

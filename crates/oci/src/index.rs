@@ -1,17 +1,14 @@
 //! Image indexes: one manifest for each platform.
 
-use crate::digest::DigestError;
-use crate::document;
-use crate::document::Annotations;
-use crate::document::DISK_TYPE;
-use crate::document::Document;
-use crate::document::DocumentError;
-use crate::document::list;
-use crate::platform::Platform;
-use oci_spec::image::Descriptor;
-use oci_spec::image::ImageIndex;
-use oci_spec::image::MediaType;
+use oci_spec::image::{Descriptor, ImageIndex, MediaType};
 use thiserror::Error;
+
+use crate::{
+    digest::DigestError,
+    document,
+    document::{Annotations, DISK_TYPE, Document, DocumentError, list},
+    platform::Platform,
+};
 
 #[derive(Debug, Error)]
 pub enum IndexError {

@@ -1,28 +1,25 @@
 //! OCI image layouts (OCI image spec, image-layout.md): blobs are files named by their digests,
 //! names are annotations in `index.json`.
 
-use crate::digest::Digest;
-use crate::digest::HashingReader;
-use crate::document;
-use crate::document::Annotations;
-use crate::document::Artifact;
-use crate::document::Document;
-use crate::layout_error::INDEX;
-use crate::layout_error::LayoutError;
-use crate::layout_error::MARKER;
-use oci_spec::image::Descriptor;
-use oci_spec::image::ImageIndex;
-use std::collections::BTreeSet;
-use std::fs;
-use std::fs::File;
-use std::fs::Permissions;
-use std::io;
-use std::io::Read;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    fs,
+    fs::{File, Permissions},
+    io,
+    io::{Read, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use oci_spec::image::{Descriptor, ImageIndex};
 use tempfile::NamedTempFile;
+
+use crate::{
+    digest::{Digest, HashingReader},
+    document,
+    document::{Annotations, Artifact, Document},
+    layout_error::{INDEX, LayoutError, MARKER},
+};
 
 const MARKER_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const BLOBS: &str = "blobs/sha256";

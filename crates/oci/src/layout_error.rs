@@ -1,12 +1,14 @@
 //! Errors of image layouts. A module of its own, because every program names them in hints, but only
 //! the tools of authors contain the layouts themselves.
 
-use crate::digest::Digest;
-use crate::digest::DigestError;
-use crate::document::DocumentError;
-use std::io;
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
+
 use thiserror::Error;
+
+use crate::{
+    digest::{Digest, DigestError},
+    document::DocumentError,
+};
 
 /// Marks a layout. A shared lock on it protects blobs that no name refers to yet.
 pub(crate) const MARKER: &str = "oci-layout";

@@ -16,10 +16,10 @@ pub mod signature;
 pub mod signing_key;
 pub mod size;
 
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::GeneralPurpose;
-use base64::engine::GeneralPurposeConfig;
+use base64::{
+    alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 
 /// The standard alphabet with optional padding, which hand-written credential files often lack.
 pub const BASE64: GeneralPurpose = GeneralPurpose::new(

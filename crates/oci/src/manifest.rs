@@ -1,22 +1,17 @@
 //! Finds the layer of a manifest that contains the disk image.
 
-use crate::digest::Digest;
-use crate::digest::DigestError;
-use crate::document;
-use crate::document::BYTES;
-use crate::document::DocumentError;
-use crate::document::RAW_DIGEST;
-use crate::document::RAW_SIZE;
-use crate::document::annotation;
-use crate::document::escape_controls;
-pub use crate::document::list;
-use crate::document::title_of;
-use oci_spec::image::Descriptor;
-use oci_spec::image::ImageIndex;
-use oci_spec::image::ImageManifest;
-use serde::de::IgnoredAny;
 use std::str::FromStr;
+
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+use serde::de::IgnoredAny;
 use thiserror::Error;
+
+pub use crate::document::list;
+use crate::{
+    digest::{Digest, DigestError},
+    document,
+    document::{BYTES, DocumentError, RAW_DIGEST, RAW_SIZE, annotation, escape_controls, title_of},
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Platforms of image indexes, `os/architecture[/variant]`: parsed, normalized, compared.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
+
 use thiserror::Error;
 
 /// A platform in normal form: `x86_64` becomes `amd64`, `aarch64` becomes `arm64`.

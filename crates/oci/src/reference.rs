@@ -1,11 +1,11 @@
 //! OCI references, `registry/repository[:tag][@digest]` (distribution spec, "Pulling manifests").
 //! The registry is required, because clients disagree about its default.
 
-use crate::digest::Digest;
-use crate::digest::DigestError;
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
+
 use thiserror::Error;
+
+use crate::digest::{Digest, DigestError};
 
 /// A registry's host with its optional port, and a repository in it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -5,20 +5,18 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-pub use key::Key;
-pub use key::KeyError;
-
-use crate::BASE64;
-use crate::digest::Digest;
-use crate::digest::DigestError;
-use crate::document;
-use crate::document::DocumentError;
 use base64::Engine as _;
-use oci_spec::image::Descriptor;
-use oci_spec::image::ImageIndex;
-use oci_spec::image::ImageManifest;
+pub use key::{Key, KeyError};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::{
+    BASE64,
+    digest::{Digest, DigestError},
+    document,
+    document::DocumentError,
+};
 
 /// The media type of signed payloads.
 pub const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";

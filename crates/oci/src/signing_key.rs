@@ -3,20 +3,16 @@
 #[cfg(test)]
 mod tests;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use crypto_secretbox::KeyInit as _;
-use crypto_secretbox::XSalsa20Poly1305;
-use crypto_secretbox::aead::Aead as _;
-use p256::SecretKey;
-use p256::ecdsa::Signature;
-use p256::ecdsa::signature::Signer as _;
-use p256::pkcs8::DecodePrivateKey as _;
-use p256::pkcs8::der::pem;
+use std::{fs, io, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crypto_secretbox::{KeyInit as _, XSalsa20Poly1305, aead::Aead as _};
+use p256::{
+    SecretKey,
+    ecdsa::{Signature, signature::Signer as _},
+    pkcs8::{DecodePrivateKey as _, der::pem},
+};
 use serde::Deserialize;
-use std::fs;
-use std::io;
-use std::path::Path;
 use thiserror::Error;
 
 /// The maximum of N times r; scrypt needs 128 bytes times both. cosign asks for 64 MiB.

@@ -1,8 +1,9 @@
 //! Byte counts: printed for people, counted during transfers.
 
-use std::fmt;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// Prints a byte count exactly, and rounded for people: `4294967296 bytes (4 GiB)`.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,7 @@
 //!
 //! One deviation: the kernel treats the byte 0xA0 as white space, which splits UTF-8 characters.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
+use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
 
 /// Splits a command line into its parameters, in order.
 pub fn split(line: &[u8]) -> Vec<OsString> {

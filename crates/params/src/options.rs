@@ -1,11 +1,12 @@
 //! Values of all parameters. References and disks stay text that `ocidd` parses.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::net::Ipv6Addr;
-use std::num::ParseIntError;
-use std::str::FromStr;
-use std::time::Duration;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    num::ParseIntError,
+    str::FromStr,
+    time::Duration,
+};
 
 /// Values of all parameters.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -1,10 +1,11 @@
 //! Parses parameters by the table. Pure.
 
-use crate::options::Options;
-use crate::table::INIT_PARAMETERS;
-use crate::table::PARAMETERS;
-use crate::table::Parameter;
 use thiserror::Error;
+
+use crate::{
+    options::Options,
+    table::{INIT_PARAMETERS, PARAMETERS, Parameter},
+};
 
 /// A parameter with one of these prefixes is rejected if it is unknown; others are ignored.
 const PREFIXES: [&str; 3] = ["oci.", "dd.", "ocidd."];

@@ -1,10 +1,7 @@
 //! The parameters of a site, from a file that an overlay adds to the initramfs. A module of its own,
 //! because the rest of this crate is pure.
 
-use std::fs;
-use std::io;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::{fs, io, io::ErrorKind, path::Path};
 
 /// One parameter per line, `#` starts a comment. The kernel command line follows and overrides it.
 pub const SITE_FILE: &str = "/etc/ocidd/parameters";

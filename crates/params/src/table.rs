@@ -1,13 +1,11 @@
 //! All parameters: key, value, help text, and how each changes the options.
 
-use crate::options::After;
-use crate::options::Ending;
-use crate::options::OnError;
-use crate::options::Options;
-use crate::options::Server;
-use crate::options::TimeServers;
-use crate::size::parse_size;
 use std::time::Duration;
+
+use crate::{
+    options::{After, Ending, OnError, Options, Server, TimeServers},
+    size::parse_size,
+};
 
 /// One parameter.
 #[derive(Debug)]

@@ -2,29 +2,17 @@
 //! "Token Authentication Specification" and "Oauth2 Token Authentication"), or with the login
 //! itself. No error contains a secret, whatever the server sends.
 
-use crate::credentials::Login;
-use crate::credentials::Proof;
-use crate::credentials::Secret;
-use crate::credentials::without_content;
-use crate::error::During as _;
-use crate::error::Error;
-use crate::error::Result;
-use crate::error::StatusError;
-use crate::http::Client;
-use crate::http::Response;
-use crate::http::SMALL_BODY_BYTES;
-use crate::http::Tls;
-use crate::http::with_query;
 use base64::Engine as _;
-use oci::BASE64;
-use oci::reference::Repository;
-use percent_encoding::AsciiSet;
-use percent_encoding::NON_ALPHANUMERIC;
-use percent_encoding::utf8_percent_encode;
+use oci::{BASE64, reference::Repository};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use ureq::http::HeaderMap;
-use ureq::http::Method;
-use ureq::http::Uri;
+use ureq::http::{HeaderMap, Method, Uri};
+
+use crate::{
+    credentials::{Login, Proof, Secret, without_content},
+    error::{During as _, Error, Result, StatusError},
+    http::{Client, Response, SMALL_BODY_BYTES, Tls, with_query},
+};
 
 /// What a repository is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,23 +1,22 @@
 //! A resumable download of one blob. A broken transfer resumes at the next byte, on the next host
 //! if there is one. The bytes are hashed but not verified: compare the digest at the end.
 
-use crate::endpoint::Endpoint;
-use crate::error::During as _;
-use crate::error::Error;
-use crate::error::Result;
-use crate::http::Response;
-use crate::http::header;
-use crate::observer::Observer;
-use crate::retry::Backoff;
-use oci::digest::Digest;
-use oci::digest::Hasher;
-use oci::manifest::Layer;
-use oci::size::Bytes;
-use oci::size::length_of;
-use std::collections::VecDeque;
-use std::io;
-use std::io::Read;
+use std::{collections::VecDeque, io, io::Read};
+
+use oci::{
+    digest::{Digest, Hasher},
+    manifest::Layer,
+    size::{Bytes, length_of},
+};
 use ureq::BodyReader;
+
+use crate::{
+    endpoint::Endpoint,
+    error::{During as _, Error, Result},
+    http::{Response, header},
+    observer::Observer,
+    retry::Backoff,
+};
 
 /// Bytes that must arrive before the retry counter resets. A host that sends single bytes is not
 /// asked forever.

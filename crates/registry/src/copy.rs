@@ -1,14 +1,14 @@
 //! Copies images between locations. Blobs that the target has are skipped. The name is written
 //! last, so it never refers to an incomplete image.
 
-use crate::error::During as _;
-use crate::error::Result;
-use crate::location::Location;
-use crate::repository::Fetched;
-use oci::document;
-use oci::document::Document;
-use oci::signature;
+use oci::{document, document::Document, signature};
 use oci_spec::image::Descriptor;
+
+use crate::{
+    error::{During as _, Result},
+    location::Location,
+    repository::Fetched,
+};
 
 /// What is copied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,23 +1,20 @@
 //! Reads the auth files of docker and podman (docker's `config.json`, containers-auth.json(5)) and
 //! finds the login for a repository. No secret appears in an error or in debug output.
 
-use crate::error::During as _;
-use crate::error::Error;
-use crate::error::Result;
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
 use base64::Engine as _;
-use oci::BASE64;
-use oci::reference::Repository;
+use oci::{BASE64, reference::Repository};
 use serde::Deserialize;
 use serde_json::error::Category;
-use std::collections::BTreeMap;
-use std::fmt;
-use std::fs;
-use std::io;
-use std::io::Write as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-use std::process::Stdio;
+
+use crate::error::{During as _, Error, Result};
 
 #[cfg(test)]
 mod tests;

@@ -1,25 +1,18 @@
 //! One repository on one host, its own registry or a mirror: requests with the login that the host
 //! requires.
 
-use crate::auth;
-use crate::auth::Access;
-use crate::credentials::Credentials;
-use crate::credentials::Login;
-use crate::credentials::Secret;
-use crate::error::Error;
-use crate::error::Result;
-use crate::error::StatusError;
-use crate::http::Client;
-use crate::http::Headers;
-use crate::http::Payload;
-use crate::http::Response;
-use crate::http::Tls;
-use crate::http::origin_of;
+use std::{sync::Arc, time::Duration};
+
 use oci::reference::Repository;
-use std::sync::Arc;
-use std::time::Duration;
-use ureq::ResponseExt as _;
-use ureq::http::Method;
+use ureq::{ResponseExt as _, http::Method};
+
+use crate::{
+    auth,
+    auth::Access,
+    credentials::{Credentials, Login, Secret},
+    error::{Error, Result, StatusError},
+    http::{Client, Headers, Payload, Response, Tls, origin_of},
+};
 
 /// Time limit of [`Endpoint::probe`].
 const PROBE_LIMIT: Duration = Duration::from_secs(5);

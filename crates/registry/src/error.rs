@@ -1,21 +1,26 @@
 //! The error of every operation: one variant per case that callers distinguish.
 
-use crate::credentials::Login;
-use crate::http::Response;
-use crate::http::header;
-use oci::digest::Digest;
-use oci::digest::DigestError;
-use oci::document::DocumentError;
-use oci::index::IndexError;
-use oci::layout_error::LayoutError;
-use oci::manifest::ManifestError;
-use oci::reference::ReferenceError;
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use oci::{
+    digest::{Digest, DigestError},
+    document::DocumentError,
+    index::IndexError,
+    layout_error::LayoutError,
+    manifest::ManifestError,
+    reference::ReferenceError,
+};
 use serde::Deserialize;
-use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::SystemTime;
 use ureq::http::StatusCode;
+
+use crate::{
+    credentials::Login,
+    http::{Response, header},
+};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

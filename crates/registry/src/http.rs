@@ -1,29 +1,25 @@
 //! HTTP(S) requests: one client with its timeouts, certificate authorities, proxies and rules for
 //! redirects. It does not depend on OCI. Nothing else in this crate opens a socket.
 
-pub use ureq::Proxy;
+use std::{
+    fs,
+    fs::File,
+    io,
+    io::Read,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use crate::error::During as _;
-use crate::error::Error;
-use crate::error::Result;
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::io::Read;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-use ureq::Agent;
-use ureq::Body;
-use ureq::SendBody;
-use ureq::http;
-use ureq::http::Method;
-use ureq::tls::Certificate;
-use ureq::tls::PemItem;
-use ureq::tls::RootCerts;
-use ureq::tls::TlsConfig;
+pub use ureq::Proxy;
+use ureq::{
+    Agent, Body, SendBody, http,
+    http::Method,
+    tls::{Certificate, PemItem, RootCerts, TlsConfig},
+};
+
+use crate::error::{During as _, Error, Result};
 
 pub type Response = http::Response<Body>;
 

@@ -1,26 +1,24 @@
 //! Where images are stored: a repository of a registry or an OCI image layout, with one interface.
 
-use crate::auth::Access;
-use crate::error::During as _;
-use crate::error::Error;
-use crate::error::Result;
-use crate::observer::Observer;
-use crate::repository::Fetched;
-use crate::repository::Remote;
-use crate::session::Session;
-use crate::upload::Local;
-use oci::digest::Digest;
-use oci::digest::HashingReader;
-use oci::document;
-use oci::layout::Store;
-use oci::reference::ManifestReference;
-use oci::reference::Version;
-use oci::size::Transfer;
+use std::{fs, fs::File, io, path::Path};
+
+use oci::{
+    digest::{Digest, HashingReader},
+    document,
+    layout::Store,
+    reference::{ManifestReference, Version},
+    size::Transfer,
+};
 use oci_spec::image::Descriptor;
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::path::Path;
+
+use crate::{
+    auth::Access,
+    error::{During as _, Error, Result},
+    observer::Observer,
+    repository::{Fetched, Remote},
+    session::Session,
+    upload::Local,
+};
 
 /// The prefix of image layouts, like skopeo's.
 const LAYOUT: &str = "oci:";

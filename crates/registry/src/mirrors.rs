@@ -2,32 +2,27 @@
 //! blobs"). Mirrors are asked only for content addressed by digest and for signatures, which they
 //! cannot change. Tags are resolved by the repository's own registry.
 
-use crate::auth::Access;
-use crate::blob::Blob;
-use crate::credentials::Credentials;
-use crate::endpoint::Endpoint;
-use crate::error::During as _;
-use crate::error::Error;
-use crate::error::Result;
-use crate::http::Client;
-use crate::http::header;
-use crate::observer::Observer;
-use crate::retry;
-use crate::retry::Backoff;
-use crate::retry::RetryPolicy;
-use oci::digest::Digest;
-use oci::digest::Hasher;
-use oci::document;
-use oci::index;
-use oci::manifest;
-use oci::manifest::Content;
-use oci::manifest::Layer;
-use oci::platform::Platform;
-use oci::reference::Image;
-use oci::reference::ManifestReference;
-use oci::reference::Repository;
-use oci::reference::Version;
 use std::sync::Arc;
+
+use oci::{
+    digest::{Digest, Hasher},
+    document, index, manifest,
+    manifest::{Content, Layer},
+    platform::Platform,
+    reference::{Image, ManifestReference, Repository, Version},
+};
+
+use crate::{
+    auth::Access,
+    blob::Blob,
+    credentials::Credentials,
+    endpoint::Endpoint,
+    error::{During as _, Error, Result},
+    http::{Client, header},
+    observer::Observer,
+    retry,
+    retry::{Backoff, RetryPolicy},
+};
 
 /// Maximum size of a manifest. The spec requires registries to accept 4 MiB, so clients create none
 /// larger.

@@ -1,8 +1,9 @@
 //! The interface through which transfers report retries, warnings and progress. A module of its
 //! own, because the front ends implement it.
 
-use oci::size::Transfer;
 use std::time::Duration;
+
+use oci::size::Transfer;
 
 /// A request that failed and is sent again after `delay`.
 #[derive(Clone, Debug)]

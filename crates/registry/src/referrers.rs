@@ -1,17 +1,18 @@
 //! Referrers of a manifest: the list of the registry, or the one that clients keep under a tag (OCI
 //! distribution spec, "Listing Referrers").
 
-use crate::error::During as _;
-use crate::error::Error;
-use crate::error::Result;
-use crate::repository::Remote;
-use crate::repository::read_limited;
-use oci::digest::Digest;
-use oci::document;
-use oci::document::Annotations;
-use oci::document::Document;
-use oci::reference::Version;
+use oci::{
+    digest::Digest,
+    document,
+    document::{Annotations, Document},
+    reference::Version,
+};
 use oci_spec::image::Descriptor;
+
+use crate::{
+    error::{During as _, Error, Result},
+    repository::{Remote, read_limited},
+};
 
 impl Remote<'_> {
     /// Adds a referrer to the index under a tag, for registries that keep no list (distribution

@@ -1,32 +1,29 @@
 //! Reads and writes one repository of a registry (OCI distribution spec). Requests are retried.
 
-use crate::auth::Access;
-use crate::blob::Blob;
-use crate::endpoint::Endpoint;
-use crate::error::During as _;
-use crate::error::Error;
-use crate::error::Result;
-use crate::http::Payload;
-use crate::http::Response;
-use crate::mirrors;
-use crate::retry;
-use crate::retry::Backoff;
-use crate::session::Session;
-use oci::digest::Digest;
-use oci::digest::Hasher;
-use oci::digest::HashingReader;
-use oci::document;
-use oci::document::Document;
-use oci::manifest::Layer;
-use oci::reference::Repository;
-use oci::reference::Version;
-use oci::size::Transfer;
+use std::{fs::OpenOptions, io::Write as _, path::Path};
+
+use oci::{
+    digest::{Digest, Hasher, HashingReader},
+    document,
+    document::Document,
+    manifest::Layer,
+    reference::{Repository, Version},
+    size::Transfer,
+};
 use oci_spec::image::Descriptor;
 use serde::Deserialize;
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::Path;
 use ureq::http::Method;
+
+use crate::{
+    auth::Access,
+    blob::Blob,
+    endpoint::Endpoint,
+    error::{During as _, Error, Result},
+    http::{Payload, Response},
+    mirrors, retry,
+    retry::Backoff,
+    session::Session,
+};
 
 /// Maximum number of tags in one answer.
 const TAGS_PER_PAGE: u32 = 1000;

@@ -1,12 +1,14 @@
 //! When a failed request is sent again: how often, after what delay, and for which errors.
 
-use crate::error::Error;
-use crate::error::Result;
-use crate::observer::Observer;
-use crate::observer::Retry;
-use std::hash::BuildHasher as _;
-use std::hash::RandomState;
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
+
+use crate::{
+    error::{Error, Result},
+    observer::{Observer, Retry},
+};
 
 /// The longest delay that is not asked for by a server.
 const MAX_DELAY: Duration = Duration::from_mins(1);
@@ -104,10 +106,12 @@ pub fn random() -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use oci::size::Transfer;
+
     use super::*;
     use crate::error::During as _;
-    use oci::size::Transfer;
-    use std::sync::Mutex;
 
     #[derive(Default)]
     struct Received(Mutex<Vec<String>>);

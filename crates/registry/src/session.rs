@@ -1,25 +1,19 @@
 //! Settings of an author's program, and the clients, stores and logins that follow from them.
 
-use crate::auth::Access;
-use crate::credentials::Credentials;
-use crate::credentials::ask_helper;
-use crate::endpoint::Endpoint;
-use crate::error::Error;
-use crate::error::Result;
-use crate::http::CertificateCheck;
-use crate::http::CertificateFiles;
-use crate::http::Client;
-use crate::http::DEFAULT_TIMEOUT;
-use crate::http::Network;
-use crate::http::Tls;
-use crate::observer::Observer;
-use crate::retry::RetryPolicy;
-use crate::upload::CHUNK_BYTES;
-use oci::layout::Store;
-use oci::reference::Repository;
-use std::env;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{env, path::PathBuf, sync::Arc};
+
+use oci::{layout::Store, reference::Repository};
+
+use crate::{
+    auth::Access,
+    credentials::{Credentials, ask_helper},
+    endpoint::Endpoint,
+    error::{Error, Result},
+    http::{CertificateCheck, CertificateFiles, Client, DEFAULT_TIMEOUT, Network, Tls},
+    observer::Observer,
+    retry::RetryPolicy,
+    upload::CHUNK_BYTES,
+};
 
 /// The distributions' bundles of certificate authorities: Debian's, Fedora's, SUSE's.
 const BUNDLES: [&str; 3] = [

@@ -2,21 +2,23 @@
 //! made of the digest and as a referrer (cosign's "Signature Specification"). Signatures are
 //! deterministic.
 
-use crate::error::During as _;
-use crate::error::Result;
-use crate::location::Location;
 use base64::Engine as _;
-use oci::BASE64;
-use oci::digest::Digest;
-use oci::document;
-use oci::document::Annotations;
-use oci::document::Artifact;
-use oci::document::Document;
-use oci::layout::Store;
-use oci::signature;
-use oci::signing_key::SigningKey;
+use oci::{
+    BASE64,
+    digest::Digest,
+    document,
+    document::{Annotations, Artifact, Document},
+    layout::Store,
+    signature,
+    signing_key::SigningKey,
+};
 use oci_spec::image::Descriptor;
 use serde_json::json;
+
+use crate::{
+    error::{During as _, Result},
+    location::Location,
+};
 
 /// cosign stores signatures as images, so the config has an image's media type.
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";

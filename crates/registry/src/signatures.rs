@@ -2,23 +2,22 @@
 //! digest, or as referrers of the digest. Mirrors are asked first. If a mirror has no valid
 //! signature, the next registry is asked; only the own registry decides that there is none.
 
-use crate::endpoint::Endpoint;
-use crate::error::Error;
-use crate::error::Result;
-use crate::mirrors::MANIFEST_LIMIT_BYTES;
-use crate::mirrors::Registry;
-use crate::observer::Observer;
-use crate::retry;
-use crate::retry::RetryPolicy;
-use oci::digest::Digest;
-use oci::manifest;
-use oci::signature;
-use oci::signature::Claim;
-use oci::signature::Key;
-use oci::signature::PAYLOAD_LIMIT_BYTES;
-use oci::signature::Referrer;
-use std::fmt;
-use std::io::Read as _;
+use std::{fmt, io::Read as _};
+
+use oci::{
+    digest::Digest,
+    manifest, signature,
+    signature::{Claim, Key, PAYLOAD_LIMIT_BYTES, Referrer},
+};
+
+use crate::{
+    endpoint::Endpoint,
+    error::{Error, Result},
+    mirrors::{MANIFEST_LIMIT_BYTES, Registry},
+    observer::Observer,
+    retry,
+    retry::RetryPolicy,
+};
 
 /// Maximum number of signatures per manifest, and of manifests of signatures. A registry cannot
 /// keep a machine busy forever.

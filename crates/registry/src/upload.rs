@@ -1,22 +1,21 @@
 //! Pushes blobs in chunks (OCI distribution spec, "Pushing Blobs"). A broken transfer resumes at
 //! the position that the registry reports.
 
-use crate::endpoint::Endpoint;
-use crate::error::During as _;
-use crate::error::Error;
-use crate::error::Result;
-use crate::http::Payload;
-use crate::http::Response;
-use crate::http::Section;
-use crate::http::header;
-use crate::http::with_query;
-use crate::repository::Remote;
-use crate::retry::Backoff;
-use oci::digest::Digest;
-use oci::size::Bytes;
-use oci::size::Transfer;
 use std::fs::File;
+
+use oci::{
+    digest::Digest,
+    size::{Bytes, Transfer},
+};
 use ureq::http::Method;
+
+use crate::{
+    endpoint::Endpoint,
+    error::{During as _, Error, Result},
+    http::{Payload, Response, Section, header, with_query},
+    repository::Remote,
+    retry::Backoff,
+};
 
 /// Default size of a chunk. Smaller chunks cost more requests and gain nothing.
 pub const CHUNK_BYTES: u64 = 32 << 20;

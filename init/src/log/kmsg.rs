@@ -1,12 +1,14 @@
 //! Writes lines to the kernel's log, which the kernel prints on its consoles.
 
+use std::{
+    fs,
+    fs::File,
+    io,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
 use anyhow::Context as _;
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::io::Write as _;
-use std::path::Path;
-use std::path::PathBuf;
 
 /// Levels of the kernel's log: 0 is the most urgent, 7 for debugging.
 pub(crate) const ERROR: u8 = 3;
@@ -121,8 +123,9 @@ fn char_boundary(text: &[u8], max: usize) -> usize {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
     use tempfile::TempDir;
+
+    use super::*;
 
     /// A system whose kernel prints levels below `first_hidden`.
     pub(crate) fn fake_root(first_hidden: u8) -> TempDir {

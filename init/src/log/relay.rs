@@ -1,18 +1,18 @@
 //! Splits the output of a program into lines, and relays an unfinished line after a moment.
 
-use crate::log::kmsg;
+use std::{
+    io::{ErrorKind, PipeReader, Read as _},
+    time::{Duration, Instant},
+};
+
 use anyhow::Context as _;
-use rustix::event::PollFd;
-use rustix::event::PollFlags;
-use rustix::event::Timespec;
-use rustix::event::poll;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
-use std::io::ErrorKind;
-use std::io::PipeReader;
-use std::io::Read as _;
-use std::time::Duration;
-use std::time::Instant;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::OFlags,
+    io::Errno,
+};
+
+use crate::log::kmsg;
 
 /// A line can arrive in several writes. After this time it is treated as a question to a person.
 const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -122,13 +122,13 @@ fn take_rest(rest: &mut Vec<u8>) -> Option<Line> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Write as _, pipe},
+        sync::mpsc::{Receiver, channel},
+        thread::{JoinHandle, spawn},
+    };
+
     use super::*;
-    use std::io::Write as _;
-    use std::io::pipe;
-    use std::sync::mpsc::Receiver;
-    use std::sync::mpsc::channel;
-    use std::thread::JoinHandle;
-    use std::thread::spawn;
 
     const LONG: Duration = Duration::from_secs(20);
 

@@ -1,22 +1,27 @@
 //! Prints lines of init and of its programs. No other module prints.
 
-use crate::console;
-use crate::console::Console;
-use crate::log::kmsg;
-use crate::log::kmsg::KernelLog;
-use crate::log::relay::Line;
-use crate::log::relay::Piece;
+use std::{
+    fmt::Display,
+    io,
+    io::Write as _,
+    mem::take,
+    path::Path,
+    sync::{Mutex, TryLockError},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
 use anyhow::Context as _;
-use std::fmt::Display;
-use std::io;
-use std::io::Write as _;
-use std::mem::take;
-use std::path::Path;
-use std::sync::Mutex;
-use std::sync::TryLockError;
-use std::thread::sleep;
-use std::time::Duration;
-use std::time::Instant;
+
+use crate::{
+    console,
+    console::Console,
+    log::{
+        kmsg,
+        kmsg::KernelLog,
+        relay::{Line, Piece},
+    },
+};
 
 /// None before `start`: lines then go to standard error.
 static LOG: Mutex<Option<Log>> = Mutex::new(None);

@@ -1,18 +1,15 @@
 //! Sets the clock: never earlier than the build of the initramfs, and then by a time server.
 
-use crate::log::report;
-use crate::time::server;
-use crate::time::server::Server;
-use crate::time::utc::Utc;
+use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
+
 use anyhow::Context as _;
 use params::TimeServers;
-use rustix::time::ClockId;
-use rustix::time::Timespec;
-use rustix::time::clock_gettime;
-use rustix::time::clock_settime;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::time::Duration;
+use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
+
+use crate::{
+    log::report,
+    time::{server, server::Server, utc::Utc},
+};
 
 /// Our own file, whose mtime is the time of the initramfs.
 const PROGRAM: &str = "/proc/self/exe";

@@ -1,25 +1,20 @@
 //! Asks several time servers at once and returns the first valid answer.
 
-use crate::time::sntp;
-use anyhow::Context as _;
-use anyhow::bail;
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket},
+    path::Path,
+    sync::mpsc::channel,
+    thread::{Builder, sleep},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
 pub(crate) use params::Server;
-use rustix::rand::GetRandomFlags;
-use rustix::rand::getrandom;
-use std::fs;
-use std::io::ErrorKind;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
-use std::net::SocketAddr;
-use std::net::ToSocketAddrs as _;
-use std::net::UdpSocket;
-use std::path::Path;
-use std::sync::mpsc::channel;
-use std::thread::Builder;
-use std::thread::sleep;
-use std::time::Duration;
-use std::time::Instant;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use crate::time::sntp;
 
 /// The servers that the kernel knows from DHCP, one address per line.
 pub(crate) const DHCP_SERVERS: &str = "/proc/net/ipconfig/ntp_servers";

@@ -1,8 +1,10 @@
 //! Client packets of the Simple Network Time Protocol (RFC 4330, RFC 5905). Pure.
 
-use crate::time::utc::Utc;
-use anyhow::bail;
 use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::time::utc::Utc;
 
 /// A reply can be longer: extensions and signatures follow.
 const LENGTH: usize = 48;

@@ -1,7 +1,8 @@
 //! Aligned buffers for direct I/O, and the search for zeroes.
 
-use oci::size::prefix;
 use std::fmt;
+
+use oci::size::prefix;
 
 /// Alignment of memory, offsets and lengths for `O_DIRECT` that every disk accepts: no logical
 /// sector is larger (open(2)).

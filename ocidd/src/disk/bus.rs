@@ -6,13 +6,12 @@
 //! `pci-0000:01:00.0-sas-phy3-lun-0`, `pci-0000:00:05.0` (virtio and MMC), `platform-fe310000.mmc`,
 //! `xen-vbd-51712`. Network disks (iSCSI, Fibre Channel) have none.
 
-use crate::disk::sysfs::name_of;
-use crate::disk::sysfs::read_names;
-use crate::disk::sysfs::read_subsystem;
-use crate::disk::sysfs::read_text;
-use std::fmt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use crate::disk::sysfs::{name_of, read_names, read_subsystem, read_text};
 
 /// The connection of a disk.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

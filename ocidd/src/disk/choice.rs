@@ -1,13 +1,12 @@
 //! Finds the one disk that a selector matches, or explains for every disk why not. Pure.
 
-use crate::disk::probe::FoundDisk;
-use crate::disk::selector::Extreme;
-use crate::disk::selector::Part;
-use crate::disk::selector::Property;
-use crate::disk::selector::Selector;
-use oci::size::Bytes;
-use oci::size::Rounded;
+use oci::size::{Bytes, Rounded};
 use thiserror::Error;
+
+use crate::disk::{
+    probe::FoundDisk,
+    selector::{Extreme, Part, Property, Selector},
+};
 
 /// Why no disk was chosen. Prints several lines, the last one a hint.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]

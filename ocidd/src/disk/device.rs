@@ -1,29 +1,24 @@
 //! Opens a target disk exclusively, writes to it at offsets and reads it back.
 
-use crate::disk::buffer::ALIGNMENT;
-use crate::disk::buffer::AlignedBuffer;
-use crate::disk::holders::read_holders;
-use crate::disk::probe::is_read_only;
-use crate::disk::probe::read_parent;
-use crate::disk::sysfs::name_of_node;
-use crate::disk::sysfs::node;
-use oci::size::length_of;
-use oci::size::prefix;
-use rustix::fs::Advice;
-use rustix::fs::FallocateFlags;
-use rustix::fs::OFlags;
-use std::fs::File;
-use std::fs::OpenOptions;
-use std::io;
-use std::io::Seek;
-use std::io::SeekFrom;
-use std::num::NonZeroU64;
-use std::os::unix::fs::FileExt;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    io::{Seek, SeekFrom},
+    num::NonZeroU64,
+    os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use oci::size::{length_of, prefix};
+use rustix::fs::{Advice, FallocateFlags, OFlags};
 use thiserror::Error;
+
+use crate::disk::{
+    buffer::{ALIGNMENT, AlignedBuffer},
+    holders::read_holders,
+    probe::{is_read_only, read_parent},
+    sysfs::{name_of_node, node},
+};
 
 /// A disk, or its replacement in a test.
 pub trait Medium {

@@ -1,12 +1,8 @@
 //! Users of a disk and its partitions: mounts and swap from procfs, volumes and arrays from sysfs.
 
-use crate::disk::sysfs::block_folder;
-use crate::disk::sysfs::node;
-use crate::disk::sysfs::read_names;
-use crate::disk::sysfs::read_partition_names;
-use crate::disk::sysfs::read_text;
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
+
+use crate::disk::sysfs::{block_folder, node, read_names, read_partition_names, read_text};
 
 /// Prefixes of the UUID of a device mapper volume, and what it belongs to
 /// (Documentation/admin-guide/device-mapper in the kernel).

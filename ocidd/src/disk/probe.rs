@@ -1,19 +1,15 @@
 //! Lists the disks of the machine from sysfs. Opens no device, so a broken disk cannot block it.
 
-use crate::disk::bus::Transport;
-use crate::disk::bus::read_bus_path;
-use crate::disk::bus::transport_of;
-use crate::disk::holders::read_holders;
-use crate::disk::sysfs::block_folder;
-use crate::disk::sysfs::clean;
-use crate::disk::sysfs::name_of;
-use crate::disk::sysfs::node;
-use crate::disk::sysfs::read_names;
-use crate::disk::sysfs::read_partition_names;
-use crate::disk::sysfs::read_subsystem;
-use crate::disk::sysfs::read_text;
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
+
+use crate::disk::{
+    bus::{Transport, read_bus_path, transport_of},
+    holders::read_holders,
+    sysfs::{
+        block_folder, clean, name_of, node, read_names, read_partition_names, read_subsystem,
+        read_text,
+    },
+};
 
 /// A whole disk that may be a target.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

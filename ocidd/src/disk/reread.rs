@@ -1,17 +1,17 @@
 //! Makes the kernel read the partition table of a disk again.
 
-use crate::disk::sysfs::block_folder;
-use crate::disk::sysfs::name_of_node;
-use crate::disk::sysfs::read_partition_names;
-use gptman::linux::BlockError;
-use gptman::linux::reread_partition_table;
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use gptman::linux::{BlockError, reread_partition_table};
 use rustix::io::Errno;
-use std::fs::File;
-use std::io;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
 use thiserror::Error;
+
+use crate::disk::sysfs::{block_folder, name_of_node, read_partition_names};
 
 /// Retries while the disk is busy: udev and mdev open disks briefly after every write.
 const TRIES: u32 = 10;

@@ -11,16 +11,17 @@
 //!
 //! In TEXT, `_` also matches a blank, so that a model needs no quotes on a kernel command line.
 
-use crate::disk::bus::TRANSPORTS;
-use crate::disk::bus::Transport;
-use crate::disk::bus::spellings_of;
-use crate::disk::probe::FoundDisk;
-use crate::report::diagnostic::Diagnostic;
+use std::{cmp::Ordering, fmt, path::PathBuf, str::FromStr};
+
 use params::parse_size;
-use std::cmp::Ordering;
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
+
+use crate::{
+    disk::{
+        bus::{TRANSPORTS, Transport, spellings_of},
+        probe::FoundDisk,
+    },
+    report::diagnostic::Diagnostic,
+};
 
 /// The target disk, as given by the operator.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,8 +1,9 @@
 //! Reads attributes of sysfs and procfs. A missing attribute is common, and `None`.
 
-use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The directory of the block device `name`, a disk or a partition.
 pub(crate) fn block_folder(sys: &Path, name: &str) -> PathBuf {

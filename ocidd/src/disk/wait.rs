@@ -1,17 +1,19 @@
 //! Waits for a target disk. Disks appear late on bare metal: spin-up, USB, SAS expanders.
 
-use crate::disk::choice::ChoiceError;
-use crate::disk::device::DeviceError;
-use crate::disk::probe::FoundDisk;
-use crate::disk::probe::read_disks;
-use crate::disk::selector::Selector;
-use crate::disk::selector::Target;
-use std::io;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
 use thiserror::Error;
+
+use crate::disk::{
+    choice::ChoiceError,
+    device::DeviceError,
+    probe::{FoundDisk, read_disks},
+    selector::{Selector, Target},
+};
 
 /// Interval of polling.
 pub const INTERVAL: Duration = Duration::from_millis(250);

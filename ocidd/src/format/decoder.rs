@@ -1,16 +1,14 @@
 //! One reader for all formats. It reads the compressed stream to its last byte and never treats a
 //! truncated stream as complete.
 
-use super::Format;
-use super::FormatError;
-use super::xz::XzReader;
-use super::zstd::ZstdReader;
+use std::{
+    fmt, io,
+    io::{BufRead, ErrorKind, Read},
+};
+
 use flate2::bufread::MultiGzDecoder;
-use std::fmt;
-use std::io;
-use std::io::BufRead;
-use std::io::ErrorKind;
-use std::io::Read;
+
+use super::{Format, FormatError, xz::XzReader, zstd::ZstdReader};
 
 /// Decompresses a disk image: all gzip members, zstd frames or xz streams. Trailing data, a wrong
 /// checksum and a window larger than [`super::WINDOW_BYTES`] are errors. Errors of the inner reader

@@ -1,9 +1,7 @@
 //! Detects formats by their first bytes and rejects what is certainly not a disk image. A raw disk
 //! may start with any boot code.
 
-use super::Format;
-use super::FormatError;
-use super::zstd;
+use super::{Format, FormatError, zstd};
 
 const REPACK: &str = "decompress it, then compress it with gzip, zstd or xz";
 const CONVERT: &str = "convert it with `qemu-img convert -O raw`, then push it";

@@ -6,12 +6,11 @@ mod detect;
 mod xz;
 mod zstd;
 
-pub use decoder::Decoder;
-pub use detect::check_unpacked;
-pub use detect::detect;
-
-use oci::size::Bytes;
 use std::fmt;
+
+pub use decoder::Decoder;
+pub use detect::{check_unpacked, detect};
+use oci::size::Bytes;
 use thiserror::Error;
 
 /// Number of first bytes that [`detect`] needs.

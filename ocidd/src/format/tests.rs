@@ -5,9 +5,11 @@ mod limits;
 mod samples;
 mod truncated;
 
-use super::*;
-use samples::Torn;
 use std::io::Read;
+
+use samples::Torn;
+
+use super::*;
 
 /// Decompresses all of it, in pieces of `piece` bytes.
 fn unpack(format: Format, packed: &[u8], piece: usize) -> std::io::Result<Vec<u8>> {

@@ -1,16 +1,14 @@
 //! Decompresses xz: reads every stream, skips padding between them, limits the dictionary and
 //! verifies all checks.
 
-use super::Format;
-use super::FormatError;
-use super::WINDOW_BYTES;
-use lzma_rust2::Action;
-use lzma_rust2::Status;
-use lzma_rust2::XzStream;
-use std::io;
-use std::io::BufRead;
-use std::io::ErrorKind;
-use std::io::Read;
+use std::{
+    io,
+    io::{BufRead, ErrorKind, Read},
+};
+
+use lzma_rust2::{Action, Status, XzStream};
+
+use super::{Format, FormatError, WINDOW_BYTES};
 
 /// Memory that the decoder counts besides the dictionary, in KiB.
 const BESIDES_KIB: u32 = 40;

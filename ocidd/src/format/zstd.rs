@@ -1,16 +1,15 @@
 //! Decompresses zstd (RFC 8878): reads every frame, skips skippable ones, limits the window and
 //! verifies sizes and checksums. Dictionaries are rejected.
 
-use super::Format;
-use super::FormatError;
-use super::WINDOW_BYTES;
+use std::{
+    io,
+    io::{BufRead, ErrorKind, Read},
+};
+
 use oci::size::length_of;
-use ruzstd::decoding::BlockDecodingStrategy;
-use ruzstd::decoding::FrameDecoder;
-use std::io;
-use std::io::BufRead;
-use std::io::ErrorKind;
-use std::io::Read;
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use super::{Format, FormatError, WINDOW_BYTES};
 
 /// Header of a frame with the smallest window.
 const SMALLEST: &[u8] = b"\x28\xb5\x2f\xfd\0\0";

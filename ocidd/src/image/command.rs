@@ -1,26 +1,28 @@
 //! The command line of `ocidd image`.
 
-use crate::image::commands;
-use crate::image::commands::attach::Attach;
-use crate::image::commands::build::Build;
-use crate::image::commands::copy::Copy;
-use crate::image::commands::inspect::Inspect;
-use crate::image::commands::list::List;
-use crate::image::commands::pull::Pull;
-use crate::image::commands::push::Push;
-use crate::image::commands::referrers::Referrers;
-use crate::image::commands::store::Rm;
-use crate::image::commands::store::Tag;
-use crate::image::commands::store::Untag;
-use crate::image::commands::url::Url;
-use crate::image::error::Result;
-use crate::image::meter::Console;
-use crate::image::options::Options;
-use clap::Parser;
-use clap::Subcommand;
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
 use registry::session::Session;
-use std::ffi::OsString;
-use std::process::ExitCode;
+
+use crate::image::{
+    commands,
+    commands::{
+        attach::Attach,
+        build::Build,
+        copy::Copy,
+        inspect::Inspect,
+        list::List,
+        pull::Pull,
+        push::Push,
+        referrers::Referrers,
+        store::{Rm, Tag, Untag},
+        url::Url,
+    },
+    error::Result,
+    meter::Console,
+    options::Options,
+};
 
 /// Push disk images and boot files to registries, and inspect them
 #[derive(Debug, Parser)]

@@ -1,30 +1,29 @@
 //! Creates an artifact from a disk image: one compressed layer with the raw size and digest.
 
-use crate::format;
-use crate::format::Decoder;
-use crate::format::Format;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+use std::{
+    fs::File,
+    io,
+    io::{BufReader, BufWriter, Read, Seek as _, Write as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use flate2::GzBuilder;
-use oci::digest::Digest;
-use oci::digest::HashingReader;
-use oci::document;
-use oci::document::Annotations;
-use oci::document::Artifact;
-use oci::layout::Store;
-use oci::size::Transfer;
+use oci::{
+    digest::{Digest, HashingReader},
+    document,
+    document::{Annotations, Artifact},
+    layout::Store,
+    size::Transfer,
+};
 use oci_spec::image::Descriptor;
 use registry::observer::Observer;
-use std::fs::File;
-use std::io;
-use std::io::BufReader;
-use std::io::BufWriter;
-use std::io::Read;
-use std::io::Seek as _;
-use std::io::Write as _;
-use std::path::Path;
+
+use crate::{
+    format,
+    format::{Decoder, Format},
+};
 
 /// Compression of a raw disk image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -1,12 +1,11 @@
 //! The error of the subcommands.
 
-use crate::report::diagnostic::Diagnostic;
-use crate::report::diagnostic::Terms;
-use oci::digest::DigestError;
-use oci::document::DocumentError;
-use oci::index::IndexError;
-use oci::layout_error::LayoutError;
-use oci::reference::ReferenceError;
+use oci::{
+    digest::DigestError, document::DocumentError, index::IndexError, layout_error::LayoutError,
+    reference::ReferenceError,
+};
+
+use crate::report::diagnostic::{Diagnostic, Terms};
 
 pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -1,20 +1,16 @@
 //! The console of `ocidd image`: messages, and a progress bar on a terminal.
 
-use crate::report::console::Marks;
-use crate::report::console::Report;
-use crate::report::console::Style;
-use crate::report::diagnostic::Diagnostic;
-use crate::report::event::Event;
-use crate::report::event::Listener as _;
-use indicatif::ProgressBar;
-use indicatif::ProgressDrawTarget;
-use indicatif::ProgressStyle;
+use std::{env, io, io::IsTerminal as _};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use oci::size::Transfer;
-use registry::observer::Observer;
-use registry::observer::Retry;
-use std::env;
-use std::io;
-use std::io::IsTerminal as _;
+use registry::observer::{Observer, Retry};
+
+use crate::report::{
+    console::{Marks, Report, Style},
+    diagnostic::Diagnostic,
+    event::{Event, Listener as _},
+};
 
 #[derive(Debug)]
 pub(super) struct Console {

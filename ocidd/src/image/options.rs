@@ -1,12 +1,14 @@
 //! The options of all subcommands.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use params::Retries;
-use registry::http::CertificateCheck;
-use registry::http::Tls;
-use registry::retry::RetryPolicy;
-use registry::session::Settings;
-use std::path::PathBuf;
+use registry::{
+    http::{CertificateCheck, Tls},
+    retry::RetryPolicy,
+    session::Settings,
+};
 
 #[derive(Args, Debug)]
 pub(super) struct Options {

@@ -1,17 +1,18 @@
 //! Maps errors to the causes that people and scripts distinguish, and to hints. Pure.
 
-use crate::disk::choice::ChoiceError;
-use crate::disk::device::DeviceError;
-use crate::disk::wait::TargetError;
-use crate::machine::AUTH_FILE;
-use crate::report::diagnostic::Terms;
-use crate::report::failure::Cause;
-use crate::report::failure::Failure;
-use crate::write::error::SinkError;
-use crate::write::pipeline::TransferError;
-use crate::write::source::SourceError;
-use registry::Error;
 use std::io::ErrorKind;
+
+use registry::Error;
+
+use crate::{
+    disk::{choice::ChoiceError, device::DeviceError, wait::TargetError},
+    machine::AUTH_FILE,
+    report::{
+        diagnostic::Terms,
+        failure::{Cause, Failure},
+    },
+    write::{error::SinkError, pipeline::TransferError, source::SourceError},
+};
 
 /// The names in hints of the installer.
 const TERMS: Terms = Terms {

@@ -1,16 +1,14 @@
 //! Prints events and progress on the console.
 
-use crate::report::diagnostic::Diagnostic;
-use crate::report::event::Done;
-use crate::report::event::Event;
-use crate::report::event::Listener;
-use crate::report::event::RateLimit;
-use crate::report::event::Snapshot;
+use std::{io, io::Write as _, time::Duration};
+
 use oci::size::Rounded;
 use registry::observer::Retry;
-use std::io;
-use std::io::Write as _;
-use std::time::Duration;
+
+use crate::report::{
+    diagnostic::Diagnostic,
+    event::{Done, Event, Listener, RateLimit, Snapshot},
+};
 
 /// Style of the progress display.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,13 +1,12 @@
 //! Messages for people with a suggested action, and the hints for errors of the registry client.
 
-use oci::index::IndexError;
-use oci::layout_error::LayoutError;
-use oci::manifest::ManifestError;
-use oci::reference::ReferenceError;
-use registry::Error;
-use registry::error::CertificateFault;
-use std::fmt;
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
+
+use oci::{
+    index::IndexError, layout_error::LayoutError, manifest::ManifestError,
+    reference::ReferenceError,
+};
+use registry::{Error, error::CertificateFault};
 
 /// A fact, and what to do about it. `Display` prints the hint on its own line.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,17 +1,20 @@
 //! Events of an install, and the listeners that receive them.
 
-use crate::report::diagnostic::Diagnostic;
-use crate::report::failure::Failure;
-use oci::digest::Digest;
-use oci::size::Counter;
-use oci::size::Transfer;
-use registry::observer::Observer;
-use registry::observer::Retry;
-use std::sync::Mutex;
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::mpsc::sync_channel;
-use std::time::Duration;
-use std::time::Instant;
+use std::{
+    sync::{
+        Mutex,
+        mpsc::{RecvTimeoutError, sync_channel},
+    },
+    time::{Duration, Instant},
+};
+
+use oci::{
+    digest::Digest,
+    size::{Counter, Transfer},
+};
+use registry::observer::{Observer, Retry};
+
+use crate::report::{diagnostic::Diagnostic, failure::Failure};
 
 #[derive(Clone, Debug)]
 pub enum Event {

@@ -1,7 +1,8 @@
 //! How an install can fail: causes with stable ids and exit codes, and the state of the disk.
 
-use crate::report::diagnostic::Diagnostic;
 use std::fmt;
+
+use crate::report::diagnostic::Diagnostic;
 
 /// Every exit code of `ocidd` and its meaning. Stable: scripts and `init` rely on them.
 pub const EXIT_CODES: [(u8, &str); 9] = [

@@ -1,24 +1,22 @@
 //! Sends events as JSON by HTTP POST (`ocidd.report`). A slow or broken receiver never stops an
 //! install: events that cannot be sent in time are dropped.
 
-use crate::machine::Machine;
-use crate::report::event::Done;
-use crate::report::event::Event;
-use crate::report::event::Listener;
-use crate::report::event::RateLimit;
-use crate::report::event::Snapshot;
-use registry::http::Client;
-use registry::observer::Retry;
-use serde_json::Value;
-use serde_json::json;
-use std::sync::Mutex;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::SyncSender;
-use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
-use std::time::Duration;
-use std::time::Instant;
-use std::time::SystemTime;
+use std::{
+    sync::{
+        Mutex,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant, SystemTime},
+};
+
+use registry::{http::Client, observer::Retry};
+use serde_json::{Value, json};
+
+use crate::{
+    machine::Machine,
+    report::event::{Done, Event, Listener, RateLimit, Snapshot},
+};
 
 /// Version of the documents. Changes if a field is removed or changes its meaning.
 pub const SCHEMA: u32 = 1;
@@ -171,10 +169,10 @@ fn unix_seconds() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::report::diagnostic::Diagnostic;
-    use crate::report::event::Outcome;
     use oci::digest::Digest;
+
+    use super::*;
+    use crate::report::{diagnostic::Diagnostic, event::Outcome};
 
     /// One event of each kind that is sent.
     fn events() -> Vec<Event> {

@@ -1,15 +1,16 @@
 //! The two held back ends of a disk: the bytes of the image, a GPT that fits the disk, and the
 //! marker. Pure.
 
-use crate::write::gpt;
-use crate::write::gpt::Backup;
-use crate::write::gpt::Table;
-use crate::write::gpt::TableError;
-use crate::write::marker;
-use crate::write::marker::MARKER_BYTES;
-use crate::write::marker::Marker;
-use oci::digest::Digest;
 use std::ops::Range;
+
+use oci::digest::Digest;
+
+use crate::write::{
+    gpt,
+    gpt::{Backup, Table, TableError},
+    marker,
+    marker::{MARKER_BYTES, Marker},
+};
 
 const NO_MARKER: &str = "no space for the marker before the end of the disk: the image or a \
     partition uses it; ocidd.skip_if_installed will not detect this install";

@@ -1,8 +1,8 @@
 //! Errors of writing an image to a disk. A leaf module, so that the parts of the sink share them.
 
+use std::{io, ops::Range};
+
 use oci::size::Bytes;
-use std::io;
-use std::ops::Range;
 use thiserror::Error;
 
 #[derive(Debug, Error)]

@@ -4,18 +4,16 @@
 mod header;
 mod mbr;
 
-use crate::write::gpt::header::ALTERNATE_LBA;
-use crate::write::gpt::header::ENTRIES_LBA;
-use crate::write::gpt::header::FIRST_USABLE_LBA;
-use crate::write::gpt::header::Header;
-use crate::write::gpt::header::LAST_USABLE_LBA;
-use crate::write::gpt::header::OWN_LBA;
-use crate::write::gpt::header::Partition;
-use crate::write::gpt::header::put;
-use crate::write::gpt::mbr::Mbr;
-use oci::size::Bytes;
-use oci::size::length_of;
+use oci::size::{Bytes, length_of};
 use thiserror::Error;
+
+use crate::write::gpt::{
+    header::{
+        ALTERNATE_LBA, ENTRIES_LBA, FIRST_USABLE_LBA, Header, LAST_USABLE_LBA, OWN_LBA, Partition,
+        put,
+    },
+    mbr::Mbr,
+};
 
 /// Sector sizes of GPTs.
 const SECTOR_SIZES: [u64; 2] = [512, 4096];

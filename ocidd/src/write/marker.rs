@@ -1,9 +1,9 @@
 //! The marker near the end of a disk names the installed layer. It contains lines of text, zeroes,
 //! and the SHA-256 of both in its last 32 bytes. It is outside of the image and of every partition.
 
-use crate::disk::buffer::ALIGNMENT;
-use crate::write::HELD_BACK_BYTES;
 use oci::digest::Digest;
+
+use crate::{disk::buffer::ALIGNMENT, write::HELD_BACK_BYTES};
 
 /// One block, which every disk accepts as a direct write.
 pub const MARKER_BYTES: u64 = 4096;
@@ -66,8 +66,9 @@ pub fn decode(bytes: &[u8], disk_bytes: u64) -> Option<Marker> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     const DISK: u64 = 8 << 30;
 

@@ -3,36 +3,33 @@
 
 pub mod verified;
 
-use crate::disk::buffer::AlignedBuffer;
-use crate::disk::device::Medium;
-use crate::format;
-use crate::format::Decoder;
-use crate::format::FIRST_BYTES;
-use crate::format::Format;
-use crate::format::FormatError;
-use crate::report::event::Progress;
-use crate::write::error::SinkError;
-use crate::write::pipeline::verified::Verified;
-use crate::write::sink::Sink;
-use crate::write::source::Source;
-use crate::write::source::SourceError;
-use oci::digest::Digest;
-use oci::digest::Hasher;
-use oci::manifest::Layer;
-use oci::size::Bytes;
-use oci::size::Transfer as _;
-use oci::size::length_of;
-use oci::size::prefix;
+use std::{
+    io,
+    io::{BufRead as _, Read},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::{Builder, ScopedJoinHandle},
+};
+
+use oci::{
+    digest::{Digest, Hasher},
+    manifest::Layer,
+    size::{Bytes, Transfer as _, length_of, prefix},
+};
 use registry::blob::Blob;
-use std::io;
-use std::io::BufRead as _;
-use std::io::Read;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::SyncSender;
-use std::sync::mpsc::sync_channel;
-use std::thread::Builder;
-use std::thread::ScopedJoinHandle;
 use thiserror::Error;
+
+use crate::{
+    disk::{buffer::AlignedBuffer, device::Medium},
+    format,
+    format::{Decoder, FIRST_BYTES, Format, FormatError},
+    report::event::Progress,
+    write::{
+        error::SinkError,
+        pipeline::verified::Verified,
+        sink::Sink,
+        source::{Source, SourceError},
+    },
+};
 
 /// Size of a buffer of compressed data, and the number of buffers that may wait.
 const FETCH_BYTES: usize = 256 << 10;

@@ -1,13 +1,19 @@
 //! Reads back a disk and compares it with hashes of what was written. Never writes.
 
-use crate::disk::buffer::AlignedBuffer;
-use crate::disk::buffer::split;
-use crate::disk::device::Medium;
-use crate::write::error::SinkError;
-use oci::digest::Digest;
-use oci::digest::Hasher;
-use oci::size::length_of;
 use std::ops::Range;
+
+use oci::{
+    digest::{Digest, Hasher},
+    size::length_of,
+};
+
+use crate::{
+    disk::{
+        buffer::{AlignedBuffer, split},
+        device::Medium,
+    },
+    write::error::SinkError,
+};
 
 /// Size of a hashed range. Errors name such a range, and each takes 32 bytes of memory: 512 KiB per
 /// TiB.

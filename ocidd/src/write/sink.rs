@@ -4,21 +4,25 @@
 //! before the first other write, and written by [`Sink::commit`], which requires the proof of
 //! verification. A power cut before that leaves a disk without partition tables.
 
-use crate::disk::buffer::ALIGNMENT;
-use crate::disk::buffer::is_zero;
-use crate::disk::buffer::split;
-use crate::disk::device::Medium;
-use crate::write::HELD_BACK_BYTES;
-use crate::write::ends::Finish;
-use crate::write::ends::ImageEnds;
-use crate::write::error::SinkError;
-use crate::write::gpt;
-use crate::write::gpt::Table;
-use crate::write::pipeline::verified::Verified;
-use crate::write::readback::WrittenHashes;
-use crate::write::readback::compare;
-use oci::size::length_of;
 use std::ops::Range;
+
+use oci::size::length_of;
+
+use crate::{
+    disk::{
+        buffer::{ALIGNMENT, is_zero, split},
+        device::Medium,
+    },
+    write::{
+        HELD_BACK_BYTES,
+        ends::{Finish, ImageEnds},
+        error::SinkError,
+        gpt,
+        gpt::Table,
+        pipeline::verified::Verified,
+        readback::{WrittenHashes, compare},
+    },
+};
 
 /// Unit of the search for zeroes. Smaller pieces find more of them, but each run costs a call.
 const ZERO_PIECE_BYTES: usize = 256 << 10;

@@ -1,13 +1,16 @@
 //! The compressed stream between the fetching thread and the decoder. If fetching
 //! fails, it ends like a complete one, so nothing is valid before [`Source::finish`] returns `Ok`.
 
-use oci::digest::Digest;
-use oci::size::Bytes;
-use oci::size::length_of;
-use std::io;
-use std::io::BufRead;
-use std::io::Read;
-use std::sync::mpsc::Receiver;
+use std::{
+    io,
+    io::{BufRead, Read},
+    sync::mpsc::Receiver,
+};
+
+use oci::{
+    digest::Digest,
+    size::{Bytes, length_of},
+};
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -90,8 +93,9 @@ impl Read for Source {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::mpsc::channel;
+
+    use super::*;
 
     fn source(chunks: Vec<Vec<u8>>, size_bytes: Option<u64>) -> Source {
         let (sender, receiver) = channel();

@@ -1,10 +1,12 @@
 //! `ocidd image` as its authors run it: in a home of its own, with none of the variables of whoever runs the tests.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
 use tempfile::TempDir;
 
 /// What a run of a program ended with.

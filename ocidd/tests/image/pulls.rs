@@ -1,13 +1,12 @@
 //! Pulls that go wrong, and images that mean harm: nothing is written but what was asked for, and nothing that is not what it should be.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Fault;
-use crate::noise::noise;
-use crate::ours::Author;
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::{fs, os::unix::fs::symlink, path::PathBuf};
+
+use crate::{
+    fake::{Answer, Fake, Fault},
+    noise::noise,
+    ours::Author,
+};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const SIZE: usize = 300_000;

@@ -1,9 +1,11 @@
 //! What is about an image, at registries that list it and at those that leave it to their clients.
 
-use crate::fake::Fake;
-use crate::fake::Fault;
-use crate::ours::Author;
 use serde_json::Value;
+
+use crate::{
+    fake::{Fake, Fault},
+    ours::Author,
+};
 
 /// A registry with an image, and its author, who has two logs.
 fn scene(knows_referrers: bool) -> (Fake, Author, String) {

@@ -1,16 +1,14 @@
 //! `push --sign`: what is signed, where the signature goes, and what becomes of those that are there. Read by hand, without the verifier.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Fault;
-use crate::ours::Author;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::KeyPair;
-use ring::signature::ECDSA_P256_SHA256_ASN1;
-use ring::signature::UnparsedPublicKey;
-use serde_json::Value;
-use serde_json::json;
+use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use serde_json::{Value, json};
+
+use crate::{
+    fake::{Answer, Fake, Fault},
+    ours::Author,
+};
 
 /// A registry, and an author with a disk and two keys.
 fn scene() -> (Fake, Author, [KeyPair; 2]) {

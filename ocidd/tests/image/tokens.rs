@@ -1,13 +1,12 @@
 //! Registries that want a token with each request, and give short-lived ones.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Fault;
-use crate::fake::Request;
-use crate::noise::noise;
-use crate::ours::Author;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+
+use crate::{
+    fake::{Answer, Fake, Fault, Request},
+    noise::noise,
+    ours::Author,
+};
 
 /// How the end of a token shows.
 #[derive(Clone, Copy, Debug)]

@@ -1,20 +1,12 @@
 //! Anonymous tokens, and who gets to see them.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::TOKEN;
-use crate::fake::TOKEN_PATH;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::matrix::Row;
-use crate::matrix::assert_rows;
-use crate::run::BOTH;
-use crate::run::install_from;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
+use crate::{
+    fake::{Answer, Fake, TOKEN, TOKEN_PATH},
+    images::{Layer, MIB, gzip, image},
+    matrix::{Row, assert_rows},
+    run::{BOTH, install_from},
+    target::{DISK, Left, Target},
+};
 
 fn token(key: &str) -> Answer {
     let body = serde_json::json!({ key: TOKEN, "expires_in": 300 });

@@ -1,20 +1,13 @@
 //! Blobs that do not arrive as they were pushed: cut off, too long, changed on the way. What is on the disk by then does not boot.
 
-use crate::fake::Fake;
-use crate::fake::Framing;
-use crate::fake::Part;
-use crate::fake::Ranges;
-use crate::matrix::IMAGE_BYTES;
-use crate::matrix::Row;
-use crate::matrix::assert_rows;
-use crate::run::BLOB;
-use crate::run::BOTH;
-use crate::run::By;
-use crate::run::TAG;
-use crate::target::Left;
-use Left::Cleared;
-use Left::Garbled;
-use Left::Untouched;
+use Left::{Cleared, Garbled, Untouched};
+
+use crate::{
+    fake::{Fake, Framing, Part, Ranges},
+    matrix::{IMAGE_BYTES, Row, assert_rows},
+    run::{BLOB, BOTH, By, TAG},
+    target::Left,
+};
 
 /// After this many bytes of the blob the disk has been written to.
 const LATE: usize = 4 << 20;

@@ -1,28 +1,21 @@
 //! Targets that cannot take an image. What can be refused before the registry is asked is refused then.
 
-use crate::fake::Fake;
-use crate::fake::Framing;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::run::BOTH;
-use crate::run::By;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::run::install_from;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::OLD;
-use crate::target::Target;
+use std::{
+    fs,
+    fs::File,
+    os::{fd::AsRawFd as _, unix::fs::FileExt as _},
+    path::Path,
+};
+
 use ocidd::report::failure::DiskState;
-use rustix::fs::MemfdFlags;
-use rustix::fs::SealFlags;
-use std::fs;
-use std::fs::File;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use rustix::fs::{MemfdFlags, SealFlags};
+
+use crate::{
+    fake::{Fake, Framing},
+    images::{Layer, MIB, gzip, image},
+    run::{BOTH, By, Wanted, assert_failed, install_from},
+    target::{DISK, Left, OLD, Target},
+};
 
 #[test]
 fn a_target_that_is_no_disk_is_refused_before_the_registry_is_asked() {

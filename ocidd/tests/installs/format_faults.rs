@@ -1,22 +1,13 @@
 //! Layers of a format that does not help, and zstd and xz streams that are broken. What is refused by its first bytes leaves the disk untouched.
 
-use crate::fake::DISK_LAYER;
-use crate::fake::Fake;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::images::xz;
-use crate::images::zstd;
-use crate::images::zstd_with_window;
-use crate::run::By;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::run::install_from;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
 use oci::digest::Digest;
+
+use crate::{
+    fake::{DISK_LAYER, Fake},
+    images::{Layer, MIB, gzip, image, xz, zstd, zstd_with_window},
+    run::{By, Wanted, assert_failed, install_from},
+    target::{DISK, Left, Target},
+};
 
 const ANY: &str = "application/octet-stream";
 const ZSTD: &str = "application/octet-stream+zstd";

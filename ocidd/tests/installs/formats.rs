@@ -1,19 +1,14 @@
 //! Images in every format, under every media type that may hold one.
 
-use crate::fake::Fake;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::Packing;
-use crate::images::image;
-use crate::images::zeroed;
-use crate::run::BOTH;
-use crate::run::By;
-use crate::run::install_from;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
 use oci::digest::Digest;
 use ocidd::report::failure::Cause;
+
+use crate::{
+    fake::Fake,
+    images::{Layer, MIB, Packing, image, zeroed},
+    run::{BOTH, By, install_from},
+    target::{DISK, Left, Target},
+};
 
 #[test]
 fn an_image_of_every_format_is_installed_under_every_media_type_that_fits() {

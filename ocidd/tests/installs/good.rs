@@ -1,25 +1,14 @@
 //! What has to work: every image, gzip stream and way of delivery ends with the image on the disk and nothing else changed.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Framing;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::gzip_members;
-use crate::images::gzip_stored;
-use crate::images::gzip_with_fields;
-use crate::images::image;
-use crate::images::zeroed;
-use crate::run::BOTH;
-use crate::run::By;
-use crate::run::install;
-use crate::run::install_from;
-use crate::run::no_certificates;
-use crate::target::DISK;
-use crate::target::Target;
 use oci::digest::Digest;
 use ocidd::report::event::Outcome;
+
+use crate::{
+    fake::{Answer, Fake, Framing},
+    images::{Layer, MIB, gzip, gzip_members, gzip_stored, gzip_with_fields, image, zeroed},
+    run::{BOTH, By, install, install_from, no_certificates},
+    target::{DISK, Target},
+};
 
 /// Installs from a registry that holds `layer`; it has to leave `image` on a disk of `disk` bytes.
 #[track_caller]

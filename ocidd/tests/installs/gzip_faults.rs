@@ -1,20 +1,14 @@
 //! Gzip streams that are broken (RFC 1952). Broken as they were pushed, the image is to blame and the message says so; broken on the way, the
 //! digest is told, whatever the decoder made of it.
 
-use crate::fake::Fake;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::run::BOTH;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::run::install_from;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
-use oci::digest::Digest;
-use oci::size::Bytes;
+use oci::{digest::Digest, size::Bytes};
+
+use crate::{
+    fake::Fake,
+    images::{Layer, MIB, gzip, image},
+    run::{BOTH, Wanted, assert_failed, install_from},
+    target::{DISK, Left, Target},
+};
 
 /// Where a stream breaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,9 +42,7 @@ fn change(stream: &mut [u8], from_end: usize) {
 }
 
 fn rows() -> Vec<Row> {
-    use Breaks::First;
-    use Breaks::Last;
-    use Breaks::Midway;
+    use Breaks::{First, Last, Midway};
     vec![
         row("another method than deflate", |stream| stream[2] = 7, First, "invalid gzip header"),
         row("cut off in the header", |stream| stream.truncate(5), First, "unexpected end of file"),

@@ -1,14 +1,12 @@
 //! Disk images, their gzip streams in every shape, and layers made of them. The same call always makes the same bytes.
 
-use crate::noise::noise;
-use flate2::Compression;
-use flate2::GzBuilder;
-use flate2::write::GzEncoder;
-use lzma_rust2::XzOptions;
-use lzma_rust2::XzWriter;
+use std::{io::Write, ops::Range};
+
+use flate2::{Compression, GzBuilder, write::GzEncoder};
+use lzma_rust2::{XzOptions, XzWriter};
 use oci::digest::Digest;
-use std::io::Write;
-use std::ops::Range;
+
+use crate::noise::noise;
 
 pub(crate) const MIB: usize = 1 << 20;
 

@@ -1,22 +1,14 @@
 //! Image indexes: the manifest of this machine's platform is followed, and nothing else is ever taken for it.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::INDEX;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::matrix::Row;
-use crate::matrix::assert_rows;
-use crate::run::By;
-use crate::run::TAG;
-use crate::run::install_from;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
+
+use crate::{
+    fake::{Answer, Fake, INDEX},
+    images::{Layer, MIB, gzip, image},
+    matrix::{Row, assert_rows},
+    run::{By, TAG, install_from},
+    target::{DISK, Left, Target},
+};
 
 /// What this machine goes by, in OCI's words and in Rust's, and another architecture.
 fn architectures() -> (&'static str, &'static str, &'static str) {

@@ -1,24 +1,14 @@
 //! Manifests that cannot be trusted or hold no single disk image. All are refused before the first write.
 
-use crate::fake::Answer;
-use crate::fake::DISK_LAYER;
-use crate::fake::Fake;
-use crate::fake::MANIFEST;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::matrix::Row;
-use crate::matrix::assert_rows;
-use crate::run::TAG;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::run::install;
-use crate::run::no_certificates;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
 use oci::digest::Digest;
+
+use crate::{
+    fake::{Answer, DISK_LAYER, Fake, MANIFEST},
+    images::{Layer, MIB, gzip, image},
+    matrix::{Row, assert_rows},
+    run::{TAG, Wanted, assert_failed, install, no_certificates},
+    target::{DISK, Left, Target},
+};
 
 /// Every fault of this file ends in the same way.
 fn row(rule: &'static str, fault: fn(&mut Fake), says: &'static [&'static str]) -> Row {

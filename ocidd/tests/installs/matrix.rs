@@ -1,17 +1,11 @@
 //! Rows of faults: how a registry goes wrong, and with what code, words and disk an install from it has to end.
 
-use crate::fake::Fake;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::run::By;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::run::install_from;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
+use crate::{
+    fake::Fake,
+    images::{Layer, MIB, gzip, image},
+    run::{By, Wanted, assert_failed, install_from},
+    target::{DISK, Left, Target},
+};
 
 /// One fault. It is tried on a registry that is otherwise right, over plain HTTP.
 pub(crate) struct Row {

@@ -1,32 +1,22 @@
 //! What an operator asks for by words: mirrors, dry runs, no reinstalls, reading back, events, proxies, certificates that nobody checks.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Part;
-use crate::fake::identity::Authority;
-use crate::fake::identity::NAMES;
-use crate::fake::identity::VALID;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::gzip_stored;
-use crate::images::image;
-use crate::proxy::Proxy;
-use crate::run::BOTH;
-use crate::run::By;
-use crate::run::Heard;
-use crate::run::install;
-use crate::run::install_heard;
-use crate::run::no_certificates;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
-use ocidd::report::event::Done;
-use ocidd::report::event::Outcome;
-use ocidd::report::failure::Cause;
-use ocidd::report::failure::Failure;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use ocidd::report::{
+    event::{Done, Outcome},
+    failure::{Cause, Failure},
+};
+
+use crate::{
+    fake::{
+        Answer, Fake, Part,
+        identity::{Authority, NAMES, VALID},
+    },
+    images::{Layer, MIB, gzip, gzip_stored, image},
+    proxy::Proxy,
+    run::{BOTH, By, Heard, install, install_heard, no_certificates},
+    target::{DISK, Left, Target},
+};
 
 /// Installs over plain HTTP from the registry that `word` names, with more words.
 fn install_with(

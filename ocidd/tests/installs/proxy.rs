@@ -1,14 +1,11 @@
 //! A proxy on loopback that tunnels (RFC 9110, 9.3.6) and keeps a list of where to.
 
-use std::io;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Write as _;
-use std::net::Shutdown;
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::{
+    io,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+};
 
 pub(crate) struct Proxy {
     pub(crate) address: String,

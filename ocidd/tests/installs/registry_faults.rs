@@ -1,23 +1,12 @@
 //! Registries that do not answer, refuse, or lead nowhere.
 
-use crate::fake::Answer;
-use crate::fake::DeadEnd;
-use crate::fake::Fake;
-use crate::images::Layer;
-use crate::images::gzip;
-use crate::images::image;
-use crate::matrix::Row;
-use crate::matrix::assert_rows;
-use crate::run::BOTH;
-use crate::run::By;
-use crate::run::TAG;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::run::install;
-use crate::run::no_certificates;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
+use crate::{
+    fake::{Answer, DeadEnd, Fake},
+    images::{Layer, gzip, image},
+    matrix::{Row, assert_rows},
+    run::{BOTH, By, TAG, Wanted, assert_failed, install, no_certificates},
+    target::{DISK, Left, Target},
+};
 
 /// Every fault of this file ends in the same way.
 fn row(

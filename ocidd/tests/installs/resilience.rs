@@ -4,22 +4,14 @@
 mod answers;
 mod rows;
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Part;
-use crate::fake::Ranges;
-use crate::fake::Script;
-use crate::fake::Span;
-use crate::run::BLOB;
-use crate::run::BOTH;
-use crate::run::TAG;
-use crate::target::Left;
 use ocidd::report::failure::Cause;
-use rows::End::Installed;
-use rows::Row;
-use rows::assert_rows;
-use rows::failed;
-use rows::row;
+use rows::{End::Installed, Row, assert_rows, failed, row};
+
+use crate::{
+    fake::{Answer, Fake, Part, Ranges, Script, Span},
+    run::{BLOB, BOTH, TAG},
+    target::Left,
+};
 
 /// After this many bytes of any blob the disk has been written to.
 const LATE: usize = 4 << 20;

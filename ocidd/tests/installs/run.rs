@@ -1,25 +1,23 @@
 //! Whole installs by library call, from words to a disk, and what they have to end with.
 
-use crate::fake::Fake;
-use crate::fake::Request;
-use crate::fake::identity::Authority;
-use crate::images::Layer;
-use crate::target::Left;
-use crate::target::Target;
-use ocidd::machine::Machine;
-use ocidd::plan::Plan;
-use ocidd::report::event::Done;
-use ocidd::report::event::Event;
-use ocidd::report::event::Listener;
-use ocidd::report::failure::DiskState;
-use ocidd::report::failure::Failure;
-use ocidd::request::Request as Asked;
-use ocidd::request::parse_request;
+use std::{fs, path::Path, sync::Mutex, time::Duration};
+
+use ocidd::{
+    machine::Machine,
+    plan::Plan,
+    report::{
+        event::{Done, Event, Listener},
+        failure::{DiskState, Failure},
+    },
+    request::{Request as Asked, parse_request},
+};
 use registry::http::CertificateFiles;
-use std::fs;
-use std::path::Path;
-use std::sync::Mutex;
-use std::time::Duration;
+
+use crate::{
+    fake::{Fake, Request, identity::Authority},
+    images::Layer,
+    target::{Left, Target},
+};
 
 /// How an install names its image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

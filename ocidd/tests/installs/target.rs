@@ -1,11 +1,11 @@
 //! A regular file in place of a disk, full of an old system's bytes, and what has to be in it after an install.
 
-use crate::images::MIB;
-use ocidd::write::marker;
-use ocidd::write::marker::Marker;
-use std::fs;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
+
+use ocidd::write::{marker, marker::Marker};
 use tempfile::TempDir;
+
+use crate::images::MIB;
 
 /// What the disk held before.
 pub(crate) const OLD: u8 = 0xAA;

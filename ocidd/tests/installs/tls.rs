@@ -1,32 +1,18 @@
 //! HTTPS: whose certificates are taken, and that plain HTTP is never a way around them.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Framing;
-use crate::fake::Part;
-use crate::fake::Ranges;
-use crate::fake::TOKEN;
-use crate::fake::identity::Authority;
-use crate::fake::identity::NAMES;
-use crate::fake::identity::VALID;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::run::BOTH;
-use crate::run::By;
-use crate::run::Wanted;
-use crate::run::add;
-use crate::run::assert_failed;
-use crate::run::install;
-use crate::run::no_certificates;
-use crate::run::trust;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
+use std::{fs, path::Path};
+
 use registry::http::CertificateFiles;
-use std::fs;
-use std::path::Path;
+
+use crate::{
+    fake::{
+        Answer, Fake, Framing, Part, Ranges, TOKEN,
+        identity::{Authority, NAMES, VALID},
+    },
+    images::{Layer, MIB, gzip, image},
+    run::{BOTH, By, Wanted, add, assert_failed, install, no_certificates, trust},
+    target::{DISK, Left, Target},
+};
 
 #[test]
 fn a_registry_is_trusted_by_an_authority_of_the_bundle_or_of_the_site() {

@@ -1,8 +1,8 @@
 //! The head of an HTTP request, read off a connection that a test holds in its own hands.
 
+use std::{io, io::BufRead};
+
 use httparse::Status;
-use std::io;
-use std::io::BufRead;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Head {

@@ -1,12 +1,9 @@
 //! What we emit, held against schemas of our own: the OCI image spec's rules in `schema/`, narrowed to what we have to write.
 
-use boon::Compiler;
-use boon::SchemaIndex;
-use boon::Schemas;
+use std::{fs, path::Path, sync::LazyLock};
+
+use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
-use std::fs;
-use std::path::Path;
-use std::sync::LazyLock;
 
 const FILES: [&str; 6] = [
     include_str!("schema/bundle.json"),

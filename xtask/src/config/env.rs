@@ -3,16 +3,16 @@
 
 mod dotenv;
 
-use crate::config::Problems;
-use crate::config::unknown_name;
-use crate::host::project;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use jiff::Timestamp;
 use std::collections::BTreeMap;
-use xshell::Shell;
-use xshell::cmd;
+
+use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+use xshell::{Shell, cmd};
+
+use crate::{
+    config::{Problems, unknown_name},
+    host::project,
+};
 
 pub const FS_MTIME: &str = "FS_MTIME";
 pub const KERNEL_BUILD_TIMESTAMP: &str = "KERNEL_BUILD_TIMESTAMP";

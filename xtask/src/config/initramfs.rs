@@ -3,18 +3,16 @@
 #[cfg(test)]
 mod tests;
 
-use super::IMAGE_FILE;
-use super::Pin;
-use super::problems::Problems;
-use super::values;
-use super::values::Sha256;
-use crate::host::arch::Arch;
-use anyhow::Context as _;
-use anyhow::Result;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::path::PathBuf;
+
+use super::{IMAGE_FILE, Pin, problems::Problems, values, values::Sha256};
+use crate::host::arch::Arch;
 
 /// The content of the initramfs of one architecture. Every `path` is relative to the image's root
 /// and unique.

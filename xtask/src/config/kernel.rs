@@ -1,18 +1,16 @@
 //! `kernel/kernel.toml` as a checked [`KernelConfig`].
 
-use super::KERNEL_FILE;
-use super::Pin;
-use super::problems::Problems;
-use super::values;
-use super::values::Sha256;
-use crate::host::arch::Arch;
-use anyhow::Context as _;
-use anyhow::Result;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::path::PathBuf;
+
+use super::{KERNEL_FILE, Pin, problems::Problems, values, values::Sha256};
+use crate::host::arch::Arch;
 
 /// Which kernel to build.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Deserialize, ValueEnum)]

@@ -1,8 +1,8 @@
 //! Collects the problems of a file, so that one run reports all of them.
 
-use anyhow::Result;
-use anyhow::anyhow;
 use std::fmt::Display;
+
+use anyhow::{Result, anyhow};
 
 /// The problems of one file.
 #[derive(Debug)]

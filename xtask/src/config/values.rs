@@ -1,9 +1,8 @@
 //! Rules for single values of the configuration files.
 
+use serde::{Deserialize, Deserializer, de::Error as _};
+
 use super::problems::unknown_name;
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::de::Error as _;
 
 /// Replaces `{name}` with its value.
 pub fn expand(text: &str, values: &[(&str, &str)]) -> Result<String, String> {

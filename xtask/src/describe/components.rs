@@ -1,10 +1,11 @@
 //! Names, licences and packages of contents that are not crates.
 
-use super::manifest::Libc;
-use crate::config::Members;
-use crate::initramfs::parts::Archive;
-use anyhow::Result;
 use std::path::Path;
+
+use anyhow::Result;
+
+use super::manifest::Libc;
+use crate::{config::Members, initramfs::parts::Archive};
 
 /// The files in `initramfs.toml` that are from sources: prefix of the path in the image, name, and
 /// the licence that its authors declare, as an SPDX expression.
@@ -75,8 +76,7 @@ pub fn owner<'a>(database: &'a str, member: &str) -> Option<(&'a str, &'a str)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
-    use crate::host::arch::Arch;
+    use crate::{config, host::arch::Arch};
 
     #[test]
     fn every_file_of_a_source_has_a_licence() {

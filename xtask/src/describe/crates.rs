@@ -1,15 +1,13 @@
 //! Finds the crates that are linked into the programs of the image, with licences and digests.
 //! Crates of tests and build scripts and procedural macros are not linked.
 
-use crate::host::project;
-use crate::initramfs::binaries;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, anyhow};
 use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use xshell::Shell;
+
+use crate::{host::project, initramfs::binaries};
 
 /// A name and a version.
 pub type Id = (String, String);

@@ -1,37 +1,25 @@
 //! The facts about a finished build, and the manifest with them.
 
-use super::manifest::Commit;
-use super::manifest::Inputs;
-use super::manifest::Kernel;
-use super::manifest::Libc;
-use super::manifest::Manifest;
-use super::manifest::Output;
-use super::manifest::SCHEMA;
-use super::manifest::SourceEntry;
-use super::manifest::Times;
-use super::manifest::Tools;
-use crate::config;
-use crate::config::Profile;
-use crate::config::env::Settings;
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::output;
-use crate::host::project;
-use crate::host::report;
-use crate::initramfs::Image;
-use crate::initramfs::toolchain::Toolchain;
-use crate::kernel::KernelBuild;
-use crate::sources::Source;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::path::PathBuf;
-use xshell::Cmd;
-use xshell::Shell;
-use xshell::cmd;
+use xshell::{Cmd, Shell, cmd};
+
+use super::manifest::{
+    Commit, Inputs, Kernel, Libc, Manifest, Output, SCHEMA, SourceEntry, Times, Tools,
+};
+use crate::{
+    config,
+    config::{Profile, env::Settings},
+    host::{arch::Arch, cmd, output, project, report},
+    initramfs::{Image, toolchain::Toolchain},
+    kernel::KernelBuild,
+    sources::Source,
+};
 
 /// Project files that determine a build, besides code and fragments of the kernel profile.
 const FILES: [&str; 6] = [

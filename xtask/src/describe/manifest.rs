@@ -1,14 +1,11 @@
 //! The manifest of a build; `xtask/schema/manifest.schema.json` is its schema. Fields are sorted by
 //! name, like in the file.
 
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use anyhow::bail;
-use serde::Deserialize;
-use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Version of the schema. Raise it, here and there, if readers of the old one would misread it.
 pub const SCHEMA: u32 = 1;

@@ -12,19 +12,17 @@ mod provenance;
 mod purl;
 mod sbom;
 
-pub use facts::Facts;
-pub use facts::commit;
-pub use manifest::Manifest;
-
-use crate::config::Profile;
-use crate::host::arch::Arch;
-use crate::host::output;
-use crate::host::project;
-use anyhow::Context as _;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use crates::Crates;
 use facts::HostFacts;
+pub use facts::{Facts, commit};
+pub use manifest::Manifest;
 use serde::Serialize;
+
+use crate::{
+    config::Profile,
+    host::{arch::Arch, output, project},
+};
 
 /// The file names of manifest, SBOM and provenance.
 pub fn file_names(arch: Arch, profile: Profile) -> [String; 3] {

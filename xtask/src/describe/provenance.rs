@@ -1,13 +1,14 @@
 //! The provenance of a build: an unsigned in-toto statement with a SLSA predicate.
 //! <https://slsa.dev/spec/v1.0/provenance>
 
-use super::manifest::Manifest;
-use super::manifest::SourceEntry;
-use super::purl;
-use crate::host::output;
 use serde::Serialize;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
+
+use super::{
+    manifest::{Manifest, SourceEntry},
+    purl,
+};
+use crate::host::output;
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://slsa.dev/provenance/v1";

@@ -1,7 +1,8 @@
 //! Package URLs, which identify packages for scanners. <https://github.com/package-url/purl-spec>
 
-use super::manifest::SourceEntry;
 use std::fmt::Write as _;
+
+use super::manifest::SourceEntry;
 
 /// A package URL. `kind` is the type, with the namespace if there is one.
 pub fn purl(kind: &str, name: &str, version: &str, qualifiers: &[(&str, &str)]) -> String {

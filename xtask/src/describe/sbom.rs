@@ -1,25 +1,22 @@
 //! The SBOM of a build: an SPDX 2.3 document with the content of the outputs, their versions,
 //! origins and declared licences. <https://spdx.github.io/spdx-spec/v2.3/>
 
-use super::components;
-use super::crates::Crate;
-use super::crates::Crates;
-use super::crates::Id;
-use super::facts;
-use super::facts::Facts;
-use super::manifest::Manifest;
-use super::manifest::SourceEntry;
-use super::purl;
-use super::purl::purl;
-use crate::config::Members;
-use crate::host::output;
-use crate::sources::SourceSet;
-use anyhow::Context as _;
-use anyhow::Result;
-use serde::Serialize;
-use serde_json::Value;
-use serde_json::json;
 use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    components,
+    crates::{Crate, Crates, Id},
+    facts,
+    facts::Facts,
+    manifest::{Manifest, SourceEntry},
+    purl,
+    purl::purl,
+};
+use crate::{config::Members, host::output, sources::SourceSet};
 
 /// The SPDX value for "unknown".
 const NO_ASSERTION: &str = "NOASSERTION";

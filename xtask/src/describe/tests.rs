@@ -1,11 +1,13 @@
 //! The manifest compared with its schema, and properties of all three files.
 
-use super::example::Example;
-use super::manifest::Libc;
-use super::manifest::SCHEMA;
-use super::*;
-use crate::sources::SourceSet;
 use serde_json::Value;
+
+use super::{
+    example::Example,
+    manifest::{Libc, SCHEMA},
+    *,
+};
+use crate::sources::SourceSet;
 
 const SCHEMA_FILE: &str = "manifest.schema.json";
 

@@ -1,8 +1,9 @@
 //! The architectures of ocidd and their names in each tool. All translations are here.
 
-use crate::host::report::hinted;
 use anyhow::Result;
 use clap::ValueEnum;
+
+use crate::host::report::hinted;
 
 /// A machine's architecture, as the kernel names it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]

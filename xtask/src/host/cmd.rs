@@ -1,15 +1,13 @@
 //! Finds and runs programs, on top of `xshell`.
 
-use anyhow::Context as _;
-use anyhow::Result;
-use std::ffi::OsString;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
-use xshell::Cmd;
-use xshell::Shell;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use xshell::{Cmd, Shell};
 
 /// The path of `program` in `PATH`, or of an absolute path, if executable.
 pub fn find(program: &str) -> Option<PathBuf> {

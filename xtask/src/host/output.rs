@@ -1,19 +1,17 @@
 //! Writes outputs atomically: to a temporary file, synced, then renamed.
 
-use crate::host::project;
-use anyhow::Context as _;
-use anyhow::Result;
-use oci::digest::Digest;
-use oci::digest::Hasher;
-use std::fs::File;
-use std::fs::Permissions;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Read;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::{
+    fs::{File, Permissions},
+    io::{BufRead as _, BufReader, Read, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use oci::digest::{Digest, Hasher};
 use tempfile::NamedTempFile;
+
+use crate::host::project;
 
 /// The list of digests next to files, as `sha256sum --check` reads it.
 pub const SUMS: &str = "SHA256SUMS";

@@ -1,7 +1,6 @@
 //! Paths of the project, independent of the current directory.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The absolute path of the workspace.
 pub fn root() -> PathBuf {

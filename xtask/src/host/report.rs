@@ -1,15 +1,12 @@
 //! Prints steps and warnings to standard error, results to standard output. Nothing else prints.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the only module that prints")]
 
-use anyhow::Result;
-use anyhow::anyhow;
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
+use std::io::{IsTerminal, Write};
+
+use anyhow::{Result, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
 use oci::size::Transfer;
-use registry::observer::Observer;
-use registry::observer::Retry;
-use std::io::IsTerminal;
-use std::io::Write;
+use registry::observer::{Observer, Retry};
 
 /// Reports the start of a step.
 pub fn step(message: impl std::fmt::Display) {

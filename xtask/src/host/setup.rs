@@ -3,22 +3,22 @@
 
 mod tools;
 
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::report;
-use crate::host::report::hinted;
-use crate::host::setup::tools::COMPOSE;
-use crate::host::setup::tools::TOOLS;
-use crate::host::setup::tools::Tool;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::{
+    collections::BTreeSet,
+    io::IsTerminal as _,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::{Context as _, Result, bail};
 use xshell::Shell;
+
+use crate::host::{
+    arch::Arch,
+    cmd, report,
+    report::hinted,
+    setup::tools::{COMPOSE, TOOLS, Tool},
+};
 
 /// List required tools and install missing ones
 ///

@@ -1,22 +1,20 @@
 //! Builds the workspace's programs for the image: static, stripped, and independent of directories
 //! and of the caller's environment.
 
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::project;
-use crate::host::report;
-use crate::initramfs::toolchain::Toolchain;
-use crate::sources;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::ensure;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::path::PathBuf;
-use xshell::Cmd;
-use xshell::Shell;
+use xshell::{Cmd, Shell};
+
+use crate::{
+    host::{arch::Arch, cmd, project, report},
+    initramfs::toolchain::Toolchain,
+    sources,
+};
 
 /// Variables of the caller for cargo and rustup: their directories and the network. All others are
 /// ignored, above all `RUSTFLAGS`, `CFLAGS`, `CARGO_PROFILE_*` and `CARGO_BUILD_*`.

@@ -1,25 +1,20 @@
 //! Reads the files of the image that come from sources, all from one set.
 
-use crate::config::ImageConfig;
-use crate::config::Members;
-use crate::config::Part;
-use crate::config::Piece;
-use crate::config::nearest;
-use crate::host::arch::Arch;
-use crate::sources::Source;
-use crate::sources::SourceSet;
-use crate::sources::Sources;
-use crate::sources::debian;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use anyhow::bail;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::Read,
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
 use flate2::read::MultiGzDecoder;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+
+use crate::{
+    config::{ImageConfig, Members, Part, Piece, nearest},
+    host::arch::Arch,
+    sources::{Source, SourceSet, Sources, debian},
+};
 
 /// The parts of one image.
 #[derive(Debug)]

@@ -1,19 +1,18 @@
 //! Selects the Rust target, C compiler and linker of the image's programs. They are always static;
 //! musl is preferred, because Rust includes it.
 
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::project;
-use crate::host::report;
-use crate::host::report::hinted;
-use crate::sources;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use std::ffi::OsString;
-use std::path::Path;
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, anyhow};
 use xshell::Shell;
+
+use crate::{
+    host::{arch::Arch, cmd, project, report, report::hinted},
+    sources,
+};
 
 /// A Rust target and its compilers.
 #[derive(Clone, Debug)]

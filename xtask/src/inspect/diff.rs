@@ -1,19 +1,23 @@
 //! `cargo xtask diff`: the differences between two initramfs files, entry by entry. `verify` uses
 //! the same comparison.
 
-use crate::host::cmd;
-use crate::host::report;
-use crate::inspect::tree;
-use anyhow::Context as _;
-use anyhow::Result;
-use archive::newc::Record;
-use archive::read::Kind;
-use archive::read::printable;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use archive::{
+    newc::Record,
+    read::{Kind, printable},
+};
 use xshell::Shell;
+
+use crate::{
+    host::{cmd, report},
+    inspect::tree,
+};
 
 /// The permission to read for group and others.
 const READ_BY_OTHERS: u32 = 0o044;

@@ -1,19 +1,18 @@
 //! `cargo xtask tree`: lists the entries of every archive in an initramfs.
 
-use crate::host::arch::Arch;
-use crate::host::report;
-use crate::initramfs;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use archive::newc::Record;
-use archive::read::Compression;
-use archive::read::Kind;
-use archive::read::Part;
-use archive::read::printable;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use archive::{
+    newc::Record,
+    read::{Compression, Kind, Part, printable},
+};
 use jiff::Timestamp;
-use std::path::Path;
-use std::path::PathBuf;
+
+use crate::{
+    host::{arch::Arch, report},
+    initramfs,
+};
 
 /// List the contents of an initramfs
 ///
@@ -158,11 +157,12 @@ fn totals(members: &[&Record]) -> String {
 
 #[cfg(test)]
 pub mod tests {
+    use archive::{
+        gzip, newc,
+        tree::{Entry, Tree},
+    };
+
     use super::*;
-    use archive::gzip;
-    use archive::newc;
-    use archive::tree::Entry;
-    use archive::tree::Tree;
 
     /// An archive of these files, padded to whole blocks.
     pub fn archive(files: &[(&str, &str)]) -> Vec<u8> {

@@ -1,32 +1,25 @@
 //! Checks that every profile can be configured for every architecture, without building a kernel.
 //! The kernel silently drops unknown options and options with missing dependencies.
 
-use crate::config;
-use crate::config::Profile;
-use crate::config::env::Settings;
-use crate::host::arch::Arch;
-use crate::host::output;
-use crate::host::project;
-use crate::host::report;
-use crate::host::setup;
-use crate::host::setup::Need;
-use crate::kernel::compile;
-use crate::kernel::configure;
-use crate::kernel::key::Key;
-use crate::kernel::make;
-use crate::kernel::make::Make;
-use crate::kernel::make::Place;
-use crate::kernel::make::Surroundings;
-use crate::kernel::plan;
-use crate::kernel::plan::KernelRequest;
-use crate::kernel::plan::Plan;
-use crate::sources::SourceOptions;
-use crate::sources::Sources;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
 use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
+
+use crate::{
+    config,
+    config::{Profile, env::Settings},
+    host::{arch::Arch, output, project, report, setup, setup::Need},
+    kernel::{
+        compile, configure,
+        key::Key,
+        make,
+        make::{Make, Place, Surroundings},
+        plan,
+        plan::{KernelRequest, Plan},
+    },
+    sources::{SourceOptions, Sources},
+};
 
 /// Configures every profile that changed since its last check, in one unpacked source. Reports all
 /// options that the kernel dropped.

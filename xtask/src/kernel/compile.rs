@@ -1,35 +1,32 @@
 //! Unpacks, configures, builds and stores a kernel.
 
-use crate::host::cmd;
-use crate::host::project;
-use crate::host::report;
-use crate::kernel::CONFIG;
-use crate::kernel::IMAGE;
-use crate::kernel::INPUTS;
-use crate::kernel::configure;
-use crate::kernel::key::Key;
-use crate::kernel::make;
-use crate::kernel::make::Make;
-use crate::kernel::make::Place;
-use crate::kernel::make::Surroundings;
-use crate::kernel::plan::Plan;
-use crate::sources::Source;
-use crate::sources::cache::Cache;
-use crate::sources::cache::KERNEL_LOCK;
-use crate::sources::debian;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use anyhow::ensure;
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::fs::Mode;
-use std::fs::File;
-use std::io::Read;
-use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::Instant;
 use xshell::Shell;
+
+use crate::{
+    host::{cmd, project, report},
+    kernel::{
+        CONFIG, IMAGE, INPUTS, configure,
+        key::Key,
+        make,
+        make::{Make, Place, Surroundings},
+        plan::Plan,
+    },
+    sources::{
+        Source,
+        cache::{Cache, KERNEL_LOCK},
+        debian,
+    },
+};
 
 /// Builds and stores a kernel, in the cache's `build` directory.
 pub fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
@@ -147,8 +144,7 @@ impl Drop for Umask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Profile;
-    use crate::host::arch::Arch;
+    use crate::{config::Profile, host::arch::Arch};
 
     /// Replaces the kernel's. Writes the variables that make received to the image.
     const MAKEFILE: &str = "

@@ -1,14 +1,13 @@
 //! Configures a kernel and verifies that every requested option is set.
 
-use crate::host::report::hinted;
-use crate::kernel::make::Make;
-use crate::kernel::options;
-use crate::kernel::options::Requested;
-use crate::kernel::plan::Plan;
-use anyhow::Context as _;
-use anyhow::Result;
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    host::report::hinted,
+    kernel::{make::Make, options, options::Requested, plan::Plan},
+};
 
 /// Requested first, because these options depend on the host: the second appends the state of a git
 /// tree around the source to the version, the third needs the compiler's plugin headers.

@@ -1,10 +1,11 @@
 //! The key of a kernel in the cache: the digest of everything that determines its bytes.
 
-use crate::host::output;
-use crate::kernel::configure;
-use crate::kernel::make;
-use crate::kernel::plan::Plan;
 use std::fmt::Write as _;
+
+use crate::{
+    host::output,
+    kernel::{configure, make, plan::Plan},
+};
 
 /// Increase it when kernels are built differently.
 const FORMAT: u32 = 1;

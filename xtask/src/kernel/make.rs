@@ -1,23 +1,20 @@
 //! Runs the kernel's make in a fixed environment, with a log, progress on a terminal, and the last
 //! lines of the log after a failure.
 
-use crate::host::cmd;
-use crate::host::report;
-use crate::host::report::hinted;
-use crate::kernel::plan::Plan;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use std::fs::File;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Write as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
-use xshell::Cmd;
-use xshell::Shell;
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use xshell::{Cmd, Shell};
+
+use crate::{
+    host::{cmd, report, report::hinted},
+    kernel::plan::Plan,
+};
 
 /// Flags for compiler and assembler that remove both directories from the kernel. The last match
 /// wins.

@@ -1,9 +1,8 @@
 //! Requested options of the kernel's configuration, and the check that a configuration has them.
 
-use anyhow::Result;
-use anyhow::bail;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use anyhow::{Result, bail};
 
 /// A requested option.
 #[derive(Clone, Debug, Eq, PartialEq)]

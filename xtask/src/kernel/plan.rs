@@ -1,18 +1,13 @@
 //! What a kernel is built from: its source, requested options, compilers and timestamp.
 
-use crate::config::KernelConfig;
-use crate::config::Profile;
-use crate::config::env::Settings;
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::project;
-use crate::kernel::options;
-use crate::kernel::options::Requested;
-use crate::sources::Source;
-use crate::sources::Sources;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::{
+    config::{KernelConfig, Profile, env::Settings},
+    host::{arch::Arch, cmd, project},
+    kernel::{options, options::Requested},
+    sources::{Source, Sources},
+};
 
 #[derive(Clone, Copy, Debug)]
 pub struct KernelRequest<'a> {

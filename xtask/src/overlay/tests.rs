@@ -1,15 +1,15 @@
 //! Packs example directories: a golden listing, the same bytes again, and each rejection.
 
-use super::*;
-use crate::test::golden;
-use crate::testbed::authority::ServerFiles;
-use std::fs::File;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::fs::symlink;
-use std::time::Duration;
-use std::time::UNIX_EPOCH;
+use std::{
+    fs::{File, Permissions},
+    os::unix::fs::{PermissionsExt as _, symlink},
+    time::{Duration, UNIX_EPOCH},
+};
+
 use tempfile::TempDir;
+
+use super::*;
+use crate::{test::golden, testbed::authority::ServerFiles};
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
     MCowBQYDK2VwAyEAH90JUfaWgqlnv6ffeTaAMCH93O6kRhHlwynB9oaH0H4=\n\

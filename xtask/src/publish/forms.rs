@@ -1,24 +1,22 @@
 //! The forms in which boot files are published, each as its clients specify it.
 
+use anyhow::{Context as _, Result};
+use archive::{
+    tar,
+    tree::{Entry, Tree},
+};
+use jiff::Timestamp;
+use oci::{
+    bundle::{Bundle, Flavour, Part},
+    digest::Digest,
+    document,
+    document::{Annotations, Artifact, Descriptor, Platform},
+    layout::Store,
+};
+use serde_json::json;
+
 use super::release::Build;
 use crate::host::arch::Arch;
-use anyhow::Context as _;
-use anyhow::Result;
-use archive::tar;
-use archive::tree::Entry;
-use archive::tree::Tree;
-use jiff::Timestamp;
-use oci::bundle::Bundle;
-use oci::bundle::Flavour;
-use oci::bundle::Part;
-use oci::digest::Digest;
-use oci::document;
-use oci::document::Annotations;
-use oci::document::Artifact;
-use oci::document::Descriptor;
-use oci::document::Platform;
-use oci::layout::Store;
-use serde_json::json;
 
 /// Pulp's "netboot OCI artifact", for Fedora and Foreman.
 const NETBOOT: &str = "application/vnd.org.pulpproject.netboot.artifact.v1";

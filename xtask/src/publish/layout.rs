@@ -1,24 +1,21 @@
 //! Writes a release into an OCI image layout, with the tags that it will have in a registry.
 
-use super::forms;
-use super::forms::Blob;
-use super::forms::Files;
-use super::forms::ReleaseInfo;
-use super::release::Attestation;
-use super::release::Build;
-use super::release::Release;
+use std::{fs::File, path::Path};
+
+use anyhow::{Context as _, Result};
+use oci::{
+    document,
+    document::{Annotations, Artifact, Descriptor},
+    layout::Store,
+};
+use registry::{location::Location, session::Session};
+
+use super::{
+    forms,
+    forms::{Blob, Files, ReleaseInfo},
+    release::{Attestation, Build, Release},
+};
 use crate::host::output;
-use anyhow::Context as _;
-use anyhow::Result;
-use oci::document;
-use oci::document::Annotations;
-use oci::document::Artifact;
-use oci::document::Descriptor;
-use oci::layout::Store;
-use registry::location::Location;
-use registry::session::Session;
-use std::fs::File;
-use std::path::Path;
 
 /// A manifest or an index in the layout.
 #[derive(Clone, Debug)]

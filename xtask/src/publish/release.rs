@@ -1,19 +1,17 @@
 //! Reads the files of a profile in `out/` and compares them with their manifests.
 
-use crate::build;
-use crate::config::Profile;
-use crate::describe;
-use crate::describe::Manifest;
-use crate::host::arch::Arch;
-use crate::host::output;
-use crate::host::report;
-use crate::initramfs;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use anyhow::ensure;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    build,
+    config::Profile,
+    describe,
+    describe::Manifest,
+    host::{arch::Arch, output, report},
+    initramfs,
+};
 
 /// The boot files of one profile.
 #[derive(Debug)]

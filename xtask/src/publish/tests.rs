@@ -3,20 +3,19 @@
 #[path = "../../../ocidd/tests/shared/schema.rs"]
 mod schema;
 
-use super::*;
-use crate::describe::example;
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::output;
-use crate::testbed::registry::Registry;
-use crate::testbed::registry::Serve;
-use crate::verify::fetch;
-use serde_json::Value;
-use serde_json::json;
 use std::fs;
+
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use xshell::Shell;
-use xshell::cmd;
+use xshell::{Shell, cmd};
+
+use super::*;
+use crate::{
+    describe::example,
+    host::{arch::Arch, cmd, output},
+    testbed::registry::{Registry, Serve},
+    verify::fetch,
+};
 
 const INFO: ReleaseInfo<'_> =
     ReleaseInfo { version: "1.0", source: Some("https://git.example/ocidd") };

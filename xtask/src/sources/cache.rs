@@ -3,31 +3,27 @@
 //! An entry is complete or absent. A lookup takes a shared lock on one of its files, held until the
 //! [`Cache`] is dropped. Entries are stored and removed one at a time, under a short lock.
 
-use crate::host::output;
-use crate::host::output::Readers;
-use crate::host::output::SUMS;
-use crate::host::report;
-use crate::host::report::hinted;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use anyhow::ensure;
-use rustix::fs::Timespec;
-use rustix::fs::Timestamps;
-use rustix::fs::UTIME_NOW;
-use rustix::fs::UTIME_OMIT;
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::fs::File;
-use std::fs::TryLockError;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use tempfile::NamedTempFile;
-use tempfile::TempDir;
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    fs::{File, TryLockError},
+    io::ErrorKind,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use tempfile::{NamedTempFile, TempDir};
 use walkdir::WalkDir;
+
+use crate::host::{
+    output,
+    output::{Readers, SUMS},
+    report,
+    report::hinted,
+};
 
 /// Temporary files this old belong to an interrupted run.
 pub const ABANDONED: Duration = Duration::from_hours(48);

@@ -3,20 +3,19 @@
 
 mod apt;
 
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::report::hinted;
-use crate::sources::Source;
-use crate::sources::cache::Cache;
-use crate::sources::debian::apt::Apt;
-use crate::sources::debian::apt::Package;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use std::io::Read;
-use std::path::Path;
-use std::process::Stdio;
+use std::{io::Read, path::Path, process::Stdio};
+
+use anyhow::{Context as _, Result, bail};
 use xshell::Shell;
+
+use crate::{
+    host::{arch::Arch, cmd, report::hinted},
+    sources::{
+        Source,
+        cache::Cache,
+        debian::apt::{Apt, Package},
+    },
+};
 
 /// The newest packages of these names for `arch`, in the order asked for.
 pub fn packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>> {

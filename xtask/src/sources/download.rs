@@ -1,22 +1,21 @@
 //! Fetches one URL into a file, with progress. Distinguishes unreachable hosts, which another
 //! source may replace, from all other errors.
 
-use crate::host::report;
-use crate::host::report::hinted;
-use anyhow::Context as _;
-use anyhow::anyhow;
-use registry::error::Error;
-use registry::http;
-use registry::http::CertificateCheck;
-use registry::http::Network;
-use registry::http::Tls;
-use registry::session::Session;
-use registry::session::Settings;
-use std::io::ErrorKind;
-use std::io::Read as _;
-use std::io::Write;
-use std::time::Duration;
+use std::{
+    io::{ErrorKind, Read as _, Write},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use registry::{
+    error::Error,
+    http,
+    http::{CertificateCheck, Network, Tls},
+    session::{Session, Settings},
+};
 use ureq::http::Method;
+
+use crate::host::{report, report::hinted};
 
 /// Time limit for connecting, for an answer, and for each wait for more of it. Hosts that a
 /// firewall hides cost this once per run.

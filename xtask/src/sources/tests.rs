@@ -3,12 +3,13 @@
 mod paths;
 
 use super::*;
-use crate::sources::cache::tests::empty;
-use crate::sources::download::tests::answer;
-use crate::sources::download::tests::refusing_url;
-use crate::sources::download::tests::serve;
-use crate::sources::download::tests::serve_tls;
-use crate::testbed::authority::ServerFiles;
+use crate::{
+    sources::{
+        cache::tests::empty,
+        download::tests::{answer, refusing_url, serve, serve_tls},
+    },
+    testbed::authority::ServerFiles,
+};
 
 const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 

@@ -1,32 +1,26 @@
 //! `cargo xtask bench`: compares an install with a pipe of standard tools, from a registry on
 //! loopback.
 
-use crate::host::arch::Arch;
-use crate::host::report;
-use crate::host::setup;
-use crate::host::setup::Need;
-use crate::initramfs::binaries;
-use crate::initramfs::toolchain;
-use crate::testbed::registry::Registry;
-use crate::testbed::registry::Serve;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use std::collections::BTreeSet;
-use std::fs;
-use std::fs::File;
-use std::fs::Permissions;
-use std::io;
-use std::io::Read as _;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    fs,
+    fs::{File, Permissions},
+    io,
+    io::{Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use flate2::{Compression, write::GzEncoder};
 use walkdir::WalkDir;
-use xshell::Shell;
-use xshell::cmd;
+use xshell::{Shell, cmd};
+
+use crate::{
+    host::{arch::Arch, report, setup, setup::Need},
+    initramfs::{binaries, toolchain},
+    testbed::registry::{Registry, Serve},
+};
 
 /// Files begin at multiples of this, like on a file system.
 const BLOCK: usize = 4096;

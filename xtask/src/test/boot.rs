@@ -8,18 +8,19 @@ mod lab;
 mod operator;
 mod relay;
 
-use crate::build;
-use crate::build::Wanted;
-use crate::host::report;
-use crate::host::setup;
-use crate::host::setup::Need;
-use anyhow::Result;
-use anyhow::bail;
-use lab::Case;
-use lab::Lab;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Instant;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use anyhow::{Result, bail};
+use lab::{Case, Lab};
+
+use crate::{
+    build,
+    build::Wanted,
+    host::{report, setup, setup::Need},
+};
 
 /// Boot kernel and initramfs in QEMU and install from a real registry
 #[derive(Clone, Debug, clap::Args)]

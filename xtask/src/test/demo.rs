@@ -1,29 +1,28 @@
 //! `cargo xtask demo`: installs from a local registry in QEMU on this terminal and boots the
 //! result.
 
-use crate::build;
-use crate::build::Wanted;
-use crate::config::Profile;
-use crate::host::arch::Arch;
-use crate::host::arch::ArchOption;
-use crate::host::arch::Archs;
-use crate::host::project;
-use crate::host::report;
-use crate::host::setup;
-use crate::host::setup::Need;
-use crate::sources::SourceOptions;
-use crate::testbed::qemu;
-use crate::testbed::qemu::Boot;
-use crate::testbed::qemu::Hardware;
-use crate::testbed::qemu::Machine;
-use crate::testbed::registry::Registry;
-use crate::testbed::registry::Serve;
-use crate::testbed::sample;
-use anyhow::Context as _;
-use anyhow::Result;
 use std::fs;
-use xshell::Shell;
-use xshell::cmd;
+
+use anyhow::{Context as _, Result};
+use xshell::{Shell, cmd};
+
+use crate::{
+    build,
+    build::Wanted,
+    config::Profile,
+    host::{
+        arch::{Arch, ArchOption, Archs},
+        project, report, setup,
+        setup::Need,
+    },
+    sources::SourceOptions,
+    testbed::{
+        qemu,
+        qemu::{Boot, Hardware, Machine},
+        registry::{Registry, Serve},
+        sample,
+    },
+};
 
 /// Install a small system in QEMU from a local registry, and boot it
 #[derive(Clone, Debug, clap::Args)]

@@ -1,15 +1,12 @@
 //! `cargo xtask fuzz`: fuzzes each parser for a limited time. `target/fuzz` keeps the corpus and
 //! the findings. The targets are in `ocidd/fuzz/fuzz_targets` and call `ocidd/fuzz/lib.rs`.
 
-use crate::host::cmd;
-use crate::host::project;
-use crate::host::report;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
 use std::path::PathBuf;
-use xshell::Shell;
-use xshell::cmd;
+
+use anyhow::{Context as _, Result, bail};
+use xshell::{Shell, cmd};
+
+use crate::host::{cmd, project, report};
 
 /// Programs that must be in `PATH`, and how to install them.
 const PROGRAMS: [(&str, &str); 2] = [
@@ -125,8 +122,9 @@ fn after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::fs;
+
+    use super::*;
 
     #[test]
     fn parses_output_of_libfuzzer() {

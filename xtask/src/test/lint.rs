@@ -1,19 +1,11 @@
 //! `cargo xtask lint`: formatting, clippy, workflows and own rules. Reports all findings at once.
 
-use crate::host::cmd;
-use crate::host::output;
-use crate::host::project;
-use crate::host::report;
-use crate::host::setup;
-use crate::host::setup::Need;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use std::path::Path;
-use std::path::PathBuf;
-use xshell::Cmd;
-use xshell::Shell;
-use xshell::cmd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::host::{cmd, output, project, report, setup, setup::Need};
 
 /// Maximum lines of a text file without a reason in its header.
 const LINES: usize = 500;

@@ -1,14 +1,9 @@
 //! A certificate authority for one run and a server certificate, for HTTPS on loopback.
 
-use anyhow::Context as _;
-use anyhow::Result;
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CertifiedIssuer;
-use rcgen::IsCa;
-use rcgen::KeyPair;
-use std::fs;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
 /// This machine's names and addresses as used by this machine and its guests.

@@ -1,26 +1,23 @@
 //! A running QEMU machine and its consoles: waits for output, with a time limit, and types.
 
-use crate::host::cmd::Background;
-use crate::testbed::qemu;
-use crate::testbed::qemu::Machine;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use std::fs::File;
-use std::io;
-use std::io::Read;
-use std::io::Write as _;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::ChildStdin;
-use std::process::Stdio;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::mpsc::channel;
-use std::time::Duration;
-use std::time::Instant;
+use std::{
+    fs::File,
+    io,
+    io::{Read, Write as _},
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
+    process::{ChildStdin, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
 use xshell::Shell;
+
+use crate::{
+    host::cmd::Background,
+    testbed::{qemu, qemu::Machine},
+};
 
 /// Time limit of one wait. Emulation takes seconds; a busy host may take much longer.
 const TIMEOUT: Duration = Duration::from_mins(4);

@@ -1,7 +1,8 @@
 //! A QEMU machine: its hardware, what it boots, and the command line that starts it.
 
-use crate::host::arch::Arch;
 use std::path::Path;
+
+use crate::host::arch::Arch;
 
 /// What a guest boots.
 #[derive(Clone, Copy, Debug)]

@@ -1,33 +1,34 @@
 //! An OCI registry on loopback for tests, the demo and benchmarks: Debian's `docker-registry`, with
 //! its storage in a temporary directory.
 
-use crate::host::cmd;
-use crate::host::cmd::Background;
-use crate::host::report::Console;
-use crate::testbed::authority::ServerFiles;
-use ::registry::auth::Access;
-use ::registry::copy::CopyScope;
-use ::registry::copy::copy;
-use ::registry::http::Tls;
-use ::registry::location::Location;
-use ::registry::session::Session;
-use ::registry::session::Settings;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use oci::document;
-use oci::document::Artifact;
-use oci::document::Descriptor;
-use oci::layout::Store;
-use serde_json::Value;
-use serde_json::json;
-use std::fs;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::Stdio,
+};
+
+use ::registry::{
+    auth::Access,
+    copy::{CopyScope, copy},
+    http::Tls,
+    location::Location,
+    session::{Session, Settings},
+};
+use anyhow::{Context as _, Result, bail};
+use oci::{
+    document,
+    document::{Artifact, Descriptor},
+    layout::Store,
+};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use xshell::Shell;
+
+use crate::{
+    host::{cmd, cmd::Background, report::Console},
+    testbed::authority::ServerFiles,
+};
 
 /// The media type of a layer that ocidd installs.
 pub const DISK_LAYER: &str = "application/octet-stream+gzip";
@@ -209,11 +210,12 @@ fn read_port(mut log: impl BufRead + Send + 'static) -> Result<u16> {
 
 #[cfg(test)]
 mod tests {
+    use ureq::{
+        Agent,
+        tls::{Certificate, RootCerts, TlsConfig},
+    };
+
     use super::*;
-    use ureq::Agent;
-    use ureq::tls::Certificate;
-    use ureq::tls::RootCerts;
-    use ureq::tls::TlsConfig;
 
     /// `cargo xtask setup` installs the registry server.
     fn has_server() -> bool {

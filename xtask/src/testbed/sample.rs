@@ -1,20 +1,18 @@
 //! Disk images for tests and the demo. The same arguments give the same bytes.
 
+use std::{
+    fs,
+    fs::File,
+    io::{Cursor, Write},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, bail};
+use flate2::{Compression, write::GzEncoder};
+use gptman::{GPT, GPTPartitionEntry};
+use xshell::{Shell, cmd};
+
 use crate::host::arch::Arch;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use gptman::GPT;
-use gptman::GPTPartitionEntry;
-use std::fs;
-use std::fs::File;
-use std::io::Cursor;
-use std::io::Write;
-use std::path::Path;
-use xshell::Shell;
-use xshell::cmd;
 
 pub const SECTOR: usize = 512;
 
@@ -290,9 +288,10 @@ fn installed(image: &[u8], found: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use flate2::Crc;
+
     use super::*;
     use crate::host::cmd;
-    use flate2::Crc;
 
     #[test]
     fn boot_sector_contains_signature_and_greeting() {

@@ -1,17 +1,18 @@
 //! The publishers of sources, and their lists of files. The lists are next to the pinned URLs, so a
 //! mirror with the same layout works too.
 
-use super::signature::TrustedKeys;
-use crate::config;
-use crate::config::Pin;
-use crate::host::arch::Arch;
-use crate::host::report::hinted;
-use crate::sources::download::Client;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use clap::ValueEnum;
 use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::ValueEnum;
+
+use super::signature::TrustedKeys;
+use crate::{
+    config,
+    config::Pin,
+    host::{arch::Arch, report::hinted},
+    sources::download::Client,
+};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Publisher {

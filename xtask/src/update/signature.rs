@@ -1,14 +1,11 @@
 //! Signatures of publishers, verified by `gpgv` with the keys in the user's keyring files.
 
-use crate::host::cmd;
-use crate::host::report;
-use crate::host::report::hinted;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::ensure;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
 use xshell::Shell;
+
+use crate::host::{cmd, report, report::hinted};
 
 /// Keyring files with trusted keys. Without any, no signature is verified.
 #[derive(Clone, Debug, Default)]

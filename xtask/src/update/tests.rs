@@ -3,10 +3,10 @@
 mod signed;
 mod upstreams;
 
-use super::*;
-use crate::sources::cache::tests::empty;
-use crate::sources::download::tests::fake::Answer;
 use upstreams::Upstream;
+
+use super::*;
+use crate::sources::{cache::tests::empty, download::tests::fake::Answer};
 
 fn updated(upstream: &Upstream, cache: &Cache, mode: Mode) -> Result<Outcome> {
     let site = Site {

@@ -1,25 +1,22 @@
 //! Compares a published set with a rebuild of it.
 
-use crate::config;
-use crate::describe;
-use crate::host::output;
-use crate::host::project;
-use crate::host::report;
-use crate::initramfs::parts;
-use crate::initramfs::toolchain;
-use crate::inspect::diff;
-use crate::kernel;
-use crate::kernel::KernelRequest;
-use crate::verify::difference;
-use crate::verify::fetch::Set;
-use crate::verify::published::Inputs;
-use crate::verify::published::Published;
-use crate::verify::published::describe_source;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use anyhow::ensure;
 use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    config, describe,
+    host::{output, project, report},
+    initramfs::{parts, toolchain},
+    inspect::diff,
+    kernel,
+    kernel::KernelRequest,
+    verify::{
+        difference,
+        fetch::Set,
+        published::{Inputs, Published, describe_source},
+    },
+};
 
 pub const INITRAMFS: &str = "initramfs-";
 const KERNEL: &str = "vmlinuz-";

@@ -1,12 +1,11 @@
 //! The conditions of a second build: everything that must not affect its bytes is changed.
 
-use crate::host::cmd;
-use crate::host::report;
-use anyhow::Context as _;
-use anyhow::Result;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 use xshell::Shell;
+
+use crate::host::{cmd, report};
 
 /// Variables of another user, and some that would change the output if they reached the compilers.
 pub const POISON: [(&str, &str); 16] = [
@@ -103,8 +102,9 @@ pub fn compile_day(directory: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use xshell::Cmd;
+
+    use super::*;
 
     /// User, host name and umask of a program that runs under `wrapper`.
     fn seen(wrapper: &[String]) -> String {

@@ -1,11 +1,12 @@
 //! Describes how two builds of a file differ, and keeps both for a closer look.
 
-use crate::host::output;
-use crate::host::project;
-use crate::inspect::diff;
 use anyhow::Result;
-use archive::gzip;
-use archive::newc;
+use archive::{gzip, newc};
+
+use crate::{
+    host::{output, project},
+    inspect::diff,
+};
 
 /// The first difference of two compressed archives, or `None` if they are equal.
 pub fn initramfs_difference(one: &[u8], other: &[u8]) -> Result<Option<String>> {
@@ -38,9 +39,9 @@ pub fn keep(name: &str, first: &[u8], second: &[u8]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use archive::tree::{Entry, Tree};
+
     use super::*;
-    use archive::tree::Entry;
-    use archive::tree::Tree;
 
     #[test]
     fn names_the_first_entry_that_differs() {

@@ -1,32 +1,34 @@
 //! Opens a published set of files: a directory, a URL or an artifact in a registry. Fetched files
 //! are verified with the digests of the manifest.
 
-use crate::config::Profile;
-use crate::describe;
-use crate::describe::Manifest;
-use crate::host::arch::Arch;
-use crate::host::output;
-use crate::host::report::Console;
-use crate::publish::BUILD_MANIFEST;
-use crate::sources::download::Client;
-use crate::verify::published::Published;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use anyhow::ensure;
-use oci::document;
-use oci::document::Descriptor;
-use oci::document::Document;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use oci::{
+    document,
+    document::{Descriptor, Document},
+};
 use oci_spec::image::ImageManifest;
-use registry::auth::Access;
-use registry::http::Tls;
-use registry::location::Location;
-use registry::session::Session;
-use registry::session::Settings;
-use std::fs::File;
-use std::path::Path;
-use std::path::PathBuf;
+use registry::{
+    auth::Access,
+    http::Tls,
+    location::Location,
+    session::{Session, Settings},
+};
 use tempfile::TempDir;
+
+use crate::{
+    config::Profile,
+    describe,
+    describe::Manifest,
+    host::{arch::Arch, output, report::Console},
+    publish::BUILD_MANIFEST,
+    sources::download::Client,
+    verify::published::Published,
+};
 
 /// Prefix of a reference to an artifact in a registry.
 const OCI: &str = "oci://";

@@ -1,20 +1,16 @@
 //! Builds a kernel a second time under other conditions and compares.
 
-use crate::host::output;
-use crate::host::project;
-use crate::host::report;
-use crate::inspect::diff;
-use crate::kernel;
-use crate::kernel::KernelRequest;
-use crate::kernel::Place;
-use crate::kernel::Surroundings;
-use crate::verify::conditions;
-use crate::verify::conditions::Conditions;
-use crate::verify::difference::keep;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
 use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    host::{output, project, report},
+    inspect::diff,
+    kernel,
+    kernel::{KernelRequest, Place, Surroundings},
+    verify::{conditions, conditions::Conditions, difference::keep},
+};
 
 /// The kernel that the second one is compared with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,22 +1,21 @@
 //! A copy of the project in which this program builds the initramfs under other conditions.
 
-use crate::config::env::Settings;
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::project;
-use crate::initramfs;
-use crate::sources::SourceOptions;
-use crate::verify::conditions;
-use crate::verify::conditions::Conditions;
-use anyhow::Context as _;
-use anyhow::Result;
-use std::ffi::OsStr;
-use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::path::PathBuf;
-use xshell::Shell;
-use xshell::cmd;
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use xshell::{Shell, cmd};
+
+use crate::{
+    config::env::Settings,
+    host::{arch::Arch, cmd, project},
+    initramfs,
+    sources::SourceOptions,
+    verify::{conditions, conditions::Conditions},
+};
 
 /// Builds the initramfs in a copy of the project in `directory`, with its own home and cargo
 /// directories, and returns it.

@@ -1,21 +1,21 @@
 //! Parses the manifest of a published build.
 
-use crate::config::Profile;
-use crate::config::env::Settings;
-use crate::describe::Manifest;
-use crate::describe::manifest::Commit;
-use crate::describe::manifest::Output;
-use crate::host::arch::Arch;
-use crate::sources::SourceSet;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use anyhow::bail;
-use anyhow::ensure;
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 use serde_json::Value;
-use std::collections::BTreeMap;
+
+use crate::{
+    config::{Profile, env::Settings},
+    describe::{
+        Manifest,
+        manifest::{Commit, Output},
+    },
+    host::arch::Arch,
+    sources::SourceSet,
+};
 
 /// The inputs of a build that a rebuild must have in common with it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -124,9 +124,10 @@ fn outputs(manifest: &Manifest) -> Result<BTreeMap<String, String>> {
 
 #[cfg(test)]
 pub mod tests {
+    use serde_json::json;
+
     use super::*;
     pub(in crate::verify) use crate::describe::example::value as manifest;
-    use serde_json::json;
 
     #[test]
     fn reads_a_manifest() {

@@ -1,20 +1,17 @@
 //! Builds the initramfs again with Debian's `reprotest`, which also varies the order of directory
 //! entries and the kernel version.
 
-use crate::config::env::Settings;
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::output;
-use crate::host::report;
-use crate::sources::SourceOptions;
-use crate::verify::conditions;
-use crate::verify::project_copy;
-use crate::verify::twice::first_initramfs;
-use anyhow::Context as _;
-use anyhow::Result;
-use std::fs::File;
-use std::path::Path;
+use std::{fs::File, path::Path};
+
+use anyhow::{Context as _, Result};
 use xshell::Shell;
+
+use crate::{
+    config::env::Settings,
+    host::{arch::Arch, cmd, output, report},
+    sources::SourceOptions,
+    verify::{conditions, project_copy, twice::first_initramfs},
+};
 
 /// Builds the initramfs here, and again under `reprotest`. Fails if the two differ.
 pub fn reprotest(arch: Arch, options: &SourceOptions) -> Result<()> {

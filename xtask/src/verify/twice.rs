@@ -1,26 +1,22 @@
 //! Builds a second time under other conditions and compares: the same inputs must give the same
 //! bytes.
 
-pub use crate::verify::reprotest::reprotest;
+use anyhow::{Context as _, Result, bail};
 
-use crate::config;
-use crate::config::env::Settings;
-use crate::host::arch::Arch;
-use crate::host::output;
-use crate::host::report;
-use crate::host::setup;
-use crate::host::setup::Need;
-use crate::initramfs;
-use crate::initramfs::Image;
-use crate::sources::SourceOptions;
-use crate::sources::Sources;
-use crate::verify::conditions::Conditions;
-use crate::verify::difference::initramfs_difference;
-use crate::verify::difference::keep;
-use crate::verify::project_copy;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
+pub use crate::verify::reprotest::reprotest;
+use crate::{
+    config,
+    config::env::Settings,
+    host::{arch::Arch, output, report, setup, setup::Need},
+    initramfs,
+    initramfs::Image,
+    sources::{SourceOptions, Sources},
+    verify::{
+        conditions::Conditions,
+        difference::{initramfs_difference, keep},
+        project_copy,
+    },
+};
 
 /// Builds the initramfs here, and again from a copy of the project. Fails if the two differ.
 pub fn check_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {

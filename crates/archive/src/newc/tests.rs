@@ -1,9 +1,9 @@
 //! Compares archives with a golden listing, with the format, and with other tools.
 
-use super::*;
-use crate::gzip;
-use crate::sha256;
 use std::process::Command;
+
+use super::*;
+use crate::{gzip, sha256};
 
 const MTIME: u32 = 1_700_000_000;
 

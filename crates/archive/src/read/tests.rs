@@ -1,10 +1,10 @@
 //! Concatenated archives in every form that the kernel reads, and broken ones.
 
 use super::*;
-use crate::gzip;
-use crate::newc;
-use crate::tree::Entry;
-use crate::tree::Tree;
+use crate::{
+    gzip, newc,
+    tree::{Entry, Tree},
+};
 
 /// An archive of these files, padded to whole blocks.
 fn archive(files: &[(&str, &str)]) -> Vec<u8> {

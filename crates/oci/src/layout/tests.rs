@@ -1,7 +1,8 @@
 //! Names, shortened digests, garbage and concurrent use of layouts.
 
-use super::*;
 use tempfile::TempDir;
+
+use super::*;
 
 /// An error with its source.
 fn describe(error: &LayoutError) -> String {

@@ -1,13 +1,12 @@
 //! Public keys for signatures, parsed from PEM or DER.
 
-use crate::digest::Digest;
-use ring::signature::ECDSA_P256_SHA256_ASN1;
-use ring::signature::ED25519;
-use ring::signature::UnparsedPublicKey;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::pem::SectionKind;
 use std::fmt;
+
+use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
+use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use thiserror::Error;
+
+use crate::digest::Digest;
 
 /// The `SubjectPublicKeyInfo` of uncompressed keys up to the key itself (RFC 5480, 2). DER is
 /// unambiguous, so every other prefix is another kind of key.

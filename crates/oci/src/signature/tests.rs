@@ -3,20 +3,13 @@
 mod sample_keys;
 mod samples;
 
+use samples::{
+    ED25519_PEM, ED25519_SIGNATURE, OTHERS, P256_BASE64, P256_PEM, P256_SIGNATURE, SIGNED, Signer,
+    layer, manifest, payload,
+};
+use serde_json::{Value, json};
+
 use super::*;
-use samples::ED25519_PEM;
-use samples::ED25519_SIGNATURE;
-use samples::OTHERS;
-use samples::P256_BASE64;
-use samples::P256_PEM;
-use samples::P256_SIGNATURE;
-use samples::SIGNED;
-use samples::Signer;
-use samples::layer;
-use samples::manifest;
-use samples::payload;
-use serde_json::Value;
-use serde_json::json;
 
 /// The signed image.
 fn image() -> Digest {

@@ -1,12 +1,10 @@
 //! Keys written by other programs, generated only for these tests.
 
+use rcgen::{KeyPair, PKCS_ED25519};
+use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use serde_json::{Value, json};
+
 use super::*;
-use rcgen::KeyPair;
-use rcgen::PKCS_ED25519;
-use ring::signature::ECDSA_P256_SHA256_ASN1;
-use ring::signature::UnparsedPublicKey;
-use serde_json::Value;
-use serde_json::json;
 
 /// The password of `ENCRYPTED`.
 const PASSWORD: &str = "a site's secret";

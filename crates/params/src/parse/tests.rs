@@ -1,11 +1,7 @@
-use super::*;
-use crate::options::After;
-use crate::options::Ending;
-use crate::options::OnError;
-use crate::options::Retries;
-use crate::options::Server;
-use crate::options::TimeServers;
 use std::time::Duration;
+
+use super::*;
+use crate::options::{After, Ending, OnError, Retries, Server, TimeServers};
 
 #[track_caller]
 fn options(parameters: &[&str]) -> Options {

@@ -1,10 +1,11 @@
 //! Logs with files as consoles and as the kernel's log. What the kernel prints is only in its log.
 
-use super::*;
-use crate::log::kmsg::tests::fake_root;
-use crate::log::kmsg::tests::records;
 use std::fs;
+
 use tempfile::TempDir;
+
+use super::*;
+use crate::log::kmsg::tests::{fake_root, records};
 
 /// Two consoles, of which the second is the active one.
 struct Fake {

@@ -1,7 +1,7 @@
-use super::*;
-use crate::time::sntp::tests::FLOOR;
-use crate::time::sntp::tests::reply;
 use std::thread::spawn;
+
+use super::*;
+use crate::time::sntp::tests::{FLOOR, reply};
 
 /// More than a test ever needs.
 const LONG: Duration = Duration::from_secs(20);

@@ -3,8 +3,7 @@
 mod sectors;
 
 use super::*;
-use crate::disk::tests::fake_machine::FakeMachine;
-use crate::report::classify;
+use crate::{disk::tests::fake_machine::FakeMachine, report::classify};
 
 fn device_of(bytes: &[u8]) -> (tempfile::NamedTempFile, Device) {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -1,9 +1,11 @@
 //! Rereading with a simulated busy disk, and with a real loop device if one can be created.
 
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use rustix::fs::OFlags;
+
 use super::*;
 use crate::disk::tests::loop_device::LoopDevice;
-use rustix::fs::OFlags;
-use std::os::unix::fs::OpenOptionsExt as _;
 
 fn busy() -> Result<(), RereadError> {
     Err(RereadError::Busy { disk: "/dev/vda".into(), tries: TRIES })

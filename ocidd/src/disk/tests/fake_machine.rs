@@ -1,10 +1,11 @@
 //! A sysfs and a procfs in a temporary directory, with the directories and links of the kernel
 //! (compared with Linux 6.1 under QEMU).
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::path::PathBuf;
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug)]
 pub(crate) struct FakeMachine {

@@ -1,7 +1,6 @@
 //! Third-party tools and loop devices. Both may be missing.
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 /// Runs a program and gives what it printed, where it was there and content.
 pub(crate) fn run(words: &[&str]) -> Option<String> {

@@ -1,9 +1,9 @@
 //! Disks that appear late, with a simulated clock.
 
+use std::{cell::RefCell, fs};
+
 use super::*;
 use crate::disk::tests::fake_machine::FakeMachine;
-use std::cell::RefCell;
-use std::fs;
 
 /// Time that passes when it is slept through, and what then happens in the machine.
 struct FakeClock<F> {

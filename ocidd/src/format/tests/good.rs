@@ -1,9 +1,8 @@
 //! Valid streams.
 
-use super::samples::*;
-use super::*;
-use lzma_rust2::CheckType;
-use lzma_rust2::filter::FilterType;
+use lzma_rust2::{CheckType, filter::FilterType};
+
+use super::{samples::*, *};
 
 #[track_caller]
 fn assert_unpacks(rule: &str, format: Format, packed: &[u8], image: &[u8]) {

@@ -1,7 +1,6 @@
 //! Limits of windows and dictionaries.
 
-use super::samples::*;
-use super::*;
+use super::{samples::*, *};
 
 /// The tool's xz stream with another dictionary size in its block header.
 fn xz_with_dictionary(size: u8) -> Vec<u8> {

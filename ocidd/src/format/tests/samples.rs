@@ -1,15 +1,13 @@
 //! Compressed samples, and a reader that returns them in pieces.
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use lzma_rust2::CheckType;
-use lzma_rust2::XzOptions;
-use lzma_rust2::XzWriter;
-use std::io;
-use std::io::BufRead;
-use std::io::Read;
-use std::io::Write;
-use std::num::NonZeroU64;
+use std::{
+    io,
+    io::{BufRead, Read, Write},
+    num::NonZeroU64,
+};
+
+use flate2::{Compression, write::GzEncoder};
+use lzma_rust2::{CheckType, XzOptions, XzWriter};
 
 /// What the tools' streams unpack to.
 pub(super) const TEXT: &[u8] = b"ocidd writes disks, disks, disks, disks";

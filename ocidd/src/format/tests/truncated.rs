@@ -1,8 +1,8 @@
 //! Corrupt and truncated streams.
 
-use super::samples::*;
-use super::*;
 use std::io::ErrorKind;
+
+use super::{samples::*, *};
 
 const SECOND: &[u8] = b"and another one";
 

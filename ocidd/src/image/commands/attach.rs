@@ -1,22 +1,18 @@
 //! `attach`: uploads files as an artifact that refers to an image.
 
-use super::created;
-use super::print;
-use super::push::add_file;
-use super::split_last;
-use crate::image::error::Result;
+use std::path::Path;
+
 use anyhow::Context as _;
 use clap::Args;
-use oci::document;
-use oci::document::Artifact;
-use oci::document::parse_media_type;
+use oci::{
+    document,
+    document::{Artifact, parse_media_type},
+};
 use oci_spec::image::Descriptor;
-use registry::auth::Access;
-use registry::copy;
-use registry::copy::CopyScope;
-use registry::location::Location;
-use registry::session::Session;
-use std::path::Path;
+use registry::{auth::Access, copy, copy::CopyScope, location::Location, session::Session};
+
+use super::{created, print, push::add_file, split_last};
+use crate::image::error::Result;
 
 /// Attach files to an image: a log, an SBOM, …
 #[derive(Args, Debug)]

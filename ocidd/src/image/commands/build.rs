@@ -1,20 +1,18 @@
 //! `build`: creates a bundle in the store.
 
-use super::created;
-use super::print;
-use super::short;
-use crate::image::error::Error;
-use crate::image::error::Result;
+use std::{fs::File, path::PathBuf};
+
 use anyhow::Context as _;
 use clap::Args;
-use oci::bundle::Bundle;
-use oci::bundle::Flavour;
-use oci::bundle::Part;
-use oci::document;
-use oci::reference::ManifestReference;
+use oci::{
+    bundle::{Bundle, Flavour, Part},
+    document,
+    reference::ManifestReference,
+};
 use registry::session::Session;
-use std::fs::File;
-use std::path::PathBuf;
+
+use super::{created, print, short};
+use crate::image::error::{Error, Result};
 
 /// Bundle kernel, initramfs, root file system and command line into an image of the store
 #[derive(Args, Debug)]

@@ -1,14 +1,11 @@
 //! `copy`: copies an image from one registry or layout to another.
 
-use super::print;
-use crate::image::error::Result;
 use clap::Args;
 use oci::size::Bytes;
-use registry::auth::Access;
-use registry::copy;
-use registry::copy::CopyScope;
-use registry::location::Location;
-use registry::session::Session;
+use registry::{auth::Access, copy, copy::CopyScope, location::Location, session::Session};
+
+use super::print;
+use crate::image::error::Result;
 
 /// Copy an image between registries and image layouts
 #[derive(Args, Debug)]

@@ -1,25 +1,16 @@
 //! `inspect`: descriptor, manifest and config, for programs and for people.
 
-use super::print;
-use super::print_json;
-use super::resolve_manifest;
-use crate::image::error::Result;
+use std::{fmt::Write as _, io, io::IsTerminal as _};
+
 use anyhow::Context as _;
 use clap::Args;
-use oci::document;
-use oci::document::Document;
-use oci::platform::Platform;
-use oci::size::Bytes;
-use oci_spec::image::Descriptor;
-use oci_spec::image::ImageManifest;
-use registry::auth::Access;
-use registry::location::Location;
-use registry::session::Session;
-use serde_json::Value;
-use serde_json::json;
-use std::fmt::Write as _;
-use std::io;
-use std::io::IsTerminal as _;
+use oci::{document, document::Document, platform::Platform, size::Bytes};
+use oci_spec::image::{Descriptor, ImageManifest};
+use registry::{auth::Access, location::Location, session::Session};
+use serde_json::{Value, json};
+
+use super::{print, print_json, resolve_manifest};
+use crate::image::error::Result;
 
 /// The maximum size of a config that is read.
 const CONFIG_LIMIT_BYTES: u64 = 4 << 20;

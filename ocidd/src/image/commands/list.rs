@@ -1,16 +1,12 @@
 //! `list`: images of the store, or tags of a repository.
 
-use super::print;
-use super::print_json;
-use super::short;
-use crate::image::error::Result;
 use clap::Args;
-use oci::layout;
-use oci::reference::ManifestReference;
-use registry::auth::Access;
-use registry::repository::Remote;
-use registry::session::Session;
+use oci::{layout, reference::ManifestReference};
+use registry::{auth::Access, repository::Remote, session::Session};
 use serde_json::json;
+
+use super::{print, print_json, short};
+use crate::image::error::Result;
 
 /// List the images of the store, or the tags of a repository
 #[derive(Args, Debug)]

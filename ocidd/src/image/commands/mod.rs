@@ -11,20 +11,19 @@ pub(super) mod referrers;
 pub(super) mod store;
 pub(super) mod url;
 
-use crate::image::error::Result;
-use anyhow::Context as _;
-use anyhow::anyhow;
-use oci::document;
-use oci::document::Annotations;
-use oci::document::Document;
-use oci::index;
-use oci::platform::Platform;
+use std::{env, io, io::Write as _};
+
+use anyhow::{Context as _, anyhow};
+use oci::{
+    document,
+    document::{Annotations, Document},
+    index,
+    platform::Platform,
+};
 use oci_spec::image::ImageManifest;
-use registry::location::Location;
-use registry::repository::Fetched;
-use std::env;
-use std::io;
-use std::io::Write as _;
+use registry::{location::Location, repository::Fetched};
+
+use crate::image::error::Result;
 
 /// Prints a result to standard output.
 fn print(text: &str) -> Result<()> {

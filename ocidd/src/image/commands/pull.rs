@@ -1,31 +1,25 @@
 //! `pull`: writes the layers of an image to files.
 
-use super::layer_name;
-use super::print;
-use super::resolve_manifest;
-use super::short;
-use crate::image::error::Error;
-use crate::image::error::Result;
-use anyhow::Context as _;
-use anyhow::anyhow;
-use anyhow::bail;
+use std::{
+    collections::BTreeSet,
+    fs,
+    fs::File,
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use oci::digest::Digest;
-use oci::digest::HashingReader;
-use oci::document;
-use oci::platform::Platform;
+use oci::{
+    digest::{Digest, HashingReader},
+    document,
+    platform::Platform,
+};
 use oci_spec::image::Descriptor;
-use registry::auth::Access;
-use registry::error::During as _;
-use registry::location::Location;
-use registry::session::Session;
-use std::collections::BTreeSet;
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::path::Component;
-use std::path::Path;
-use std::path::PathBuf;
+use registry::{auth::Access, error::During as _, location::Location, session::Session};
+
+use super::{layer_name, print, resolve_manifest, short};
+use crate::image::error::{Error, Result};
 
 /// Download the files of an image, named by their titles
 #[derive(Args, Debug)]

@@ -1,40 +1,35 @@
 //! `push`: creates an artifact from files, or takes an image of the store, and uploads it.
 
-use super::created;
-use super::print;
-use super::split_last;
-use crate::image::disk;
-use crate::image::disk::Compression;
-use crate::image::error::Error;
-use crate::image::error::Result;
-use anyhow::Context as _;
-use anyhow::anyhow;
-use anyhow::bail;
+use std::{
+    env,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use oci::document;
-use oci::document::Annotations;
-use oci::document::Artifact;
-use oci::document::Document;
-use oci::document::parse_media_type;
-use oci::index;
-use oci::layout::Store;
-use oci::platform::Platform;
-use oci::reference::Version;
-use oci::signing_key::SigningKey;
-use oci::signing_key::SigningKeyError;
-use oci::size::Bytes;
+use oci::{
+    document,
+    document::{Annotations, Artifact, Document, parse_media_type},
+    index,
+    layout::Store,
+    platform::Platform,
+    reference::Version,
+    signing_key::{SigningKey, SigningKeyError},
+    size::Bytes,
+};
 use oci_spec::image::Descriptor;
-use registry::auth::Access;
-use registry::copy;
-use registry::copy::CopyScope;
-use registry::location::Location;
-use registry::repository::Fetched;
-use registry::session::Session;
-use registry::sign;
-use std::env;
-use std::fs::File;
-use std::path::Path;
-use std::path::PathBuf;
+use registry::{
+    auth::Access, copy, copy::CopyScope, location::Location, repository::Fetched, session::Session,
+    sign,
+};
+
+use super::{created, print, split_last};
+use crate::image::{
+    disk,
+    disk::Compression,
+    error::{Error, Result},
+};
 
 /// Push a disk image, other files, or an image of the store
 ///

@@ -1,17 +1,12 @@
 //! `referrers`: lists what is attached to an image.
 
-use super::list::table;
-use super::print;
-use super::print_json;
-use super::short;
-use crate::image::error::Result;
 use clap::Args;
-use oci::document;
-use oci::document::Document;
+use oci::{document, document::Document};
 use oci_spec::image::Descriptor;
-use registry::auth::Access;
-use registry::location::Location;
-use registry::session::Session;
+use registry::{auth::Access, location::Location, session::Session};
+
+use super::{list::table, print, print_json, short};
+use crate::image::error::Result;
 
 /// List what is attached to an image
 #[derive(Args, Debug)]

@@ -1,18 +1,13 @@
 //! `tag`, `untag`, `rm` and `gc`: names and images of the store.
 
-use super::print;
-use crate::image::error::Error;
-use crate::image::error::Result;
 use anyhow::Context as _;
 use clap::Args;
-use oci::document;
-use oci::layout::Store;
-use oci::reference::ManifestReference;
-use oci::size::Bytes;
+use oci::{document, layout::Store, reference::ManifestReference, size::Bytes};
 use oci_spec::image::Descriptor;
-use registry::auth::Access;
-use registry::location::Location;
-use registry::session::Session;
+use registry::{auth::Access, location::Location, session::Session};
+
+use super::print;
+use crate::image::error::{Error, Result};
 
 /// Add a name to an image of the store
 #[derive(Args, Debug)]

@@ -1,18 +1,14 @@
 //! `url`: the URL and headers of a layer, for programs that download by themselves.
 
-use super::layer_name;
-use super::print_json;
-use super::resolve_manifest;
-use crate::image::error::Result;
-use anyhow::Context as _;
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use oci::platform::Platform;
 use oci_spec::image::Descriptor;
-use registry::auth::Access;
-use registry::location::Location;
-use registry::session::Session;
+use registry::{auth::Access, location::Location, session::Session};
 use serde_json::json;
+
+use super::{layer_name, print_json, resolve_manifest};
+use crate::image::error::Result;
 
 /// Print the URL of a layer and the headers to send, as JSON
 #[derive(Args, Debug)]
@@ -65,9 +61,9 @@ fn choose<'a>(layers: &'a [Descriptor], wanted: &str) -> anyhow::Result<&'a Desc
 
 #[cfg(test)]
 mod tests {
+    use oci::{document, document::Annotations};
+
     use super::*;
-    use oci::document;
-    use oci::document::Annotations;
 
     #[test]
     fn selects_a_layer_by_name_title_or_number() {

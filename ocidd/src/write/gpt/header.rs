@@ -1,9 +1,10 @@
 //! The header of a GPT, its entries and their checksums. Every field is checked.
 //! gptman 3.1 rejects headers over 92 bytes and aborts on entries over 128, which are valid.
 
-use crate::write::gpt::TableError;
 use flate2::Crc;
 use oci::size::length_of;
+
+use crate::write::gpt::TableError;
 
 const SIGNATURE: &[u8] = b"EFI PART";
 /// Minimum size of a header, which may fill its sector (UEFI 2.10, table 5-5).

@@ -1,8 +1,6 @@
 //! Distinguishes an MBR with own partitions from one that protects a GPT. Pure.
 
-use crate::write::gpt::header::Partition;
-use crate::write::gpt::header::put;
-use crate::write::gpt::header::u32_at;
+use crate::write::gpt::header::{Partition, put, u32_at};
 
 /// Offsets and values (UEFI 2.10, 5.2.1 to 5.2.3).
 const RECORDS: usize = 446;

@@ -4,9 +4,9 @@ mod chance;
 mod foreign;
 pub(crate) mod sample;
 
+use sample::{Sample, seal};
+
 use super::*;
-use sample::Sample;
-use sample::seal;
 
 const MIB: u64 = 1 << 20;
 

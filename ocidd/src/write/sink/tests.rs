@@ -7,11 +7,11 @@ mod real;
 mod tables;
 
 use super::*;
-use crate::write::ends::Gpt;
-use crate::write::pipeline::verified::Verified;
-use crate::write::sink::tests::memory_disk::MemoryDisk;
-use crate::write::sink::tests::memory_disk::OLD;
-use crate::write::sink::tests::memory_disk::Step;
+use crate::write::{
+    ends::Gpt,
+    pipeline::verified::Verified,
+    sink::tests::memory_disk::{MemoryDisk, OLD, Step},
+};
 
 const MIB: u64 = 1 << 20;
 

@@ -4,18 +4,18 @@
 mod store;
 mod wire;
 
-pub(crate) use store::Store;
-pub(crate) use wire::Answer;
-pub(crate) use wire::Request;
+use std::{
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
 
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
+pub(crate) use store::Store;
 use wire::Verdict;
+pub(crate) use wire::{Answer, Request};
 
 /// How one request goes wrong.
 pub(crate) enum Fault {

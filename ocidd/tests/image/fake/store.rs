@@ -1,12 +1,12 @@
 //! What the fake registry holds, and its right answers.
 
-use super::Answer;
-use super::Request;
-use crate::schema;
-use crate::schema::Kind;
+use std::collections::BTreeMap;
+
 use oci::digest::Digest;
 use serde_json::Value;
-use std::collections::BTreeMap;
+
+use super::{Answer, Request};
+use crate::{schema, schema::Kind};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 

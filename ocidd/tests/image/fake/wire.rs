@@ -1,14 +1,13 @@
 //! HTTP by hand, since no server library breaks off on demand: heads off a connection, bodies whole or in part, answers onto it.
 
+use std::{
+    io,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, TcpStream},
+    ops::Deref,
+};
+
 use crate::head::Head;
-use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
-use std::io::Write;
-use std::net::Shutdown;
-use std::net::TcpStream;
-use std::ops::Deref;
 
 /// What somebody asks for, before the body is read. Its path begins behind the repository's name: `blobs/uploads/`.
 #[derive(Clone, Debug)]

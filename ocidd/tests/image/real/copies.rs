@@ -1,10 +1,9 @@
 //! Copies between registries and image layouts, and what is left in between.
 
-use super::images::disk;
-use super::installs::assert_installs;
-use super::scene;
-use crate::schema;
 use std::fs;
+
+use super::{images::disk, installs::assert_installs, scene};
+use crate::schema;
 
 #[test]
 fn an_image_goes_to_a_layout_and_back_with_what_is_about_it() {

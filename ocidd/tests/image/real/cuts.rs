@@ -1,17 +1,16 @@
 //! A real registry behind a line that breaks.
 
-use super::Registry;
-use super::Serve;
-use crate::noise::noise;
-use crate::ours::Author;
-use std::io::Read;
-use std::io::Write;
-use std::net::Shutdown;
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::{Registry, Serve};
+use crate::{noise::noise, ours::Author};
 
 /// A line to a registry, whose next connections each end after so many bytes in the direction of the registry, or from it.
 struct Line {

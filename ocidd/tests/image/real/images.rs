@@ -1,11 +1,11 @@
 //! Disk images: what is made of them, and that it is the same whenever and by whomever it is made.
 
-use super::scene;
-use crate::noise::noise;
-use crate::ours::Author;
-use crate::schema;
-use oci::digest::Digest;
 use std::io::Write as _;
+
+use oci::digest::Digest;
+
+use super::scene;
+use crate::{noise::noise, ours::Author, schema};
 
 /// Half noise and half zeroes.
 pub(super) fn disk() -> Vec<u8> {

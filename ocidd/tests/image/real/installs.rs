@@ -1,13 +1,14 @@
 //! What authors push is what the installer installs.
 
-use super::images::disk;
-use super::images::gzip;
-use super::scene;
-use crate::ours::Author;
-use crate::ours::Ended;
+use std::{io::Write as _, path::Path};
+
 use rcgen::KeyPair;
-use std::io::Write as _;
-use std::path::Path;
+
+use super::{
+    images::{disk, gzip},
+    scene,
+};
+use crate::ours::{Author, Ended};
 
 /// Old bytes of a disk that is a little larger than the image.
 static OLD: [u8; 3 << 20] = [0xAA; 3 << 20];

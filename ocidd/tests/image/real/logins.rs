@@ -1,15 +1,9 @@
 //! A real registry that wants a login, and one that proves who it is.
 
-use super::LOGIN;
-use super::Registry;
-use super::Serve;
-use super::other;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use super::{LOGIN, Registry, Serve, other};
 use crate::ours::Author;
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CertifiedIssuer;
-use rcgen::IsCa;
-use rcgen::KeyPair;
 
 #[test]
 fn a_login_by_password_opens_a_private_registry() {

@@ -11,17 +11,16 @@ mod skopeo;
 mod story;
 mod ways;
 
-use crate::ours::Author;
-use crate::ours::Ended;
-use std::fs;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
 use tempfile::TempDir;
+
+use crate::ours::{Author, Ended};
 
 /// `tester` and `not-a-secret`, as bcrypt at the least cost, which every request pays: the only kind of hash that the server takes.
 const HTPASSWD: &str = "tester:$2b$05$ocidd.lab.login.fixedu.uJEoTEbwbBzMkWsvrfgO6LMtVYWURK\n";

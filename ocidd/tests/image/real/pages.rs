@@ -1,12 +1,7 @@
 //! docs/publishing.md: every block of commands, as it stands there, one after the other.
 
-use super::LOGIN;
-use super::Registry;
-use super::Serve;
-use super::find;
-use super::images::disk;
-use crate::noise::noise;
-use crate::ours::Author;
+use super::{LOGIN, Registry, Serve, find, images::disk};
+use crate::{noise::noise, ours::Author};
 
 const PAGE: &str = include_str!("../../../../docs/publishing.md");
 

@@ -1,11 +1,7 @@
 //! One tag for machines of several platforms.
 
-use super::images::disk;
-use super::installs::assert_installs_for;
-use super::scene;
-use super::skopeo;
-use crate::schema;
-use crate::schema::Kind;
+use super::{images::disk, installs::assert_installs_for, scene, skopeo};
+use crate::{schema, schema::Kind};
 
 const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 

@@ -1,15 +1,13 @@
 //! Other people's programs read what we write, and we read what they write.
 
-use super::images::disk;
-use super::images::gzip;
-use super::installs::assert_installs;
-use super::other;
-use super::scene;
-use super::skopeo;
-use crate::ours::Author;
-use crate::schema;
-use crate::schema::Kind;
 use std::path::Path;
+
+use super::{
+    images::{disk, gzip},
+    installs::assert_installs,
+    other, scene, skopeo,
+};
+use crate::{ours::Author, schema, schema::Kind};
 
 /// The blob of this digest in a layout.
 fn blob(layout: &str, digest: &serde_json::Value) -> String {

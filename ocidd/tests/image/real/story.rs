@@ -1,13 +1,9 @@
 //! What the page of Garden Linux's feature `_oci` does with onmetal-image, curl and oras, with our commands: docs/publishing.md has both.
 
-use super::LOGIN;
-use super::Registry;
-use super::Serve;
-use super::other;
-use crate::noise::noise;
-use crate::ours::Author;
-use crate::schema;
 use serde_json::Value;
+
+use super::{LOGIN, Registry, Serve, other};
+use crate::{noise::noise, ours::Author, schema};
 
 const ACCEPT: &str = "Accept: application/vnd.oci.image.manifest.v1+json";
 const LINE: &str = "ro console=tty0 console=ttyS0,115200 security=apparmor";

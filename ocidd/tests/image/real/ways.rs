@@ -1,15 +1,11 @@
 //! Every way between authors and machines: our program and skopeo, either pushing and either fetching, from a registry of each kind, by tag and by
 //! digest, through an index and without one.
 
-use super::LOGIN;
-use super::Registry;
-use super::Serve;
-use super::images::disk;
-use super::installs::assert_installs_with;
-use super::logins::add_certificates;
-use super::skopeo;
-use crate::ours::Author;
-use crate::schema;
+use super::{
+    LOGIN, Registry, Serve, images::disk, installs::assert_installs_with, logins::add_certificates,
+    skopeo,
+};
+use crate::{ours::Author, schema};
 
 /// What somebody has to know and to say to use a registry.
 struct Way {

@@ -3,12 +3,11 @@
 
 mod refused;
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Fault;
-use crate::fake::Faults;
-use crate::noise::noise;
-use crate::ours::Author;
+use crate::{
+    fake::{Answer, Fake, Fault, Faults},
+    noise::noise,
+    ours::Author,
+};
 
 const MIB: usize = 1 << 20;
 /// Where the second chunk is cut.

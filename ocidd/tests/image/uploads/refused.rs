@@ -1,21 +1,11 @@
 //! Registries that do not take a blob as the spec has it, and those that do not take it at all.
 
-use super::ASK;
-use super::BEGIN;
-use super::END;
-use super::FIRST;
-use super::MIB;
-use super::SECOND;
-use super::SIZE;
-use super::assert_goes_on;
-use super::at;
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Fault;
-use crate::fake::Faults;
-use crate::fake::Request;
-use crate::noise::noise;
-use crate::ours::Author;
+use super::{ASK, BEGIN, END, FIRST, MIB, SECOND, SIZE, assert_goes_on, at};
+use crate::{
+    fake::{Answer, Fake, Fault, Faults, Request},
+    noise::noise,
+    ours::Author,
+};
 
 #[test]
 fn registries_that_count_in_their_own_way_get_the_blob() {

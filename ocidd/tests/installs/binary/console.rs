@@ -1,9 +1,10 @@
 //! What the binary asks, and what it makes of the answers.
 
-use crate::binary::Scene;
-use crate::binary::run;
-use crate::run::By;
-use crate::target::Left;
+use crate::{
+    binary::{Scene, run},
+    run::By,
+    target::Left,
+};
 
 #[test]
 fn what_is_missing_and_nobody_answers_ends_with_2() {

@@ -1,12 +1,12 @@
 //! Events for a receiver, as the binary posts them.
 
-use super::Scene;
-use crate::fake::Answer;
-use crate::fake::DeadEnd;
-use crate::fake::Fake;
-use crate::fake::Part;
-use crate::images::Layer;
 use serde_json::Value;
+
+use super::Scene;
+use crate::{
+    fake::{Answer, DeadEnd, Fake, Part},
+    images::Layer,
+};
 
 /// A receiver that takes everything, on a registry's server.
 fn receiver() -> Fake {

@@ -4,18 +4,17 @@ mod console;
 mod events;
 mod unattended;
 
-use crate::fake::Fake;
-use crate::fake::Running;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::run::By;
-use crate::target::DISK;
-use crate::target::Target;
-use std::io::Write as _;
-use std::process::Command;
-use std::process::Stdio;
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    fake::{Fake, Running},
+    images::{Layer, MIB, gzip, image},
+    run::By,
+    target::{DISK, Target},
+};
 
 /// What a run of the binary ended with.
 struct Ended {

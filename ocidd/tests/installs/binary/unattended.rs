@@ -1,21 +1,17 @@
 //! Runs that ask nothing: every exit code with its words.
 
-use crate::binary::Scene;
-use crate::binary::run;
-use crate::binary::run_with;
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::run::By;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
+use std::fs;
+
 use ocidd::report::failure::EXIT_CODES;
 use params::PARAMETERS;
-use std::fs;
+
+use crate::{
+    binary::{Scene, run, run_with},
+    fake::{Answer, Fake},
+    images::{Layer, MIB, gzip, image},
+    run::By,
+    target::{DISK, Left, Target},
+};
 
 #[test]
 fn a_good_install_ends_with_0_and_one_line_of_what_was_done() {

@@ -1,11 +1,11 @@
 //! One answer of the fake registry: status, headers, body, and how it departs from what is right. Builders can be combined; what is sent is decided
 //! in `ranges.rs` (which bytes) and `delivery.rs` (how many of them, how fast).
 
-use crate::fake::http::Request;
-use crate::fake::ranges::Ranges;
-use crate::fake::script::Script;
-use oci::digest::Digest;
 use std::time::Duration;
+
+use oci::digest::Digest;
+
+use crate::fake::{http::Request, ranges::Ranges, script::Script};
 
 /// How the end of a body is told (RFC 9112, 6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,12 +1,13 @@
 //! How an answer goes onto the wire: head, framing, and where it is cut, stands still or crawls.
 
-use crate::fake::answer::Answer;
-use crate::fake::answer::Framing;
-use std::io;
-use std::io::Write;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::{
+    io,
+    io::Write,
+    sync::{Condvar, Mutex},
+    time::Duration,
+};
+
+use crate::fake::answer::{Answer, Framing};
 
 /// Whether the test has ended. Whoever stands still waits for it.
 #[derive(Debug, Default)]

@@ -1,22 +1,21 @@
 //! Requests off a connection, with or without TLS: one after the other, each handed over and its answer sent. Sockets are used bare, since no HTTP server
 //! library cuts, stalls or lies on demand; reading heads is left to one that parses them.
 
-use crate::fake::TOKEN;
-use crate::fake::answer::Answer;
-use crate::fake::delivery::Ended;
-use crate::head::Head;
+use std::{
+    io,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    ops::Deref,
+    sync::Arc,
+};
+
 use httparse::Status;
-use rustls::ServerConfig;
-use rustls::ServerConnection;
-use rustls::StreamOwned;
-use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
-use std::io::Write;
-use std::net::TcpStream;
-use std::ops::Deref;
-use std::sync::Arc;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::{
+    fake::{TOKEN, answer::Answer, delivery::Ended},
+    head::Head,
+};
 
 /// What somebody asked for.
 #[derive(Clone, Debug, Default)]

@@ -1,14 +1,9 @@
 //! Certificate authorities made for one test, and servers that prove who they are by them.
 
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CertifiedIssuer;
-use rcgen::DnType;
-use rcgen::IsCa;
-use rcgen::KeyPair;
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
 /// The names that a fake registry goes by.
 pub(crate) const NAMES: [&str; 2] = ["127.0.0.1", "localhost"];

@@ -1,7 +1,6 @@
 //! Who is let in: everybody, those with the right credentials, or those with a numbered token that has not expired.
 
-use crate::fake::TOKEN;
-use crate::fake::http::Request;
+use crate::fake::{TOKEN, http::Request};
 
 /// A login as it is shown in `Authorization`: user `robot$os`, password `sesame:1`. Both hold what may trip those who take them apart.
 pub(crate) const BASIC: &str = "Basic cm9ib3Qkb3M6c2VzYW1lOjE=";

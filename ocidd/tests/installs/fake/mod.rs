@@ -11,23 +11,20 @@ mod running;
 mod script;
 mod tests;
 
-pub(crate) use answer::Answer;
-pub(crate) use answer::Framing;
+use std::{net::TcpListener, sync::Arc};
+
+pub(crate) use answer::{Answer, Framing};
 pub(crate) use http::Request;
 pub(crate) use login::BASIC;
-pub(crate) use ranges::Ranges;
-pub(crate) use ranges::Span;
-pub(crate) use running::DeadEnd;
-pub(crate) use running::Running;
+use login::Login;
+pub(crate) use ranges::{Ranges, Span};
+use running::Journal;
+pub(crate) use running::{DeadEnd, Running};
+use rustls::ServerConfig;
+use script::Answers;
 pub(crate) use script::Script;
 
 use crate::images::Layer;
-use login::Login;
-use running::Journal;
-use rustls::ServerConfig;
-use script::Answers;
-use std::net::TcpListener;
-use std::sync::Arc;
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";

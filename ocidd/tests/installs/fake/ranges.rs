@@ -1,7 +1,8 @@
 //! Which part of a body a request asks for by `Range`, and what an answer makes of that (RFC 9110, 14).
 
-use crate::fake::answer::Answer;
 use std::fmt;
+
+use crate::fake::answer::Answer;
 
 /// The bytes `start..end` of `total`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,17 +1,19 @@
 //! A registry that runs: takes connections, chooses the answer to each request, and keeps the list of requests.
 
-use crate::fake::Fake;
-use crate::fake::answer::Answer;
-use crate::fake::delivery::Ended;
-use crate::fake::http::Request;
-use crate::fake::http::answer_requests;
-use crate::fake::login::Login;
-use crate::fake::script::Answers;
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::thread::JoinHandle;
+use std::{
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+};
+
+use crate::fake::{
+    Fake,
+    answer::Answer,
+    delivery::Ended,
+    http::{Request, answer_requests},
+    login::Login,
+    script::Answers,
+};
 
 /// What registries beside each other were asked, in order.
 pub(super) type Journal = Arc<Mutex<Vec<Request>>>;

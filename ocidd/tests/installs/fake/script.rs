@@ -1,7 +1,8 @@
 //! What is answered at one path, request by request, and the paths of a registry.
 
-use crate::fake::answer::Answer;
 use std::collections::BTreeMap;
+
+use crate::fake::answer::Answer;
 
 /// Answers in order. The last is given for ever.
 #[derive(Clone, Debug)]

@@ -1,22 +1,15 @@
 //! What the fake registry does when it is told to. It is asked over bare connections: a client library would hide what is sent.
 
-use crate::fake::Answer;
-use crate::fake::BASIC;
-use crate::fake::FORM_PATH;
-use crate::fake::Fake;
-use crate::fake::Framing;
-use crate::fake::Part;
-use crate::fake::Ranges;
-use crate::fake::Running;
-use crate::fake::Span;
-use crate::fake::TOKEN_PATH;
-use crate::images::Layer;
-use std::io::ErrorKind;
-use std::io::Read as _;
-use std::io::Write as _;
-use std::net::Shutdown;
-use std::net::TcpStream;
-use std::time::Duration;
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    time::Duration,
+};
+
+use crate::{
+    fake::{Answer, BASIC, FORM_PATH, Fake, Framing, Part, Ranges, Running, Span, TOKEN_PATH},
+    images::Layer,
+};
 
 const BLOB: &[u8] = b"0123456789";
 

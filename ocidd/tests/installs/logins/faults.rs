@@ -1,30 +1,15 @@
 //! Logins that are missing, broken or refused: each is told as what it is, and by whose it is, and never by what it is.
 
-use super::Demand;
-use super::IDENTITY;
-use super::PASSWORD;
-use super::REGISTRY;
-use super::demand_basic;
-use super::demand_identity;
-use super::demand_login;
-use super::send_on;
-use super::token;
-use super::write_login;
-use crate::fake::Answer;
-use crate::fake::FORM_PATH;
-use crate::fake::Fake;
-use crate::fake::TOKEN;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::run::BOTH;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::run::install_from;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
+use super::{
+    Demand, IDENTITY, PASSWORD, REGISTRY, demand_basic, demand_identity, demand_login, send_on,
+    token, write_login,
+};
+use crate::{
+    fake::{Answer, FORM_PATH, Fake, TOKEN},
+    images::{Layer, MIB, gzip, image},
+    run::{BOTH, Wanted, assert_failed, install_from},
+    target::{DISK, Left, Target},
+};
 
 /// Whatever of a secret could be seen: itself, and as it travels.
 const SECRETS: [&str; 3] = ["hunter2", "dXNlcjpodW50ZXIy", TOKEN];

@@ -2,28 +2,17 @@
 
 mod faults;
 
-use crate::fake::Answer;
-use crate::fake::DeadEnd;
-use crate::fake::FORM_PATH;
-use crate::fake::Fake;
-use crate::fake::Request;
-use crate::fake::TOKEN;
-use crate::fake::TOKEN_PATH;
-use crate::fake::identity::Authority;
-use crate::fake::identity::NAMES;
-use crate::fake::identity::VALID;
-use crate::images::Layer;
-use crate::images::MIB;
-use crate::images::gzip;
-use crate::images::image;
-use crate::run::BOTH;
-use crate::run::By;
-use crate::run::install;
-use crate::run::install_from;
-use crate::run::trust;
-use crate::target::DISK;
-use crate::target::Target;
 use std::fs;
+
+use crate::{
+    fake::{
+        Answer, DeadEnd, FORM_PATH, Fake, Request, TOKEN, TOKEN_PATH,
+        identity::{Authority, NAMES, VALID},
+    },
+    images::{Layer, MIB, gzip, image},
+    run::{BOTH, By, install, install_from, trust},
+    target::{DISK, Target},
+};
 
 /// `user:hunter2`
 const BASIC: &str = "Basic dXNlcjpodW50ZXIy";

@@ -1,20 +1,16 @@
 //! The rows about answers: those that may be another the next time, and those that are final.
 
-use super::AFTER_LATE;
-use super::LATE;
-use super::blob;
-use super::rows::End::Installed;
-use super::rows::Row;
-use super::rows::failed;
-use super::rows::row;
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::Part;
-use crate::fake::Script;
-use crate::run::BOTH;
-use crate::run::TAG;
-use crate::target::Left;
 use ocidd::report::failure::Cause;
+
+use super::{
+    AFTER_LATE, LATE, blob,
+    rows::{End::Installed, Row, failed, row},
+};
+use crate::{
+    fake::{Answer, Fake, Part, Script},
+    run::{BOTH, TAG},
+    target::Left,
+};
 
 /// Spoils what is answered to those who want the manifest.
 fn manifest<S: Into<Script>>(fake: &mut Fake, fault: impl FnOnce(Answer) -> S) {

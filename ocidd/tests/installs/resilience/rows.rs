@@ -1,19 +1,14 @@
 //! Rows of the matrix and how they are tried: an install with each fault, by each name, in each format.
 
-use crate::fake::Fake;
-use crate::images::Layer;
-use crate::images::Packing;
-use crate::images::image;
-use crate::run::By;
-use crate::run::Heard;
-use crate::run::install_heard;
-use crate::run::no_certificates;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
-use End::Failed;
-use End::Installed;
+use End::{Failed, Installed};
 use ocidd::report::failure::Cause;
+
+use crate::{
+    fake::Fake,
+    images::{Layer, Packing, image},
+    run::{By, Heard, install_heard, no_certificates},
+    target::{DISK, Left, Target},
+};
 
 /// How an install has to end.
 pub(super) enum End {

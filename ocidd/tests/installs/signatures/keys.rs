@@ -1,22 +1,18 @@
 //! Where keys come from, what becomes of keys that cannot be read, and what is told of the good one.
 
-use crate::fake::Fake;
-use crate::run::By;
-use crate::run::Heard;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::signatures::assert_installs;
-use crate::signatures::install_tag;
-use crate::signatures::install_with;
-use crate::signatures::new_fake;
-use crate::signatures::signer::Place;
-use crate::signatures::signer::Signer;
-use crate::signatures::signer::sign;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
-use ocidd::report::event::Outcome;
 use std::fs;
+
+use ocidd::report::event::Outcome;
+
+use crate::{
+    fake::Fake,
+    run::{By, Heard, Wanted, assert_failed},
+    signatures::{
+        assert_installs, install_tag, install_with, new_fake,
+        signer::{Place, Signer, sign},
+    },
+    target::{DISK, Left, Target},
+};
 
 #[test]
 fn keys_come_from_the_site_or_in_its_place_from_a_word() {

@@ -5,25 +5,16 @@ mod network;
 mod refused;
 mod signer;
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::images::Layer;
-use crate::images::gzip;
-use crate::images::image;
-use crate::run::By;
-use crate::run::Heard;
-use crate::run::install_heard;
-use crate::run::no_certificates;
-use crate::signatures::signer::Place;
-use crate::signatures::signer::Signer;
-use crate::signatures::signer::payload;
-use crate::signatures::signer::sign;
-use crate::signatures::signer::signature_path;
-use crate::target::DISK;
-use crate::target::Target;
 use oci::digest::Digest;
-use ocidd::report::event::Done;
-use ocidd::report::failure::Failure;
+use ocidd::report::{event::Done, failure::Failure};
+
+use crate::{
+    fake::{Answer, Fake},
+    images::{Layer, gzip, image},
+    run::{By, Heard, install_heard, no_certificates},
+    signatures::signer::{Place, Signer, payload, sign, signature_path},
+    target::{DISK, Target},
+};
 
 /// What is in the image does not matter here.
 const IMAGE_BYTES: usize = 3000;

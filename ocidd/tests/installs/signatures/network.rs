@@ -1,24 +1,14 @@
 //! Signatures by way of mirrors, busy registries and logins: what is broken passes, what is missing is refused.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::TOKEN;
-use crate::run::By;
-use crate::run::Heard;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::signatures::assert_installs;
-use crate::signatures::install_tag;
-use crate::signatures::install_with;
-use crate::signatures::new_fake;
-use crate::signatures::signer::Place;
-use crate::signatures::signer::Signer;
-use crate::signatures::signer::payload;
-use crate::signatures::signer::sign;
-use crate::signatures::signer::signature_path;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
+use crate::{
+    fake::{Answer, Fake, TOKEN},
+    run::{By, Heard, Wanted, assert_failed},
+    signatures::{
+        assert_installs, install_tag, install_with, new_fake,
+        signer::{Place, Signer, payload, sign, signature_path},
+    },
+    target::{DISK, Left, Target},
+};
 
 #[test]
 fn whether_a_mirror_has_the_signature_does_not_matter() {

@@ -1,25 +1,17 @@
 //! Images that no trusted key has signed, in every way that there is: refused before the first write, and before the layer is asked for.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::MANIFEST;
-use crate::images::Layer;
-use crate::run::By;
-use crate::run::Heard;
-use crate::run::Wanted;
-use crate::run::assert_failed;
-use crate::signatures::install_tag;
-use crate::signatures::make_index;
-use crate::signatures::new_fake;
-use crate::signatures::signer::Place;
-use crate::signatures::signer::Signer;
-use crate::signatures::signer::payload;
-use crate::signatures::signer::sign;
-use crate::signatures::signer::signature_path;
-use crate::target::DISK;
-use crate::target::Left;
-use crate::target::Target;
 use oci::digest::Digest;
+
+use crate::{
+    fake::{Answer, Fake, MANIFEST},
+    images::Layer,
+    run::{By, Heard, Wanted, assert_failed},
+    signatures::{
+        install_tag, make_index, new_fake,
+        signer::{Place, Signer, payload, sign, signature_path},
+    },
+    target::{DISK, Left, Target},
+};
 
 /// How an image is signed that has to be refused by a machine that trusts one key, and what is said of that.
 struct Row {

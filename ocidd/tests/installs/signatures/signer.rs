@@ -1,20 +1,17 @@
 //! Keys of a site and what they sign, in the places of a registry where cosign puts it. Written from cosign's specification, without a line of
 //! the installer's.
 
-use crate::fake::Answer;
-use crate::fake::Fake;
-use crate::fake::INDEX;
-use crate::fake::MANIFEST;
-use crate::images::Layer;
-use crate::target::Target;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use rcgen::KeyPair;
-use rcgen::PublicKeyData as _;
-use rcgen::SigningKey as _;
-use serde_json::Value;
-use serde_json::json;
 use std::fs;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
+use serde_json::{Value, json};
+
+use crate::{
+    fake::{Answer, Fake, INDEX, MANIFEST},
+    images::Layer,
+    target::Target,
+};
 
 /// A key with its private half.
 pub(crate) struct Signer(KeyPair);

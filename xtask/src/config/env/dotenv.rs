@@ -1,10 +1,10 @@
 //! Parses `.env` files in the dialect of `docker compose`, which reads the same file, without
 //! expansion and values of several lines: what `docker compose` would expand is rejected.
 
-use super::COMPOSE_VARIABLES;
-use super::VARIABLES;
-use crate::config::Problems;
 use std::collections::BTreeMap;
+
+use super::{COMPOSE_VARIABLES, VARIABLES};
+use crate::config::Problems;
 
 /// The variables of `text`. Invalid lines, unknown and repeated variables become problems.
 pub fn parse(text: &str, problems: &mut Problems) -> BTreeMap<String, String> {
@@ -72,12 +72,11 @@ fn parse_value(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use xshell::{Shell, cmd};
+
     use super::*;
     use crate::host::cmd;
-    use serde_json::Value;
-    use serde_json::json;
-    use xshell::Shell;
-    use xshell::cmd;
 
     fn parse_all(text: &str) -> Result<BTreeMap<String, String>, String> {
         let mut problems = Problems::new(".env");

@@ -1,7 +1,8 @@
 //! Settings from variables, kernel options, and the project's example file.
 
-use super::*;
 use std::collections::BTreeSet;
+
+use super::*;
 
 fn resolve_from(
     values: &BTreeMap<String, String>,

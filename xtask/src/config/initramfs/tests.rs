@@ -1,8 +1,9 @@
 //! Valid and invalid `initramfs.toml` files.
 
+use clap::ValueEnum as _;
+
 use super::*;
 use crate::config::read_image_config;
-use clap::ValueEnum as _;
 
 const GOOD: &str = r#"
 [upstream.alpine]

@@ -1,11 +1,10 @@
 //! The provenance of an example build, compared with in-toto and SLSA.
 
-use crate::describe::example::Example;
-use crate::host::output;
-use crate::sources::SourceSet;
-use serde_json::Value;
-use serde_json::json;
 use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{describe::example::Example, host::output, sources::SourceSet};
 
 fn statement(example: &Example) -> Value {
     serde_json::from_str(&example.described()["provenance"]).unwrap()

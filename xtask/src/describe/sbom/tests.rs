@@ -1,10 +1,11 @@
 //! The SBOM of an example build.
 
-use super::*;
-use crate::describe::example::Example;
-use crate::sources::SourceSet;
-use serde_json::Value;
 use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+use crate::{describe::example::Example, sources::SourceSet};
 
 fn sbom(set: SourceSet) -> Value {
     serde_json::from_str(&Example::of(set).described()["sbom"]).unwrap()

@@ -1,29 +1,29 @@
 //! An example build for tests of its description.
 
-use super::Facts;
-use super::crates::Crates;
-use super::facts::HostFacts;
-use super::manifest::Commit;
-use super::manifest::Libc;
-use crate::config;
-use crate::config::Part;
-use crate::config::Profile;
-use crate::config::env::Settings;
-use crate::host::arch::Arch;
-use crate::initramfs::Image;
-use crate::initramfs::parts::Parts;
-use crate::initramfs::toolchain::Toolchain;
-use crate::kernel::KernelBuild;
-use crate::sources::Source;
-use crate::sources::SourceSet;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
 use jiff::Timestamp;
-use serde_json::Value;
-use serde_json::json;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::LazyLock;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::{
+    Facts,
+    crates::Crates,
+    facts::HostFacts,
+    manifest::{Commit, Libc},
+};
+use crate::{
+    config,
+    config::{Part, Profile, env::Settings},
+    host::arch::Arch,
+    initramfs::{Image, parts::Parts, toolchain::Toolchain},
+    kernel::KernelBuild,
+    sources::{Source, SourceSet},
+};
 
 /// The project's crates, read once, for a target whose crates are available in tests.
 static CRATES: LazyLock<Crates> = LazyLock::new(|| {

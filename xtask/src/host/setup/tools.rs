@@ -1,9 +1,8 @@
 //! The tools that builds and tests use, and the Debian packages that contain them.
 
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::setup::Need;
 use std::path::Path;
+
+use crate::host::{arch::Arch, cmd, setup::Need};
 
 #[derive(Debug)]
 pub struct Tool {

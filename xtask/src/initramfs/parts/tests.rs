@@ -1,19 +1,25 @@
 //! Members of archives, and the way from an upstream host to the files of an image.
 
-use super::*;
-use crate::config;
-use crate::host::output;
-use crate::sources::SourceOptions;
-use crate::sources::cache::tests::empty;
-use crate::sources::download::Client;
-use crate::sources::download::tests::fake::Answer;
-use crate::sources::download::tests::fake::FakeUpstream;
 use archive::gzip;
-use tar::EntryType;
-use tar::EntryType::Directory;
-use tar::EntryType::Regular;
-use tar::EntryType::Symlink;
-use tar::Header;
+use tar::{
+    EntryType,
+    EntryType::{Directory, Regular, Symlink},
+    Header,
+};
+
+use super::*;
+use crate::{
+    config,
+    host::output,
+    sources::{
+        SourceOptions,
+        cache::tests::empty,
+        download::{
+            Client,
+            tests::fake::{Answer, FakeUpstream},
+        },
+    },
+};
 
 const ARCH: Arch = Arch::X86_64;
 const NAME: &str = "/v3.23/alpine-minirootfs-3.23.4-x86_64.tar.gz";

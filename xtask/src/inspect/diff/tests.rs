@@ -1,12 +1,12 @@
 //! Exit codes, and a line for each kind of difference.
 
+use archive::{
+    gzip, newc, read,
+    tree::{Entry, Tree},
+};
+
 use super::*;
 use crate::inspect::tree::tests::archive;
-use archive::gzip;
-use archive::newc;
-use archive::read;
-use archive::tree::Entry;
-use archive::tree::Tree;
 
 #[test]
 fn exits_with_0_if_equal_1_if_different_2_if_unreadable() {

@@ -1,17 +1,19 @@
 //! Entries are complete or absent, also with damage and concurrent builds. Threads with one cache
 //! each stand for processes: locks belong to opened files, and caches share none.
 
-use super::*;
-use crate::cache_cmd::Entry;
-use crate::cache_cmd::entries;
-use crate::cache_cmd::remove;
-use crate::host::output;
-use crate::host::output::SUMS;
-use std::io::Write as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
 use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    cache_cmd::{Entry, entries, remove},
+    host::{output, output::SUMS},
+};
 
 /// An empty cache, removed with the returned directory.
 pub fn empty() -> (TempDir, Cache) {

@@ -1,27 +1,22 @@
 //! Runs the host's apt with a private state in the cache: the host's archives and keys, but not its
 //! lists, locks and installed packages. Needs no root, and fetches foreign architectures.
 
-use crate::host::arch::Arch;
-use crate::host::cmd;
-use crate::host::output;
-use crate::host::report;
-use crate::host::report::hinted;
-use crate::sources::cache::Cache;
-use crate::sources::cache::Usage;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::anyhow;
-use anyhow::bail;
-use serde::Deserialize;
-use serde::Serialize;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::Duration;
-use xshell::Cmd;
-use xshell::Shell;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use xshell::{Cmd, Shell};
+
+use crate::{
+    host::{arch::Arch, cmd, output, report, report::hinted},
+    sources::cache::{Cache, Usage},
+};
 
 /// Package lists older than this are updated.
 const FRESH: Duration = Duration::from_hours(24);

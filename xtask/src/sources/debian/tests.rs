@@ -1,11 +1,12 @@
 //! Packages of earlier runs, without network.
 
+use std::{collections::BTreeMap, io::Write as _};
+
 use super::*;
-use crate::host::output;
-use crate::host::report;
-use crate::sources::cache::tests::empty;
-use std::collections::BTreeMap;
-use std::io::Write as _;
+use crate::{
+    host::{output, report},
+    sources::cache::tests::empty,
+};
 
 /// A cache with reports of these packages, and the contents of those that were stored.
 fn remembering(packages: &[(&str, Option<&str>)]) -> (tempfile::TempDir, Cache) {

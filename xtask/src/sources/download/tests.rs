@@ -4,13 +4,15 @@ pub mod again;
 pub mod fake;
 mod proxies;
 
+use std::{
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    sync::Arc,
+    thread::JoinHandle,
+};
+
 use super::*;
 use crate::testbed::authority::ServerFiles;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// Answers one connection with these bytes, after reading the request, and closes it.
 pub fn serve(answer: Vec<u8>) -> (String, JoinHandle<()>) {

@@ -1,19 +1,23 @@
 //! All outcomes for a source: what a host does, combined with what the user allows.
 
-use super::HELLO;
-use super::pin;
-use crate::host::report;
-use crate::sources::SourceOptions;
-use crate::sources::SourceSet;
-use crate::sources::Sources;
-use crate::sources::cache::tests::empty;
-use crate::sources::download::Client;
-use crate::sources::download::tests::again;
-use crate::sources::download::tests::fake::Answer;
-use crate::sources::download::tests::fake::FakeUpstream;
-use crate::sources::download::tests::hasty;
-use crate::sources::download::tests::refusing_url;
 use std::path::Path;
+
+use super::{HELLO, pin};
+use crate::{
+    host::report,
+    sources::{
+        SourceOptions, SourceSet, Sources,
+        cache::tests::empty,
+        download::{
+            Client,
+            tests::{
+                again,
+                fake::{Answer, FakeUpstream},
+                hasty, refusing_url,
+            },
+        },
+    },
+};
 
 /// What a build gets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,9 +30,7 @@ enum Outcome {
     Rejected(&'static str),
 }
 
-use Outcome::Debian;
-use Outcome::Pinned;
-use Outcome::Rejected;
+use Outcome::{Debian, Pinned, Rejected};
 
 /// The options of the user, in the order of the table's columns.
 fn columns(folder: &Path) -> [SourceOptions; 5] {

@@ -1,13 +1,9 @@
 //! Boots that end in the emergency shell, with a disk that does not boot.
 
-use super::lab::Case;
-use super::lab::INSTALL;
-use super::lab::Lab;
-use super::lab::case;
-use crate::testbed::qemu::Hardware;
-use crate::testbed::sample::Expected;
-use anyhow::Context as _;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+
+use super::lab::{Case, INSTALL, Lab, case};
+use crate::testbed::{qemu::Hardware, sample::Expected};
 
 /// Name, parameters, expected message, exit code and state of the disk.
 type Failure = (&'static str, &'static str, &'static str, u8, Expected<'static>);

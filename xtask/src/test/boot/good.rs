@@ -1,30 +1,21 @@
 //! Boots that end with an installed disk, and the questions of the installer.
 
-use super::lab::Case;
-use super::lab::DISK_BYTES;
-use super::lab::INSTALL;
-use super::lab::Lab;
-use super::lab::SHELL;
-use super::lab::Trial;
-use super::lab::case;
-use super::lab::summary;
-use crate::host::arch::Arch;
-use crate::host::project;
-use crate::testbed::console::Guest;
-use crate::testbed::qemu;
-use crate::testbed::qemu::Boot;
-use crate::testbed::qemu::Firmware;
-use crate::testbed::qemu::Hardware;
-use crate::testbed::qemu::Machine;
-use crate::testbed::sample;
-use crate::testbed::sample::Expected;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::ensure;
-use std::fs;
-use std::os::unix::fs::symlink;
-use xshell::Shell;
-use xshell::cmd;
+use std::{fs, os::unix::fs::symlink};
+
+use anyhow::{Context as _, Result, ensure};
+use xshell::{Shell, cmd};
+
+use super::lab::{Case, DISK_BYTES, INSTALL, Lab, SHELL, Trial, case, summary};
+use crate::{
+    host::{arch::Arch, project},
+    testbed::{
+        console::Guest,
+        qemu,
+        qemu::{Boot, Firmware, Hardware, Machine},
+        sample,
+        sample::Expected,
+    },
+};
 
 /// QEMU's network cards have boot code for PCs only.
 pub fn cases(lab: &Lab) -> Vec<Case> {

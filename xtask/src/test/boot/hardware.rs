@@ -1,19 +1,15 @@
 //! Installs onto the disks and over the network cards of real servers, as far as QEMU emulates
 //! them, with the kernel of the `hw` profile.
 
-use super::lab::Case;
-use super::lab::Lab;
-use super::lab::SHELL;
-use super::lab::case;
-use crate::config::Profile;
-use crate::host::arch::Arch;
-use crate::host::report;
-use crate::testbed::qemu;
-use crate::testbed::qemu::Hardware;
-use anyhow::Context as _;
-use anyhow::Result;
-use xshell::Shell;
-use xshell::cmd;
+use anyhow::{Context as _, Result};
+use xshell::{Shell, cmd};
+
+use super::lab::{Case, Lab, SHELL, case};
+use crate::{
+    config::Profile,
+    host::{arch::Arch, report},
+    testbed::{qemu, qemu::Hardware},
+};
 
 /// Name of the case, controller, disk, the kernel's path of the disk, and network card.
 type Server = (&'static str, Option<&'static str>, &'static str, &'static str, &'static str);

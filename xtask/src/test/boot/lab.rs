@@ -1,29 +1,28 @@
 //! What the boot tests share: the files under test, two registries with images, and guests with a
 //! used disk.
 
-use crate::build::Built;
-use crate::config::Profile;
-use crate::host::arch::Arch;
-use crate::host::project;
-use crate::overlay;
-use crate::testbed::authority::ServerFiles;
-use crate::testbed::console::Guest;
-use crate::testbed::qemu::Boot;
-use crate::testbed::qemu::Firmware;
-use crate::testbed::qemu::Hardware;
-use crate::testbed::qemu::Machine;
-use crate::testbed::registry::DISK_LAYER;
-use crate::testbed::registry::Registry;
-use crate::testbed::registry::Serve;
-use crate::testbed::sample;
-use crate::testbed::sample::Expected;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::ensure;
-use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
+
+use crate::{
+    build::Built,
+    config::Profile,
+    host::{arch::Arch, project},
+    overlay,
+    testbed::{
+        authority::ServerFiles,
+        console::Guest,
+        qemu::{Boot, Firmware, Hardware, Machine},
+        registry::{DISK_LAYER, Registry, Serve},
+        sample,
+        sample::Expected,
+    },
+};
 
 /// One boot test.
 #[derive(Clone, Copy, Debug)]

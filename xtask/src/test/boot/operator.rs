@@ -1,35 +1,26 @@
 //! Boots in operators' environments: overlays, signatures, several disks, clocks and consoles,
 //! failing networks and power.
 
-use super::lab::Case;
-use super::lab::DISK_BYTES;
-use super::lab::INSTALL;
-use super::lab::Lab;
-use super::lab::SHELL;
-use super::lab::Trial;
-use super::lab::case;
-use super::lab::summary;
-use super::relay::Relay;
-use crate::testbed::qemu::Hardware;
-use crate::testbed::registry;
-use crate::testbed::registry::Registry;
-use crate::testbed::registry::Serve;
-use crate::testbed::sample;
-use crate::testbed::sample::Expected;
-use crate::testbed::sample::SECTOR;
-use ::registry::auth::Access;
-use ::registry::location::Location;
-use ::registry::sign::sign;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::ensure;
+use std::{fs, path::Path};
+
+use ::registry::{auth::Access, location::Location, sign::sign};
+use anyhow::{Context as _, Result, ensure};
 use oci::signing_key::SigningKey;
 use rcgen::KeyPair;
 use serde_json::json;
-use std::fs;
-use std::path::Path;
-use xshell::Shell;
-use xshell::cmd;
+use xshell::{Shell, cmd};
+
+use super::{
+    lab::{Case, DISK_BYTES, INSTALL, Lab, SHELL, Trial, case, summary},
+    relay::Relay,
+};
+use crate::testbed::{
+    qemu::Hardware,
+    registry,
+    registry::{Registry, Serve},
+    sample,
+    sample::{Expected, SECTOR},
+};
 
 pub const CASES: [Case; 15] = [
     case("installs_signed_image", installs_signed_image),

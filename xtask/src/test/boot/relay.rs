@@ -1,23 +1,17 @@
 //! A TCP relay on loopback between a guest and a registry. It changes no byte, but can limit the
 //! bytes of answers and hold the rest.
 
-use crate::host::report;
-use crate::testbed::registry;
-use anyhow::Context as _;
-use anyhow::Result;
-use anyhow::bail;
-use std::io;
-use std::io::Read as _;
-use std::io::Write as _;
-use std::net::Shutdown;
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::time::Duration;
+use std::{
+    io,
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{host::report, testbed::registry};
 
 /// Time limit for a guest to fetch as much as may pass.
 const TIMEOUT: Duration = Duration::from_mins(4);
@@ -161,9 +155,9 @@ fn transfer_answers(mut from: TcpStream, mut to: TcpStream, wire: &Wire) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
+
     use super::*;
-    use std::io::BufRead as _;
-    use std::io::BufReader;
 
     /// Answers every line with 100 bytes, on every connection.
     fn hundred_for_a_line() -> u16 {

@@ -1,11 +1,10 @@
 //! Signatures by keys that are made for a test, good ones and all kinds of bad ones.
 
-use super::upstreams::Upstream;
-use super::*;
-use crate::host::cmd;
 use tempfile::TempDir;
-use xshell::Cmd;
-use xshell::Shell;
+use xshell::{Cmd, Shell};
+
+use super::{upstreams::Upstream, *};
+use crate::host::cmd;
 
 /// A publisher's key, in a keyring of its own.
 struct Signer {

@@ -1,13 +1,14 @@
 //! Servers with the layout of kernel.org and Alpine, and project files that pin their files.
 
-use crate::host::output;
-use crate::host::project;
-use crate::sources::download::tests::fake::Answer;
-use crate::sources::download::tests::fake::FakeUpstream;
-use crate::update::publisher::Publisher;
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
+
 use tempfile::TempDir;
+
+use crate::{
+    host::{output, project},
+    sources::download::tests::fake::{Answer, FakeUpstream},
+    update::publisher::Publisher,
+};
 
 /// A publisher, and the file whose pins lead to it.
 pub struct Upstream {

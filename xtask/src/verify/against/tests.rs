@@ -1,19 +1,21 @@
 //! Published sets with one fault each, compared with a stub of a build.
 
-use super::*;
-use crate::config::Profile;
-use crate::describe::file_names;
-use crate::host::arch::Arch;
-use crate::verify::fetch;
-use crate::verify::published::tests::manifest;
-use archive::gzip;
-use archive::newc;
-use archive::tree::Entry;
-use archive::tree::Tree;
-use serde_json::Value;
-use serde_json::json;
 use std::cell::Cell;
+
+use archive::{
+    gzip, newc,
+    tree::{Entry, Tree},
+};
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    config::Profile,
+    describe::file_names,
+    host::arch::Arch,
+    verify::{fetch, published::tests::manifest},
+};
 
 fn initramfs(content: &str, mtime: u32) -> Vec<u8> {
     let file = Entry::file(0o755, content.as_bytes().to_vec());

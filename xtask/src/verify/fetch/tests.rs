@@ -1,17 +1,19 @@
 //! Sets in a directory, at a loopback URL and in a real registry.
 
-use super::*;
-use crate::host::cmd;
-use crate::testbed::registry::Registry;
-use crate::testbed::registry::Serve;
-use crate::verify::published::tests::manifest;
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+};
+
 use oci::document;
-use serde_json::Value;
-use serde_json::json;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Write as _;
-use std::net::TcpListener;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    host::cmd,
+    testbed::registry::{Registry, Serve},
+    verify::published::tests::manifest,
+};
 
 const MANIFEST: &str = "manifest-amd64-hw.json";
 

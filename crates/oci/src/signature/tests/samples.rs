@@ -1,21 +1,15 @@
 //! Keys and signatures by `openssl`, and a signer for tests.
 
-use crate::BASE64;
-use crate::digest::Digest;
-use crate::signature::KIND;
-use crate::signature::Key;
-use crate::signature::PAYLOAD;
-use crate::signature::SIGNATURE;
 use base64::Engine as _;
-use rcgen::KeyPair;
-use rcgen::PublicKeyData as _;
-use rcgen::SigningKey as _;
-use serde_json::Value;
-use serde_json::json;
+use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
+use serde_json::{Value, json};
 
-pub(super) use super::sample_keys::ED25519_PEM;
-pub(super) use super::sample_keys::P256_BASE64;
-pub(super) use super::sample_keys::P256_PEM;
+pub(super) use super::sample_keys::{ED25519_PEM, P256_BASE64, P256_PEM};
+use crate::{
+    BASE64,
+    digest::Digest,
+    signature::{KIND, Key, PAYLOAD, SIGNATURE},
+};
 
 /// The payload that both keys signed, in the form of cosign.
 pub(super) const SIGNED: &str = r#"{"critical":{"identity":{"docker-reference":"registry.example/os"},"image":{"docker-manifest-digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"type":"cosign container image signature"},"optional":null}"#;

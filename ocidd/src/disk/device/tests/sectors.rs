@@ -1,11 +1,12 @@
 //! A device over a loop device, where we may make one: sectors of both sizes, and what lies below the page cache.
 
-use crate::disk::buffer::AlignedBuffer;
-use crate::disk::device::Device;
-use crate::disk::device::Medium as _;
-use crate::disk::tests::loop_device::LoopDevice;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::{os::unix::fs::FileExt as _, path::Path};
+
+use crate::disk::{
+    buffer::AlignedBuffer,
+    device::{Device, Medium as _},
+    tests::loop_device::LoopDevice,
+};
 
 #[test]
 fn writes_and_reads_a_disk_in_its_sector_size() {

@@ -1,8 +1,8 @@
 //! Random tables: arbitrary bytes, hostile fields with valid checksums, and moved valid tables.
 
+use proptest::{collection::vec, prelude::*};
+
 use super::*;
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 /// A number that is small, near a border, or anything.
 fn hostile() -> impl Strategy<Value = u64> {

@@ -1,12 +1,11 @@
 //! Tables of third-party tools, moved and verified by the same tools.
 
-use super::*;
-use crate::disk::tests::loop_device::LoopDevice;
-use crate::disk::tests::loop_device::run;
-use std::fs;
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::{fs, fs::File, os::unix::fs::FileExt as _};
+
 use tempfile::NamedTempFile;
+
+use super::*;
+use crate::disk::tests::loop_device::{LoopDevice, run};
 
 const NO_PROBLEM: &str = "No problems found";
 

@@ -1,11 +1,13 @@
 //! Disks that fail at any step or byte, lose power or lose writes never become bootable.
 
-use super::*;
-use crate::write::marker;
-use crate::write::sink::tests::memory_disk::Afterwards;
-use crate::write::sink::tests::memory_disk::Tear;
 use oci::digest::Digest;
 use rustix::io::Errno;
+
+use super::*;
+use crate::write::{
+    marker,
+    sink::tests::memory_disk::{Afterwards, Tear},
+};
 
 const DISK: u64 = 4 * MIB;
 

@@ -1,12 +1,11 @@
 //! A disk in memory that logs all steps, and injects faults.
 
-use crate::disk::device::Medium;
+use std::{cell::RefCell, io, ops::Range, os::unix::fs::FileExt};
+
 use oci::size::length_of;
 use rustix::io::Errno;
-use std::cell::RefCell;
-use std::io;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
+
+use crate::disk::device::Medium;
 
 /// What the disk held before.
 pub(crate) const OLD: u8 = 0xAA;

@@ -1,18 +1,21 @@
 //! The sink with real devices: direct I/O, the page cache and zeroing by the kernel, in both sector
 //! sizes. sgdisk verifies the result.
 
-use super::*;
-use crate::disk::buffer::AlignedBuffer;
-use crate::disk::device::Device;
-use crate::disk::reread::reread;
-use crate::disk::tests::loop_device::LoopDevice;
-use crate::disk::tests::loop_device::run;
-use crate::write::gpt::tests::sample::Sample;
-use crate::write::marker;
+use std::{os::unix::fs::FileExt as _, path::Path};
+
 use oci::digest::Digest;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 use tempfile::NamedTempFile;
+
+use super::*;
+use crate::{
+    disk::{
+        buffer::AlignedBuffer,
+        device::Device,
+        reread::reread,
+        tests::loop_device::{LoopDevice, run},
+    },
+    write::{gpt::tests::sample::Sample, marker},
+};
 
 const DISK: u64 = 12 * MIB;
 

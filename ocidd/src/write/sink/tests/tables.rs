@@ -1,13 +1,13 @@
 //! Images with partition tables: moved GPTs, the marker, errors and warnings.
 
-use super::*;
-use crate::write::gpt::Layout;
-use crate::write::gpt::Table;
-use crate::write::gpt::relocate;
-use crate::write::gpt::tests::sample::Sample;
-use crate::write::marker;
-use crate::write::marker::Marker;
 use oci::digest::Digest;
+
+use super::*;
+use crate::write::{
+    gpt::{Layout, Table, relocate, tests::sample::Sample},
+    marker,
+    marker::Marker,
+};
 
 const MOVE: Finish = Finish { gpt: Gpt::Move, marker: None };
 const KEEP: Finish = Finish { gpt: Gpt::Keep, marker: None };

@@ -1,21 +1,17 @@
 //! A server on loopback in place of an upstream host or a proxy. It answers each path as configured
 //! and records the requests.
 
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+};
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+
 use crate::testbed::authority::ServerFiles;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject as _;
-use std::collections::BTreeMap;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Read;
-use std::io::Write;
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::thread::JoinHandle;
 
 /// The answer to a path. Other paths are answered with 404.
 #[derive(Clone, Debug)]

@@ -1,12 +1,14 @@
 //! Proxies of the environment. The requested hosts do not exist, so files come only from a proxy.
 
-use super::again;
-use super::fake::Answer;
-use super::fake::FakeUpstream;
-use super::refusing_url;
-use crate::sources::download::Client;
-use crate::sources::download::DownloadError;
-use crate::testbed::authority::ServerFiles;
+use super::{
+    again,
+    fake::{Answer, FakeUpstream},
+    refusing_url,
+};
+use crate::{
+    sources::download::{Client, DownloadError},
+    testbed::authority::ServerFiles,
+};
 
 /// The URL that a second process fetches.
 const URL: &str = "XTASK_TEST_URL";
