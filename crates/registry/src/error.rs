@@ -30,9 +30,12 @@ pub enum Error {
     /// What was being done when `source` happened.
     #[error("{doing}")]
     During { doing: String, source: Box<Error> },
-    /// No answer, or none that is HTTP.
+    /// No answer.
     #[error("connecting to {origin}: {reason}")]
     Connect { origin: String, reason: String },
+    /// An answer that is not HTTP.
+    #[error("connecting to {origin}: {reason}")]
+    NotHttp { origin: String, reason: String },
     #[error("connecting to {origin}: host not found")]
     HostNotFound { origin: String },
     #[error("connecting to {origin}: {reason}")]
@@ -187,7 +190,17 @@ impl Error {
                 | Bad::NotValidYetContext { .. } => CertificateFault::Time,
                 _ => CertificateFault::Other,
             },
-            _ => return Self::Connect { origin, reason },
+            Some(_) => return Self::Connect { origin, reason },
+            None => {
+                return match error {
+                    ureq::Error::Io(_)
+                    | ureq::Error::Timeout(_)
+                    | ureq::Error::ConnectionFailed
+                    | ureq::Error::ConnectProxyFailed(_)
+                    | ureq::Error::Tls(_) => Self::Connect { origin, reason },
+                    _ => Self::NotHttp { origin, reason },
+                };
+            }
         };
         Self::Certificate { origin, fault, reason }
     }
@@ -203,7 +216,10 @@ impl Error {
     /// Whether the same request can succeed later (RFC 9110, 15.5.9 and 15.6; RFC 6585, 4).
     pub fn is_transient(&self) -> bool {
         match self.root() {
-            Self::Connect { .. } | Self::HostNotFound { .. } | Self::Interrupted(_) => true,
+            Self::Connect { .. }
+            | Self::NotHttp { .. }
+            | Self::HostNotFound { .. }
+            | Self::Interrupted(_) => true,
             Self::Status(error) => {
                 error.status.is_server_error() || matches!(error.status.as_u16(), 408 | 429)
             }

@@ -110,9 +110,10 @@ pub(crate) fn transfer_hint(error: &TransferError) -> Option<String> {
 /// None if the registry sent something that cannot be used.
 fn registry_cause(error: &Error) -> Option<Cause> {
     Some(match error.root() {
-        Error::Connect { .. } | Error::HostNotFound { .. } | Error::Interrupted(_) => {
-            Cause::Unreachable
-        }
+        Error::Connect { .. }
+        | Error::NotHttp { .. }
+        | Error::HostNotFound { .. }
+        | Error::Interrupted(_) => Cause::Unreachable,
         Error::Certificate { .. } => Cause::Untrusted,
         Error::NoTls { .. }
         | Error::PlainHttp { .. }
