@@ -23,7 +23,7 @@ use crate::{
     kernel,
     sources::SourceOptions,
     test::boot::Summary,
-    verify::twice,
+    verify::{reprotest, twice},
 };
 
 /// Run all checks: lints, unit and integration tests, reproducibility, boots
@@ -134,7 +134,7 @@ fn reproduce_initramfs(arch: Arch, options: &SourceOptions) -> Result<()> {
     let name = arch.oci();
     if Arch::host() == Some(arch) {
         report::step("building the initramfs again under reprotest");
-        twice::reprotest(arch, options)?;
+        reprotest::reprotest(arch, options)?;
     } else {
         report::step(format_args!("building the initramfs for {name} again"));
         twice::check_initramfs(arch, options)?;

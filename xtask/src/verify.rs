@@ -7,7 +7,7 @@ pub mod fetch;
 mod kernel;
 mod project_copy;
 pub mod published;
-mod reprotest;
+pub mod reprotest;
 pub mod twice;
 
 use anyhow::{Context as _, Result};
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// Builds twice.
 fn twice(args: &Args, arch: Arch) -> Result<()> {
     if args.reprotest {
-        twice::reprotest(arch, &args.sources)?;
+        reprotest::reprotest(arch, &args.sources)?;
     } else {
         twice::check_initramfs(arch, &args.sources)?;
     }

@@ -1,7 +1,7 @@
 //! The error of every operation: one variant per case that callers distinguish.
 
 use std::{
-    io,
+    fmt, io,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -17,10 +17,13 @@ use oci::{
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
-use crate::{
-    credentials::Login,
-    http::{Response, header},
-};
+/// An answer of a server.
+pub type Response = ureq::http::Response<ureq::Body>;
+
+/// A header of an answer, if it is text.
+pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -147,7 +150,11 @@ pub struct StatusError {
 
 impl StatusError {
     /// Reads the body of `response` for the reason.
-    pub(crate) fn new(server: String, response: Response, login: Option<&Login>) -> Self {
+    pub(crate) fn new(
+        server: String,
+        response: Response,
+        login: Option<&dyn fmt::Display>,
+    ) -> Self {
         let status = response.status();
         let retry_after = header(&response, "retry-after").and_then(parse_retry_after);
         let login = login.map(|login| format!("showing {login}: ")).unwrap_or_default();
@@ -155,7 +162,7 @@ impl StatusError {
     }
 
     /// For an answer whose body may repeat a secret.
-    pub(crate) fn without_body(server: &str, status: StatusCode, login: &Login) -> Self {
+    pub(crate) fn without_body(server: &str, status: StatusCode, login: &dyn fmt::Display) -> Self {
         let (server, login) = (server.to_owned(), format!("showing {login}: "));
         Self { server, status, retry_after: None, reason: String::new(), login }
     }

@@ -14,14 +14,13 @@ use std::{
 
 pub use ureq::Proxy;
 use ureq::{
-    Agent, Body, SendBody, http,
+    Agent, SendBody, http,
     http::Method,
     tls::{Certificate, PemItem, RootCerts, TlsConfig},
 };
 
 use crate::error::{During as _, Error, Result};
-
-pub type Response = http::Response<Body>;
+pub use crate::error::{Response, header};
 
 /// Headers of a request: name and value.
 pub type Headers<'a> = [(&'a str, &'a str)];
@@ -344,11 +343,6 @@ pub fn resolve(base: &str, location: &str) -> String {
 pub fn with_query(url: &str, query: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{query}")
-}
-
-/// A header of an answer, if it is text.
-pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
-    response.headers().get(name)?.to_str().ok()
 }
 
 fn scheme_of(url: &str) -> &str {

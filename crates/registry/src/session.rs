@@ -12,8 +12,10 @@ use crate::{
     http::{CertificateCheck, CertificateFiles, Client, DEFAULT_TIMEOUT, Network, Tls},
     observer::Observer,
     retry::RetryPolicy,
-    upload::CHUNK_BYTES,
 };
+
+/// Default size of a chunk. Smaller chunks cost more requests and gain nothing.
+const CHUNK_BYTES: u64 = 32 << 20;
 
 /// The distributions' bundles of certificate authorities: Debian's, Fedora's, SUSE's.
 const BUNDLES: [&str; 3] = [

@@ -17,9 +17,6 @@ use crate::{
     retry::Backoff,
 };
 
-/// Default size of a chunk. Smaller chunks cost more requests and gain nothing.
-pub const CHUNK_BYTES: u64 = 32 << 20;
-
 /// A file to be pushed as a blob.
 #[derive(Clone, Copy, Debug)]
 pub struct Local<'a> {

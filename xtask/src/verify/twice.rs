@@ -3,7 +3,6 @@
 
 use anyhow::{Context as _, Result, bail};
 
-pub use crate::verify::reprotest::reprotest;
 use crate::{
     config,
     config::env::Settings,
