@@ -17,7 +17,7 @@ pub(crate) fn read_cmdline() -> anyhow::Result<Vec<OsString>> {
 
 /// Reads the site file and parses what init handles. Invalid parameters have no effect.
 pub(crate) fn parse(kernel_parameters: &[OsString]) -> Options {
-    let site = site::read_site_file(Path::new(site::SITE_FILE));
+    let site = site::read_site_file_lossy(Path::new(site::SITE_FILE));
     let mut parameters = or_default(site.with_context(|| format!("reading {}", site::SITE_FILE)));
     parameters.extend(kernel_parameters.iter().map(|text| text.to_string_lossy().into_owned()));
     let (options, errors) = parse_init_parameters(&parameters);

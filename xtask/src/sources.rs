@@ -176,7 +176,7 @@ impl Sources {
                 self.unreachable.borrow_mut().insert(host.to_owned());
                 self.fall_back(pin, &error.to_string()).map(|()| None)
             }
-            Err(error) => Err(error).with_context(|| format!("fetching {}", pin.url)),
+            Err(error) => Err(error.into_anyhow().context(format!("fetching {}", pin.url))),
         }
     }
 

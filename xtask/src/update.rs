@@ -13,7 +13,10 @@ use toml_edit::{DocumentMut, Item, Value};
 use crate::{
     config::Pin,
     host::{output, project, report, report::hinted},
-    sources::{cache::Cache, download::Client},
+    sources::{
+        cache::Cache,
+        download::{Client, DownloadError},
+    },
 };
 
 /// Work with the pins of the upstream sources
@@ -166,7 +169,10 @@ fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
     let fetching = || format!("fetching {}", pin.url);
     report::step(fetching());
     let mut file = cache.temporary_file()?;
-    site.client.fetch(&pin.url, &pin.name, file.as_file_mut()).with_context(fetching)?;
+    site.client
+        .fetch(&pin.url, &pin.name, file.as_file_mut())
+        .map_err(DownloadError::into_anyhow)
+        .with_context(fetching)?;
     let found = output::digest(file.path())?;
     if found != pin.sha256 {
         let Pin { url, sha256, .. } = pin;

@@ -112,10 +112,14 @@ fn read_variables(problems: &mut Problems) -> Result<BTreeMap<String, String>> {
     Ok(variables)
 }
 
-/// Splits `KERNEL_CONFIG` like a shell into arguments for the kernel's `scripts/config`. Rejects
-/// what the script would misread.
+/// Splits `KERNEL_CONFIG` like a shell into arguments for the kernel's `scripts/config`.
 fn parse_kernel_config(text: &str) -> Result<Vec<String>, String> {
     let arguments = shlex::split(text).ok_or_else(|| format!("unclosed quote in '{text}'"))?;
+    check_kernel_config(&arguments).map(|()| arguments)
+}
+
+/// Rejects arguments that `scripts/config` would misread, and its flags that do not set an option.
+pub fn check_kernel_config(arguments: &[String]) -> Result<(), String> {
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
         let (_, _, values) = KERNEL_OPTIONS
@@ -138,7 +142,7 @@ fn parse_kernel_config(text: &str) -> Result<Vec<String>, String> {
             rest.next().ok_or_else(|| format!("missing value after '{flag} {option}'"))?;
         }
     }
-    Ok(arguments)
+    Ok(())
 }
 
 /// The time of a commit.

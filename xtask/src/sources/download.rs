@@ -19,7 +19,7 @@ use crate::host::{report, report::hinted};
 
 /// Time limit for connecting, for an answer, and for each wait for more of it. Hosts that a
 /// firewall hides cost this once per run.
-const TIMEOUT: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// kernel.org's list of all files of a major version has less than a MiB.
 const MAX_TEXT_BYTES: u64 = 8 << 20;
 
@@ -31,6 +31,16 @@ pub enum DownloadError {
     /// Anything else. No other source may replace the host before a person has looked.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
+}
+
+impl DownloadError {
+    /// The error itself, so that context can be added to it without hiding its hint.
+    pub fn into_anyhow(self) -> anyhow::Error {
+        match self {
+            Self::Other(error) => error,
+            unreachable @ Self::Unreachable { .. } => unreachable.into(),
+        }
+    }
 }
 
 /// Fetches URLs through the proxies of the environment (`https_proxy`, `no_proxy`, …). Trusts the

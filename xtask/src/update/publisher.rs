@@ -11,7 +11,7 @@ use crate::{
     config,
     config::Pin,
     host::{arch::Arch, report::hinted},
-    sources::download::Client,
+    sources::download::{Client, DownloadError},
 };
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -151,6 +151,7 @@ impl Site {
 
     fn read(&self, url: String) -> Result<List> {
         let text = self.client.fetch_text(&url, "the list of releases");
+        let text = text.map_err(DownloadError::into_anyhow);
         Ok(List { text: text.with_context(|| format!("fetching {url}"))?, url })
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     describe::Manifest,
     host::{arch::Arch, output, report::Console},
     publish::BUILD_MANIFEST,
-    sources::download::Client,
+    sources::download::{Client, DownloadError},
     verify::published::Published,
 };
 
@@ -95,6 +95,7 @@ impl Set {
             File::create(&path).with_context(|| format!("creating {}", path.display()))?;
         Client::default()
             .fetch(&url, name, &mut file)
+            .map_err(DownloadError::into_anyhow)
             .with_context(|| format!("fetching {url}"))?;
         Ok(path)
     }

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    config::{Profile, env::Settings},
+    config::{
+        Profile,
+        env::{Settings, check_kernel_config},
+    },
     describe::{
         Manifest,
         manifest::{Commit, Output},
@@ -110,6 +113,8 @@ fn checked_options(words: &[String]) -> Result<Vec<String>> {
              hint: if you trust it, build with KERNEL_CONFIG instead"
         );
     }
+    check_kernel_config(words)
+        .map_err(|error| anyhow!("reading the kernel options of the manifest: {error}"))?;
     Ok(words.to_vec())
 }
 
@@ -150,6 +155,7 @@ pub mod tests {
             ("/arch", json!("riscv64"), "is for 'riscv64'"),
             ("/kernel/profile", json!("big"), "profile 'big'"),
             ("/kernel/options", json!(["--enable", "A:w /etc/passwd"]), "could run programs"),
+            ("/kernel/options", json!(["--refresh"]), "reading the kernel options"),
             ("/inputs/set", json!("mirror"), "source set 'mirror'"),
             ("/times/fs_mtime", json!("1960-01-01T00:00:00Z"), "'fs_mtime'"),
             ("/outputs", json!({ "vmlinuz": { "bytes": 1, "sha256": "abc" } }), "invalid SHA-256"),

@@ -1,3 +1,5 @@
+//! Tables of the parameter parser.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Time servers that answer well, badly or not at all.
+
 use std::thread::spawn;
 
 use super::*;

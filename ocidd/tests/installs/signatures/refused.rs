@@ -130,7 +130,7 @@ const REFUSED: [Row; 12] = [
     },
 ];
 
-/// Backoff `row` on a machine that trusts one key, with one more word.
+/// Tries `row` on a machine that trusts one key, with one more word.
 #[track_caller]
 fn assert_refused(Row { rule, signs, says }: &Row, word: &str) {
     let (mut fake, image) = new_fake();

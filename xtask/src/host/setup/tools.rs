@@ -71,6 +71,7 @@ pub const TOOLS: &[Tool] = &[
     tool("gcc", "gcc", BUILD, "compiles the kernel and the C parts of TLS"),
     tool("stdio.h", "libc6-dev", BUILD, "C library for build-time programs"),
     tool("linux/types.h", "linux-libc-dev", KERNEL, "kernel headers for build-time programs"),
+    tool("/etc/ssl/certs/ca-certificates.crt", "ca-certificates", BUILD, "verifies servers"),
     tool("git", "git", BUILD, "reads the time of the last commit"),
     tool("make", "make", KERNEL, "runs the kernel build"),
     tool("flex", "flex", KERNEL, "generates scanners of the kernel's tools"),

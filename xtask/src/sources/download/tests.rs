@@ -153,6 +153,19 @@ fn answer_without_tls_is_unreachable() {
 }
 
 #[test]
+fn an_answer_that_is_not_http_is_an_error_of_the_host() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/part.txt", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"no HTTP at all\r\n\r\n").unwrap();
+    });
+    let outcome = hasty(5000).fetch(&url, "part", &mut Vec::new());
+    server.join().unwrap();
+    assert!(matches!(outcome, Err(DownloadError::Other(_))), "{outcome:?}");
+}
+
+#[test]
 fn silence_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/part.txt", listener.local_addr().unwrap());
