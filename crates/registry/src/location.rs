@@ -230,17 +230,18 @@ impl<'a> Location<'a> {
 
     /// Copies a blob to a file, resuming an earlier transfer. The digest is verified.
     pub fn save_blob(&mut self, blob: &Descriptor, path: &Path) -> Result<()> {
-        let transfer = self.transfer("fetching", blob)?;
         match &mut self.inner {
             Inner::Layout { store, .. } => save(store, &document::digest_of(blob)?, path),
-            Inner::Remote { remote, .. } => remote.fetch_blob(blob, path, transfer.as_ref()),
+            Inner::Remote { remote, .. } => {
+                let transfer = transfer(self.observer, "fetching", blob)?;
+                remote.fetch_blob(blob, path, transfer.as_ref())
+            }
         }
     }
 
     /// Copies a missing blob from another location. The digest is verified.
     pub fn copy_blob(&mut self, blob: &Descriptor, from: &mut Location<'_>) -> Result<()> {
         let digest = document::digest_of(blob)?;
-        let transfer = self.transfer("pushing", blob)?;
         let remote = match &mut self.inner {
             Inner::Layout { store, .. } => {
                 let partial = store.partial(&digest);
@@ -263,14 +264,20 @@ impl<'a> Location<'a> {
             }
         };
         let local = Local { file: &file, digest, size_bytes: blob.size() };
+        // Only now: its rate must not include the time that fetching took.
+        let transfer = transfer(self.observer, "pushing", blob)?;
         remote.push_blob(&local, transfer.as_ref())
     }
+}
 
-    fn transfer(&self, doing: &str, blob: &Descriptor) -> Result<Box<dyn Transfer + 'a>> {
-        let digest = document::digest_of(blob)?.to_string();
-        let label = format!("{doing} {}", document::title_of(blob).unwrap_or(&digest));
-        Ok(self.observer.transfer(&label, blob.size()))
-    }
+fn transfer<'a>(
+    observer: &'a dyn Observer,
+    doing: &str,
+    blob: &Descriptor,
+) -> Result<Box<dyn Transfer + 'a>> {
+    let digest = document::digest_of(blob)?.to_string();
+    let label = format!("{doing} {}", document::title_of(blob).unwrap_or(&digest));
+    Ok(observer.transfer(&label, blob.size()))
 }
 
 impl std::fmt::Debug for Location<'_> {
