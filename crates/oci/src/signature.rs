@@ -96,11 +96,16 @@ pub enum Referrer {
 pub fn parse_manifest(bytes: &[u8]) -> Result<Vec<Result<Claim, SignatureError>>, DocumentError> {
     let manifest: ImageManifest =
         serde_json::from_slice(bytes).map_err(DocumentError::json("manifest of signatures"))?;
-    let layers = manifest.layers().iter().filter(|layer| layer.media_type().as_ref() == PAYLOAD);
+    let layers = manifest.layers().iter().filter(|layer| is_payload(layer));
     Ok(layers.map(parse_layer).collect())
 }
 
-fn parse_layer(layer: &Descriptor) -> Result<Claim, SignatureError> {
+pub fn is_payload(layer: &Descriptor) -> bool {
+    layer.media_type().as_ref() == PAYLOAD
+}
+
+/// The signature of a payload.
+pub fn parse_layer(layer: &Descriptor) -> Result<Claim, SignatureError> {
     let payload = document::digest_of(layer)?;
     if layer.size() > PAYLOAD_LIMIT_BYTES {
         return Err(SignatureError::Size(layer.size()));

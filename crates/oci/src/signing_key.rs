@@ -10,10 +10,12 @@ use crypto_secretbox::{KeyInit as _, XSalsa20Poly1305, aead::Aead as _};
 use p256::{
     SecretKey,
     ecdsa::{Signature, signature::Signer as _},
-    pkcs8::{DecodePrivateKey as _, der::pem},
+    pkcs8::{DecodePrivateKey as _, EncodePublicKey as _, der::pem},
 };
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::signature::Key;
 
 /// The maximum of N times r; scrypt needs 128 bytes times both. cosign asks for 64 MiB.
 const MAX_WORK: u64 = 8 << 20;
@@ -62,6 +64,13 @@ impl SigningKey {
             other => return Err(SigningKeyError::Label(other.to_owned())),
         };
         Ok(Self(key.into()))
+    }
+
+    /// The key that verifies its signatures.
+    pub fn public(&self) -> Result<Key, SigningKeyError> {
+        let der = self.0.verifying_key().to_public_key_der();
+        let der = der.map_err(|_reason| SigningKeyError::Unsupported)?;
+        Key::parse_der(der.as_bytes(), "signing key").map_err(|_| SigningKeyError::Unsupported)
     }
 
     /// Returns an ASN.1 signature of the SHA-256 of `bytes`. Deterministic (RFC 6979).

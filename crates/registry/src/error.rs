@@ -110,6 +110,13 @@ pub enum Error {
     /// The tag that lists the referrers of a manifest is not an index.
     #[error("the tag '{tag}' of {repository}, where clients list referrers, is not an image index")]
     ReferrersTag { tag: String, repository: String },
+    /// A signature would cover images that the key has not signed.
+    #[error("'{location}' has entries that this key has not signed: {entries}")]
+    ForeignEntries { location: String, entries: String },
+    #[error("'{0}' is not an image index")]
+    NotAnIndex(String),
+    #[error("other programs replace the tag at the same time")]
+    Contended,
     #[error("neither HOME nor XDG_DATA_HOME is set")]
     NoStore,
     #[error("no registry to ask")]

@@ -14,6 +14,8 @@ pub mod location;
 pub mod mirrors;
 pub mod observer;
 #[cfg(feature = "push")]
+pub mod own;
+#[cfg(feature = "push")]
 pub mod referrers;
 #[cfg(feature = "push")]
 pub mod repository;
@@ -23,6 +25,8 @@ pub mod session;
 #[cfg(feature = "push")]
 pub mod sign;
 pub mod signatures;
+#[cfg(feature = "push")]
+mod update;
 #[cfg(feature = "push")]
 pub mod upload;
 

@@ -17,6 +17,7 @@ use crate::{
     observer::Observer,
     repository::{Fetched, Remote},
     session::Session,
+    update,
     upload::Local,
 };
 
@@ -212,6 +213,15 @@ impl<'a> Location<'a> {
                 remote.push_manifest(version, descriptor, bytes)
             }
         }
+    }
+
+    /// Changes the document at this location, which other programs may change at the same time.
+    pub fn update<E: From<Error>>(
+        &mut self,
+        change: impl FnMut(&mut Self, Option<&Fetched>) -> Result<Option<Fetched>, E>,
+    ) -> Result<Option<Fetched>, E> {
+        let write = |to: &mut Self, next: &Fetched| to.add_named(&next.descriptor, &next.bytes);
+        update::update(self, Self::find, write, change)
     }
 
     pub fn remote(&mut self) -> Option<(&mut Remote<'a>, &Version)> {

@@ -11,7 +11,8 @@ use oci_spec::image::Descriptor;
 
 use crate::{
     error::{During as _, Error, Result},
-    repository::{Remote, read_limited},
+    repository::{Fetched, Remote, read_limited},
+    update,
 };
 
 impl Remote<'_> {
@@ -23,18 +24,7 @@ impl Remote<'_> {
         document: &Document,
         descriptor: &Descriptor,
     ) -> Result<()> {
-        let tag = subject.to_tag();
-        let mut entries = match self.fallback_document(&tag)? {
-            Some(Document::Index(index)) => index.manifests().clone(),
-            Some(Document::Manifest(_)) => {
-                let repository = self.repository.to_string();
-                return Err(Error::ReferrersTag { tag, repository });
-            }
-            None => Vec::new(),
-        };
-        if entries.iter().any(|entry| entry.digest() == descriptor.digest()) {
-            return Ok(());
-        }
+        let version = Version::Tag(subject.to_tag());
         let mut entry = descriptor.clone();
         if let Document::Manifest(manifest) = document {
             let config = manifest.config().media_type();
@@ -43,15 +33,25 @@ impl Remote<'_> {
             ));
             entry.set_annotations(manifest.annotations().clone());
         }
-        entries.push(entry);
-        let bytes = document::to_bytes(&document::index_of(entries, Annotations::new()))?;
-        let index = document::describe(document::INDEX, &bytes)?;
-        self.push_manifest(&Version::Tag(tag), &index, &bytes)
-    }
-
-    fn fallback_document(&mut self, tag: &str) -> Result<Option<Document>> {
-        let Some(fetched) = self.fetch(&Version::Tag(tag.to_owned()))? else { return Ok(None) };
-        Ok(Some(Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())?))
+        let change = |remote: &mut Self, current: Option<&Fetched>| {
+            let mut entries = match current.map(Fetched::parse).transpose()? {
+                Some(Document::Index(index)) => index.manifests().clone(),
+                Some(Document::Manifest(_)) => {
+                    let (tag, repository) = (subject.to_tag(), remote.repository.to_string());
+                    return Err(Error::ReferrersTag { tag, repository });
+                }
+                None => Vec::new(),
+            };
+            if entries.iter().any(|other| other.digest() == entry.digest()) {
+                return Ok(None);
+            }
+            entries.push(entry.clone());
+            Ok(Some(Fetched::index(&document::index_of(entries, Annotations::new()))?))
+        };
+        let write = |remote: &mut Self, next: &Fetched| {
+            remote.push_manifest(&version, &next.descriptor, &next.bytes)
+        };
+        update::update(self, |remote| remote.fetch(&version), write, change).map(drop)
     }
 
     /// The referrers of `subject`, from the registry's list or the index under a tag.
@@ -68,7 +68,8 @@ impl Remote<'_> {
             }
         });
         let Some(bytes) = listed? else {
-            return Ok(match self.fallback_document(&subject.to_tag())? {
+            let found = self.fetch(&Version::Tag(subject.to_tag()))?;
+            return Ok(match found.as_ref().map(Fetched::parse).transpose()? {
                 Some(Document::Index(index)) => index.manifests().clone(),
                 Some(Document::Manifest(_)) | None => Vec::new(),
             });

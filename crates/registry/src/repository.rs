@@ -10,7 +10,7 @@ use oci::{
     reference::{Repository, Version},
     size::Transfer,
 };
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, ImageIndex};
 use serde::Deserialize;
 use ureq::http::Method;
 
@@ -42,6 +42,17 @@ pub struct Remote<'a> {
 pub struct Fetched {
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
+}
+
+impl Fetched {
+    pub fn index(index: &ImageIndex) -> Result<Self> {
+        let bytes = document::to_bytes(index)?;
+        Ok(Self { descriptor: document::describe(document::INDEX, &bytes)?, bytes })
+    }
+
+    pub fn parse(&self) -> Result<Document> {
+        Ok(Document::parse(&self.bytes, self.descriptor.media_type().as_ref())?)
+    }
 }
 
 impl<'a> Remote<'a> {

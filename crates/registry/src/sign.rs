@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::{
     error::{During as _, Result},
     location::Location,
+    own::Own,
 };
 
 /// cosign stores signatures as images, so the config has an image's media type.
@@ -26,11 +27,12 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// Signs an image at `location` and keeps its other signatures. `repository` is signed as the name
 /// of the image.
 pub fn sign(
-    location: &mut Location<'_>,
-    image: &Descriptor,
+    location: &Location<'_>,
+    image: &Own,
     repository: &str,
     key: &SigningKey,
 ) -> Result<Descriptor> {
+    let image = &image.document().descriptor;
     let digest = document::digest_of(image)?;
     let doing = || format!("signing {repository}@{digest}");
     let directory = tempfile::tempdir().during(doing)?;
@@ -81,7 +83,7 @@ fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>> {
 }
 
 /// The existing signatures.
-fn layers_of(signatures: &mut Location<'_>) -> Result<Vec<Descriptor>> {
+pub(crate) fn layers_of(signatures: &mut Location<'_>) -> Result<Vec<Descriptor>> {
     let Some(found) = signatures.find()? else { return Ok(Vec::new()) };
     match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
         Document::Manifest(manifest) => Ok(manifest.layers().clone()),

@@ -49,6 +49,20 @@ fn a_registry_without_lists_gets_one_under_a_tag() {
 }
 
 #[test]
+fn no_attachment_is_lost_if_several_are_made_at_once() {
+    let (fake, author, _) = scene(false);
+    let names: Vec<_> = (0..6).map(|number| format!("{number}.log")).collect();
+    std::thread::scope(|scope| {
+        for name in &names {
+            author.write(name, name);
+            scope.spawn(|| attach(&author, &fake, name));
+        }
+    });
+    let listed = author.json(&["referrers", &fake.reference("1"), "--json"]);
+    assert_eq!(digests(&listed).len(), names.len());
+}
+
+#[test]
 fn a_registry_that_lists_by_itself_gets_no_tag() {
     let (fake, author, image) = scene(true);
     let one = attach(&author, &fake, "one.log");

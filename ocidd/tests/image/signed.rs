@@ -94,6 +94,57 @@ fn an_index_is_signed_with_each_of_its_images() {
 }
 
 #[test]
+fn signs_no_entry_that_only_the_registry_has() {
+    let (fake, author, [one, _]) = scene();
+    let other = Author::new();
+    other.write("evil", "another disk");
+    let (reference, name) = (fake.reference("1"), format!("{}/os", fake.address));
+    other.push(&["--platform", "linux/amd64", "evil", &reference]);
+    let before = fake.store(|store| store.document("1"));
+    let evil = before["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    let push = ["push", "--platform", "linux/arm64", "--sign", "one.key", "a", &reference];
+    fake.take_asked();
+    author.fails(
+        &push,
+        &format!("has entries that this key has not signed: linux/amd64 ({evil})\nocidd: hint: "),
+    );
+    assert!(!fake.take_asked().iter().any(|line| !line.starts_with("GET")), "nothing is written");
+    // Nor one that only another key has signed.
+    other.write("two.key", author.read("two.key"));
+    let two = ["--platform", "linux/amd64", "--sign", "two.key", "evil", &reference];
+    other.push(&two);
+    author.fails(&push, "has entries that this key has not signed: linux/amd64 (sha256:");
+    // A forged list of signatures is not enough.
+    other.push(&["--type", "a/b", "evil", &fake.reference(&tag_of(&evil))]);
+    author.fails(&push, "has entries that this key has not signed: linux/amd64 (sha256:");
+    assert_eq!(author.run(&push[..3]).code, 2);
+
+    let index = author.push(&[&push[1..5], &["--sign-foreign"], &push[5..]].concat());
+    assert_signed(&fake, &signatures(&fake, &index)[0], &one, &name, &index);
+    // From then on the key has signed all of the index.
+    let index = author.push(&["--platform", "linux/arm", "--sign", "one.key", "a", &reference]);
+    assert_eq!(fake.store(|store| store.document("1"))["manifests"].as_array().unwrap().len(), 3);
+    assert_signed(&fake, &signatures(&fake, &index)[0], &one, &name, &index);
+}
+
+#[test]
+fn an_unsigned_index_gives_a_signed_one_only_its_signed_entries() {
+    let (fake, author, _) = scene();
+    let reference = fake.reference("1");
+    author.push(&["--platform", "linux/amd64", "--sign", "one.key", "a", &reference]);
+    let mut index = fake.store(|store| store.document("1"));
+    index["annotations"] = json!({ "by": "another" });
+    let bytes = index.to_string().into_bytes();
+    fake.store(|store| store.manifests.get_mut("1").unwrap().1 = bytes);
+    let ended = author.run(&["push", "--platform", "linux/arm64", "a", &reference]);
+    assert!(ended.stderr.contains("kept linux/amd64 (sha256:"), "{}", ended.stderr);
+    author.push(&["--platform", "linux/arm64", "--sign", "one.key", "a", &reference]);
+    let index = fake.store(|store| store.document("1"));
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
+    assert!(index.get("annotations").is_none());
+}
+
+#[test]
 fn a_key_that_cannot_be_used_is_told_before_anything_is_sent() {
     let (fake, mut author, _) = scene();
     author.write("no.key", "secret");

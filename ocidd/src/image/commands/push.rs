@@ -10,17 +10,24 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use oci::{
     document,
-    document::{Annotations, Artifact, Document, parse_media_type},
-    index,
+    document::{Annotations, Artifact, parse_media_type},
     layout::Store,
     platform::Platform,
     reference::Version,
+    signature::Key,
     signing_key::{SigningKey, SigningKeyError},
     size::Bytes,
 };
 use oci_spec::image::Descriptor;
 use registry::{
-    auth::Access, copy, copy::CopyScope, location::Location, repository::Fetched, session::Session,
+    auth::Access,
+    copy,
+    copy::CopyScope,
+    location::Location,
+    own,
+    own::{Extended, Own},
+    repository::Fetched,
+    session::Session,
     sign,
 };
 
@@ -47,6 +54,9 @@ pub(in crate::image) struct Push {
     /// Sign with this key of cosign (password in `COSIGN_PASSWORD`) or openssl
     #[arg(long, value_name = "KEY")]
     sign: Option<PathBuf>,
+    /// With --platform: also sign the entries of the index that this key has not signed
+    #[arg(long, requires = "sign", requires = "platform")]
+    sign_foreign: bool,
     /// Compression of a raw disk image
     #[arg(long, value_enum, default_value = "gzip")]
     format: Compression,
@@ -64,7 +74,8 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
         let message = format!("'{target}' names an image by its digest");
         return Err(Error::new(message, "push to a tag"));
     }
-    let key = args.sign.as_deref().map(read_key).transpose()?;
+    let signer =
+        args.sign.as_deref().map(|path| read_signer(path, args.sign_foreign)).transpose()?;
     let store = session.store()?;
     let mut name = target.to_owned();
     if !files.is_empty() {
@@ -84,24 +95,28 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
         store.keep(&image, args.platform.is_none().then_some(target))?;
         name = image.digest().to_string();
     }
+    let image = Own::read(&store, &name)?;
     let mut from = Location::in_store(session.observer(), store, &name);
-    let part = from.resolve()?;
-    let named = match &args.platform {
-        Some(platform) => extended(platform, &part, &mut to)?,
-        None => part.clone(),
-    };
+    if let Some(platform) = &args.platform {
+        // Before the upload, which may take long.
+        let current = to.find()?;
+        extend(&to, current.as_ref(), platform, &image, signer.as_ref())?;
+    }
     let (_, copied) = copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
-    if let Some(key) = key {
-        let repository = to.repository();
-        // The manifest stays signed if the index is extended later.
-        sign::sign(&mut to, &part.descriptor, &repository, &key)?;
-        if part.descriptor != named.descriptor {
-            sign::sign(&mut to, &named.descriptor, &repository, &key)?;
+    // Tags are written after signatures, so that they never refer to an unsigned image. The image
+    // stays signed if its index is extended later.
+    sign(&to, &image, signer.as_ref())?;
+    let named = match &args.platform {
+        Some(platform) => add_to_index(&mut to, platform, &image, signer.as_ref())?,
+        None => {
+            let Fetched { descriptor, bytes } = image.document();
+            to.add_named(descriptor, bytes)?;
+            image.document().clone()
         }
+    };
+    if signer.is_some() {
         session.observer().note(format!("signed {}", named.descriptor.digest()));
     }
-    // After its signatures, so that the tag never refers to an unsigned image.
-    to.add_named(&named.descriptor, &named.bytes)?;
     let present =
         if copied.present > 0 { format!(", {} existed", copied.present) } else { String::new() };
     session.observer().note(format!(
@@ -113,9 +128,13 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
 }
 
 /// Reads a signing key. Its password is in `COSIGN_PASSWORD`, as for cosign.
-fn read_key(path: &Path) -> Result<SigningKey> {
+fn read_signer(path: &Path, is_foreign_allowed: bool) -> Result<Signer> {
     let password = env::var("COSIGN_PASSWORD").ok();
-    SigningKey::read(path, password.as_deref()).map_err(|error| {
+    let read = || {
+        let key = SigningKey::read(path, password.as_deref())?;
+        Ok(Signer { public: key.public()?, key, is_foreign_allowed })
+    };
+    read().map_err(|error| {
         let message = format!("reading the signing key {}: {error}", path.display());
         let hint = match error {
             SigningKeyError::NoPassword => "set COSIGN_PASSWORD",
@@ -164,22 +183,58 @@ pub(super) fn add_file(path: &Path, store: &Store) -> anyhow::Result<Descriptor>
     Ok(document::with_annotations(document::descriptor(document::BYTES, digest, size)?, title))
 }
 
-/// The index of the tag, with `part` for `platform`.
-fn extended(platform: &Platform, part: &Fetched, tag: &mut Location<'_>) -> Result<Fetched> {
-    let index = match tag.find()? {
-        Some(found) => {
-            match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
-                Document::Index(index) => Some(index),
-                Document::Manifest(_) => {
-                    let message = format!("'{}' is not an image index", tag.location());
-                    let hint = "choose another tag, or push without --platform";
-                    return Err(Error::new(message, hint));
-                }
-            }
-        }
-        None => None,
+/// Who signs, and whether entries of others are signed too.
+struct Signer {
+    key: SigningKey,
+    public: Key,
+    is_foreign_allowed: bool,
+}
+
+fn sign(to: &Location<'_>, image: &Own, signer: Option<&Signer>) -> Result<()> {
+    if let Some(signer) = signer {
+        sign::sign(to, image, &to.repository(), &signer.key)?;
+    }
+    Ok(())
+}
+
+/// The index `current` with `image`, if the signer accepts its other entries.
+fn extend(
+    to: &Location<'_>,
+    current: Option<&Fetched>,
+    platform: &Platform,
+    image: &Own,
+    signer: Option<&Signer>,
+) -> Result<(Extended, Own)> {
+    let extended = own::extend(current, to.location(), platform, image)?;
+    let index = match signer {
+        Some(signer) if !signer.is_foreign_allowed => Own::index(&extended, to, &signer.public)?,
+        _ => Own::foreign_index(&extended),
     };
-    let entry = index::entry_for(platform, &part.descriptor, &part.bytes)?;
-    let bytes = document::to_bytes(&index::with_entry(index, entry))?;
-    Ok(Fetched { descriptor: document::describe(document::INDEX, &bytes)?, bytes })
+    Ok((extended, index))
+}
+
+/// Adds `image` to the index at `to` and signs it. Returns the index.
+fn add_to_index(
+    to: &mut Location<'_>,
+    platform: &Platform,
+    image: &Own,
+    signer: Option<&Signer>,
+) -> Result<Fetched> {
+    let mut kept = Vec::new();
+    let mut is_signed = false;
+    let index = to.update(|to, current| {
+        let (extended, index) = extend(to, current, platform, image, signer)?;
+        kept = extended.kept;
+        let is_present = current.is_some_and(|current| current.bytes == extended.index.bytes);
+        if is_signed && is_present {
+            return Ok::<_, Error>(None);
+        }
+        sign(to, &index, signer)?;
+        is_signed = true;
+        Ok(Some(index.document().clone()))
+    })?;
+    for entry in &kept {
+        to.observer().note(format!("kept {}", own::describe(entry)));
+    }
+    Ok(index.unwrap_or_else(|| image.document().clone()))
 }

@@ -49,6 +49,32 @@ fn an_index_is_the_same_whoever_pushed_first() {
 }
 
 #[test]
+fn no_entry_is_lost_if_several_are_pushed_at_once() {
+    let (registry, author) = scene();
+    let reference = registry.reference("os:1");
+    let layout = format!("oci:{}:1", author.path("layout").display());
+    let platforms = ["amd64", "arm64", "riscv64", "s390x", "ppc64le", "386"];
+    std::thread::scope(|scope| {
+        for platform in platforms {
+            let (author, reference, layout) = (&author, &reference, &layout);
+            scope.spawn(move || {
+                let store = author.path(platform).join("store").display().to_string();
+                let disk = format!("{platform}/disk.raw");
+                author.write(&disk, platform.repeat(512));
+                let push = ["push", "--platform", platform, &disk];
+                for target in [reference, layout] {
+                    author.ok(&[&["--store", &store], &push[..], &[target]].concat());
+                }
+            });
+        }
+    });
+    for target in [&reference, &layout] {
+        let index = author.json(&["inspect", target]);
+        assert_eq!(index["index"]["manifests"].as_array().unwrap().len(), platforms.len());
+    }
+}
+
+#[test]
 fn every_platform_gets_its_own_image() {
     let (registry, author) = scene();
     author.write("disk.raw", disk());
