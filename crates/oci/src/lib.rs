@@ -9,6 +9,8 @@ pub mod index;
 pub mod layout;
 pub mod layout_error;
 pub mod manifest;
+#[cfg(feature = "sign")]
+pub mod partial;
 pub mod platform;
 pub mod reference;
 pub mod signature;
