@@ -17,6 +17,7 @@ use registry::{
     copy::CopyScope,
     http::Tls,
     location::Location,
+    own::Own,
     session::{Session, Settings},
 };
 pub use release::BUILD_MANIFEST;
@@ -109,9 +110,10 @@ pub fn run(args: &Args) -> Result<()> {
         all.extend(layout::write(&Store::open(folder)?, release, &info)?);
     }
     if let Some(key) = key {
-        for (published, tag) in tagged(&all) {
-            let mut place = layout::place(&session, folder, tag)?;
-            registry::sign::sign(&mut place, &published.descriptor, repository, &key)?;
+        for (_, tag) in tagged(&all) {
+            let image = Own::read(&Store::open_existing(folder)?, tag)?;
+            let place = layout::place(&session, folder, tag)?;
+            registry::sign::sign(&place, &image, repository, &key)?;
         }
     }
     if args.dry_run {

@@ -4,10 +4,9 @@
 use std::{
     collections::BTreeSet,
     fs,
-    fs::{File, Permissions},
+    fs::{File, OpenOptions},
     io,
-    io::{Read, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    io::{Read, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -19,12 +18,12 @@ use crate::{
     document,
     document::{Annotations, Artifact, Document},
     layout_error::{INDEX, LayoutError, MARKER},
+    partial,
+    partial::{Complete, PREFIX, Partial},
 };
 
 const MARKER_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const BLOBS: &str = "blobs/sha256";
-/// The prefix of incomplete files.
-const UNFINISHED: &str = ".unfinished-";
 /// The minimum length of a shortened digest.
 const MIN_DIGITS: usize = 6;
 
@@ -147,15 +146,18 @@ impl Store {
         Ok(found)
     }
 
-    pub fn has(&self, digest: &Digest) -> bool {
-        self.path(digest).is_file()
+    /// Whether a blob is a file of this size. Its content is not verified.
+    pub fn has(&self, digest: &Digest, size_bytes: u64) -> bool {
+        self.open_blob(digest, size_bytes).is_ok()
     }
 
     /// Reads a manifest or index. `None` for other entries, which a layout may contain, and for
     /// missing blobs, because a layout may contain a part of an index.
     fn read_document(&self, entry: &Descriptor) -> Result<Option<Document>> {
         let media_type = entry.media_type().as_ref();
-        if !document::is_document(media_type) || !self.has(&document::digest_of(entry)?) {
+        if !document::is_document(media_type)
+            || !self.has(&document::digest_of(entry)?, entry.size())
+        {
             return Ok(None);
         }
         Ok(Some(Document::parse(&self.read(entry)?, media_type)?))
@@ -165,18 +167,60 @@ impl Store {
     pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         let digest = document::digest_of(descriptor)?;
         let path = self.path(&digest);
-        let bytes = fs::read(&path).map_err(at("reading", &path))?;
+        let mut bytes = Vec::new();
+        let mut file = self.open_blob(&digest, descriptor.size())?;
+        file.read_to_end(&mut bytes).map_err(at("reading", &path))?;
         let found = Digest::of(&bytes);
-        if found != digest {
-            return Err(LayoutError::Damaged { path, found });
-        }
-        Ok(bytes)
+        if found == digest { Ok(bytes) } else { Err(LayoutError::Damaged { path, found }) }
     }
 
-    /// Opens a blob, which the caller must verify.
-    pub fn open_blob(&self, digest: &Digest) -> Result<File> {
+    /// Opens a blob, which the caller must verify. It has to be a regular file of this size, because
+    /// others may write to the layout.
+    pub fn open_blob(&self, digest: &Digest, size_bytes: u64) -> Result<File> {
         let path = self.path(digest);
-        File::open(&path).map_err(at("opening", &path))
+        let open = || {
+            let file = partial::open(OpenOptions::new().read(true), &path)?;
+            Ok((file.metadata()?, file))
+        };
+        let (metadata, file) = open().map_err(at("opening", &path))?;
+        let found = if metadata.is_file() { Some(metadata.len()) } else { None };
+        if found == Some(size_bytes) {
+            return Ok(file);
+        }
+        Err(LayoutError::Size { path, found, expected: size_bytes })
+    }
+
+    /// Opens a blob and verifies its digest.
+    pub fn open_verified(&self, digest: &Digest, size_bytes: u64) -> Result<File> {
+        let mut file = self.open_blob(digest, size_bytes)?;
+        let path = self.path(digest);
+        let mut hash = || {
+            let (hasher, _) = HashingReader::new(&file).drain()?;
+            file.rewind()?;
+            Ok(hasher.finish())
+        };
+        let found = hash().map_err(at("reading", &path))?;
+        if found == *digest { Ok(file) } else { Err(LayoutError::Damaged { path, found }) }
+    }
+
+    /// Copies a blob to an unfinished file in `directory`.
+    pub fn copy_blob(
+        &self,
+        digest: &Digest,
+        size_bytes: u64,
+        directory: &Path,
+    ) -> Result<Complete> {
+        let mut from = HashingReader::new(self.open_blob(digest, size_bytes)?);
+        let mut copy = || {
+            let mut partial = Partial::open(directory, digest)?;
+            partial.clear()?;
+            io::copy(&mut from, partial.file())?;
+            Ok(partial)
+        };
+        let partial = copy().map_err(at("copying a blob to", directory))?;
+        let path = self.path(digest);
+        let (found, _) = from.finish();
+        partial.complete(found).map_err(|found| LayoutError::Damaged { path, found })
     }
 
     /// Adds a blob. Returns its digest and size.
@@ -200,7 +244,7 @@ impl Store {
     /// Creates a file for [`Self::finish`].
     pub fn unfinished(&self) -> Result<NamedTempFile> {
         let folder = self.folder.join(BLOBS);
-        builder().tempfile_in(&folder).map_err(at("creating a file in", &folder))
+        partial::builder().tempfile_in(&folder).map_err(at("creating a file in", &folder))
     }
 
     /// Turns a file into the blob of this digest, which the caller has verified.
@@ -209,17 +253,9 @@ impl Store {
         persist(file, &path).map_err(at("writing", &path))
     }
 
-    /// Turns [`Self::partial`] into the blob of this digest, which the caller has verified.
-    pub fn adopt(&self, partial: &Path, digest: &Digest) -> Result<()> {
-        let path = self.path(digest);
-        let error = at("writing", &path);
-        File::open(partial).and_then(|file| file.sync_all()).map_err(&error)?;
-        fs::rename(partial, &path).map_err(&error)
-    }
-
-    /// The file of an incomplete transfer. It is kept, so that a later transfer can resume.
-    pub fn partial(&self, digest: &Digest) -> PathBuf {
-        self.folder.join(BLOBS).join(format!("{UNFINISHED}{}", hex(digest)))
+    /// The directory of the blobs, and of unfinished ones.
+    pub fn blobs(&self) -> PathBuf {
+        self.folder.join(BLOBS)
     }
 
     pub fn path(&self, digest: &Digest) -> PathBuf {
@@ -244,7 +280,7 @@ impl Store {
         for file in fs::read_dir(&folder).map_err(&error)? {
             let file = file.map_err(&error)?;
             let name = file.file_name().to_string_lossy().into_owned();
-            let is_blob = name.starts_with(UNFINISHED) || name.len() == 64;
+            let is_blob = name.starts_with(PREFIX) || name.len() == 64;
             if is_blob && !reachable.contains(&name) {
                 freed.bytes += file.metadata().map_err(&error)?.len();
                 freed.blobs += 1;
@@ -327,18 +363,11 @@ fn hex(digest: &Digest) -> String {
     digest.to_string().split_off("sha256:".len())
 }
 
-fn builder() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    // The usual mode, because other users may read the store.
-    builder.prefix(UNFINISHED).permissions(Permissions::from_mode(0o666));
-    builder
-}
-
 /// Writes a file completely or not at all.
 fn replace(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = folder.join(name);
     let write = || {
-        let mut file = builder().tempfile_in(folder)?;
+        let mut file = partial::builder().tempfile_in(folder)?;
         file.write_all(bytes)?;
         persist(file, &path)
     };

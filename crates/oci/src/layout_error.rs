@@ -24,6 +24,12 @@ pub enum LayoutError {
     NotALayout(PathBuf),
     #[error("{} is damaged: its digest is {found}", path.display())]
     Damaged { path: PathBuf, found: Digest },
+    #[error(
+        "{} is damaged: it has {}, expected {expected} bytes",
+        path.display(),
+        found.map_or("no content".to_owned(), |found| format!("{found} bytes"))
+    )]
+    Size { path: PathBuf, found: Option<u64>, expected: u64 },
     #[error("{count} images have a digest that begins with '{digits}'")]
     Ambiguous { count: usize, digits: String },
     #[error("{} is in use by another process", .0.display())]

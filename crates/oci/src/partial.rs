@@ -5,7 +5,6 @@ use std::{
     fs,
     fs::{File, OpenOptions, Permissions},
     io,
-    io::Write as _,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -43,12 +42,11 @@ impl Partial {
     /// it is not a file of this user with one name, this is a new file instead.
     pub fn open(directory: &Path, digest: &Digest) -> io::Result<Self> {
         let path = directory.join(file_name(digest));
-        let (file, name) = match open_resumable(&path) {
-            Some(file) => (file, Name::Resumable(path)),
-            None => {
-                let (file, path) = builder().append(true).tempfile_in(directory)?.into_parts();
-                (file, Name::Private(path))
-            }
+        let (file, name) = if let Some(file) = open_resumable(&path) {
+            (file, Name::Resumable(path))
+        } else {
+            let (file, path) = builder().append(true).tempfile_in(directory)?.into_parts();
+            (file, Name::Private(path))
         };
         Ok(Self { file, name, digest: *digest })
     }
@@ -65,8 +63,9 @@ impl Partial {
         self.file.set_len(0)
     }
 
-    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+    /// What is written is appended.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
     }
 
     /// Accepts the content with the digest `found`. Any other is removed, and `found` returned.
@@ -88,6 +87,14 @@ impl Partial {
 }
 
 impl Complete {
+    pub fn file(&self) -> &File {
+        &self.0.file
+    }
+
+    pub fn remove(self) -> io::Result<()> {
+        fs::remove_file(self.0.path())
+    }
+
     /// Gives the file its name. An existing file is replaced.
     pub fn rename(self, to: &Path) -> io::Result<()> {
         let Partial { file, name, .. } = self.0;
@@ -111,11 +118,15 @@ pub(crate) fn builder() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-fn open_resumable(path: &Path) -> Option<File> {
+/// Opens a file to which others may have given the name: follows no link and waits for no writer of
+/// a FIFO.
+pub(crate) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).custom_flags(flags.bits().cast_signed());
-    let file = options.open(path).ok()?;
+    options.custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+fn open_resumable(path: &Path) -> Option<File> {
+    let file = open(OpenOptions::new().read(true).append(true).create(true), path).ok()?;
     let opened = file.metadata().ok()?;
     let user = rustix::process::geteuid().as_raw();
     let is_ours = opened.is_file() && opened.nlink() == 1 && opened.uid() == user;
@@ -129,26 +140,26 @@ fn open_resumable(path: &Path) -> Option<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{io::Write as _, os::unix::fs::symlink};
 
     use super::*;
 
     const CONTENT: &[u8] = b"content";
 
-    fn open(directory: &Path) -> Partial {
+    fn open_in(directory: &Path) -> Partial {
         Partial::open(directory, &Digest::of(CONTENT)).unwrap()
     }
 
     #[test]
     fn resumes_what_an_earlier_transfer_left() {
         let directory = tempfile::tempdir().unwrap();
-        let mut partial = open(directory.path());
-        partial.append(&CONTENT[..3]).unwrap();
+        let mut partial = open_in(directory.path());
+        partial.file().write_all(&CONTENT[..3]).unwrap();
         drop(partial);
-        let mut partial = open(directory.path());
+        let mut partial = open_in(directory.path());
         let (hasher, length) = partial.resume(7).unwrap();
         assert_eq!((hasher.finish(), length), (Digest::of(&CONTENT[..3]), 3));
-        partial.append(&CONTENT[3..]).unwrap();
+        partial.file().write_all(&CONTENT[3..]).unwrap();
         let target = directory.path().join("target");
         partial.complete(Digest::of(CONTENT)).unwrap().rename(&target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), CONTENT);
@@ -158,8 +169,8 @@ mod tests {
     #[test]
     fn clears_content_that_is_too_long_and_removes_other_content() {
         let directory = tempfile::tempdir().unwrap();
-        let mut partial = open(directory.path());
-        partial.append(CONTENT).unwrap();
+        let mut partial = open_in(directory.path());
+        partial.file().write_all(CONTENT).unwrap();
         assert_eq!(partial.resume(6).unwrap().1, 0);
         assert_eq!(partial.complete(Digest::of(b"")).unwrap_err(), Digest::of(b""));
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
@@ -168,9 +179,9 @@ mod tests {
     #[test]
     fn gives_each_process_a_file_of_its_own() {
         let directory = tempfile::tempdir().unwrap();
-        let mut files: Vec<_> = (0..3).map(|_| open(directory.path())).collect();
+        let mut files: Vec<_> = (0..3).map(|_| open_in(directory.path())).collect();
         for file in &mut files {
-            file.append(CONTENT).unwrap();
+            file.file().write_all(CONTENT).unwrap();
         }
         let target = directory.path().join("target");
         for file in files {
@@ -183,26 +194,26 @@ mod tests {
     #[test]
     fn writes_to_nothing_but_an_own_regular_file() {
         let elsewhere = tempfile::NamedTempFile::new().unwrap();
-        let make: [(&str, &dyn Fn(&Path)); 4] = [
-            ("link", &|path| symlink(elsewhere.path(), path).unwrap()),
-            ("hard link", &|path| {
+        let make = |name: &str, path: &Path| match name {
+            "link" => symlink(elsewhere.path(), path).unwrap(),
+            "hard link" => {
                 let other = path.with_file_name("other");
                 fs::write(&other, "").unwrap();
                 fs::hard_link(other, path).unwrap();
-            }),
-            ("directory", &|path| fs::create_dir(path).unwrap()),
-            ("FIFO", &|path| {
+            }
+            "directory" => fs::create_dir(path).unwrap(),
+            _ => {
                 let mode = rustix::fs::Mode::from_raw_mode(0o600);
                 rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
                     .unwrap();
-            }),
-        ];
-        for (name, make) in make {
+            }
+        };
+        for name in ["link", "hard link", "directory", "FIFO"] {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join(file_name(&Digest::of(CONTENT)));
-            make(&path);
-            let mut partial = open(directory.path());
-            partial.append(CONTENT).unwrap();
+            make(name, &path);
+            let mut partial = open_in(directory.path());
+            partial.file().write_all(CONTENT).unwrap();
             assert_ne!(partial.path(), path, "{name}");
             assert_eq!(fs::read(elsewhere.path()).unwrap(), b"", "{name}");
             let target = directory.path().join("target");

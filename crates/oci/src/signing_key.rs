@@ -70,7 +70,8 @@ impl SigningKey {
     pub fn public(&self) -> Result<Key, SigningKeyError> {
         let der = self.0.verifying_key().to_public_key_der();
         let der = der.map_err(|_reason| SigningKeyError::Unsupported)?;
-        Key::parse_der(der.as_bytes(), "signing key").map_err(|_| SigningKeyError::Unsupported)
+        Key::parse_der(der.as_bytes(), "signing key")
+            .map_err(|_reason| SigningKeyError::Unsupported)
     }
 
     /// Returns an ASN.1 signature of the SHA-256 of `bytes`. Deterministic (RFC 6979).

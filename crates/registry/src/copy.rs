@@ -110,7 +110,7 @@ fn copy_parts(
     match Document::parse(bytes, descriptor.media_type().as_ref())? {
         Document::Index(index) => {
             for part in index.manifests() {
-                if to.has_manifest(&document::digest_of(part)?)? {
+                if to.has_manifest(part)? {
                     continue;
                 }
                 let bytes = from.read_manifest(part)?;
@@ -133,8 +133,7 @@ fn copy_blob(
     blob: &Descriptor,
     copied: &mut Copied,
 ) -> Result<()> {
-    let digest = document::digest_of(blob)?;
-    if to.has_blob(&digest)? {
+    if to.has_blob(blob)? {
         copied.present += 1;
         return Ok(());
     }

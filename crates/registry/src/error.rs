@@ -168,6 +168,11 @@ impl StatusError {
         Self { server, status, retry_after, reason: read_reason(response), login }
     }
 
+    /// Whether the server gave this error code (OCI distribution spec, "Error Codes").
+    pub fn has_code(&self, code: &str) -> bool {
+        self.reason.strip_prefix(" (").is_some_and(|reason| reason.starts_with(code))
+    }
+
     /// For an answer whose body may repeat a secret.
     pub(crate) fn without_body(server: &str, status: StatusCode, login: &dyn fmt::Display) -> Self {
         let (server, login) = (server.to_owned(), format!("showing {login}: "));

@@ -1,11 +1,12 @@
 //! Where images are stored: a repository of a registry or an OCI image layout, with one interface.
 
-use std::{fs, fs::File, io, path::Path};
+use std::path::Path;
 
 use oci::{
-    digest::{Digest, HashingReader},
+    digest::Digest,
     document,
     layout::Store,
+    partial::Complete,
     reference::{ManifestReference, Version},
     size::Transfer,
 };
@@ -167,10 +168,12 @@ impl<'a> Location<'a> {
         }
     }
 
-    pub fn has_manifest(&mut self, digest: &Digest) -> Result<bool> {
+    pub fn has_manifest(&mut self, manifest: &Descriptor) -> Result<bool> {
+        let digest = document::digest_of(manifest)?;
         match &mut self.inner {
-            Inner::Layout { store, .. } => Ok(store.has(digest)),
-            Inner::Remote { remote, .. } => remote.has_manifest(digest),
+            // A layout may contain a manifest without its blobs.
+            Inner::Layout { .. } => Ok(false),
+            Inner::Remote { remote, .. } => remote.has_manifest(&digest),
         }
     }
 
@@ -231,20 +234,31 @@ impl<'a> Location<'a> {
         }
     }
 
-    pub fn has_blob(&mut self, digest: &Digest) -> Result<bool> {
+    pub fn has_blob(&mut self, blob: &Descriptor) -> Result<bool> {
+        let digest = document::digest_of(blob)?;
         match &mut self.inner {
-            Inner::Layout { store, .. } => Ok(store.has(digest)),
-            Inner::Remote { remote, .. } => remote.has_blob(digest),
+            Inner::Layout { store, .. } => Ok(store.has(&digest, blob.size())),
+            Inner::Remote { remote, .. } => remote.has_blob(&digest),
         }
     }
 
     /// Copies a blob to a file, resuming an earlier transfer. The digest is verified.
     pub fn save_blob(&mut self, blob: &Descriptor, path: &Path) -> Result<()> {
+        let doing = || format!("writing {}", path.display());
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let complete = self.fetch_blob(blob, directory.unwrap_or(Path::new(".")))?;
+        complete.rename(path).during(doing)
+    }
+
+    /// Copies a blob to a file in `directory` that has no name of its own yet.
+    fn fetch_blob(&mut self, blob: &Descriptor, directory: &Path) -> Result<Complete> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => save(store, &document::digest_of(blob)?, path),
+            Inner::Layout { store, .. } => {
+                Ok(store.copy_blob(&document::digest_of(blob)?, blob.size(), directory)?)
+            }
             Inner::Remote { remote, .. } => {
                 let transfer = transfer(self.observer, "fetching", blob)?;
-                remote.fetch_blob(blob, path, transfer.as_ref())
+                remote.fetch_blob(blob, directory, transfer.as_ref())
             }
         }
     }
@@ -253,30 +267,25 @@ impl<'a> Location<'a> {
     pub fn copy_blob(&mut self, blob: &Descriptor, from: &mut Location<'_>) -> Result<()> {
         let digest = document::digest_of(blob)?;
         let remote = match &mut self.inner {
-            Inner::Layout { store, .. } => {
-                let partial = store.partial(&digest);
-                from.save_blob(blob, &partial)?;
-                return Ok(store.adopt(&partial, &digest)?);
-            }
+            Inner::Layout { store, .. } => return from.save_blob(blob, &store.path(&digest)),
             Inner::Remote { remote, .. } => remote,
         };
-        let directory = tempfile::tempdir().during(|| "creating a directory for a blob")?;
-        let file = match &mut from.inner {
-            Inner::Layout { store, .. } => store.open_blob(&digest)?,
+        let (file, fetched) = match &mut from.inner {
+            Inner::Layout { store, .. } => (store.open_verified(&digest, blob.size())?, None),
             Inner::Remote { remote: other, .. } => {
                 let is_same_host = remote.repository.registry == other.repository.registry;
                 if is_same_host && remote.mount_blob(&digest, &other.repository.name) {
                     return Ok(());
                 }
-                let path = directory.path().join("blob");
-                from.save_blob(blob, &path)?;
-                File::open(&path).during(|| format!("opening {}", path.display()))?
+                let fetched = from.fetch_blob(blob, &remote.session.store()?.blobs())?;
+                (fetched.file().try_clone()?, Some(fetched))
             }
         };
         let local = Local { file: &file, digest, size_bytes: blob.size() };
         // Only now: its rate must not include the time that fetching took.
         let transfer = transfer(self.observer, "pushing", blob)?;
-        remote.push_blob(&local, transfer.as_ref())
+        remote.push_blob(&local, transfer.as_ref())?;
+        Ok(fetched.map_or(Ok(()), Complete::remove)?)
     }
 }
 
@@ -303,19 +312,6 @@ fn only_image(store: &Store) -> Result<Option<Descriptor>> {
         0 | 1 => Ok(entries.pop()),
         count => Err(Error::SeveralImages { directory: store.folder().to_owned(), count }),
     }
-}
-
-fn save(store: &Store, digest: &Digest, path: &Path) -> Result<()> {
-    let doing = || format!("writing {}", path.display());
-    let mut from = HashingReader::new(store.open_blob(digest)?);
-    let mut to = File::create(path).during(doing)?;
-    io::copy(&mut from, &mut to).during(doing)?;
-    let (found, _) = from.finish();
-    if found != *digest {
-        fs::remove_file(path).during(doing)?;
-        return Err(Error::BlobDigest { found, expected: *digest });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Reads and writes one repository of a registry (OCI distribution spec). Requests are retried.
 
-use std::{fs::OpenOptions, io::Write as _, path::Path};
+use std::{io::Write as _, path::Path};
 
 use oci::{
-    digest::{Digest, Hasher, HashingReader},
+    digest::{Digest, Hasher},
     document,
     document::Document,
     manifest::Layer,
+    partial::{Complete, Partial},
     reference::{Repository, Version},
     size::Transfer,
 };
@@ -106,55 +107,72 @@ impl<'a> Remote<'a> {
         })
     }
 
-    /// Fetches a blob to `path`, resuming an earlier transfer. Removes a file with a wrong digest.
+    /// Fetches a blob to a file in `directory`, resuming an earlier transfer.
     pub fn fetch_blob(
         &mut self,
         blob: &Descriptor,
-        path: &Path,
+        directory: &Path,
         transfer: &dyn Transfer,
-    ) -> Result<()> {
-        let layer =
-            Layer { size_bytes: Some(blob.size()), ..Layer::of_blob(document::digest_of(blob)?) };
-        let doing = || format!("fetching {} to {}", layer.digest, path.display());
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).open(path).during(doing)?;
-        let (mut hasher, mut at) = HashingReader::new(&file).drain().during(doing)?;
-        if at >= blob.size() {
-            if hasher.clone().finish() == layer.digest {
-                return Ok(());
-            }
-            file.set_len(0).during(doing)?;
+    ) -> Result<Complete> {
+        let expected = document::digest_of(blob)?;
+        let doing = || format!("fetching {expected} to {}", directory.display());
+        let mut partial = Partial::open(directory, &expected).during(doing)?;
+        let (mut hasher, mut at) = partial.resume(blob.size()).during(doing)?;
+        if at == blob.size() && hasher.clone().finish() != expected {
+            partial.clear().during(doing)?;
             (hasher, at) = (Hasher::default(), 0);
         }
         transfer.add(at);
+        let found = self.transfer(blob, (at, hasher), |bytes| {
+            partial.file().write_all(bytes).during(doing)?;
+            transfer.add(oci::size::length_of(bytes));
+            Ok(())
+        })?;
+        partial.complete(found).map_err(|found| Error::BlobDigest { found, expected })
+    }
+
+    /// A small blob, verified.
+    pub fn read_blob(&mut self, blob: &Descriptor) -> Result<Vec<u8>> {
+        let expected = document::digest_of(blob)?;
+        let mut content = Vec::new();
+        let found = self.transfer(blob, (0, Hasher::default()), |bytes| {
+            content.extend_from_slice(bytes);
+            if oci::size::length_of(&content) > LIST_LIMIT_BYTES {
+                return Err(Error::Protocol(format!("{expected} is larger than expected")));
+            }
+            Ok(())
+        })?;
+        if found == expected {
+            return Ok(content);
+        }
+        Err(Error::Protocol(format!("blob digest is {found}, expected {expected}")))
+    }
+
+    /// Fetches the rest of a blob, of which `start` is known. Returns the digest of the whole.
+    fn transfer(
+        &mut self,
+        blob: &Descriptor,
+        start: (u64, Hasher),
+        mut write: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<Digest> {
+        let (at, hasher) = start;
+        if at == blob.size() && at > 0 {
+            return Ok(hasher.finish());
+        }
+        let layer =
+            Layer { size_bytes: Some(blob.size()), ..Layer::of_blob(document::digest_of(blob)?) };
         let endpoints = vec![self.endpoint.clone()];
         let (backoff, observer) =
             (Backoff::new(self.session.settings.retry), self.session.observer());
         let mut from = Blob::open(endpoints, &layer, backoff, observer, (at, hasher))?;
         let mut buffer = vec![0; 1 << 20];
         loop {
-            let length = from.fetch(&mut buffer).during(doing)?;
+            let length = from.fetch(&mut buffer)?;
             if length == 0 {
-                break;
+                return Ok(from.digest());
             }
-            let bytes = buffer.get(..length).unwrap_or_default();
-            file.write_all(bytes).during(doing)?;
-            transfer.add(oci::size::length_of(bytes));
+            write(buffer.get(..length).unwrap_or_default())?;
         }
-        let found = from.digest();
-        if found == layer.digest {
-            return Ok(());
-        }
-        std::fs::remove_file(path).during(doing)?;
-        Err(Error::BlobDigest { found, expected: layer.digest })
-    }
-
-    /// A small blob, verified.
-    pub fn read_blob(&mut self, blob: &Descriptor) -> Result<Vec<u8>> {
-        let folder = tempfile::tempdir().during(|| "creating a directory for a blob")?;
-        let path = folder.path().join("blob");
-        self.fetch_blob(blob, &path, &oci::size::Counter::default())?;
-        std::fs::read(&path).during(|| format!("reading {}", path.display()))
     }
 
     /// Pushes a manifest under a tag or its digest.
@@ -170,7 +188,14 @@ impl<'a> Remote<'a> {
             let url = endpoint.url(&format!("manifests/{version}"));
             let headers = [("content-type", media_type.as_str())];
             let response = endpoint.send(&Method::PUT, &url, &headers, &Payload::Bytes(bytes))?;
-            Ok(endpoint.expect(201, response)?.headers().contains_key("oci-subject"))
+            match endpoint.expect(201, response) {
+                Ok(response) => Ok(response.headers().contains_key("oci-subject")),
+                // distribution reads a blob's link while another push writes it.
+                Err(Error::Status(error)) if error.has_code("DIGEST_INVALID") => {
+                    Err(Error::Interrupted(error.to_string()))
+                }
+                Err(error) => Err(error),
+            }
         })?;
         let document = Document::parse(bytes, &media_type)?;
         match document.subject() {

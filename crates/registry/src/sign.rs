@@ -62,7 +62,7 @@ pub fn sign(
     store.add(payload.as_slice())?;
     let mut made = Location::in_store(location.observer(), store, "");
     for blob in artifact.layers.iter().chain([&artifact.config]) {
-        if !signatures.has_blob(&document::digest_of(blob)?)? {
+        if !signatures.has_blob(blob)? {
             signatures.copy_blob(blob, &mut made).during(doing)?;
         }
     }

@@ -144,7 +144,7 @@ fn compress(
 /// Stores a compressed disk image and decompresses it. A broken stream is rejected.
 fn check(file: &File, format: Format, store: &Store, transfer: &dyn Transfer) -> Result<Stored> {
     let (digest, bytes) = store.add(HashingReader::with_transfer(file, transfer))?;
-    let blob = BufReader::with_capacity(BUFFER_BYTES, store.open_blob(&digest)?);
+    let blob = BufReader::with_capacity(BUFFER_BYTES, store.open_blob(&digest, bytes)?);
     let mut raw = HashingReader::new(Decoder::new(format, blob));
     let mut first = Vec::new();
     (&mut raw).take(format::FIRST_BYTES.try_into()?).read_to_end(&mut first)?;

@@ -107,12 +107,6 @@ impl Terms {
                 format!("name one of them: oci:{}:NAME", directory.display())
             }
             Error::NoDirectory(_) => "write oci:DIRECTORY:NAME".to_owned(),
-            Error::ForeignEntries { .. } => {
-                "check and sign these images first, or sign all entries with --sign-foreign"
-                    .to_owned()
-            }
-            Error::NotAnIndex(_) => "choose another tag, or push without --platform".to_owned(),
-            Error::Contended => "push again".to_owned(),
             Error::ReferrersTag { .. } => "delete the tag".to_owned(),
             Error::NoStore => "name the store with --store DIR".to_owned(),
             _ => return self.document_hint(error),
@@ -125,6 +119,12 @@ impl Terms {
             Error::Manifest(ManifestError::NoDisk { .. }) => {
                 "push the disk image as application/octet-stream+gzip".to_owned()
             }
+            Error::ForeignEntries { .. } => {
+                "check and sign these images first, or sign all entries with --sign-foreign"
+                    .to_owned()
+            }
+            Error::NotAnIndex(_) => "choose another tag, or push without --platform".to_owned(),
+            Error::Contended => "push again".to_owned(),
             Error::Index(IndexError::NoMatch { has_platforms: true, .. }) => {
                 format!("{platform} selects another")
             }

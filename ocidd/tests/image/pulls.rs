@@ -70,7 +70,7 @@ fn files(author: &Author, folder: &str) -> Vec<String> {
 /// The name of what is on its way to `out/a`.
 fn partial() -> String {
     let digest = oci::digest::Digest::of(&content()).to_string();
-    format!("out/.a.{}.part", &digest["sha256:".len()..][..12])
+    format!("out/.unfinished-{}", &digest["sha256:".len()..])
 }
 
 #[test]
@@ -199,6 +199,44 @@ fn a_pull_that_gives_up_keeps_what_it_has() {
 }
 
 #[test]
+fn two_pulls_at_once_both_give_the_whole_file() {
+    let fake = registry(&["a"]);
+    let mut has_begun = false;
+    // The first breaks off and waits while the second fetches all.
+    fake.set_faults(move |request| {
+        Fault::Spoil(|answer| answer.cut_after = Some(100_000))
+            .when(request.is("GET blobs/") && !std::mem::replace(&mut has_begun, true))
+    });
+    let author = Author::new();
+    std::thread::scope(|scope| {
+        for output in ["out", "out", "out"] {
+            let (author, reference) = (&author, fake.reference("1"));
+            scope.spawn(move || author.ok(&["pull", &reference, "-o", output]));
+        }
+        for _ in 0..3 {
+            let (author, reference) = (&author, fake.reference("1"));
+            scope.spawn(move || author.ok(&["copy", &reference, "oci:layout:1"]));
+        }
+    });
+    assert!(author.read("out/a") == content());
+    author.ok(&["pull", "oci:layout:1", "-o", "other"]);
+    assert!(author.read("other/a") == content());
+    assert_eq!(files(&author, "out"), ["out/a"]);
+}
+
+#[test]
+fn what_lies_where_a_file_is_on_its_way_is_not_written_to() {
+    let fake = registry(&["a"]);
+    let author = Author::new();
+    author.write("mine", "my own");
+    author.write("out/b", "");
+    symlink(author.path("mine"), author.path(&partial())).unwrap();
+    assert_eq!(pull(&author, &fake).code, 0);
+    assert_eq!(author.read("mine"), b"my own");
+    assert!(author.read("out/a") == content());
+}
+
+#[test]
 fn a_registry_that_refuses_ranges_sends_the_whole_again() {
     let fake = registry(&["a"]);
     fake.set_faults(|request| {
@@ -217,10 +255,17 @@ fn a_damaged_blob_of_a_layout_is_no_file() {
     let author = Author::new();
     author.ok(&["copy", &fake.reference("1"), "oci:layout:1"]);
     let digest = oci::digest::Digest::of(&content()).to_string();
-    author.write(&format!("layout/blobs/{}", digest.replace(':', "/")), "damaged");
-    author.fails(&["pull", "oci:layout:1", "-o", "out"], "blob digest is sha256:");
-    assert_eq!(files(&author, "out"), [] as [&str; 0]);
-    author.fails(&["copy", "oci:layout:1", "oci:other:1"], "blob digest is sha256:");
+    let mut damaged = content();
+    damaged[7] ^= 1;
+    for (content, fault) in [
+        (b"damaged".to_vec(), "is damaged: it has 7 bytes, expected 300000 bytes"),
+        (damaged, "is damaged: its digest is sha256:"),
+    ] {
+        author.write(&format!("layout/blobs/{}", digest.replace(':', "/")), content);
+        author.fails(&["pull", "oci:layout:1", "-o", "out"], fault);
+        assert_eq!(files(&author, "out"), [] as [&str; 0]);
+        author.fails(&["copy", "oci:layout:1", "oci:other:1"], fault);
+    }
     author.ok(&["copy", &fake.reference("1"), "oci:other:1"]);
     crate::schema::assert_layout(&author.path("other"));
 }

@@ -32,6 +32,10 @@ fn add(store: &Store, content: &str, subject: Option<Descriptor>) -> Descriptor 
     document::describe(document::MANIFEST, &bytes).unwrap()
 }
 
+fn has(store: &Store, digest: &Digest) -> bool {
+    store.path(digest).is_file()
+}
+
 fn keep(store: &Store, content: &str, name: Option<&str>) -> Descriptor {
     let image = add(store, content, None);
     store.keep(&image, name).unwrap();
@@ -130,7 +134,7 @@ fn image_stays_after_its_last_name() {
     assert!(store.untag("b").unwrap());
     assert_eq!(names_of(&store), [None]);
     assert!(!store.untag("b").unwrap());
-    assert!(store.has(&digest_of(&image)));
+    assert!(has(&store, &digest_of(&image)));
 }
 
 #[test]
@@ -171,7 +175,7 @@ fn collects_what_is_not_reachable() {
     store.keep(&document::describe(document::INDEX, &bytes).unwrap(), None).unwrap();
     let kept = blobs(&store);
     add(&store, "3", None);
-    fs::write(store.partial(&digest_of(&image)), b"half").unwrap();
+    fs::write(store.blobs().join(partial::file_name(&digest_of(&image))), b"half").unwrap();
     drop(store.unfinished().unwrap().keep().unwrap());
     fs::write(folder.path().join(BLOBS).join("readme"), b"not ours").unwrap();
 
@@ -192,8 +196,8 @@ fn keeps_shared_blobs_of_forgotten_images() {
     store.forget(&digest_of(&one)).unwrap();
     assert_eq!(store.collect().unwrap().blobs, 2);
     let store = Store::open(folder.path()).unwrap();
-    assert!(store.has(&digest_of(&other)) && store.has(&Digest::of(document::EMPTY_JSON)));
-    assert!(!store.has(&digest_of(&one)));
+    assert!(has(&store, &digest_of(&other)) && has(&store, &Digest::of(document::EMPTY_JSON)));
+    assert!(!has(&store, &digest_of(&one)));
 }
 
 #[test]
@@ -202,7 +206,7 @@ fn collects_nothing_while_the_store_is_in_use() {
     let image = add(&store, "1", None);
     let error = describe(&Store::open(folder.path()).unwrap().collect().unwrap_err());
     assert!(error.contains("is in use by another process"), "{error}");
-    assert!(store.has(&digest_of(&image)));
+    assert!(has(&store, &digest_of(&image)));
 }
 
 #[test]
@@ -268,10 +272,29 @@ fn interrupted_blob_leaves_nothing() {
 }
 
 #[test]
-fn adopted_transfer_becomes_a_blob() {
-    let (_folder, store) = store();
+fn opens_only_regular_files_of_the_right_size() {
+    let (folder, store) = store();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "abc").unwrap();
     let digest = Digest::of(b"abc");
-    fs::write(store.partial(&digest), b"abc").unwrap();
-    store.adopt(&store.partial(&digest), &digest).unwrap();
-    assert!(store.has(&digest) && !store.partial(&digest).exists());
+    let path = store.path(&digest);
+    std::os::unix::fs::symlink(&secret, &path).unwrap();
+    let error = describe(&store.open_blob(&digest, 3).unwrap_err());
+    assert!(error.starts_with(&format!("opening {}: ", path.display())), "{error}");
+    fs::remove_file(&path).unwrap();
+    for (content, size, fault) in [
+        ("", 3, "it has 0 bytes, expected 3 bytes"),
+        ("abc", 4, "it has 3 bytes, expected 4 bytes"),
+        ("abd", 3, "its digest is sha256:"),
+    ] {
+        fs::write(&path, content).unwrap();
+        let error = describe(&store.open_verified(&digest, size).unwrap_err());
+        assert!(error.contains(fault), "{error}");
+        let error = store.copy_blob(&digest, size, folder.path()).unwrap_err();
+        assert!(describe(&error).contains(fault), "{error}");
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let error = describe(&store.open_blob(&digest, 3).unwrap_err());
+    assert!(error.contains("is damaged: it has no content"), "{error}");
 }

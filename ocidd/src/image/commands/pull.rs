@@ -18,7 +18,7 @@ use oci::{
 use oci_spec::image::Descriptor;
 use registry::{auth::Access, error::During as _, location::Location, session::Session};
 
-use super::{layer_name, print, resolve_manifest, short};
+use super::{layer_name, print, resolve_manifest};
 use crate::image::error::{Error, Result};
 
 /// Download the files of an image, named by their titles
@@ -97,11 +97,7 @@ fn pull_file(
             return Err(Error::new(message, "--force replaces it"));
         }
     }
-    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    // An interrupted pull resumes with this file.
-    let partial = target.with_file_name(format!(".{name}.{}.part", short(layer.digest())));
-    place.save_blob(layer, &partial).during(doing)?;
-    Ok(fs::rename(&partial, &target).with_context(doing)?)
+    Ok(place.save_blob(layer, &target).during(doing)?)
 }
 
 /// Creates the directories of a title. Symbolic links are rejected.

@@ -106,13 +106,12 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     // Tags are written after signatures, so that they never refer to an unsigned image. The image
     // stays signed if its index is extended later.
     sign(&to, &image, signer.as_ref())?;
-    let named = match &args.platform {
-        Some(platform) => add_to_index(&mut to, platform, &image, signer.as_ref())?,
-        None => {
-            let Fetched { descriptor, bytes } = image.document();
-            to.add_named(descriptor, bytes)?;
-            image.document().clone()
-        }
+    let named = if let Some(platform) = &args.platform {
+        add_to_index(&mut to, platform, &image, signer.as_ref())?
+    } else {
+        let image = image.document();
+        to.add_named(&image.descriptor, &image.bytes)?;
+        image.clone()
     };
     if signer.is_some() {
         session.observer().note(format!("signed {}", named.descriptor.digest()));

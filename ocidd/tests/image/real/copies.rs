@@ -57,6 +57,36 @@ fn a_layout_is_left_without_anything_unfinished() {
 }
 
 #[test]
+fn a_damaged_layout_is_repaired_by_the_next_copy() {
+    let (registry, author) = scene();
+    author.write("disk.raw", disk());
+    let reference = registry.reference("os:1");
+    for platform in ["linux/amd64", "linux/arm64"] {
+        author.push(&["--platform", platform, "disk.raw", &reference]);
+    }
+    author.ok(&["copy", &reference, "oci:layout:1"]);
+    let part = author.json(&["inspect", "--platform", "linux/arm64", "oci:layout:1"]);
+    let digest = part["manifest"]["layers"][0]["digest"].as_str().unwrap().to_owned();
+    let blob = format!("layout/blobs/sha256/{}", &digest["sha256:".len()..]);
+    let content = author.read(&blob);
+    author.write(&blob, "");
+    author.ok(&["copy", &reference, "oci:layout:1"]);
+    assert!(author.read(&blob) == content);
+    fs::remove_file(author.path(&blob)).unwrap();
+    author.ok(&["copy", &reference, "oci:layout:1"]);
+    assert!(author.read(&blob) == content);
+    // A secret of the same size is not sent.
+    fs::remove_file(author.path(&blob)).unwrap();
+    author.write("secret", vec![7; content.len()]);
+    std::os::unix::fs::symlink(author.path("secret"), author.path(&blob)).unwrap();
+    let other = registry.reference("other:1");
+    author.fails(&["copy", "oci:layout:1", &other], "opening ");
+    fs::remove_file(author.path(&blob)).unwrap();
+    author.write(&blob, vec![7; content.len()]);
+    author.fails(&["copy", "oci:layout:1", &other], "is damaged: its digest is ");
+}
+
+#[test]
 fn an_image_goes_from_one_repository_to_another_of_the_same_registry() {
     let (registry, author) = scene();
     author.write("disk.raw", disk());

@@ -3,9 +3,9 @@
 
 use std::{fs, path::Path};
 
-use ::registry::{auth::Access, location::Location, sign::sign};
+use ::registry::{auth::Access, copy, copy::CopyScope, location::Location, own::Own, sign::sign};
 use anyhow::{Context as _, Result, ensure};
-use oci::signing_key::SigningKey;
+use oci::{layout::Store, signing_key::SigningKey};
 use rcgen::KeyPair;
 use serde_json::json;
 use xshell::{Shell, cmd};
@@ -83,10 +83,15 @@ fn push_signed(lab: &Lab, case: &Case, signer: Option<&KeyPair>) -> Result<()> {
     let session = lab.plain.session();
     let to = format!("{}/{name}", lab.plain.local());
     let mut location = Location::open(&session, &to, Access::Push)?;
-    let image = location.resolve()?.descriptor;
+    // Only local images are signed.
+    let layout = lab.path(case, "layout");
+    let copy = format!("oci:{}:1", layout.display());
+    let mut local = Location::open(&session, &copy, Access::Push)?;
+    copy::copy(&mut location, &mut local, CopyScope::Image)?;
+    let image = Own::read(&Store::open_existing(&layout)?, "1")?;
     // The installer does not compare the name.
     let signed_name = format!("registry.example/{}", case.name);
-    sign(&mut location, &image, &signed_name, &SigningKey::read(&key, None)?)?;
+    sign(&location, &image, &signed_name, &SigningKey::read(&key, None)?)?;
     Ok(())
 }
 
