@@ -54,8 +54,8 @@ impl Endpoint {
         &self.repository.registry
     }
 
-    /// Gets a path of the repository and returns the answer with any status but 401, which is
-    /// answered by logging in once, also if an earlier token has expired.
+    /// Gets a path of the repository and returns the answer with any status. A 401 of this
+    /// host is answered by logging in once, also if an earlier token has expired.
     pub fn get(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
         let url = self.url(path);
         self.logged_in(headers, |client, headers| client.follow(&Method::GET, &url, headers))
@@ -100,7 +100,7 @@ impl Endpoint {
         send: impl Fn(&Client, &Headers<'_>) -> Result<Response>,
     ) -> Result<Response> {
         let response = send(&self.client, &self.with_login(headers))?;
-        if response.status() != 401 {
+        if response.status() != 401 || !self.is_from_host(&response) {
             return Ok(response);
         }
         let challenge = auth::read_challenge(response.headers())?;
@@ -132,11 +132,22 @@ impl Endpoint {
     /// The error for an answer with an unexpected status.
     pub fn rejected(&self, response: Response) -> Error {
         // A blob store after a redirect has not received the login.
-        let is_direct = origin_of(&response.get_uri().to_string()) == self.origin();
+        let is_direct = self.is_from_host(&response);
         let is_about_login = is_direct && matches!(response.status().as_u16(), 401 | 403);
         let login = self.login.as_ref().filter(|_| is_about_login);
         let login = login.map(|login| login as &dyn std::fmt::Display);
-        StatusError::new(format!("registry {}", self.host()), response, login).into()
+        let mut server = format!("registry {}", self.host());
+        if !is_direct {
+            let target = response.get_uri().to_string();
+            server = format!("{server} redirects to {}, which", origin_of(&target));
+        }
+        StatusError::new(server, response, login).into()
+    }
+
+    /// Whether this host sent an answer, not a redirect target. Only then its challenge counts: the
+    /// login is for this host alone.
+    fn is_from_host(&self, response: &Response) -> bool {
+        is_same_origin(origin_of(&response.get_uri().to_string()), &self.origin())
     }
 
     pub fn origin(&self) -> String {

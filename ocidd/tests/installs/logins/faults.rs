@@ -125,7 +125,8 @@ const FAULTS: &[Row] = &[
         },
         entry: Some(PASSWORD),
         says: &[
-            "fetching layer LAYER from REGISTRY: registry REGISTRY answered 403 Forbidden (DENIED: too late)",
+            "fetching layer LAYER from REGISTRY: registry REGISTRY redirects to http://localhost:",
+            ", which answered 403 Forbidden (DENIED: too late)",
         ],
     },
     Row {

@@ -137,6 +137,47 @@ fn a_login_is_not_shown_to_a_blob_store_elsewhere() {
     }
 }
 
+/// A challenge counts only if the registry itself sent it (CVE-2020-15157).
+#[test]
+fn answers_no_challenge_of_a_redirect_target() {
+    let demands: [(Demand, &str); 4] = [
+        (demand_basic, PASSWORD),
+        (demand_login, PASSWORD),
+        (demand_identity, IDENTITY),
+        (|_| (), PASSWORD),
+    ];
+    for (demand, entry) in demands {
+        for challenge in [
+            r#"Basic realm="x""#,
+            r#"Bearer realm="http://OTHER/token",service="x""#,
+            r#"Bearer realm="http://REGISTRY/token",service="x""#,
+        ] {
+            for by in BOTH {
+                let mut fake = Fake::with(&Layer::new(gzip(&image(MIB))));
+                demand(&mut fake);
+                let (registry, other) = (fake.address(), fake.other_address());
+                let challenge = challenge.replace("OTHER", &other).replace("REGISTRY", &registry);
+                fake.answers.insert("/store".to_owned(), Answer::unauthorized(&[challenge]));
+                fake.redirect_blob(&format!("http://{other}/store"));
+                let target = Target::new(DISK);
+                write_login(&target, &registry, entry);
+                let (outcome, requests) = install_from(fake, *by, &target);
+                let failure = outcome.unwrap_err().to_string();
+                let text = format!(
+                    "registry {registry} redirects to http://{other}, which answered 401 Unauthorized"
+                );
+                assert!(failure.contains(&text), "{failure}");
+                for request in requests {
+                    if request.header("host").unwrap() == other {
+                        assert_eq!(request.header("authorization"), None, "{request:?}");
+                        assert_eq!(request.path, "/store", "{request:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A token server that sends those who come to it on to another host.
 fn send_on(fake: &mut Fake, path: &str) {
     let elsewhere = format!("http://{}/elsewhere", fake.other_address());
