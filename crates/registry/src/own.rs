@@ -27,15 +27,6 @@ const MAX_SIGNATURES: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Own(Fetched);
 
-/// An image index with a new entry, and with entries that a registry or layout had.
-#[derive(Debug)]
-pub struct Extended {
-    pub index: Fetched,
-    pub kept: Vec<Descriptor>,
-    entry: Descriptor,
-    before: Option<Digest>,
-}
-
 impl Own {
     /// An image of the local store.
     pub fn read(store: &Store, name: &str) -> Result<Self> {
@@ -44,57 +35,48 @@ impl Own {
         Ok(Self(Fetched { bytes: store.read(&descriptor)?, descriptor }))
     }
 
-    /// An index whose other entries `key` has signed, each by itself or as a part of the index
-    /// that was extended.
-    pub fn index(extended: &Extended, tag: &Location<'_>, key: &Key) -> Result<Self> {
-        if let Some(before) = &extended.before
-            && is_signed(tag, before, key)?
-        {
-            return Ok(Self(extended.index.clone()));
-        }
-        let mut index = document::index_of(Vec::new(), Annotations::new());
-        let mut unsigned = Vec::new();
-        for entry in &extended.kept {
-            if !is_signed(tag, &document::digest_of(entry)?, key)? {
-                unsigned.push(describe(entry));
+    /// Adds the image for `platform` to `current`, the index at `tag`. Without a key, the author
+    /// agrees to all other entries. Otherwise `key` must have signed each of them, or the index.
+    /// Returns the new index and the other entries.
+    pub fn add_to_index(
+        &self,
+        current: Option<&Fetched>,
+        tag: &Location<'_>,
+        platform: &Platform,
+        key: Option<&Key>,
+    ) -> Result<(Self, Vec<Descriptor>)> {
+        let mut index = match current.map(Fetched::parse).transpose()? {
+            None => document::index_of(Vec::new(), Annotations::new()),
+            Some(Document::Index(index)) => index,
+            Some(Document::Manifest(_)) => {
+                return Err(Error::NotAnIndex(tag.location().to_owned()));
             }
-            index = index::with_entry(Some(index), entry.clone());
+        };
+        let entry = index::entry_for(platform, &self.0.descriptor, &self.0.bytes)?;
+        let mut kept = index::with_entry(Some(index.clone()), entry.clone()).manifests().clone();
+        kept.retain(|other| *other != entry);
+        if let (Some(key), Some(current)) = (key, current)
+            && !is_signed(tag, &document::digest_of(&current.descriptor)?, key)?
+        {
+            let mut unsigned = Vec::new();
+            for other in &kept {
+                if !is_signed(tag, &document::digest_of(other)?, key)? {
+                    unsigned.push(describe(other));
+                }
+            }
+            if !unsigned.is_empty() {
+                let entries = document::list(unsigned.into_iter());
+                return Err(Error::ForeignEntries { location: tag.location().to_owned(), entries });
+            }
+            // Without the annotations of the index, which nothing has signed.
+            index = document::index_of(kept.clone(), Annotations::new());
         }
-        if !unsigned.is_empty() {
-            let entries = document::list(unsigned.into_iter());
-            return Err(Error::ForeignEntries { location: tag.location().to_owned(), entries });
-        }
-        // Without the annotations of the index, which nothing has signed.
-        Fetched::index(&index::with_entry(Some(index), extended.entry.clone())).map(Self)
-    }
-
-    /// An index with entries of others that the author agrees to sign.
-    pub fn foreign_index(extended: &Extended) -> Self {
-        Self(extended.index.clone())
+        Ok((Self(Fetched::index(&index::with_entry(Some(index), entry))?), kept))
     }
 
     pub fn document(&self) -> &Fetched {
         &self.0
     }
-}
-
-/// Adds `image` for `platform` to the index at `tag`, or to a new one.
-pub fn extend(
-    current: Option<&Fetched>,
-    tag: &str,
-    platform: &Platform,
-    image: &Own,
-) -> Result<Extended> {
-    let index = match current.map(Fetched::parse).transpose()? {
-        None => None,
-        Some(Document::Index(index)) => Some(index),
-        Some(Document::Manifest(_)) => return Err(Error::NotAnIndex(tag.to_owned())),
-    };
-    let before = current.map(|found| document::digest_of(&found.descriptor)).transpose()?;
-    let entry = index::entry_for(platform, &image.0.descriptor, &image.0.bytes)?;
-    let index = index::with_entry(index, entry.clone());
-    let kept = index.manifests().iter().filter(|other| **other != entry).cloned().collect();
-    Ok(Extended { index: Fetched::index(&index)?, kept, entry, before })
 }
 
 /// The platform and digest of an entry.

@@ -20,15 +20,8 @@ use oci::{
 };
 use oci_spec::image::Descriptor;
 use registry::{
-    auth::Access,
-    copy,
-    copy::CopyScope,
-    location::Location,
-    own,
-    own::{Extended, Own},
-    repository::Fetched,
-    session::Session,
-    sign,
+    auth::Access, copy, copy::CopyScope, location::Location, own, own::Own, repository::Fetched,
+    session::Session, sign,
 };
 
 use super::{created, print, split_last};
@@ -100,7 +93,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     if let Some(platform) = &args.platform {
         // Before the upload, which may take long.
         let current = to.find()?;
-        extend(&to, current.as_ref(), platform, &image, signer.as_ref())?;
+        image.add_to_index(current.as_ref(), &to, platform, trusted_by(signer.as_ref()))?;
     }
     let (_, copied) = copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     // Tags are written after signatures, so that they never refer to an unsigned image. The image
@@ -196,20 +189,9 @@ fn sign(to: &Location<'_>, image: &Own, signer: Option<&Signer>) -> Result<()> {
     Ok(())
 }
 
-/// The index `current` with `image`, if the signer accepts its other entries.
-fn extend(
-    to: &Location<'_>,
-    current: Option<&Fetched>,
-    platform: &Platform,
-    image: &Own,
-    signer: Option<&Signer>,
-) -> Result<(Extended, Own)> {
-    let extended = own::extend(current, to.location(), platform, image)?;
-    let index = match signer {
-        Some(signer) if !signer.is_foreign_allowed => Own::index(&extended, to, &signer.public)?,
-        _ => Own::foreign_index(&extended),
-    };
-    Ok((extended, index))
+/// The key that must have signed the other entries of an index.
+fn trusted_by(signer: Option<&Signer>) -> Option<&Key> {
+    signer.filter(|signer| !signer.is_foreign_allowed).map(|signer| &signer.public)
 }
 
 /// Adds `image` to the index at `to` and signs it. Returns the index.
@@ -222,9 +204,9 @@ fn add_to_index(
     let mut kept = Vec::new();
     let mut is_signed = false;
     let index = to.update(|to, current| {
-        let (extended, index) = extend(to, current, platform, image, signer)?;
-        kept = extended.kept;
-        let is_present = current.is_some_and(|current| current.bytes == extended.index.bytes);
+        let (index, others) = image.add_to_index(current, to, platform, trusted_by(signer))?;
+        kept = others;
+        let is_present = current.is_some_and(|current| current.bytes == index.document().bytes);
         if is_signed && is_present {
             return Ok::<_, Error>(None);
         }
