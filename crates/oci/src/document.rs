@@ -9,7 +9,7 @@ use oci_spec::{
     OciSpecError,
     image::{ImageIndex, ImageManifest, ImageManifestBuilder, MediaType, Sha256Digest},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -66,11 +66,12 @@ pub enum DocumentError {
     Write(#[from] OciSpecError),
 }
 
-impl DocumentError {
-    /// For `map_err`: the document called `name` is invalid.
-    pub(crate) fn json(name: &'static str) -> impl FnOnce(serde_json::Error) -> Self {
-        move |source| Self::Json { name, source }
-    }
+/// Parses the document that errors call `name`.
+pub(crate) fn parse_json<T: DeserializeOwned>(
+    bytes: &[u8],
+    name: &'static str,
+) -> Result<T, DocumentError> {
+    serde_json::from_slice(bytes).map_err(|source| DocumentError::Json { name, source })
 }
 
 /// What a reference leads to.
@@ -84,9 +85,7 @@ pub enum Document {
 impl Document {
     pub fn parse(bytes: &[u8], media_type: &str) -> Result<Self, DocumentError> {
         match media_type {
-            MANIFEST | DOCKER_MANIFEST => serde_json::from_slice(bytes)
-                .map(Self::Manifest)
-                .map_err(DocumentError::json("manifest")),
+            MANIFEST | DOCKER_MANIFEST => parse_json(bytes, "manifest").map(Self::Manifest),
             INDEX | DOCKER_INDEX => parse_index(bytes).map(Self::Index),
             other => Err(DocumentError::UnknownType(escape_controls(other))),
         }
@@ -122,10 +121,15 @@ pub fn is_document(media_type: &str) -> bool {
 
 /// The media type that a document states, otherwise its `Content-Type`.
 pub fn media_type_of(bytes: &[u8], content_type: &str) -> String {
-    let stated = serde_json::from_slice::<Value>(bytes)
-        .ok()
-        .and_then(|document| Some(document.get("mediaType")?.as_str()?.to_owned()));
-    stated.unwrap_or_else(|| essence_of(content_type).to_owned())
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Stated {
+        media_type: String,
+    }
+    match serde_json::from_slice::<Stated>(bytes) {
+        Ok(stated) => stated.media_type,
+        Err(_) => essence_of(content_type).to_owned(),
+    }
 }
 
 /// A `Content-Type` without its parameters.
@@ -135,12 +139,12 @@ pub(crate) fn essence_of(content_type: &str) -> &str {
 
 /// Reads an image index with all properties of its platforms.
 pub fn parse_index(bytes: &[u8]) -> Result<ImageIndex, DocumentError> {
-    let error = || DocumentError::json("image index");
-    let mut index = serde_json::from_slice(bytes).map_err(error())?;
+    let name = "image index";
+    let mut index = parse_json(bytes, name)?;
     for (in_crate, in_spec) in PLATFORM_KEYS {
         rename_platform_key(&mut index, in_spec, in_crate);
     }
-    serde_json::from_value(index).map_err(error())
+    serde_json::from_value(index).map_err(|source| DocumentError::Json { name, source })
 }
 
 /// Platform properties whose names in oci-spec 0.10 differ from the image spec (image-index.md).

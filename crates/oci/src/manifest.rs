@@ -10,7 +10,10 @@ pub use crate::document::list;
 use crate::{
     digest::{Digest, DigestError},
     document,
-    document::{BYTES, DocumentError, RAW_DIGEST, RAW_SIZE, annotation, escape_controls, title_of},
+    document::{
+        BYTES, DOCKER_INDEX, DOCKER_MANIFEST, DocumentError, INDEX, MANIFEST, RAW_DIGEST, RAW_SIZE,
+        annotation, escape_controls, title_of,
+    },
 };
 
 #[cfg(test)]
@@ -106,10 +109,13 @@ pub fn parse(bytes: &[u8], content_type: &str) -> Result<Content, ManifestError>
             ManifestError::NotJson { content_type, source }
         });
     }
-    let media_type = document::media_type_of(bytes, content_type);
-    match document::Document::parse(bytes, &media_type)? {
-        document::Document::Manifest(manifest) => find_disk(&manifest).map(Content::Disk),
-        document::Document::Index(index) => Ok(Content::Index(index)),
+    match document::media_type_of(bytes, content_type).as_str() {
+        MANIFEST | DOCKER_MANIFEST => {
+            find_disk(&document::parse_json(bytes, "manifest")?).map(Content::Disk)
+        }
+        // Not `parse_index`: the installer needs no more of a platform than its variant.
+        INDEX | DOCKER_INDEX => Ok(Content::Index(document::parse_json(bytes, "image index")?)),
+        other => Err(DocumentError::UnknownType(escape_controls(other)).into()),
     }
 }
 

@@ -94,8 +94,7 @@ pub enum Referrer {
 
 /// The signatures that a manifest lists. Each can be invalid by itself.
 pub fn parse_manifest(bytes: &[u8]) -> Result<Vec<Result<Claim, SignatureError>>, DocumentError> {
-    let manifest: ImageManifest =
-        serde_json::from_slice(bytes).map_err(DocumentError::json("manifest of signatures"))?;
+    let manifest: ImageManifest = document::parse_json(bytes, "manifest of signatures")?;
     let layers = manifest.layers().iter().filter(|layer| layer.media_type().as_ref() == PAYLOAD);
     Ok(layers.map(parse_layer).collect())
 }
@@ -112,8 +111,7 @@ fn parse_layer(layer: &Descriptor) -> Result<Claim, SignatureError> {
 
 /// The signatures among the referrers of a manifest.
 pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Referrer>, DocumentError> {
-    let index: ImageIndex =
-        serde_json::from_slice(bytes).map_err(DocumentError::json("list of referrers"))?;
+    let index: ImageIndex = document::parse_json(bytes, "list of referrers")?;
     let mut referrers = Vec::new();
     for entry in index.manifests() {
         let artifact = entry.artifact_type().as_ref().map(AsRef::as_ref).unwrap_or_default();
