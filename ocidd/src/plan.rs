@@ -2,10 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use oci::{
-    platform::Platform,
-    reference::{Image, ReferenceError},
-};
+use oci::{platform::Platform, reference::Image};
 use params::{Options, Retries};
 use registry::http::{CertificateCheck, DEFAULT_TIMEOUT, Network, Tls};
 
@@ -72,14 +69,14 @@ pub fn parse_image(options: &Options) -> Result<Option<Image>, Diagnostic> {
 
 fn parse_reference<T>(key: &str, value: &str) -> Result<T, Diagnostic>
 where
-    T: FromStr<Err = ReferenceError>,
+    T: FromStr<Err = oci::Error>,
 {
     value.parse().map_err(|error| {
         let hint = match error {
-            ReferenceError::Scheme { .. } => {
+            oci::Error::Scheme { .. } => {
                 Some("remove the scheme, and set oci.allow_no_tls for plain HTTP".to_owned())
             }
-            ReferenceError::NoDigest(_) => Some("set oci.tag for a tag".to_owned()),
+            oci::Error::NoDigest(_) => Some("set oci.tag for a tag".to_owned()),
             _ => None,
         };
         invalid(key, Diagnostic { message: error.to_string(), hint })

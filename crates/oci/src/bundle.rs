@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::{
     document,
-    document::{Annotations, Artifact, DocumentError},
+    document::{Annotations, Artifact},
+    error::Result,
 };
 
 /// The media types of a bundle.
@@ -70,7 +71,7 @@ pub struct Bundle {
 
 impl Bundle {
     /// The config blob and the manifest.
-    pub fn to_artifact(&self) -> Result<(Vec<u8>, Artifact), DocumentError> {
+    pub fn to_artifact(&self) -> Result<(Vec<u8>, Artifact)> {
         let media_type = match self.flavour {
             Flavour::Ironcore => "application/vnd.ironcore.image.config.v1+json",
             Flavour::Onmetal => "application/vnd.onmetal.image.config.v1alpha1+json",

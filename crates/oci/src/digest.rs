@@ -3,18 +3,16 @@
 use std::{fmt, io, io::Read, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
-use thiserror::Error;
 
-use crate::size::{Transfer, length_of};
+use crate::{
+    error::{Error, Result},
+    size::{Transfer, length_of},
+};
 
 /// The digest of a blob or manifest: `sha256:` and 64 lower-case hexadecimal digits (OCI image
 /// spec, descriptor.md, "Digests").
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Digest([u8; 32]);
-
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("invalid digest '{0}': expected 'sha256:' and 64 lower-case hexadecimal digits")]
-pub struct DigestError(String);
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
@@ -33,10 +31,10 @@ impl Digest {
 }
 
 impl FromStr for Digest {
-    type Err = DigestError;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, DigestError> {
-        let invalid = || DigestError(text.to_owned());
+    fn from_str(text: &str) -> Result<Self> {
+        let invalid = || Error::Digest(text.to_owned());
         let hex = text.strip_prefix("sha256:").ok_or_else(invalid)?;
         let nibble = |c: u8| match c {
             b'0'..=b'9' => Some(c - b'0'),

@@ -11,10 +11,10 @@ use oci_spec::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use thiserror::Error;
 
 use crate::{
-    digest::{Digest, DigestError},
+    digest::Digest,
+    error::{Error, Result},
     size::length_of,
 };
 
@@ -52,26 +52,9 @@ pub const DISK_TYPE: (&str, &str) = ("disktype", "raw");
 /// Sorted annotations.
 pub type Annotations = BTreeMap<String, String>;
 
-#[derive(Debug, Error)]
-pub enum DocumentError {
-    #[error("reading the {name}")]
-    Json { name: &'static str, source: serde_json::Error },
-    #[error("'{0}' is neither an image manifest nor an image index")]
-    UnknownType(String),
-    #[error("invalid media type '{0}': expected two names, such as build/log")]
-    MediaType(String),
-    #[error(transparent)]
-    Digest(#[from] DigestError),
-    #[error("writing a document")]
-    Write(#[from] OciSpecError),
-}
-
 /// Parses the document that errors call `name`.
-pub(crate) fn parse_json<T: DeserializeOwned>(
-    bytes: &[u8],
-    name: &'static str,
-) -> Result<T, DocumentError> {
-    serde_json::from_slice(bytes).map_err(|source| DocumentError::Json { name, source })
+pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8], name: &'static str) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|source| Error::Document { name, source })
 }
 
 /// What a reference leads to.
@@ -83,11 +66,11 @@ pub enum Document {
 }
 
 impl Document {
-    pub fn parse(bytes: &[u8], media_type: &str) -> Result<Self, DocumentError> {
+    pub fn parse(bytes: &[u8], media_type: &str) -> Result<Self> {
         match media_type {
             MANIFEST | DOCKER_MANIFEST => parse_json(bytes, "manifest").map(Self::Manifest),
             INDEX | DOCKER_INDEX => parse_index(bytes).map(Self::Index),
-            other => Err(DocumentError::UnknownType(escape_controls(other))),
+            other => Err(Error::UnknownType(escape_controls(other))),
         }
     }
 
@@ -101,7 +84,7 @@ impl Document {
 }
 
 /// Accepts the media types that the image spec allows (RFC 6838, 4.2).
-pub fn parse_media_type(text: &str) -> Result<String, DocumentError> {
+pub fn parse_media_type(text: &str) -> Result<String> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
     let is_name = |name: &str| {
         (1..=127).contains(&name.len())
@@ -110,7 +93,7 @@ pub fn parse_media_type(text: &str) -> Result<String, DocumentError> {
     };
     match text.split_once('/') {
         Some((kind, name)) if is_name(kind) && is_name(name) => Ok(text.to_owned()),
-        _ => Err(DocumentError::MediaType(text.to_owned())),
+        _ => Err(Error::MediaType(text.to_owned())),
     }
 }
 
@@ -138,13 +121,13 @@ pub(crate) fn essence_of(content_type: &str) -> &str {
 }
 
 /// Reads an image index with all properties of its platforms.
-pub fn parse_index(bytes: &[u8]) -> Result<ImageIndex, DocumentError> {
+pub fn parse_index(bytes: &[u8]) -> Result<ImageIndex> {
     let name = "image index";
     let mut index = parse_json(bytes, name)?;
     for (in_crate, in_spec) in PLATFORM_KEYS {
         rename_platform_key(&mut index, in_spec, in_crate);
     }
-    serde_json::from_value(index).map_err(|source| DocumentError::Json { name, source })
+    serde_json::from_value(index).map_err(|source| Error::Document { name, source })
 }
 
 /// Platform properties whose names in oci-spec 0.10 differ from the image spec (image-index.md).
@@ -164,7 +147,7 @@ fn rename_platform_key(index: &mut Value, from: &str, to: &str) {
 }
 
 /// JSON without spaces and with sorted keys, because annotations have no order.
-pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, DocumentError> {
+pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut value = serde_json::to_value(value).map_err(OciSpecError::from)?;
     for (in_crate, in_spec) in PLATFORM_KEYS {
         rename_platform_key(&mut value, in_crate, in_spec);
@@ -173,18 +156,14 @@ pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, DocumentError> {
     Ok(serde_json::to_vec(&value).map_err(OciSpecError::from)?)
 }
 
-pub fn descriptor(
-    media_type: &str,
-    digest: Digest,
-    size_bytes: u64,
-) -> Result<Descriptor, DocumentError> {
+pub fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> Result<Descriptor> {
     let hex = digest.to_string().split_off("sha256:".len());
     let digest = Sha256Digest::from_str(&hex)?;
     Ok(Descriptor::new(MediaType::from(media_type), size_bytes, digest))
 }
 
 /// The descriptor of these bytes.
-pub fn describe(media_type: &str, bytes: &[u8]) -> Result<Descriptor, DocumentError> {
+pub fn describe(media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
     descriptor(media_type, Digest::of(bytes), length_of(bytes))
 }
 
@@ -199,7 +178,7 @@ fn to_map<M: FromIterator<(String, String)>>(annotations: Annotations) -> Option
 }
 
 /// The digest of a descriptor. Only SHA-256 is supported.
-pub fn digest_of(descriptor: &Descriptor) -> Result<Digest, DigestError> {
+pub fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
     descriptor.digest().as_ref().parse()
 }
 
@@ -232,7 +211,7 @@ pub(crate) fn escape_controls(text: &str) -> String {
 }
 
 /// The config of artifacts without one, with its content embedded in the descriptor.
-pub fn empty_config() -> Result<Descriptor, DocumentError> {
+pub fn empty_config() -> Result<Descriptor> {
     let mut config = describe(EMPTY, EMPTY_JSON)?;
     config.set_data(Some(crate::BASE64.encode(EMPTY_JSON)));
     Ok(config)
@@ -250,7 +229,7 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    pub fn to_bytes(&self) -> Result<Vec<u8>, DocumentError> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut manifest = ImageManifestBuilder::default()
             .schema_version(2_u32)
             .media_type(MediaType::ImageManifest)

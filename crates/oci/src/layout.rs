@@ -18,9 +18,12 @@ use crate::{
     digest::{Digest, HashingReader},
     document,
     document::{Annotations, Artifact, Document},
-    layout_error::{INDEX, LayoutError, MARKER},
+    error::{Error, Result},
 };
 
+const INDEX: &str = "index.json";
+/// Marks a layout. A shared lock on it protects blobs that no name refers to yet.
+const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const BLOBS: &str = "blobs/sha256";
 /// The prefix of incomplete files.
@@ -28,11 +31,9 @@ const UNFINISHED: &str = ".unfinished-";
 /// The minimum length of a shortened digest.
 const MIN_DIGITS: usize = 6;
 
-type Result<T> = std::result::Result<T, LayoutError>;
-
 /// For `map_err`: `doing` failed for `path`.
-fn at<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> LayoutError + 'a {
-    move |source| LayoutError::Io { doing, path: path.to_owned(), source }
+fn at<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
+    move |source| Error::Io { doing, path: path.to_owned(), source }
 }
 
 /// What [`Store::collect`] removed.
@@ -92,7 +93,7 @@ impl Store {
         found.dedup_by_key(|entry| entry.digest().to_string());
         match found.len() {
             0 | 1 => Ok(found.pop()),
-            count => Err(LayoutError::Ambiguous { count, digits: digits.to_owned() }),
+            count => Err(Error::AmbiguousDigits { count, digits: digits.to_owned() }),
         }
     }
 
@@ -168,7 +169,7 @@ impl Store {
         let bytes = fs::read(&path).map_err(at("reading", &path))?;
         let found = Digest::of(&bytes);
         if found != digest {
-            return Err(LayoutError::Damaged { path, found });
+            return Err(Error::Damaged { path, found });
         }
         Ok(bytes)
     }
@@ -194,7 +195,7 @@ impl Store {
         let bytes = artifact.to_bytes()?;
         self.add(document::EMPTY_JSON)?;
         self.add(bytes.as_slice())?;
-        Ok(document::describe(document::MANIFEST, &bytes)?)
+        document::describe(document::MANIFEST, &bytes)
     }
 
     /// Creates a file for [`Self::finish`].
@@ -232,7 +233,7 @@ impl Store {
         let lock = at("locking the store", &self.folder);
         self.marker.unlock().map_err(lock)?;
         if self.marker.try_lock().is_err() {
-            return Err(LayoutError::InUse(self.folder));
+            return Err(Error::InUse(self.folder));
         }
         let mut reachable = BTreeSet::new();
         for entry in self.entries()? {
@@ -275,7 +276,8 @@ impl Store {
     fn read_index(&self) -> Result<ImageIndex> {
         let path = self.folder.join(INDEX);
         let text = fs::read(&path).map_err(at("reading", &path))?;
-        document::parse_index(&text).map_err(|source| LayoutError::Index { path, source })
+        document::parse_index(&text)
+            .map_err(|source| Error::LayoutIndex { path, source: source.into() })
     }
 
     fn change_index(&self, change: impl FnOnce(&mut Vec<Descriptor>)) -> Result<()> {
@@ -300,7 +302,7 @@ fn create(folder: &Path) -> Result<()> {
         return Ok(());
     }
     if folder.join(INDEX).exists() {
-        return Err(LayoutError::NotALayout(folder.to_owned()));
+        return Err(Error::NotALayout(folder.to_owned()));
     }
     fs::create_dir_all(folder.join(BLOBS)).map_err(&error)?;
     let empty = document::index_of(Vec::new(), Annotations::new());

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use thiserror::Error;
+use crate::error::{Error, Result};
 
 /// A platform in normal form: `x86_64` becomes `amd64`, `aarch64` becomes `arm64`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -12,10 +12,6 @@ pub struct Platform {
     /// `None` for the baseline variant of the architecture.
     variant: Option<String>,
 }
-
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("invalid platform '{0}': expected OS/ARCHITECTURE[/VARIANT], such as linux/amd64")]
-pub struct PlatformError(String);
 
 /// How closely an index entry matches. The highest match is selected.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -84,10 +80,10 @@ impl Platform {
 }
 
 impl FromStr for Platform {
-    type Err = PlatformError;
+    type Err = Error;
 
     /// The operating system defaults to Linux.
-    fn from_str(text: &str) -> Result<Self, PlatformError> {
+    fn from_str(text: &str) -> Result<Self> {
         let parts: Vec<&str> = text.split('/').collect();
         let is_name = |part: &&str| {
             !part.is_empty()
@@ -100,7 +96,7 @@ impl FromStr for Platform {
             [os, architecture, variant] => Some(Self::new(os, architecture, Some(variant))),
             _ => None,
         };
-        platform.ok_or_else(|| PlatformError(text.to_owned()))
+        platform.ok_or_else(|| Error::Platform(text.to_owned()))
     }
 }
 

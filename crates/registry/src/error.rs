@@ -6,14 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use oci::{
-    digest::{Digest, DigestError},
-    document::DocumentError,
-    index::IndexError,
-    layout_error::LayoutError,
-    manifest::ManifestError,
-    reference::ReferenceError,
-};
+use oci::digest::Digest;
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
@@ -122,17 +115,7 @@ pub enum Error {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
-    InvalidDigest(#[from] DigestError),
-    #[error(transparent)]
-    InvalidReference(#[from] ReferenceError),
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
+    Oci(#[from] oci::Error),
 }
 
 /// An answer with a status other than the expected one.

@@ -1,10 +1,5 @@
 //! The error of the subcommands.
 
-use oci::{
-    digest::DigestError, document::DocumentError, index::IndexError, layout_error::LayoutError,
-    reference::ReferenceError,
-};
-
 use crate::report::diagnostic::{Diagnostic, Terms};
 
 pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,32 +21,8 @@ impl Error {
     }
 }
 
-impl From<DigestError> for Error {
-    fn from(error: DigestError) -> Self {
-        Self::Registry(error.into())
-    }
-}
-
-impl From<DocumentError> for Error {
-    fn from(error: DocumentError) -> Self {
-        Self::Registry(error.into())
-    }
-}
-
-impl From<IndexError> for Error {
-    fn from(error: IndexError) -> Self {
-        Self::Registry(error.into())
-    }
-}
-
-impl From<LayoutError> for Error {
-    fn from(error: LayoutError) -> Self {
-        Self::Registry(error.into())
-    }
-}
-
-impl From<ReferenceError> for Error {
-    fn from(error: ReferenceError) -> Self {
+impl From<oci::Error> for Error {
+    fn from(error: oci::Error) -> Self {
         Self::Registry(error.into())
     }
 }

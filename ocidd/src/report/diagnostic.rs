@@ -2,10 +2,6 @@
 
 use std::{fmt, time::SystemTime};
 
-use oci::{
-    index::IndexError, layout_error::LayoutError, manifest::ManifestError,
-    reference::ReferenceError,
-};
 use registry::{Error, error::CertificateFault};
 
 /// A fact, and what to do about it. `Display` prints the hint on its own line.
@@ -83,7 +79,7 @@ impl Terms {
                 "put user and password into {auth_file}, in the format of docker's config.json"
             ),
             Error::CredentialHelper { .. } => "write the login itself into its auths".to_owned(),
-            Error::WebPage { .. } | Error::Manifest(ManifestError::WebPage(_)) => {
+            Error::WebPage { .. } | Error::Oci(oci::Error::WebPage(_)) => {
                 "a proxy or a captive portal may be in between".to_owned()
             }
             Error::RequestTooLarge { .. } => "use a smaller --chunk-size".to_owned(),
@@ -115,20 +111,21 @@ impl Terms {
 
     fn document_hint(&self, error: &Error) -> Option<String> {
         let Self { plain_http, platform, .. } = self;
-        Some(match error.root() {
-            Error::Manifest(ManifestError::NoDisk { .. }) => {
+        let Error::Oci(error) = error.root() else { return None };
+        Some(match error {
+            oci::Error::NoDisk { .. } => {
                 "push the disk image as application/octet-stream+gzip".to_owned()
             }
-            Error::Index(IndexError::NoMatch { has_platforms: true, .. }) => {
+            oci::Error::NoMatch { has_platforms: true, .. } => {
                 format!("{platform} selects another")
             }
-            Error::Index(IndexError::NoMatch { .. } | IndexError::Ambiguous { .. }) => {
+            oci::Error::NoMatch { .. } | oci::Error::SeveralMatches { .. } => {
                 "name a manifest by its digest".to_owned()
             }
-            Error::Index(IndexError::Nested(_)) => "push it without --platform".to_owned(),
-            Error::Layout(LayoutError::Ambiguous { .. }) => "use more digits".to_owned(),
-            Error::Layout(LayoutError::InUse(_)) => "wait until it ends".to_owned(),
-            Error::InvalidReference(ReferenceError::Scheme { .. }) => {
+            oci::Error::Nested(_) => "push it without --platform".to_owned(),
+            oci::Error::AmbiguousDigits { .. } => "use more digits".to_owned(),
+            oci::Error::InUse(_) => "wait until it ends".to_owned(),
+            oci::Error::Scheme { .. } => {
                 format!("remove the scheme; {plain_http} allows plain HTTP")
             }
             _ => return None,

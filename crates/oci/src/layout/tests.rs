@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// An error with its source.
-fn describe(error: &LayoutError) -> String {
+fn describe(error: &Error) -> String {
     let source = std::error::Error::source(error);
     source.map_or(error.to_string(), |source| format!("{error}: {source}"))
 }
