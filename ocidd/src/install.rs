@@ -142,7 +142,7 @@ fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
     let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::Untrusted)?;
     let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::Login)?;
     let policy =
-        RetryPolicy { max_retries: plan.retries.limit(), first_delay: machine.first_retry_delay };
+        RetryPolicy { max_retries: plan.retries.0, first_delay: machine.first_retry_delay };
     Ok(Registry::new(plan.image.repository(), &plan.mirrors, &client, credentials, policy))
 }
 

@@ -53,7 +53,7 @@ pub struct Plan {
 }
 
 /// Enough for a slow switch port or a registry restart: about three minutes in total.
-const DEFAULT_RETRIES: Retries = Retries::Times(8);
+const DEFAULT_RETRIES: Retries = Retries(Some(8));
 /// Disks at slow controllers and USB appear late.
 const DEFAULT_DISK_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -190,10 +190,12 @@ impl Store {
         Ok((digest, size))
     }
 
-    /// Adds a manifest, and the empty config that it may use. Other blobs must exist already.
+    /// Adds a manifest, and the empty config if it has that. Other blobs must exist already.
     pub fn add_artifact(&self, artifact: &Artifact) -> Result<Descriptor> {
         let bytes = artifact.to_bytes()?;
-        self.add(document::EMPTY_JSON)?;
+        if artifact.config.media_type().as_ref() == document::EMPTY {
+            self.add(document::EMPTY_JSON)?;
+        }
         self.add(bytes.as_slice())?;
         document::describe(document::MANIFEST, &bytes)
     }

@@ -39,28 +39,16 @@ pub struct Options {
     pub time_servers: TimeServers,
 }
 
-/// Maximum number of consecutive retries after transient errors.
+/// Maximum number of consecutive retries after transient errors, or `None` without a limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Retries {
-    Times(u32),
-    Infinite,
-}
-
-impl Retries {
-    /// `None` without a limit.
-    pub fn limit(self) -> Option<u32> {
-        match self {
-            Self::Times(times) => Some(times),
-            Self::Infinite => None,
-        }
-    }
-}
+pub struct Retries(pub Option<u32>);
 
 impl FromStr for Retries {
     type Err = ParseIntError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "infinite" { Ok(Self::Infinite) } else { text.parse().map(Self::Times) }
+        let limit = if text == "infinite" { None } else { Some(text.parse()?) };
+        Ok(Self(limit))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    options::{After, Ending, OnError, Options, Server, TimeServers},
+    options::{After, Ending, OnError, Options, Retries, Server, TimeServers},
     size::parse_size,
 };
 
@@ -13,11 +13,12 @@ pub struct Parameter {
     /// `key=VALUE`, or `key` for a switch.
     pub syntax: &'static str,
     pub help: &'static str,
-    /// Sets the option, or returns what value is expected.
+    /// Sets the option, or returns the expected value.
     pub(crate) apply: Apply,
 }
 
-type Apply = fn(&mut Options, &str) -> Result<(), &'static str>;
+type Expected = &'static str;
+type Apply = fn(&mut Options, &str) -> Result<(), Expected>;
 
 impl Parameter {
     pub fn key(&self) -> &'static str {
@@ -39,17 +40,17 @@ pub const PARAMETERS: [Parameter; 24] = [
         "oci.tag=REF",
         "Image to install: registry/repository:tag (or @sha256:…) of a manifest \
          with exactly one disk layer, or of an index of such manifests",
-        |options, value| set_text(&mut options.tag, value, "a reference"),
+        |options, value| set(&mut options.tag, text(value), "a reference"),
     ),
     parameter(
         "oci.blob=REPO@sha256:…",
         "Install this blob; mutually exclusive with oci.tag",
-        |options, value| set_text(&mut options.blob, value, "a reference"),
+        |options, value| set(&mut options.blob, text(value), "a reference"),
     ),
     parameter(
         "oci.platform=OS/ARCH",
         "Platform to select from an image index (default: this machine's)",
-        |options, value| set_text(&mut options.platform, value, "a platform such as linux/amd64"),
+        |options, value| set(&mut options.platform, text(value), "a platform such as linux/amd64"),
     ),
     parameter(
         "oci.mirror=HOST[,HOST…]",
@@ -61,14 +62,14 @@ pub const PARAMETERS: [Parameter; 24] = [
         "Require a signature by one of these keys (PEM files or base64 DER); \
          replaces the site's keys",
         |options, value| {
-            set_text(&mut options.verify_key, value, "a key; signatures cannot be turned off")
+            set(&mut options.verify_key, text(value), "a key; signatures cannot be turned off")
         },
     ),
     parameter(
         "oci.retries=N|infinite",
         "Maximum number of consecutive retries of a transfer (default: 8)",
         |options, value| {
-            set(&mut options.retries, value.parse().ok().map(Some), "a number or 'infinite'")
+            set(&mut options.retries, value.parse::<Retries>().ok(), "a number or 'infinite'")
         },
     ),
     parameter(
@@ -76,7 +77,7 @@ pub const PARAMETERS: [Parameter; 24] = [
         "Inactivity timeout of a connection (default: 60)",
         |options, value| {
             let timeout = seconds(value).filter(|time| !time.is_zero());
-            set(&mut options.timeout, timeout.map(Some), "1 to 86400 seconds")
+            set(&mut options.timeout, timeout, "1 to 86400 seconds")
         },
     ),
     parameter(
@@ -100,26 +101,26 @@ pub const PARAMETERS: [Parameter; 24] = [
     parameter(
         "no_proxy=HOST[,HOST…]",
         "Hosts to reach without a proxy (registry.example, *.example)",
-        |options, value| set_text(&mut options.no_proxy, value, "hosts"),
+        |options, value| set(&mut options.no_proxy, text(value), "hosts"),
     ),
     parameter(
         "dd.of=DISK",
         "Target: a whole disk, a selector (serial:, wwn:, model:, path:, transport:, size:, \
          smallest, largest) or an existing regular file",
         |options, value| {
-            set_text(&mut options.disk, value, "a disk such as /dev/sda, or a selector")
+            set(&mut options.disk, text(value), "a disk such as /dev/sda, or a selector")
         },
     ),
     parameter(
         "dd.timeout=SECONDS",
         "Time to wait for the target disk (default: 10)",
-        |options, value| set(&mut options.disk_timeout, seconds(value).map(Some), SECONDS),
+        |options, value| set(&mut options.disk_timeout, seconds(value), SECONDS),
     ),
     parameter(
         "dd.bs=SIZE",
         "Maximum size of one write, with the suffixes of dd (default: automatic)",
         |options, value| {
-            set(&mut options.transfer_size, parse_size(value).map(Some), "a size such as 64k or 1M")
+            set(&mut options.transfer_size, parse_size(value), "a size such as 64k or 1M")
         },
     ),
     parameter(
@@ -153,7 +154,7 @@ pub const PARAMETERS: [Parameter; 24] = [
     ),
     parameter("ocidd.report=URL", "POST events as JSON to this URL", |options, value| {
         let is_url = value.starts_with("http://") || value.starts_with("https://");
-        let url = is_url.then(|| Some(value.to_owned()));
+        let url = is_url.then(|| value.to_owned());
         set(&mut options.report, url, "an http:// or https:// URL")
     }),
     AFTER,
@@ -185,21 +186,14 @@ const NTP: Parameter = parameter(
 /// The parameters that init acts on. Its program contains no other texts of the table.
 pub(crate) const INIT_PARAMETERS: [Parameter; 3] = [AFTER, ON_ERROR, NTP];
 
-fn set<T>(option: &mut T, value: Option<T>, expected: &'static str) -> Result<(), &'static str> {
-    *option = value.ok_or(expected)?;
+/// An option without a default is an `Option`, which `Into` wraps the value in.
+fn set<T>(to: &mut T, value: Option<impl Into<T>>, expected: Expected) -> Result<(), Expected> {
+    *to = value.ok_or(expected)?.into();
     Ok(())
 }
 
 fn text(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
-}
-
-fn set_text(
-    option: &mut Option<String>,
-    value: &str,
-    expected: &'static str,
-) -> Result<(), &'static str> {
-    set(option, text(value).map(Some), expected)
 }
 
 fn switch(value: &str) -> Option<bool> {
@@ -226,9 +220,11 @@ fn seconds(value: &str) -> Option<Duration> {
 }
 
 fn after(value: &str) -> Option<After> {
-    let halt = After::End(Ending::Halt);
-    choice(value, [("shell", After::Shell), ("halt", halt)])
-        .or_else(|| restart(value).map(After::End))
+    match value {
+        "shell" => Some(After::Shell),
+        "halt" => Some(After::End(Ending::Halt)),
+        _ => restart(value).map(After::End),
+    }
 }
 
 fn on_error(value: &str) -> Option<OnError> {

@@ -7,7 +7,8 @@ use archive::{
 };
 use jiff::Timestamp;
 use oci::{
-    bundle::{Bundle, Flavour, Part},
+    bundle,
+    bundle::IRONCORE,
     digest::Digest,
     document,
     document::{Annotations, Artifact, Descriptor, Platform},
@@ -109,19 +110,14 @@ impl ReleaseInfo<'_> {
             Arch::X86_64 => "ip=dhcp console=ttyS0,115200 console=tty0",
             Arch::Arm64 => "ip=dhcp console=ttyAMA0,115200 console=tty0",
         };
-        let layer = |part: Part, (digest, size): Blob| {
-            document::descriptor(part.media_type(Flavour::Ironcore), digest, size)
-        };
-        let layers =
-            vec![layer(Part::Initramfs, files.initramfs)?, layer(Part::Kernel, files.kernel)?];
-        Bundle {
-            flavour: Flavour::Ironcore,
-            command_line: command_line.to_owned(),
-            layers,
-            annotations: self.annotations(files),
-        }
-        .to_artifact()
-        .context("describing ironcore's files")
+        let layer =
+            |media_type, (digest, size): Blob| document::descriptor(media_type, digest, size);
+        let layers = vec![
+            layer(IRONCORE.initramfs, files.initramfs)?,
+            layer(IRONCORE.kernel, files.kernel)?,
+        ];
+        bundle::artifact(&IRONCORE, command_line, layers, self.annotations(files))
+            .context("describing ironcore's files")
     }
 }
 
