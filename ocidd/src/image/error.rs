@@ -17,7 +17,17 @@ pub(super) enum Error {
 
 impl Error {
     pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Diagnostic(Diagnostic { message: message.into(), hint: Some(hint.into()) })
+        Self::Diagnostic(Diagnostic::new(message, hint))
+    }
+
+    pub(super) fn into_diagnostic(self) -> Diagnostic {
+        match self {
+            Self::Registry(error) => {
+                Diagnostic { message: error.to_line(), hint: TERMS.hint(&error) }
+            }
+            Self::Diagnostic(diagnostic) => diagnostic,
+            Self::Other(error) => Diagnostic { message: format!("{error:#}"), hint: None },
+        }
     }
 }
 
@@ -35,15 +45,3 @@ const TERMS: Terms = Terms {
     fix_clock: "fix the clock",
     auth_file: "the file passed with --authfile",
 };
-
-impl Error {
-    pub(super) fn into_diagnostic(self) -> Diagnostic {
-        match self {
-            Self::Registry(error) => {
-                Diagnostic { message: error.to_line(), hint: TERMS.hint(&error) }
-            }
-            Self::Diagnostic(diagnostic) => diagnostic,
-            Self::Other(error) => Diagnostic { message: format!("{error:#}"), hint: None },
-        }
-    }
-}

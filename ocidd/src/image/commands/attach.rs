@@ -30,7 +30,7 @@ pub(in crate::image) struct Attach {
     artifact_type: String,
 }
 
-pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Attach, session: &Session) -> Result<()> {
     let (files, image) = split_last(&args.files_and_image)?;
     let mut to = Location::open(session, image, Access::Push)?;
     let subject = to.resolve()?.descriptor;

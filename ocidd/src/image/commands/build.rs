@@ -38,7 +38,7 @@ enum BundleFormat {
     Onmetal,
 }
 
-pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Build, session: &Session) -> Result<()> {
     if let Some(name) = &args.name {
         name.parse::<ManifestReference>()?;
     }

@@ -32,7 +32,7 @@ pub(in crate::image) struct Inspect {
     json: bool,
 }
 
-pub(in crate::image) fn run(args: &Inspect, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Inspect, session: &Session) -> Result<()> {
     let mut place = open(args, session)?;
     let fetched = place.resolve()?;
     let document = Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())?;

@@ -19,7 +19,7 @@ pub(in crate::image) struct List {
     json: bool,
 }
 
-pub(in crate::image) fn run(args: &List, session: &Session) -> Result<()> {
+pub(super) fn run(args: &List, session: &Session) -> Result<()> {
     match &args.repository {
         Some(repository) => list_tags(repository, args.json, session),
         None => list_store(args.json, session),

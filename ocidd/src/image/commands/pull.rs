@@ -38,7 +38,7 @@ pub(in crate::image) struct Pull {
     force: bool,
 }
 
-pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Pull, session: &Session) -> Result<()> {
     let mut place = Location::open(session, &args.image, Access::Pull)?;
     let (_, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
     let mut files: Vec<(&Descriptor, PathBuf)> = Vec::new();

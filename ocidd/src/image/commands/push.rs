@@ -56,7 +56,7 @@ pub(in crate::image) struct Push {
     artifact_type: Option<String>,
 }
 
-pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
     let (files, target) = split_last(&args.files_and_target)?;
     // Before compressing the disk image, which takes minutes, the reference is checked.
     let mut to = Location::open(session, target, Access::Push)?;

@@ -24,7 +24,7 @@ pub(in crate::image) struct Url {
     platform: Option<Platform>,
 }
 
-pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Url, session: &Session) -> Result<()> {
     let mut place = Location::open(session, &args.image, Access::Pull)?;
     let (_, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
     let layer = choose(manifest.layers(), &args.layer)?;
