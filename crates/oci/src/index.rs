@@ -22,10 +22,15 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
     if let [(entry, None)] = images.as_slice() {
         return Ok(entry);
     }
-    let grade = |offered: &Option<Platform>| platform.matches(offered.as_ref()?);
-    let best = images.iter().filter_map(|(_, offered)| grade(offered)).max();
-    let matching: Vec<_> =
-        images.iter().filter(|(_, offered)| best.is_some() && grade(offered) == best).collect();
+    let find = |is_match: fn(&Platform, &Platform) -> bool| -> Vec<_> {
+        let is_match =
+            |offered: &Option<Platform>| offered.as_ref().is_some_and(|it| is_match(platform, it));
+        images.iter().filter(|(_, offered)| is_match(offered)).collect()
+    };
+    let mut matching = find(Platform::eq);
+    if matching.is_empty() {
+        matching = find(Platform::includes);
+    }
     match matching.as_slice() {
         [(entry, _)] => Ok(entry),
         [] => Err(Error::NoMatch {
@@ -130,6 +135,27 @@ mod tests {
             let entries = entries(platforms);
             let selected = select(&entries, &asked.parse().unwrap()).unwrap();
             assert_eq!(selected, &entries.manifests()[place], "{asked} from {platforms:?}");
+        }
+    }
+
+    #[test]
+    fn matches_own_platform_and_requested_variant() {
+        for (requested, offered, expected) in [
+            ("linux/amd64", "linux/x86_64", true),
+            ("linux/arm64", "linux/arm64/v8", true),
+            ("linux/arm64/v8", "linux/arm64", true),
+            ("linux/amd64", "linux/amd64/v3", true),
+            ("linux/amd64/v3", "linux/amd64/v3", true),
+            ("linux/amd64/v3", "linux/amd64", false),
+            ("linux/amd64/v3", "linux/amd64/v2", false),
+            ("linux/amd64", "linux/arm64", false),
+            ("linux/amd64", "windows/amd64", false),
+            ("linux/amd64", "unknown/unknown", false),
+            ("unknown/unknown", "unknown/unknown", false),
+        ] {
+            let entries = entries(&[offered]);
+            let found = select(&entries, &requested.parse().unwrap());
+            assert_eq!(found.is_ok(), expected, "{requested} from {offered}");
         }
     }
 

@@ -13,14 +13,6 @@ pub struct Platform {
     variant: Option<String>,
 }
 
-/// How closely an index entry matches. The highest match is selected.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Match {
-    /// The entry has a variant, the request has none.
-    AnyVariant,
-    Exact,
-}
-
 impl Platform {
     /// Accepts every usual spelling and case.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
@@ -58,22 +50,13 @@ impl Platform {
         spec
     }
 
-    /// Whether and how closely an entry for `offered` matches a request for this platform.
-    pub fn matches(&self, offered: &Self) -> Option<Match> {
-        // Builders list attestations as unknown/unknown, which is never a match.
-        if offered.is_unknown()
-            || (&self.os, &self.architecture) != (&offered.os, &offered.architecture)
-        {
-            return None;
-        }
-        match (&self.variant, &offered.variant) {
-            (requested, offered) if requested == offered => Some(Match::Exact),
-            (None, Some(_)) => Some(Match::AnyVariant),
-            _ => None,
-        }
+    /// Whether this platform has no variant, and `offered` is the same with any variant.
+    pub fn includes(&self, offered: &Self) -> bool {
+        self.variant.is_none()
+            && (&self.os, &self.architecture) == (&offered.os, &offered.architecture)
     }
 
-    /// `unknown/unknown`.
+    /// `unknown/unknown`, the platform under which builders list attestations.
     pub fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"
     }
@@ -141,26 +124,6 @@ mod tests {
         for text in ["", "/", "linux/", "/arm64", "linux/arm64/", "a/b/c/d", "linux amd64", "a,b"] {
             let error = text.parse::<Platform>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("invalid platform '{text}': expected ")), "{error}");
-        }
-    }
-
-    #[test]
-    fn matches_own_platform_and_requested_variant() {
-        for (requested, offered, expected) in [
-            ("linux/amd64", "linux/x86_64", Some(Match::Exact)),
-            ("linux/arm64", "linux/arm64/v8", Some(Match::Exact)),
-            ("linux/arm64/v8", "linux/arm64", Some(Match::Exact)),
-            ("linux/amd64", "linux/amd64/v3", Some(Match::AnyVariant)),
-            ("linux/amd64/v3", "linux/amd64/v3", Some(Match::Exact)),
-            ("linux/amd64/v3", "linux/amd64", None),
-            ("linux/amd64/v3", "linux/amd64/v2", None),
-            ("linux/amd64", "linux/arm64", None),
-            ("linux/amd64", "windows/amd64", None),
-            ("linux/amd64", "unknown/unknown", None),
-            ("unknown/unknown", "unknown/unknown", None),
-        ] {
-            let found = platform(requested).matches(&platform(offered));
-            assert_eq!(found, expected, "{requested} from {offered}");
         }
     }
 

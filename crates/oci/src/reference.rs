@@ -1,7 +1,7 @@
 //! OCI references, `registry/repository[:tag][@digest]` (distribution spec, "Pulling manifests").
 //! The registry is required, because clients disagree about its default.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::Ipv6Addr, num::NonZeroU16, str::FromStr};
 
 use crate::{
     digest::Digest,
@@ -102,19 +102,18 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
 }
 
 fn is_registry(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
-        Some((address, "")) => (is_ipv6(address), None),
-        Some((address, port)) => {
-            (is_ipv6(address), Some(port.strip_prefix(':').unwrap_or("no port")))
-        }
-        None => match text.split_once(':') {
-            Some((host, port)) => (is_host(host), Some(port)),
-            None => (is_host(text), None),
-        },
+    let (host, port) = match text.rsplit_once(':') {
+        // Otherwise the colon is in an IPv6 address without a port.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
     };
-    host && port.is_none_or(|port| {
-        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    })
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => is_host(host),
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<NonZeroU16>().is_ok();
+    is_host && port.is_none_or(is_port)
 }
 
 fn is_host(text: &str) -> bool {
@@ -125,10 +124,6 @@ fn is_host(text: &str) -> bool {
             && !part.ends_with('-')
     };
     text.split('.').all(label)
-}
-
-fn is_ipv6(text: &str) -> bool {
-    text.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` of the distribution spec.
