@@ -1,13 +1,13 @@
 //! Manifests and image indexes as values and as bytes, with their media types and annotations.
 //! Equal values have equal bytes.
 
-use std::{collections::BTreeMap, str::FromStr as _};
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 pub use oci_spec::image::{Descriptor, Platform};
 use oci_spec::{
     OciSpecError,
-    image::{ImageIndex, ImageManifest, ImageManifestBuilder, MediaType, Sha256Digest},
+    image::{ImageIndex, ImageManifest, ImageManifestBuilder, MediaType},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -157,8 +157,7 @@ pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
 }
 
 pub fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> Result<Descriptor> {
-    let hex = digest.to_string().split_off("sha256:".len());
-    let digest = Sha256Digest::from_str(&hex)?;
+    let digest = oci_spec::image::Digest::try_from(digest.to_string())?;
     Ok(Descriptor::new(MediaType::from(media_type), size_bytes, digest))
 }
 

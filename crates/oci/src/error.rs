@@ -16,7 +16,6 @@ pub enum Error {
     #[error("invalid platform '{0}': expected OS/ARCHITECTURE[/VARIANT], such as linux/amd64")]
     Platform(String),
 
-    // References.
     #[error("invalid reference '{reference}': unexpected scheme '{scheme}'")]
     Scheme { reference: String, scheme: &'static str },
     #[error(
@@ -33,7 +32,6 @@ pub enum Error {
     #[error("'{0}' has a tag and a digest: expected registry/repository@sha256:…")]
     TagOnBlob(String),
 
-    // Documents.
     #[error("the registry answered with a web page ('{0}'), not a manifest")]
     WebPage(String),
     #[error("reading the manifest, which was sent as '{content_type}'")]
@@ -47,7 +45,6 @@ pub enum Error {
     #[error("writing a document")]
     Write(#[from] OciSpecError),
 
-    // Manifests and indexes.
     #[error("invalid annotation {key} of layer {layer}: '{text}' is not a {expected}")]
     Annotation { layer: Digest, key: &'static str, text: String, expected: &'static str },
     #[error("the reference names a container image, not a disk image; its layers are: {layers}")]
@@ -67,7 +64,6 @@ pub enum Error {
     #[error("{0} is an image index")]
     Nested(oci_spec::image::Digest),
 
-    // Image layouts.
     #[error("{doing} {}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("reading {}", path.display())]

@@ -2,7 +2,7 @@
 //! names are annotations in `index.json`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     fs::{File, Permissions},
     io,
@@ -88,11 +88,11 @@ impl Store {
             return Ok(None);
         }
         let matches = |entry: &Descriptor| entry.digest().digest().starts_with(digits);
-        let mut found: Vec<_> = entries.into_iter().filter(matches).map(without_name).collect();
-        found.sort_by_key(|entry| entry.digest().to_string());
-        found.dedup_by_key(|entry| entry.digest().to_string());
+        let found = entries.into_iter().filter(matches).map(without_name);
+        let mut found: BTreeMap<_, _> =
+            found.map(|entry| (entry.digest().to_string(), entry)).collect();
         match found.len() {
-            0 | 1 => Ok(found.pop()),
+            0 | 1 => Ok(found.pop_first().map(|(_, entry)| entry)),
             count => Err(Error::AmbiguousDigits { count, digits: digits.to_owned() }),
         }
     }
@@ -100,17 +100,12 @@ impl Store {
     /// Adds an entry for an image. A name moves to this image from any other.
     pub fn keep(&self, image: &Descriptor, name: Option<&str>) -> Result<()> {
         self.change_index(|entries| {
-            let mut entry = without_name(image.clone());
-            let is_known = entries.iter().any(|known| known.digest() == entry.digest());
-            if let Some(name) = name {
-                entries.retain(|known| name_of(known) != Some(name));
-                let mut annotations = annotations_of(&entry);
-                annotations.insert(document::REF_NAME.to_owned(), name.to_owned());
-                entry = document::with_annotations(entry, annotations);
-            } else if is_known {
+            if name.is_some() {
+                entries.retain(|known| name_of(known) != name);
+            } else if entries.iter().any(|known| known.digest() == image.digest()) {
                 return;
             }
-            entries.push(entry);
+            entries.push(with_name(image.clone(), name));
         })
     }
 
@@ -317,14 +312,16 @@ pub fn name_of(entry: &Descriptor) -> Option<&str> {
     document::annotation(entry, document::REF_NAME)
 }
 
-fn annotations_of(entry: &Descriptor) -> Annotations {
-    entry.annotations().clone().unwrap_or_default().into_iter().collect()
+fn with_name(entry: Descriptor, name: Option<&str>) -> Descriptor {
+    let mut annotations: Annotations =
+        entry.annotations().clone().unwrap_or_default().into_iter().collect();
+    annotations.remove(document::REF_NAME);
+    annotations.extend(name.map(|name| (document::REF_NAME.to_owned(), name.to_owned())));
+    document::with_annotations(entry, annotations)
 }
 
 fn without_name(entry: Descriptor) -> Descriptor {
-    let mut annotations = annotations_of(&entry);
-    annotations.remove(document::REF_NAME);
-    document::with_annotations(entry, annotations)
+    with_name(entry, None)
 }
 
 fn hex(digest: &Digest) -> String {
