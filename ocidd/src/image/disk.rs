@@ -65,12 +65,12 @@ pub(super) fn add_layer(
     let is_raw = found == Format::Raw;
     let label = if is_raw { format!("compressing {name}") } else { format!("checking {name}") };
     let transfer = observer.transfer(&label, metadata.len());
-    let layer = if is_raw {
+    let stored = if is_raw {
         compress(&file, compression, store, transfer.as_ref())
     } else {
         check(&file, found, store, transfer.as_ref())
     };
-    let layer = layer.with_context(doing)?;
+    let Stored { format, blob: (digest, bytes), raw } = stored.with_context(doing)?;
     let title = match compression {
         _ if !is_raw => name,
         Compression::Gzip => format!("{name}.gz"),
@@ -78,11 +78,11 @@ pub(super) fn add_layer(
     };
     let annotations = Annotations::from([
         (document::TITLE.to_owned(), title),
-        (document::RAW_SIZE.to_owned(), layer.raw_bytes.to_string()),
-        (document::RAW_DIGEST.to_owned(), layer.raw_digest.to_string()),
+        (document::RAW_SIZE.to_owned(), raw.1.to_string()),
+        (document::RAW_DIGEST.to_owned(), raw.0.to_string()),
     ]);
-    let media_type = layer.format.media_type().unwrap_or(document::BYTES);
-    let descriptor = document::descriptor(media_type, layer.digest, layer.bytes)?;
+    let media_type = format.media_type().unwrap_or(document::BYTES);
+    let descriptor = document::descriptor(media_type, digest, bytes)?;
     Ok(document::with_annotations(descriptor, annotations))
 }
 
@@ -99,12 +99,11 @@ pub(super) fn artifact(layer: Descriptor, mut annotations: Annotations) -> Resul
     })
 }
 
+/// Digests and sizes of a layer and of its content.
 struct Stored {
     format: Format,
-    digest: Digest,
-    bytes: u64,
-    raw_digest: Digest,
-    raw_bytes: u64,
+    blob: (Digest, u64),
+    raw: (Digest, u64),
 }
 
 fn compress(
@@ -133,26 +132,24 @@ fn compress(
             Format::Zstd
         }
     };
-    let (raw_digest, raw_bytes) = raw.finish();
     unfinished.rewind()?;
     let (hasher, bytes) = HashingReader::new(unfinished.as_file()).drain()?;
     let digest = hasher.finish();
     store.finish(unfinished, &digest)?;
-    Ok(Stored { format, digest, bytes, raw_digest, raw_bytes })
+    Ok(Stored { format, blob: (digest, bytes), raw: raw.finish() })
 }
 
 /// Stores a compressed disk image and decompresses it. A broken stream is rejected.
 fn check(file: &File, format: Format, store: &Store, transfer: &dyn Transfer) -> Result<Stored> {
-    let (digest, bytes) = store.add(HashingReader::with_transfer(file, transfer))?;
-    let blob = BufReader::with_capacity(BUFFER_BYTES, store.open_blob(&digest)?);
-    let mut raw = HashingReader::new(Decoder::new(format, blob));
+    let blob = store.add(HashingReader::with_transfer(file, transfer))?;
+    let stored = BufReader::with_capacity(BUFFER_BYTES, store.open_blob(&blob.0)?);
+    let mut raw = HashingReader::new(Decoder::new(format, stored));
     let mut first = Vec::new();
     (&mut raw).take(format::FIRST_BYTES.try_into()?).read_to_end(&mut first)?;
     format::check_unpacked(&first)?;
     io::copy(&mut raw, &mut io::sink())
         .with_context(|| format!("decompressing its {format} stream"))?;
-    let (raw_digest, raw_bytes) = raw.finish();
-    Ok(Stored { format, digest, bytes, raw_digest, raw_bytes })
+    Ok(Stored { format, blob, raw: raw.finish() })
 }
 
 /// The file name as a title.
