@@ -1,14 +1,10 @@
 //! Kernel, initramfs, root file system and command line as one image, in the current format of
 //! ironcore and in the older one of onmetal-image.
 
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::json;
 
-use crate::{
-    document,
-    document::{Annotations, Artifact},
-    error::Result,
-};
+use crate::{document, document::Annotations, error::Result};
 
 /// The media types of a bundle.
 #[derive(Debug)]
@@ -44,17 +40,15 @@ pub fn name_of(layer: &Descriptor) -> Option<&'static str> {
 }
 
 /// The config blob and the manifest of a bundle. `layers` have the media types of `flavour`.
-pub fn artifact(
+pub fn manifest(
     flavour: &Flavour,
     command_line: &str,
     layers: Vec<Descriptor>,
     annotations: Annotations,
-) -> Result<(Vec<u8>, Artifact)> {
+) -> Result<(Vec<u8>, ImageManifest)> {
     let config = document::to_bytes(&json!({ "commandLine": command_line }))?;
     let descriptor = document::describe(flavour.config, &config)?;
-    let artifact =
-        Artifact { artifact_type: None, config: descriptor, layers, annotations, subject: None };
-    Ok((config, artifact))
+    Ok((config, document::manifest(descriptor, layers, annotations)?))
 }
 
 #[cfg(test)]

@@ -216,30 +216,31 @@ pub fn empty_config() -> Result<Descriptor> {
     Ok(config)
 }
 
-/// The content of a manifest.
-#[derive(Clone, Debug)]
-pub struct Artifact {
-    /// `None` for bundles, which are identified by their config.
-    pub artifact_type: Option<String>,
-    pub config: Descriptor,
-    pub layers: Vec<Descriptor>,
-    pub annotations: Annotations,
-    pub subject: Option<Descriptor>,
+/// A manifest. Bundles and container images have no artifact type, their config identifies them.
+pub fn manifest(
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+    annotations: Annotations,
+) -> Result<ImageManifest> {
+    let mut manifest = ImageManifestBuilder::default()
+        .schema_version(2_u32)
+        .media_type(MediaType::ImageManifest)
+        .config(config)
+        .layers(layers)
+        .build()?;
+    manifest.set_annotations(to_map(annotations));
+    Ok(manifest)
 }
 
-impl Artifact {
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut manifest = ImageManifestBuilder::default()
-            .schema_version(2_u32)
-            .media_type(MediaType::ImageManifest)
-            .config(self.config.clone())
-            .layers(self.layers.clone())
-            .build()?;
-        manifest.set_artifact_type(self.artifact_type.as_deref().map(MediaType::from));
-        manifest.set_annotations(to_map(self.annotations.clone()));
-        manifest.set_subject(self.subject.clone());
-        to_bytes(&manifest)
-    }
+/// The manifest of an artifact without a config.
+pub fn artifact(
+    artifact_type: &str,
+    layers: Vec<Descriptor>,
+    annotations: Annotations,
+) -> Result<ImageManifest> {
+    let mut manifest = manifest(empty_config()?, layers, annotations)?;
+    manifest.set_artifact_type(Some(artifact_type.into()));
+    Ok(manifest)
 }
 
 /// An image index of these manifests, in this order.
@@ -260,16 +261,13 @@ mod tests {
     fn equal_values_have_equal_bytes() {
         let annotations: Annotations =
             ('a'..='z').map(|key| (key.to_string(), "x".to_owned())).collect();
-        let artifact = || Artifact {
-            artifact_type: Some("a/b".to_owned()),
-            config: empty_config().unwrap(),
-            layers: vec![with_annotations(describe("c/d", b"e").unwrap(), annotations.clone())],
-            annotations: annotations.clone(),
-            subject: None,
+        let bytes = || {
+            let layer = with_annotations(describe("c/d", b"e").unwrap(), annotations.clone());
+            to_bytes(&artifact("a/b", vec![layer], annotations.clone()).unwrap()).unwrap()
         };
-        let bytes = artifact().to_bytes().unwrap();
-        assert_eq!(artifact().to_bytes().unwrap(), bytes);
-        let text = String::from_utf8(bytes).unwrap();
+        let first = bytes();
+        assert_eq!(bytes(), first);
+        let text = String::from_utf8(first).unwrap();
         assert!(text.starts_with(r#"{"annotations":{"a":"x","b":"x","c":"x","#), "{text}");
         assert!(
             text.ends_with(

@@ -11,13 +11,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use oci_spec::image::{Descriptor, ImageIndex};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use tempfile::NamedTempFile;
 
 use crate::{
     digest::{Digest, HashingReader},
     document,
-    document::{Annotations, Artifact, Document},
+    document::{Annotations, Document},
     error::{Error, Result},
 };
 
@@ -186,9 +186,9 @@ impl Store {
     }
 
     /// Adds a manifest, and the empty config if it has that. Other blobs must exist already.
-    pub fn add_artifact(&self, artifact: &Artifact) -> Result<Descriptor> {
-        let bytes = artifact.to_bytes()?;
-        if artifact.config.media_type().as_ref() == document::EMPTY {
+    pub fn add_manifest(&self, manifest: &ImageManifest) -> Result<Descriptor> {
+        let bytes = document::to_bytes(manifest)?;
+        if manifest.config().media_type().as_ref() == document::EMPTY {
             self.add(document::EMPTY_JSON)?;
         }
         self.add(bytes.as_slice())?;

@@ -13,11 +13,11 @@ use flate2::GzBuilder;
 use oci::{
     digest::{Digest, HashingReader},
     document,
-    document::{Annotations, Artifact},
+    document::Annotations,
     layout::Store,
     size::Transfer,
 };
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, ImageManifest};
 use registry::observer::Observer;
 
 use crate::{
@@ -87,16 +87,10 @@ pub(super) fn add_layer(
 }
 
 /// The manifest of a disk image.
-pub(super) fn artifact(layer: Descriptor, mut annotations: Annotations) -> Result<Artifact> {
+pub(super) fn artifact(layer: Descriptor, mut annotations: Annotations) -> Result<ImageManifest> {
     let (key, value) = document::DISK_TYPE;
     annotations.insert(key.to_owned(), value.to_owned());
-    Ok(Artifact {
-        artifact_type: Some(document::DISK_ARTIFACT.to_owned()),
-        config: document::empty_config()?,
-        layers: vec![layer],
-        annotations,
-        subject: None,
-    })
+    Ok(document::artifact(document::DISK_ARTIFACT, vec![layer], annotations)?)
 }
 
 /// Digests and sizes of a layer and of its content.

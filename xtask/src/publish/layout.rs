@@ -5,9 +5,10 @@ use std::{fs::File, path::Path};
 use anyhow::{Context as _, Result};
 use oci::{
     document,
-    document::{Annotations, Artifact, Descriptor},
+    document::{Annotations, Descriptor},
     layout::Store,
 };
+use oci_spec::image::ImageManifest;
 use registry::{location::Location, session::Session};
 
 use super::{
@@ -72,9 +73,9 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn add(&mut self, artifact: &Artifact, tag: Option<String>) -> Result<Descriptor> {
+    fn add(&mut self, manifest: &ImageManifest, tag: Option<String>) -> Result<Descriptor> {
         self.store.add(document::EMPTY_JSON)?;
-        self.keep(document::MANIFEST, artifact.to_bytes()?, tag)
+        self.keep(document::MANIFEST, document::to_bytes(manifest)?, tag)
     }
 
     fn add_index(
@@ -109,13 +110,10 @@ impl Writer<'_> {
     ) -> Result<()> {
         let Attestation { name, media_type, bytes } = attestation;
         let blob = self.store.add(bytes.as_slice())?;
-        let artifact = Artifact {
-            artifact_type: Some((*media_type).to_owned()),
-            config: document::empty_config()?,
-            layers: vec![forms::titled(media_type, blob, name)?],
-            annotations: Annotations::from([(document::CREATED.to_owned(), created.to_owned())]),
-            subject: Some(subject.clone()),
-        };
+        let annotations = Annotations::from([(document::CREATED.to_owned(), created.to_owned())]);
+        let layers = vec![forms::titled(media_type, blob, name)?];
+        let mut artifact = document::artifact(media_type, layers, annotations)?;
+        artifact.set_subject(Some(subject.clone()));
         self.add(&artifact, None).map(drop)
     }
 }

@@ -18,7 +18,7 @@ use ::registry::{
 use anyhow::{Context as _, Result, bail};
 use oci::{
     document,
-    document::{Artifact, Descriptor},
+    document::{Annotations, Descriptor},
     layout::Store,
 };
 use serde_json::{Value, json};
@@ -149,14 +149,9 @@ impl Registry {
             store.add(*bytes)?;
             descriptors.push(document::describe(media_type, bytes)?);
         }
-        let manifest = store.add_artifact(&Artifact {
-            artifact_type: Some(document::UNKNOWN_ARTIFACT.to_owned()),
-            config: document::empty_config()?,
-            layers: descriptors.clone(),
-            annotations: document::Annotations::new(),
-            subject: None,
-        })?;
-        store.keep(&manifest, Some("pushed"))?;
+        let (kind, layers) = (document::UNKNOWN_ARTIFACT, descriptors.clone());
+        let artifact = document::artifact(kind, layers, Annotations::new())?;
+        store.keep(&store.add_manifest(&artifact)?, Some("pushed"))?;
         let session = self.session();
         let mut from = Location::in_store(session.observer(), store, "pushed");
         let mut to = Location::open(&session, &format!("{}/{name}", self.local()), Access::Push)?;

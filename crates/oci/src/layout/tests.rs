@@ -20,14 +20,11 @@ fn store() -> (TempDir, Store) {
 fn add(store: &Store, content: &str, subject: Option<Descriptor>) -> Descriptor {
     let (digest, size) = store.add(content.as_bytes()).unwrap();
     store.add(document::EMPTY_JSON).unwrap();
-    let artifact = Artifact {
-        artifact_type: Some(document::UNKNOWN_ARTIFACT.to_owned()),
-        config: document::empty_config().unwrap(),
-        layers: vec![document::descriptor(document::BYTES, digest, size).unwrap()],
-        annotations: Annotations::new(),
-        subject,
-    };
-    let bytes = artifact.to_bytes().unwrap();
+    let layers = vec![document::descriptor(document::BYTES, digest, size).unwrap()];
+    let mut manifest =
+        document::artifact(document::UNKNOWN_ARTIFACT, layers, Annotations::new()).unwrap();
+    manifest.set_subject(subject);
+    let bytes = document::to_bytes(&manifest).unwrap();
     store.add(bytes.as_slice()).unwrap();
     document::describe(document::MANIFEST, &bytes).unwrap()
 }

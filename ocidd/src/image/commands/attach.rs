@@ -4,10 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use oci::{
-    document,
-    document::{Artifact, parse_media_type},
-};
+use oci::{document, document::parse_media_type};
 use oci_spec::image::Descriptor;
 use registry::{auth::Access, copy, copy::CopyScope, location::Location, session::Session};
 
@@ -39,18 +36,11 @@ pub(super) fn run(args: &Attach, session: &Session) -> Result<()> {
         .iter()
         .map(|file| add_file(Path::new(file), &store))
         .collect::<anyhow::Result<_>>()?;
-    let artifact = Artifact {
-        artifact_type: Some(args.artifact_type.clone()),
-        config: document::empty_config()?,
-        layers,
-        annotations: created()?,
-        subject: Some(document::descriptor(
-            subject.media_type().as_ref(),
-            document::digest_of(&subject)?,
-            subject.size(),
-        )?),
-    };
-    let made = store.add_artifact(&artifact)?;
+    let mut artifact = document::artifact(&args.artifact_type, layers, created()?)?;
+    let digest = document::digest_of(&subject)?;
+    let subject = document::descriptor(subject.media_type().as_ref(), digest, subject.size())?;
+    artifact.set_subject(Some(subject));
+    let made = store.add_manifest(&artifact)?;
     // By digest, because a referrer has no name. It is removed from the store afterwards.
     store.keep(&made, None)?;
     let mut from = Location::in_store(session.observer(), store, made.digest().as_ref());

@@ -73,9 +73,9 @@ pub(super) fn run(args: &Build, session: &Session) -> Result<()> {
             store.add(File::open(path).with_context(doing)?).with_context(doing)?;
         layers.push(document::descriptor(media_type, digest, size)?);
     }
-    let (config, artifact) = bundle::artifact(&flavour, &args.command_line, layers, created()?)?;
+    let (config, manifest) = bundle::manifest(&flavour, &args.command_line, layers, created()?)?;
     store.add(config.as_slice())?;
-    let image = store.add_artifact(&artifact)?;
+    let image = store.add_manifest(&manifest)?;
     store.keep(&image, args.name.as_deref())?;
     session.observer().note(format!("built {}", short(image.digest())));
     print(&format!("{}\n", image.digest()))

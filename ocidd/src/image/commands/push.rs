@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use oci::{
     document,
-    document::{Annotations, Artifact, Document, parse_media_type},
+    document::{Annotations, Document, parse_media_type},
     index,
     layout::Store,
     platform::Platform,
@@ -18,7 +18,7 @@ use oci::{
     signing_key::{SigningKey, SigningKeyError},
     size::Bytes,
 };
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, ImageManifest};
 use registry::{
     auth::Access, copy, copy::CopyScope, location::Location, repository::Fetched, session::Session,
     sign,
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
                 files_artifact(files, artifact_type, &store)?
             }
         };
-        let image = store.add_artifact(&artifact)?;
+        let image = store.add_manifest(&artifact)?;
         // With an index, the tag names the index.
         store.keep(&image, args.platform.is_none().then_some(target))?;
         name = image.digest().to_string();
@@ -135,7 +135,7 @@ fn files_artifact(
     files: &[String],
     artifact_type: &str,
     store: &Store,
-) -> anyhow::Result<Artifact> {
+) -> anyhow::Result<ImageManifest> {
     let mut layers: Vec<Descriptor> = Vec::new();
     for file in files {
         let layer = add_file(Path::new(file), store)?;
@@ -147,13 +147,7 @@ fn files_artifact(
         }
         layers.push(layer);
     }
-    Ok(Artifact {
-        artifact_type: Some(artifact_type.to_owned()),
-        config: document::empty_config()?,
-        layers,
-        annotations: created()?,
-        subject: None,
-    })
+    Ok(document::artifact(artifact_type, layers, created()?)?)
 }
 
 /// Adds a file to the store as a layer.
