@@ -8,7 +8,7 @@ use oci::{document, document::parse_media_type};
 use oci_spec::image::Descriptor;
 use registry::{auth::Access, copy, copy::CopyScope, location::Location, session::Session};
 
-use super::{created, print, push::add_file, split_last};
+use super::{created, print, push::add_file};
 use crate::image::error::Result;
 
 /// Attach files to an image: a log, an SBOM, …
@@ -28,7 +28,7 @@ pub(in crate::image) struct Attach {
 }
 
 pub(super) fn run(args: &Attach, session: &Session) -> Result<()> {
-    let (files, image) = split_last(&args.files_and_image)?;
+    let (image, files) = args.files_and_image.split_last().context("reading the arguments")?;
     let mut to = Location::open(session, image, Access::Push)?;
     let subject = to.resolve()?.descriptor;
     let store = session.store()?;

@@ -79,12 +79,6 @@ fn short(digest: &oci_spec::image::Digest) -> &str {
     digest.digest().get(..12).unwrap_or_default()
 }
 
-/// The arguments before the last one, and the last one.
-fn split_last(arguments: &[String]) -> anyhow::Result<(&[String], &str)> {
-    let (last, rest) = arguments.split_last().context("reading the arguments")?;
-    Ok((rest, last))
-}
-
 /// The creation time from `SOURCE_DATE_EPOCH`, if set. The clock is not read, so equal files have
 /// equal digests.
 fn created() -> anyhow::Result<Annotations> {

@@ -53,9 +53,7 @@ pub(super) fn run(args: &Pull, session: &Session) -> Result<()> {
         files.push((layer, path));
     }
     if files.is_empty() {
-        let image = &args.image;
-        let error = anyhow!("'{image}' has no layer with a title");
-        return Err(error.into());
+        return Err(anyhow!("'{}' has no layer with a title", args.image).into());
     }
     for (layer, path) in files {
         pull_file(&mut place, layer, &args.output, &path, args.force)?;

@@ -24,7 +24,7 @@ use registry::{
     sign,
 };
 
-use super::{created, print, split_last};
+use super::{created, print};
 use crate::image::{
     disk,
     disk::Compression,
@@ -57,7 +57,7 @@ pub(in crate::image) struct Push {
 }
 
 pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
-    let (files, target) = split_last(&args.files_and_target)?;
+    let (target, files) = args.files_and_target.split_last().context("reading the arguments")?;
     // Before compressing the disk image, which takes minutes, the reference is checked.
     let mut to = Location::open(session, target, Access::Push)?;
     if let (Some((_, Version::Digest(_))), [_, ..]) = (to.remote(), files) {
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
     }
     let key = args.sign.as_deref().map(read_key).transpose()?;
     let store = session.store()?;
-    let mut name = target.to_owned();
+    let mut name = target.clone();
     if !files.is_empty() {
         let artifact = match (files, &args.artifact_type) {
             ([file], None) => {
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
         };
         let image = store.add_manifest(&artifact)?;
         // With an index, the tag names the index.
-        store.keep(&image, args.platform.is_none().then_some(target))?;
+        store.keep(&image, args.platform.is_none().then_some(target.as_str()))?;
         name = image.digest().to_string();
     }
     let mut from = Location::in_store(session.observer(), store, &name);
