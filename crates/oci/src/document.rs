@@ -136,10 +136,8 @@ const PLATFORM_KEYS: [(&str, &str); 2] =
 
 fn rename_platform_key(index: &mut Value, from: &str, to: &str) {
     let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
-    for entry in entries.into_iter().flatten() {
-        let Some(platform) = entry.get_mut("platform").and_then(Value::as_object_mut) else {
-            continue;
-        };
+    let platforms = entries.into_iter().flatten().filter_map(|entry| entry.get_mut("platform"));
+    for platform in platforms.filter_map(Value::as_object_mut) {
         if let Some(value) = platform.remove(from) {
             platform.insert(to.to_owned(), value);
         }

@@ -227,8 +227,7 @@ impl Store {
     /// Removes every blob that is not reachable from an entry, and incomplete files. Fails if
     /// another process has the layout open, because it may be adding blobs.
     pub fn collect(self) -> Result<Freed> {
-        let lock = at("locking the store", &self.folder);
-        self.marker.unlock().map_err(lock)?;
+        self.marker.unlock().map_err(at("locking the store", &self.folder))?;
         if self.marker.try_lock().is_err() {
             return Err(Error::InUse(self.folder));
         }

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
-use rustls::pki_types::pem::{PemObject as _, SectionKind};
+use rustls::pki_types::pem::{
+    PemObject as _, SectionKind,
+    SectionKind::{EcPrivateKey, PrivateKey, PublicKey, RsaPrivateKey},
+};
 use thiserror::Error;
 
 use crate::digest::Digest;
@@ -72,13 +75,8 @@ impl Key {
         let mut keys = Vec::new();
         for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
             match section.map_err(|_quotes_its_input| KeyError::Pem)? {
-                (SectionKind::PublicKey, der) => keys.push(Self::parse_der(&der, origin)?),
-                (
-                    SectionKind::PrivateKey
-                    | SectionKind::RsaPrivateKey
-                    | SectionKind::EcPrivateKey,
-                    _,
-                ) => return Err(KeyError::Private),
+                (PublicKey, der) => keys.push(Self::parse_der(&der, origin)?),
+                (PrivateKey | RsaPrivateKey | EcPrivateKey, _) => return Err(KeyError::Private),
                 _ => return Err(KeyError::Foreign),
             }
         }
