@@ -88,7 +88,8 @@ impl Store {
             return Ok(None);
         }
         let matches = |entry: &Descriptor| entry.digest().digest().starts_with(digits);
-        let found = entries.into_iter().filter(matches).map(without_name);
+        // Reversed, because of entries with the same digest the first one counts.
+        let found = entries.into_iter().rev().filter(matches).map(without_name);
         let mut found: BTreeMap<_, _> =
             found.map(|entry| (entry.digest().to_string(), entry)).collect();
         match found.len() {
