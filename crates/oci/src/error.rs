@@ -1,6 +1,6 @@
 //! The error of this crate, except for keys and signatures, which a caller checks one by one.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use oci_spec::OciSpecError;
 use thiserror::Error;
@@ -9,7 +9,7 @@ use crate::{digest::Digest, platform::Platform};
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
-#[derive(Debug, Error)]
+#[derive(Error)]
 pub enum Error {
     #[error("invalid digest '{0}': expected 'sha256:' and 64 lower-case hexadecimal digits")]
     Digest(String),
@@ -76,4 +76,11 @@ pub enum Error {
     AmbiguousDigits { count: usize, digits: String },
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
+}
+
+/// Not derived: the derived code has 8 kB, and the installer would contain it twice.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
