@@ -10,7 +10,10 @@ use std::{
 };
 
 use oci::size::{length_of, prefix};
-use rustix::fs::{Advice, FallocateFlags, OFlags};
+use rustix::{
+    fs::{Advice, FallocateFlags, OFlags},
+    io::Errno,
+};
 use thiserror::Error;
 
 use crate::disk::{
@@ -72,11 +75,9 @@ impl Device {
         if size_bytes == 0 {
             return Err(DeviceError::Empty { path: path.to_owned() });
         }
-        let sector_bytes = if kind.is_block_device() {
-            Some(rustix::fs::ioctl_blksszget(&file).map_err(|error| failed(error.into()))?.into())
-        } else {
-            None
-        };
+        let sector_bytes = kind.is_block_device().then(|| rustix::fs::ioctl_blksszget(&file));
+        let sector_bytes = sector_bytes.transpose().map_err(|error| failed(error.into()))?;
+        let sector_bytes = sector_bytes.map(u64::from);
         // The alignment of a file is that of the disk below; no sector is larger than `ALIGNMENT`.
         let alignment = sector_bytes.unwrap_or(u64::from(ALIGNMENT));
         Ok(Self { file, size_bytes, sector_bytes, alignment, is_direct, kernel_zeroes: true })
@@ -100,7 +101,8 @@ impl Device {
     }
 
     fn write_zeroes(&mut self, offset: u64, length: u64) -> io::Result<()> {
-        let zeroes = AlignedBuffer::zeroed(1 << 20);
+        let mut zeroes = AlignedBuffer::new(1 << 20);
+        zeroes.advance(1 << 20);
         (offset..offset + length)
             .step_by(1 << 20)
             .try_for_each(|at| self.write_all_at(prefix(zeroes.filled(), offset + length - at), at))
@@ -137,17 +139,11 @@ impl Medium for Device {
     fn zero_at(&mut self, offset: u64, length: u64) -> io::Result<()> {
         if self.kernel_zeroes {
             let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-            let zeroed = rustix::io::retry_on_intr(|| {
-                rustix::fs::fallocate(&self.file, flags, offset, length)
-            });
-            match zeroed {
+            let zero = || rustix::fs::fallocate(&self.file, flags, offset, length);
+            match rustix::io::retry_on_intr(zero) {
                 Ok(()) => return Ok(()),
                 // tmpfs does not support ZERO_RANGE; a disk rejects partial sectors with EINVAL.
-                Err(
-                    rustix::io::Errno::OPNOTSUPP
-                    | rustix::io::Errno::NOSYS
-                    | rustix::io::Errno::INVAL,
-                ) => self.kernel_zeroes = false,
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.kernel_zeroes = false,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -85,20 +85,16 @@ fn read_table(file: &Path) -> String {
 /// The kernel escapes blanks and backslashes in names as `\` and three octal digits.
 fn unescape(text: &str) -> String {
     let mut pieces = text.split('\\');
-    let mut name = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
+    let start = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(start, |name, piece| {
         let escaped = piece.split_at_checked(3).and_then(|(digits, rest)| {
             Some((char::from(u8::from_str_radix(digits, 8).ok()?), rest))
         });
-        if let Some((escaped, rest)) = escaped {
-            name.push(escaped);
-            name.push_str(rest);
-        } else {
-            name.push('\\');
-            name.push_str(piece);
+        match escaped {
+            Some((escaped, rest)) => format!("{name}{escaped}{rest}"),
+            None => format!("{name}\\{piece}"),
         }
-    }
-    name
+    })
 }
 
 #[cfg(test)]

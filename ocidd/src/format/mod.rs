@@ -61,29 +61,32 @@ impl Format {
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum FormatError {
-    #[error("layer looks like {found}, not like a disk image; hint: {hint}")]
+    #[error("layer looks like {found}, not like a disk image")]
     NoDisk { found: &'static str, hint: &'static str },
-    #[error("decompressed layer looks like {found}, not like a disk image; hint: {hint}")]
+    #[error("decompressed layer looks like {found}, not like a disk image")]
     NoDiskInside { found: &'static str, hint: &'static str },
-    #[error(
-        "layer has the media type '{announced}', but its format is {found}; \
-        hint: push it again as '{}'", .found.media_type().unwrap_or(DISK)
-    )]
+    #[error("layer has the media type '{announced}', but its format is {found}")]
     NotAnnounced { announced: String, found: Format },
     #[error(
-        "the {format} stream of the layer needs a window of {}, at most {} are supported; \
-        hint: compress it with `{}` or less",
-        Bytes(*.found), Bytes(*.allowed), compress_command(*.format)
+        "the {format} stream of the layer needs a window of {}, at most {} are supported",
+        Bytes(*.found), Bytes(*.allowed)
     )]
     Window { format: Format, found: u64, allowed: u64 },
 }
 
-/// The command with the largest supported window.
-fn compress_command(format: Format) -> &'static str {
-    match format {
-        Format::Zstd => "zstd --long=25",
-        Format::Xz => "xz -8",
-        Format::Gzip | Format::Raw => "gzip",
+impl FormatError {
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoDisk { hint, .. } | Self::NoDiskInside { hint, .. } => (*hint).to_owned(),
+            Self::NotAnnounced { found, .. } => {
+                format!("push it again as '{}'", found.media_type().unwrap_or(DISK))
+            }
+            // The commands with the largest supported window.
+            Self::Window { format: Format::Zstd, .. } => {
+                "compress it with `zstd --long=25` or less".to_owned()
+            }
+            Self::Window { .. } => "compress it with `xz -8` or less".to_owned(),
+        }
     }
 }
 

@@ -14,7 +14,10 @@ use oci::{
 };
 use registry::observer::{Observer, Retry};
 
-use crate::report::{diagnostic::Diagnostic, failure::Failure};
+use crate::report::{
+    diagnostic::Diagnostic,
+    failure::{Cause, DiskState},
+};
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -31,25 +34,11 @@ pub enum Event {
     Retry(Retry),
     Progress(Snapshot),
     Failed {
-        id: &'static str,
-        exit_code: u8,
-        remedy: &'static str,
+        cause: Cause,
         diagnostic: Diagnostic,
-        disk: &'static str,
+        disk: DiskState,
     },
     Done(Done),
-}
-
-impl From<&Failure> for Event {
-    fn from(failure: &Failure) -> Self {
-        Self::Failed {
-            id: failure.cause.id(),
-            exit_code: failure.cause.exit_code(),
-            remedy: failure.cause.remedy(),
-            diagnostic: failure.diagnostic(),
-            disk: failure.disk.id(),
-        }
-    }
 }
 
 /// Counters that the threads of an install share with the console.

@@ -83,16 +83,17 @@ pub fn transfer<M: Medium>(
         // The channel has room for all of them.
         empty_sender.try_send(AlignedBuffer::new(IMAGE_BYTES)).ok();
     }
-    let size_bytes = reader.size_bytes();
-    let source = Source::new(fetched, size_bytes);
-    let compressed = Compressed { source, size_bytes, layer, disk_bytes: sink.disk_bytes() };
+    let source = Source::new(fetched, reader.size_bytes());
+    let disk_bytes = sink.disk_bytes();
     std::thread::scope(|scope| {
         let start = |name: &str| Builder::new().name(name.to_owned());
         let fetching = start("fetch")
             .spawn_scoped(scope, move || fetch(reader, &fetched_sender, progress))
             .map_err(TransferError::Thread)?;
         let decompressing = start("decompress")
-            .spawn_scoped(scope, move || decompress(compressed, fetching, &empty, &full_sender))
+            .spawn_scoped(scope, move || {
+                decompress(source, layer, disk_bytes, fetching, &empty, &full_sender)
+            })
             .map_err(TransferError::Thread)?;
         // Hashed here because this thread mostly waits for the disk.
         let mut hasher = layer.raw_digest.map(|wanted| (wanted, Hasher::default()));
@@ -138,22 +139,16 @@ fn fetch(
     }
 }
 
-/// A layer to decompress, and the limits of its size.
-struct Compressed<'a> {
-    source: Source,
-    size_bytes: Option<u64>,
-    layer: &'a Layer,
-    disk_bytes: u64,
-}
-
 /// Decompresses the whole layer into full buffers, then verifies digest and size.
 fn decompress(
-    mut compressed: Compressed<'_>,
+    mut source: Source,
+    layer: &Layer,
+    disk_bytes: u64,
     fetching: ScopedJoinHandle<'_, Result<Digest, registry::Error>>,
     empty: &Receiver<AlignedBuffer>,
     full: &SyncSender<AlignedBuffer>,
 ) -> Result<Verified, TransferError> {
-    let outcome = match compressed.decompress(empty, full) {
+    let outcome = match fill_buffers(&mut source, layer, disk_bytes, empty, full) {
         // The receiver is gone, or the first bytes are not a disk image.
         Err(
             error @ (TransferError::Stopped | TransferError::Format(FormatError::NoDisk { .. })),
@@ -162,8 +157,8 @@ fn decompress(
     };
     // Read to the end even if the stream is corrupt: the digest shows whether the transfer or the
     // image is wrong.
-    let found = compressed.source.finish(|| join(fetching))?;
-    let Layer { digest: wanted, raw_size_bytes, .. } = *compressed.layer;
+    let found = source.finish(|| join(fetching))?;
+    let Layer { digest: wanted, raw_size_bytes, .. } = *layer;
     if found != wanted {
         return Err(TransferError::Digest { found, wanted });
     }
@@ -174,55 +169,55 @@ fn decompress(
     }
 }
 
-impl Compressed<'_> {
-    /// Returns the size of the decompressed image.
-    fn decompress(
-        &mut self,
-        empty: &Receiver<AlignedBuffer>,
-        full: &SyncSender<AlignedBuffer>,
-    ) -> Result<u64, TransferError> {
-        let format = self.detect()?;
-        let mut decoder = Decoder::new(format, &mut self.source);
-        let mut at = 0;
-        loop {
-            let mut buffer = empty.recv().map_err(|_disconnected| TransferError::Stopped)?;
-            let outcome = fill(&mut decoder, &mut buffer);
-            let length = length_of(buffer.filled());
-            if at == 0 && format != Format::Raw {
-                format::check_unpacked(prefix(buffer.filled(), FIRST_BYTES as u64))?;
-            }
-            at += length;
-            if length > 0 {
-                full.send(buffer).map_err(|_disconnected| TransferError::Stopped)?;
-            }
-            outcome.map_err(|cause| match decoder.take_unsupported() {
-                Some(error) => error.into(),
-                None => TransferError::Decode { format, at, cause },
-            })?;
-            if length == 0 {
-                return Ok(at);
-            }
+/// Decompresses the whole layer. Returns the size of the image.
+fn fill_buffers(
+    source: &mut Source,
+    layer: &Layer,
+    disk_bytes: u64,
+    empty: &Receiver<AlignedBuffer>,
+    full: &SyncSender<AlignedBuffer>,
+) -> Result<u64, TransferError> {
+    let format = detect(source, layer, disk_bytes)?;
+    let mut decoder = Decoder::new(format, source);
+    let mut at = 0;
+    loop {
+        let mut buffer = empty.recv().map_err(|_disconnected| TransferError::Stopped)?;
+        let outcome = fill(&mut decoder, &mut buffer);
+        let length = length_of(buffer.filled());
+        if at == 0 && format != Format::Raw {
+            format::check_unpacked(prefix(buffer.filled(), FIRST_BYTES as u64))?;
+        }
+        at += length;
+        if length > 0 {
+            full.send(buffer).map_err(|_disconnected| TransferError::Stopped)?;
+        }
+        outcome.map_err(|cause| match decoder.take_unsupported() {
+            Some(error) => error.into(),
+            None => TransferError::Decode { format, at, cause },
+        })?;
+        if length == 0 {
+            return Ok(at);
         }
     }
+}
 
-    /// Detects the format and rejects what is not a disk image or does not fit, before any write.
-    fn detect(&mut self) -> Result<Format, TransferError> {
-        // If there is nothing to read, `Source::finish` returns the reason.
-        let first = self.source.fill_buf().unwrap_or_default();
-        let first = prefix(first, FIRST_BYTES as u64);
-        if first.is_empty() {
-            return Ok(Format::Raw);
-        }
-        let format = format::detect(first)?;
-        format::check(self.layer.media_type.as_deref(), format)?;
-        let least = match format {
-            Format::Raw => self.size_bytes,
-            other => format::size_hint(other, first, &[]),
-        };
-        match least.filter(|least| *least > self.disk_bytes) {
-            Some(image) => Err(SinkError::TooSmall { image, disk: self.disk_bytes }.into()),
-            None => Ok(format),
-        }
+/// Detects the format and rejects what is not a disk image or does not fit, before any write.
+fn detect(source: &mut Source, layer: &Layer, disk_bytes: u64) -> Result<Format, TransferError> {
+    // If there is nothing to read, `Source::finish` returns the reason.
+    let first = source.fill_buf().unwrap_or_default();
+    let first = prefix(first, FIRST_BYTES as u64);
+    if first.is_empty() {
+        return Ok(Format::Raw);
+    }
+    let format = format::detect(first)?;
+    format::check(layer.media_type.as_deref(), format)?;
+    let least = match format {
+        Format::Raw => source.size_bytes,
+        other => format::size_hint(other, first, &[]),
+    };
+    match least.filter(|least| *least > disk_bytes) {
+        Some(image) => Err(SinkError::TooSmall { image, disk: disk_bytes }.into()),
+        None => Ok(format),
     }
 }
 

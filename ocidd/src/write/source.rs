@@ -30,7 +30,7 @@ pub(super) struct Source {
     chunk: Vec<u8>,
     used: usize,
     received: u64,
-    size_bytes: Option<u64>,
+    pub(super) size_bytes: Option<u64>,
 }
 
 impl Source {
