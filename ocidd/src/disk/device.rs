@@ -83,16 +83,13 @@ impl Device {
         Ok(Self { file, size_bytes, sector_bytes, alignment, is_direct, kernel_zeroes: true })
     }
 
-    fn is_aligned(&self, bytes: &[u8], offset: u64) -> bool {
-        let is_multiple = |number: u64| number.is_multiple_of(self.alignment);
-        is_multiple(offset)
-            && is_multiple(length_of(bytes))
-            && bytes.as_ptr().align_offset(usize::from(ALIGNMENT)) == 0
-    }
-
     /// Uses the page cache from here on unless a direct transfer of these bytes is possible.
     fn prepare(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.is_direct && !self.is_aligned(bytes, offset) {
+        let is_aligned = bytes.as_ptr().align_offset(usize::from(ALIGNMENT)) == 0
+            && [offset, length_of(bytes)]
+                .iter()
+                .all(|number| number.is_multiple_of(self.alignment));
+        if self.is_direct && !is_aligned {
             let flags = rustix::fs::fcntl_getfl(&self.file)?;
             rustix::fs::fcntl_setfl(&self.file, flags - OFlags::DIRECT)?;
             self.is_direct = false;

@@ -17,19 +17,22 @@ use super::{Format, FormatError, WINDOW_BYTES, xz::XzReader, zstd::ZstdReader};
 /// returned unchanged. Nothing can be read after an error.
 pub struct Decoder<'a> {
     stream: Box<dyn Read + 'a>,
-    errors: Rc<Errors>,
+    bypass: Rc<Bypass>,
     failed: bool,
 }
 
-/// Errors that the libraries wrap, reword or drop, passed around them.
+/// Facts that do not pass through the libraries, which wrap, reword or drop errors.
 #[derive(Default)]
-pub(super) struct Errors {
-    inner: Cell<Option<io::Error>>,
+pub(super) struct Bypass {
+    /// Whether something tried to read beyond the end of the inner reader.
+    pub(super) ended: Cell<bool>,
+    /// The error of the inner reader.
+    failure: Cell<Option<io::Error>>,
     /// Why the stream is not decompressed, if it is intact but unsupported.
     unsupported: Cell<Option<FormatError>>,
 }
 
-impl Errors {
+impl Bypass {
     /// Stores and returns the error for a window larger than [`WINDOW_BYTES`].
     pub(super) fn unsupported(&self, format: Format, found: u64) -> io::Error {
         let error = FormatError::Window { format, found, allowed: WINDOW_BYTES };
@@ -40,20 +43,20 @@ impl Errors {
 
 impl<'a> Decoder<'a> {
     pub fn new(format: Format, reader: impl BufRead + 'a) -> Self {
-        let errors = Rc::new(Errors::default());
-        let reader = Guarded { reader, errors: Rc::clone(&errors) };
+        let bypass = Rc::new(Bypass::default());
+        let reader = Guarded { reader, bypass: Rc::clone(&bypass) };
         let stream: Box<dyn Read + 'a> = match format {
             Format::Gzip => Box::new(MultiGzDecoder::new(reader)),
-            Format::Zstd => Box::new(ZstdReader::new(reader, Rc::clone(&errors))),
-            Format::Xz => Box::new(XzReader::new(reader, Rc::clone(&errors))),
+            Format::Zstd => Box::new(ZstdReader::new(reader, Rc::clone(&bypass))),
+            Format::Xz => Box::new(XzReader::new(reader, Rc::clone(&bypass))),
             Format::Raw => Box::new(reader),
         };
-        Self { stream, errors, failed: false }
+        Self { stream, bypass, failed: false }
     }
 
     /// The reason of the last error if the stream is intact but unsupported.
     pub fn take_unsupported(&mut self) -> Option<FormatError> {
-        self.errors.unsupported.take()
+        self.bypass.unsupported.take()
     }
 }
 
@@ -68,7 +71,7 @@ impl Read for Decoder<'_> {
         let outcome = match self.stream.read(into) {
             Ok(length) if length > 0 => return Ok(length),
             // Checked at an end too: a library may treat an error as the end.
-            ended => self.errors.inner.take().map_or(ended, Err),
+            ended => self.bypass.failure.take().map_or(ended, Err),
         };
         self.failed = outcome.is_err();
         outcome
@@ -81,23 +84,26 @@ impl fmt::Debug for Decoder<'_> {
     }
 }
 
-/// Stores the error of the inner reader.
+/// Records the end and the error of the inner reader.
 struct Guarded<R> {
     reader: R,
-    errors: Rc<Errors>,
+    bypass: Rc<Bypass>,
 }
 
 impl<R: BufRead> BufRead for Guarded<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         loop {
             match self.reader.fill_buf() {
-                Ok([]) => return Ok(&[]),
+                Ok([]) => {
+                    self.bypass.ended.set(true);
+                    return Ok(&[]);
+                }
                 // A second call because of the borrow; it returns what the first one has filled.
                 Ok(_) => return self.reader.fill_buf(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     let stand_in = io::Error::from(error.kind());
-                    self.errors.inner.set(Some(error));
+                    self.bypass.failure.set(Some(error));
                     return Err(stand_in);
                 }
             }

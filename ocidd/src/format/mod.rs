@@ -10,7 +10,7 @@ use std::fmt;
 
 pub use decoder::Decoder;
 pub use detect::{check_unpacked, detect};
-use oci::size::Bytes;
+use oci::{document::BYTES, size::Bytes};
 use thiserror::Error;
 
 /// Number of first bytes that [`detect`] needs.
@@ -20,9 +20,6 @@ pub const FIRST_BYTES: usize = 512;
 /// below 64 MiB. RFC 8878 (3.1.1.1.2) requires at least 8 MiB, as `zstd -19` needs; `zstd -20` and
 /// `xz -8` need 32 MiB.
 pub const WINDOW_BYTES: u64 = 32 << 20;
-
-/// Media type of a raw disk image, and of one in an unnamed format.
-const DISK: &str = "application/octet-stream";
 
 /// Format of a layer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,7 +76,7 @@ impl FormatError {
         match self {
             Self::NoDisk { hint, .. } | Self::NoDiskInside { hint, .. } => (*hint).to_owned(),
             Self::NotAnnounced { found, .. } => {
-                format!("push it again as '{}'", found.media_type().unwrap_or(DISK))
+                format!("push it again as '{}'", found.media_type().unwrap_or(BYTES))
             }
             // The commands with the largest supported window.
             Self::Window { format: Format::Zstd, .. } => {

@@ -9,7 +9,7 @@ use std::{
 
 use lzma_rust2::{Action, Status, XzStream};
 
-use super::{Format, WINDOW_BYTES, decoder::Errors};
+use super::{Format, WINDOW_BYTES, decoder::Bypass};
 
 /// Memory that the decoder counts besides the dictionary, in KiB.
 const BESIDES_KIB: u32 = 40;
@@ -17,14 +17,14 @@ const BESIDES_KIB: u32 = 40;
 pub(super) struct XzReader<R> {
     reader: R,
     stream: XzStream,
-    errors: Rc<Errors>,
+    bypass: Rc<Bypass>,
 }
 
 impl<R: BufRead> XzReader<R> {
-    pub(super) fn new(reader: R, errors: Rc<Errors>) -> Self {
+    pub(super) fn new(reader: R, bypass: Rc<Bypass>) -> Self {
         let limit = u32::try_from(WINDOW_BYTES / 1024).unwrap_or(u32::MAX - BESIDES_KIB);
         let stream = XzStream::new_mem_limit(true, limit + BESIDES_KIB);
-        Self { reader, stream, errors }
+        Self { reader, stream, bypass }
     }
 
     /// Replaces the decoder's error about a dictionary that is too large.
@@ -33,7 +33,7 @@ impl<R: BufRead> XzReader<R> {
         if error.kind() != ErrorKind::OutOfMemory || needed <= self.stream.mem_limit() {
             return error;
         }
-        self.errors.unsupported(Format::Xz, u64::from(needed - BESIDES_KIB) * 1024)
+        self.bypass.unsupported(Format::Xz, u64::from(needed - BESIDES_KIB) * 1024)
     }
 }
 

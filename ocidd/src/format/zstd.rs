@@ -13,7 +13,7 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, FrameHeaderError},
 };
 
-use super::{Format, WINDOW_BYTES, decoder::Errors};
+use super::{Format, WINDOW_BYTES, decoder::Bypass};
 
 const MAGIC: [u8; 4] = *b"\x28\xb5\x2f\xfd";
 /// Magic number of a skippable frame. The low four bits may have any value.
@@ -32,7 +32,7 @@ pub(super) struct ZstdReader<R> {
     decoder: FrameDecoder,
     /// The current frame.
     frame: Option<Frame>,
-    errors: Rc<Errors>,
+    bypass: Rc<Bypass>,
 }
 
 struct Frame {
@@ -42,14 +42,14 @@ struct Frame {
 }
 
 impl<R: BufRead> ZstdReader<R> {
-    pub(super) fn new(reader: R, errors: Rc<Errors>) -> Self {
+    pub(super) fn new(reader: R, bypass: Rc<Bypass>) -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(WINDOW_BYTES);
         // The decoder grows the window of its first frame by copying, which takes up to half as
         // much memory again, and allocates the window of later frames at once. So the first frame
         // is an empty one; an error here only costs memory.
         decoder.reset(SMALLEST).ok();
-        Self { reader, decoder, frame: None, errors }
+        Self { reader, decoder, frame: None, bypass }
     }
 
     /// Opens the next frame with content. Returns false at the end of the stream.
@@ -87,14 +87,13 @@ impl<R: BufRead> ZstdReader<R> {
     /// Calls the decoder with the rest of the stream.
     fn decode(
         &mut self,
-        step: impl FnOnce(&mut FrameDecoder, &mut EndRecorder<'_, R>) -> Result<(), FrameDecoderError>,
+        step: impl FnOnce(&mut FrameDecoder, &mut R) -> Result<(), FrameDecoderError>,
     ) -> io::Result<()> {
-        let mut source = EndRecorder { reader: &mut self.reader, ended: false };
-        step(&mut self.decoder, &mut source).map_err(|error| match error {
-            _ if source.ended => ended(),
+        step(&mut self.decoder, &mut self.reader).map_err(|error| match error {
+            _ if self.bypass.ended.get() => ended(),
             FrameDecoderError::WindowSizeTooBig { requested: found, .. }
             | FrameDecoderError::FrameHeaderError(FrameHeaderError::WindowTooBig { got: found }) => {
-                self.errors.unsupported(Format::Zstd, found)
+                self.bypass.unsupported(Format::Zstd, found)
             }
             error => broken(&error.to_string()),
         })
@@ -145,20 +144,6 @@ impl<R: BufRead> Read for ZstdReader<R> {
             self.frame = Some(frame);
             return Ok(length);
         }
-    }
-}
-
-/// Records whether the decoder has read past the end: it wraps that error in errors of its own.
-struct EndRecorder<'a, R> {
-    reader: &'a mut R,
-    ended: bool,
-}
-
-impl<R: Read> Read for EndRecorder<'_, R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.reader.read(into)?;
-        self.ended |= length == 0 && !into.is_empty();
-        Ok(length)
     }
 }
 

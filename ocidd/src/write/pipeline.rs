@@ -97,10 +97,16 @@ pub fn transfer<M: Medium>(
             .map_err(TransferError::Thread)?;
         // Hashed here because this thread mostly waits for the disk.
         let mut hasher = layer.raw_digest.map(|wanted| (wanted, Hasher::default()));
-        let written = write(full, &empty_sender, sink, progress, |bytes| {
+        let written = full.into_iter().try_for_each(|mut buffer| {
             if let Some((_, hasher)) = &mut hasher {
-                hasher.update(bytes);
+                hasher.update(buffer.filled());
             }
+            sink.write(buffer.filled())?;
+            progress.written.add(length_of(buffer.filled()));
+            buffer.clear();
+            // The receiver is gone after the last buffer was filled.
+            empty_sender.send(buffer).ok();
+            Ok::<(), SinkError>(())
         });
         // Ends the other threads, also after a failed write: they get no more empty buffers.
         drop(empty_sender);
@@ -230,25 +236,6 @@ fn fill(reader: &mut impl Read, buffer: &mut AlignedBuffer) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-    }
-    Ok(())
-}
-
-/// Passes full buffers to the sink and returns them empty, until there are no more.
-fn write<M: Medium>(
-    full: Receiver<AlignedBuffer>,
-    empty: &SyncSender<AlignedBuffer>,
-    sink: &mut Sink<'_, M>,
-    progress: &Progress,
-    mut seen: impl FnMut(&[u8]),
-) -> Result<(), SinkError> {
-    for mut buffer in full {
-        seen(buffer.filled());
-        sink.write(buffer.filled())?;
-        progress.written.add(length_of(buffer.filled()));
-        buffer.clear();
-        // The receiver is gone after the last buffer was filled.
-        empty.send(buffer).ok();
     }
     Ok(())
 }
