@@ -122,7 +122,8 @@ fn complete_and_install(
 }
 
 fn fail(failure: Failure, listener: &dyn Listener) -> Result<(), Cause> {
-    let (diagnostic, Failure { cause, disk, .. }) = (failure.diagnostic(), failure);
+    let diagnostic = failure.diagnostic();
+    let Failure { cause, disk, .. } = failure;
     listener.on_event(&Event::Failed { cause, diagnostic, disk });
     Err(cause)
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::disk::{
     device::DeviceError,
     probe::FoundDisk,
-    selector::{Extreme, Part, Selector, values},
+    selector::{Extreme, Part, Selector, accepts, values},
 };
 
 /// Why there is no target disk. With a table, which explains every rejected disk.
@@ -95,9 +95,9 @@ impl Part {
                     None => format!("has no {property}"),
                 })
             }
-            Self::Size { sign, accepted, bytes } => {
+            Self::Size { sign, bytes } => {
                 let (found, wanted) = (disk.size_bytes, *bytes);
-                if accepted.contains(&found.cmp(&wanted)) {
+                if accepts(sign, found.cmp(&wanted)) {
                     return None;
                 }
                 let rounded = (Rounded(found).to_string(), Rounded(wanted).to_string());

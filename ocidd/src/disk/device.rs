@@ -63,19 +63,19 @@ impl Device {
         let failed = |error| DeviceError::of(path, error);
         // Without O_CREAT: a mistyped name must not create a file in memory.
         let kind = path.metadata().map_err(failed)?.file_type();
-        if !kind.is_block_device() && !kind.is_file() {
+        let is_disk = kind.is_block_device();
+        if !is_disk && !kind.is_file() {
             return Err(DeviceError::NotADisk { path: path.to_owned() });
         }
-        if kind.is_block_device() {
+        if is_disk {
             check_sysfs(path, &path.canonicalize().map_err(failed)?, sys, proc)?;
         }
-        let (mut file, is_direct) =
-            open_exclusively(path, kind.is_block_device()).map_err(failed)?;
+        let (mut file, is_direct) = open_exclusively(path, is_disk).map_err(failed)?;
         let size_bytes = file.seek(SeekFrom::End(0)).map_err(failed)?;
         if size_bytes == 0 {
             return Err(DeviceError::Empty { path: path.to_owned() });
         }
-        let sector_bytes = kind.is_block_device().then(|| rustix::fs::ioctl_blksszget(&file));
+        let sector_bytes = is_disk.then(|| rustix::fs::ioctl_blksszget(&file));
         let sector_bytes = sector_bytes.transpose().map_err(|error| failed(error.into()))?;
         let sector_bytes = sector_bytes.map(u64::from);
         // The alignment of a file is that of the disk below; no sector is larger than `ALIGNMENT`.

@@ -40,15 +40,9 @@ pub struct Selector {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Part {
     /// A property of [`PROPERTIES`].
-    Text {
-        property: &'static str,
-        pattern: Pattern,
-    },
-    Size {
-        sign: &'static str,
-        accepted: &'static [Ordering],
-        bytes: u64,
-    },
+    Text { property: &'static str, pattern: Pattern },
+    /// A sign of [`SIGNS`].
+    Size { sign: &'static str, bytes: u64 },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,15 +51,19 @@ pub(super) enum Extreme {
     Largest,
 }
 
-/// Signs of comparisons of sizes, and the results of `cmp` that they accept.
-pub(super) const COMPARISONS: [(&str, &[Ordering]); 5] = [
-    (">=", &[Ordering::Greater, Ordering::Equal]),
-    ("<=", &[Ordering::Less, Ordering::Equal]),
-    (">", &[Ordering::Greater]),
-    ("<", &[Ordering::Less]),
-    ("=", EQUAL),
-];
-const EQUAL: &[Ordering] = &[Ordering::Equal];
+/// Signs of comparisons of sizes; a prefix of another follows it.
+const SIGNS: [&str; 5] = [">=", "<=", ">", "<", "="];
+
+/// Whether the sign of a comparison accepts this result.
+pub(super) fn accepts(sign: &str, ordering: Ordering) -> bool {
+    match sign {
+        ">=" => ordering.is_ge(),
+        "<=" => ordering.is_le(),
+        ">" => ordering.is_gt(),
+        "<" => ordering.is_lt(),
+        _ => ordering.is_eq(),
+    }
+}
 
 /// Syntax and meaning of each kind of part, for errors, help and documentation.
 pub const PARTS: [(&str, &str); 8] = [
@@ -163,17 +161,15 @@ fn parse_part(part: &str) -> Result<Option<Part>, Diagnostic> {
 
 fn parse_comparison(part: &str, value: &str) -> Result<Part, Diagnostic> {
     let value = value.trim();
-    let (sign, accepted, size) = COMPARISONS
-        .into_iter()
-        .find_map(|(sign, accepted)| Some((sign, accepted, value.strip_prefix(sign)?)))
-        .unwrap_or(("=", EQUAL, value));
+    let signed = SIGNS.into_iter().find_map(|sign| Some((sign, value.strip_prefix(sign)?)));
+    let (sign, size) = signed.unwrap_or(("=", value));
     let bytes = parse_size(size.trim()).ok_or_else(|| {
         Diagnostic::new(
             format!("invalid size '{part}'"),
             "write size:>=100G, with >=, <=, >, < or = and a suffix of dd",
         )
     })?;
-    Ok(Part::Size { sign, accepted, bytes })
+    Ok(Part::Size { sign, bytes })
 }
 
 fn unknown(text: &str, part: &str, number: usize) -> Diagnostic {

@@ -84,7 +84,7 @@ impl<R: BufRead> ZstdReader<R> {
         Ok(())
     }
 
-    /// Calls the decoder with the rest of the stream.
+    /// Calls the decoder with the rest of the stream, and translates its errors.
     fn decode(
         &mut self,
         step: impl FnOnce(&mut FrameDecoder, &mut R) -> Result<(), FrameDecoderError>,

@@ -133,8 +133,7 @@ fn parses_sizes_with_comparison_and_suffixes_of_dd() {
         ("<", true, false, false),
         ("=", false, true, false),
     ] {
-        let (_, accepted) = COMPARISONS.into_iter().find(|(sign, _)| *sign == wanted).unwrap();
-        let held = [1, 2, 3].map(|size| accepted.contains(&size.cmp(&2)));
+        let held = [1, 2, 3].map(|size| accepts(wanted, size.cmp(&2)));
         assert_eq!(held, [below, equal, above], "{wanted}");
     }
 }
