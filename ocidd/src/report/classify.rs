@@ -11,7 +11,7 @@ use crate::{
         diagnostic::Terms,
         failure::{Cause, Failure},
     },
-    write::{error::SinkError, pipeline::TransferError, source::SourceError},
+    write::{error::SinkError, pipeline::TransferError},
 };
 
 /// The names in hints of the installer.
@@ -78,10 +78,10 @@ pub(crate) fn device(error: DeviceError) -> Failure {
 pub(crate) fn transfer(error: TransferError) -> Failure {
     let hint = |text: &str| Some(text.to_owned());
     let (cause, hint) = match &error {
-        TransferError::Source(SourceError::Fetch(error)) => {
+        TransferError::Fetch(error) => {
             (registry_cause(error).unwrap_or(Cause::TRANSFER), TERMS.hint(error))
         }
-        TransferError::Source(_) => (Cause::TRANSFER, None),
+        TransferError::Short { .. } | TransferError::Long { .. } => (Cause::TRANSFER, None),
         TransferError::Digest { .. } => (Cause::DIGEST, None),
         TransferError::Decode { .. } => (Cause::STREAM, hint("compress and push the image again")),
         TransferError::RawSize { .. } | TransferError::RawDigest { .. } | TransferError::Empty => {

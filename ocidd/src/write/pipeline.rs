@@ -23,12 +23,7 @@ use crate::{
     format,
     format::{Decoder, FIRST_BYTES, Format, FormatError},
     report::event::Progress,
-    write::{
-        error::SinkError,
-        pipeline::verified::Verified,
-        sink::Sink,
-        source::{Source, SourceError},
-    },
+    write::{error::SinkError, pipeline::verified::Verified, sink::Sink, source::Source},
 };
 
 /// Size of a buffer of compressed data, and the number of buffers that may wait.
@@ -43,7 +38,11 @@ const IMAGE_BUFFERS: usize = 4;
 #[derive(Debug, Error)]
 pub enum TransferError {
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Fetch(registry::Error),
+    #[error("layer ends after {}, its declared size is {}", Bytes(*.found), Bytes(*.wanted))]
+    Short { found: u64, wanted: u64 },
+    #[error("layer is larger than its declared size of {}", Bytes(*.wanted))]
+    Long { wanted: u64 },
     #[error("layer has digest {found}, expected {wanted}")]
     Digest { found: Digest, wanted: Digest },
     #[error(
@@ -131,17 +130,31 @@ fn fetch(
     mut reader: Blob<'_>,
     chunks: &SyncSender<Vec<u8>>,
     progress: &Progress,
-) -> Result<Digest, registry::Error> {
+) -> Result<Digest, TransferError> {
+    let size_bytes = reader.size_bytes();
+    let mut received = 0;
     loop {
         let mut chunk = Vec::with_capacity(FETCH_BYTES);
         let outcome = reader.by_ref().take(FETCH_BYTES as u64).read_to_end(&mut chunk);
         progress.fetched.add(length_of(&chunk));
+        received += length_of(&chunk);
+        check_length(received, size_bytes, false)?;
         // Data received before an error is passed on before it.
         let is_last = chunk.is_empty() || chunks.send(chunk).is_err();
-        outcome.map_err(|error| reader.take_error().unwrap_or(error.into()))?;
+        let failed = |error: io::Error| reader.take_error().unwrap_or(error.into());
+        outcome.map_err(failed).map_err(TransferError::Fetch)?;
         if is_last {
-            return Ok(reader.digest());
+            return check_length(received, size_bytes, true).map(|()| reader.digest());
         }
+    }
+}
+
+/// Rejects more bytes than declared, and at the end also fewer.
+fn check_length(found: u64, declared: Option<u64>, is_end: bool) -> Result<(), TransferError> {
+    match declared {
+        Some(wanted) if found > wanted => Err(TransferError::Long { wanted }),
+        Some(wanted) if is_end && found < wanted => Err(TransferError::Short { found, wanted }),
+        _ => Ok(()),
     }
 }
 
@@ -150,7 +163,7 @@ fn decompress(
     mut source: Source,
     layer: &Layer,
     disk_bytes: u64,
-    fetching: ScopedJoinHandle<'_, Result<Digest, registry::Error>>,
+    fetching: ScopedJoinHandle<'_, Result<Digest, TransferError>>,
     empty: &Receiver<AlignedBuffer>,
     full: &SyncSender<AlignedBuffer>,
 ) -> Result<Verified, TransferError> {
@@ -163,7 +176,8 @@ fn decompress(
     };
     // Read to the end even if the stream is corrupt: the digest shows whether the transfer or the
     // image is wrong.
-    let found = source.finish(|| join(fetching))?;
+    source.drain();
+    let found = join(fetching)?;
     let Layer { digest: wanted, raw_size_bytes, .. } = *layer;
     if found != wanted {
         return Err(TransferError::Digest { found, wanted });
@@ -209,7 +223,7 @@ fn fill_buffers(
 
 /// Detects the format and rejects what is not a disk image or does not fit, before any write.
 fn detect(source: &mut Source, layer: &Layer, disk_bytes: u64) -> Result<Format, TransferError> {
-    // If there is nothing to read, `Source::finish` returns the reason.
+    // If there is nothing to read, the fetching thread returns the reason.
     let first = source.fill_buf().unwrap_or_default();
     let first = prefix(first, FIRST_BYTES as u64);
     if first.is_empty() {
@@ -238,4 +252,26 @@ fn fill(reader: &mut impl Read, buffer: &mut AlignedBuffer) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_must_have_its_declared_size() {
+        let short = "layer ends after 5 bytes, its declared size is 6 bytes";
+        let long = "layer is larger than its declared size of 6 bytes";
+        for (found, declared, is_end, error) in [
+            (5, Some(6), false, None),
+            (5, Some(6), true, Some(short)),
+            (6, Some(6), true, None),
+            (7, Some(6), false, Some(long)),
+            (7, Some(6), true, Some(long)),
+            (7, None, true, None),
+        ] {
+            let outcome = check_length(found, declared, is_end);
+            assert_eq!(outcome.err().map(|error| error.to_string()).as_deref(), error);
+        }
+    }
 }
