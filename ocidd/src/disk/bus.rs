@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::sysfs::{name_of, read_names, read_subsystem, read_text};
 
-/// Every transport, the usual ones first. `sata` includes parallel disks of libata; `scsi` are other
-/// SCSI hosts: RAID controllers, virtio-scsi, Hyper-V.
+/// Every transport, the usual ones first. `sata` includes parallel disks of libata; `scsi` are
+/// other SCSI hosts: RAID controllers, virtio-scsi, Hyper-V.
 pub(super) const TRANSPORTS: [&str; 11] =
     ["nvme", "virtio", "sata", "sas", "usb", "mmc", "iscsi", "fc", "xen", "scsi", "other"];
 

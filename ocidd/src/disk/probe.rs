@@ -22,7 +22,7 @@ pub struct FoundDisk {
     /// Texts are trimmed and printable.
     pub model: Option<String>,
     pub serial: Option<String>,
-    /// World wide name in the spelling of the kernel: `naa.…`, `eui.…`, `nvme.…`, `uuid.…`, `t10.…`.
+    /// World wide name as the kernel spells it: `naa.…`, `eui.…`, `nvme.…`, `uuid.…`, `t10.…`.
     pub wwn: Option<String>,
     /// Location in the machine, `pci-0000:03:00.0-nvme-1`; see [`super::bus`].
     pub bus_path: Option<String>,

@@ -39,9 +39,9 @@ pub fn find_target(
     find_among(target, Path::new("/dev"), disks, timeout, pause, on_wait)
 }
 
-/// Like [`find_target`], with the device directory, the disks and the clock as arguments: `pause`
-/// waits and returns the time since the start. Looks once if `timeout` is zero, and for the last time
-/// at its end.
+/// Like [`find_target`], with the device directory, the disks and the clock as arguments. `pause`
+/// waits and returns the time since the start. Looks once if `timeout` is zero, and for the last
+/// time at its end.
 fn find_among(
     target: &Target,
     dev: &Path,

@@ -18,8 +18,8 @@ pub enum Style {
     Live,
     /// A line every few seconds, for a log or a serial console.
     Plain,
-    /// Like `Plain`, but lines begin with their level like `<3>` (sd-daemon(3)). `init` requests and
-    /// removes it.
+    /// Like `Plain`, but lines begin with their level like `<3>` (sd-daemon(3)). `init` requests
+    /// and removes it.
     Levels,
 }
 

@@ -13,6 +13,7 @@ use oci::{
     size::{Counter, Transfer},
 };
 use registry::observer::{Observer, Retry};
+use serde::Serialize;
 
 use crate::report::{
     diagnostic::Diagnostic,
@@ -71,23 +72,13 @@ pub struct Done {
     pub elapsed: Duration,
 }
 
-/// Result of a successful install.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Result of a successful install. The names in events are stable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Installed,
     AlreadyInstalled,
     DryRun,
-}
-
-impl Outcome {
-    /// Id for machines.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Installed => "installed",
-            Self::AlreadyInstalled => "already-installed",
-            Self::DryRun => "dry-run",
-        }
-    }
 }
 
 /// Receives install events. Implementations must not block.

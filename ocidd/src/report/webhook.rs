@@ -128,7 +128,7 @@ fn document(event: &Event) -> Option<Value> {
             "hint": diagnostic.hint, "remedy": remedy, "disk_state": disk.id(),
         }),
         Event::Done(Done { outcome, layer, image_bytes, elapsed, .. }) => json!({
-            "event": "done", "outcome": outcome.id(), "layer": layer.to_string(),
+            "event": "done", "outcome": outcome, "layer": layer.to_string(),
             "image_bytes": image_bytes, "seconds": seconds(*elapsed),
         }),
     })
@@ -199,6 +199,8 @@ mod tests {
                 (documented.collect(), sent.map(String::as_str).collect());
             assert_eq!(documented, sent, "{name}");
         }
+        let outcomes = [Outcome::Installed, Outcome::AlreadyInstalled, Outcome::DryRun];
+        assert_eq!(json!(outcomes), json!(["installed", "already-installed", "dry-run"]));
         assert!(document(&Event::Note("for people".to_owned())).is_none());
     }
 }

@@ -251,15 +251,12 @@ fn write_at(medium: &mut impl Medium, bytes: &[u8], offset: u64) -> Result<(), S
 }
 
 fn zero_at(medium: &mut impl Medium, range: &Range<u64>) -> Result<(), SinkError> {
-    let length = range.end - range.start;
+    let (offset, length) = (range.start, range.end - range.start);
     if length == 0 {
         return Ok(());
     }
-    medium.zero_at(range.start, length).map_err(|source| SinkError::Write {
-        offset: range.start,
-        length,
-        source,
-    })
+    let failed = |source| SinkError::Write { offset, length, source };
+    medium.zero_at(offset, length).map_err(failed)
 }
 
 /// Splits bytes into the longest runs of pieces that are all zero (true) or all non-zero.

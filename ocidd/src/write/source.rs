@@ -6,8 +6,8 @@ use std::{
     sync::mpsc::Receiver,
 };
 
-/// Chunks of the fetching thread, read as one stream. If fetching fails, it ends like a complete one,
-/// so nothing is valid before the thread has returned the digest.
+/// Chunks of the fetching thread, read as one stream. If fetching fails, it ends like a complete
+/// one, so nothing is valid before the thread has returned the digest.
 #[derive(Debug)]
 pub(super) struct Source {
     chunks: Receiver<Vec<u8>>,
