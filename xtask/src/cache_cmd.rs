@@ -6,7 +6,7 @@ use anyhow::Result;
 use oci::size::Bytes;
 
 use crate::{
-    host::{arch::Arch, output::SUMS, report},
+    host::{arch::Arch, output, output::SUMS, report},
     sources::cache::{ABANDONED, Cache, KERNEL_LOCK, KERNELS, SOURCES, Usage, children, is_there},
 };
 
@@ -88,7 +88,7 @@ pub fn entries(cache: &Cache) -> Vec<Entry> {
         let usage = Usage::of(&path);
         entries.extend(usage.map(|usage| Entry { path, usage, in_use, max_age }));
     };
-    let digests = |below| children(&root.join(below)).filter(|(name, _)| is_digest(name));
+    let digests = |below| children(&root.join(below)).filter(|(name, _)| output::is_sha256(name));
     for (_, folder) in digests(SOURCES) {
         for (_, path) in children(&folder).filter(|(_, path)| path.is_file()) {
             add(path.clone(), InUse::File(path), None);
@@ -131,9 +131,4 @@ pub fn remove(cache: &Cache, entry: &Entry) -> Result<bool> {
             Ok(true)
         }
     }
-}
-
-fn is_digest(name: &str) -> bool {
-    name.len() == 64
-        && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

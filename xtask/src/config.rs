@@ -39,22 +39,12 @@ impl Pin {
 
 /// The content of the initramfs.
 pub fn read_image_config(arch: Arch) -> Result<ImageConfig> {
-    parse_image_config(&read(&project::root(), IMAGE_FILE)?, arch)
+    ImageConfig::parse(&read(&project::root(), IMAGE_FILE)?, arch, &project::root())
 }
 
 /// The kernel's source and profiles.
 pub fn read_kernel_config() -> Result<KernelConfig> {
-    parse_kernel_config(&read(&project::root(), KERNEL_FILE)?)
-}
-
-/// The content of the initramfs if `text` were the project's `initramfs.toml`.
-pub fn parse_image_config(text: &str, arch: Arch) -> Result<ImageConfig> {
-    ImageConfig::parse(text, arch, &project::root())
-}
-
-/// The kernel's source and profiles if `text` were the project's `kernel/kernel.toml`.
-pub fn parse_kernel_config(text: &str) -> Result<KernelConfig> {
-    KernelConfig::parse(text, &project::root())
+    KernelConfig::parse(&read(&project::root(), KERNEL_FILE)?, &project::root())
 }
 
 fn read(root: &Path, file: &str) -> Result<String> {

@@ -7,7 +7,7 @@ mod release;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use forms::ReleaseInfo;
 use layout::Published;
 use oci::{layout::Store, signing_key::SigningKey};
@@ -27,6 +27,7 @@ use crate::{
     host::{
         arch::{ArchOption, Archs},
         project, report,
+        report::hinted,
     },
 };
 
@@ -88,7 +89,7 @@ pub fn run(args: &Args) -> Result<()> {
     let password = std::env::var("COSIGN_PASSWORD").ok();
     let read_key = |path: &std::path::Path| SigningKey::read(path, password.as_deref());
     let key = args.sign.as_deref().map(read_key).transpose().context("reading the signing key")?;
-    let archs = ArchOption::from(args.arch).chosen()?;
+    let archs = ArchOption { arch: Some(args.arch) }.chosen()?;
     let mut releases = Vec::new();
     for profile in &args.profile {
         releases.push(Release::read(&project::out(), *profile, &archs)?);
@@ -142,10 +143,10 @@ fn tagged(all: &[Published]) -> impl Iterator<Item = (&Published, &str)> {
 fn split(reference: &str) -> Result<(&str, &str)> {
     reference.parse::<oci::reference::ManifestReference>()?;
     let (repository, version) = reference.rsplit_once(':').context("reading the reference")?;
-    ensure!(
-        !reference.contains('@'),
-        "'{reference}' has a digest, expected a tag  hint: use registry/repository:VERSION"
-    );
+    if reference.contains('@') {
+        let fact = format!("'{reference}' has a digest, expected a tag");
+        return Err(hinted(fact, "use registry/repository:VERSION"));
+    }
     Ok((repository, version))
 }
 

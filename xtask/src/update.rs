@@ -13,10 +13,7 @@ use toml_edit::{DocumentMut, Item, Value};
 use crate::{
     config::Pin,
     host::{output, project, report, report::hinted},
-    sources::{
-        cache::Cache,
-        download::{Client, DownloadError},
-    },
+    sources::{cache::Cache, download::Client},
 };
 
 /// Work with the pins of the upstream sources
@@ -62,14 +59,8 @@ struct UpdateArgs {
 enum Outcome {
     /// No release is newer than this pin.
     Newest(Pin),
-    Moved(Vec<Move>),
-}
-
-/// A pin before and after.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Move {
-    old: Pin,
-    new: Pin,
+    /// Pins before and after.
+    Moved(Vec<(Pin, Pin)>),
 }
 
 /// Whether the file with the pins is changed.
@@ -102,7 +93,7 @@ fn print(outcome: &Outcome, file: &str, mode: Mode) {
             report::result(format_args!("{name} {version} is already the newest of its series"));
         }
         Outcome::Moved(moves) => {
-            for Move { old, new } in moves {
+            for (old, new) in moves {
                 report::result(format_args!(
                     "{} {} -> {}, {done} {file}\n  {}\n  sha256 {} -> {}",
                     new.name, old.version, new.version, new.url, old.sha256, new.sha256
@@ -137,7 +128,7 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
         let path = download(&new, site, cache)?;
         site.verify_signature(&new, &path)?;
         digests.push((key, new.sha256.clone()));
-        moves.push(Move { old, new });
+        moves.push((old, new));
     }
     let draft = with_values(&draft, &digests)?;
     publisher.pins(&draft).context("checking the new text")?;
@@ -166,13 +157,9 @@ fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
     if let Some(path) = cache.source(&pin.sha256, pin.file_name())? {
         return Ok(path);
     }
-    let fetching = || format!("fetching {}", pin.url);
-    report::step(fetching());
+    report::step(format_args!("fetching {}", pin.url));
     let mut file = cache.temporary_file()?;
-    site.client
-        .fetch(&pin.url, &pin.name, file.as_file_mut())
-        .map_err(DownloadError::into_anyhow)
-        .with_context(fetching)?;
+    site.client.fetch(&pin.url, &pin.name, file.as_file_mut())?;
     let found = output::digest(file.path())?;
     if found != pin.sha256 {
         let Pin { url, sha256, .. } = pin;

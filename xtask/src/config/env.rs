@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
 use crate::{
     config::{Problems, unknown_name},
-    host::project,
+    host::{project, report::hinted},
 };
 
 pub const FS_MTIME: &str = "FS_MTIME";
@@ -34,16 +34,9 @@ enum Commit {
     LastOfKernel,
 }
 
-/// Options of `scripts/config` that change a configuration: long, short, number of values.
-const KERNEL_OPTIONS: [(&str, &str, usize); 7] = [
-    ("--enable", "-e", 1),
-    ("--disable", "-d", 1),
-    ("--module", "-m", 1),
-    ("--set-str", "", 2),
-    ("--set-val", "", 2),
-    ("--undefine", "-u", 1),
-    ("--keep-case", "-k", 0),
-];
+/// Options of `scripts/config` that change a configuration.
+const KERNEL_FLAGS: [&str; 7] =
+    ["--enable", "--disable", "--module", "--set-str", "--set-val", "--undefine", "--keep-case"];
 
 /// The settings of a build.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -115,20 +108,26 @@ fn read_variables(problems: &mut Problems) -> Result<BTreeMap<String, String>> {
 /// Splits `KERNEL_CONFIG` like a shell into arguments for the kernel's `scripts/config`.
 fn parse_kernel_config(text: &str) -> Result<Vec<String>, String> {
     let arguments = shlex::split(text).ok_or_else(|| format!("unclosed quote in '{text}'"))?;
-    check_kernel_config(&arguments).map(|()| arguments)
+    parse_kernel_options(&arguments).map(|_| arguments)
 }
 
-/// Rejects arguments that `scripts/config` would misread, and its flags that do not set an option.
-pub fn check_kernel_config(arguments: &[String]) -> Result<(), String> {
+/// Parses arguments of `scripts/config` into names with `CONFIG_` and values as in a `.config`;
+/// `None` is the default. Rejects what it would misread, and its flags that set no option.
+pub fn parse_kernel_options(arguments: &[String]) -> Result<Vec<(String, Option<String>)>, String> {
+    let (mut options, mut keep_case) = (Vec::new(), false);
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
-        let (_, _, values) = KERNEL_OPTIONS
-            .iter()
-            .find(|(long, short, _)| flag == long || (!short.is_empty() && flag == short))
-            .ok_or_else(|| unknown_name(flag, &KERNEL_OPTIONS.map(|(long, ..)| long)))?;
-        if *values == 0 {
-            continue;
-        }
+        let fixed = match flag.as_str() {
+            "--keep-case" | "-k" => {
+                keep_case = true;
+                continue;
+            }
+            "--enable" | "-e" => Some("y".to_owned()),
+            "--disable" | "-d" => Some("n".to_owned()),
+            "--module" | "-m" => Some("m".to_owned()),
+            "--set-str" | "--set-val" | "--undefine" | "-u" => None,
+            _ => return Err(unknown_name(flag, &KERNEL_FLAGS)),
+        };
         let option =
             rest.next().ok_or_else(|| format!("missing name of an option after '{flag}'"))?;
         if option.is_empty()
@@ -138,28 +137,34 @@ pub fn check_kernel_config(arguments: &[String]) -> Result<(), String> {
                 "invalid kernel option in '{flag} {option}': expected one like '{flag} CONFIG_NET'"
             ));
         }
-        if *values == 2 {
-            rest.next().ok_or_else(|| format!("missing value after '{flag} {option}'"))?;
-        }
+        let mut text =
+            || rest.next().ok_or_else(|| format!("missing value after '{flag} {option}'"));
+        let value = match flag.as_str() {
+            "--set-str" => Some(format!("\"{}\"", text()?.replace('"', "\\\""))),
+            "--set-val" => Some(text()?.clone()),
+            _ => fixed,
+        };
+        let name = option.strip_prefix("CONFIG_").unwrap_or(option);
+        let name = if keep_case { name.to_owned() } else { name.to_ascii_uppercase() };
+        options.push((format!("CONFIG_{name}"), value));
     }
-    Ok(())
+    Ok(options)
 }
 
 /// The time of a commit.
 fn commit_time(commit: Commit) -> Result<Timestamp> {
-    let sh = Shell::new()?;
-    sh.change_dir(project::root());
+    let sh = project::shell()?;
     let paths: &[&str] = match commit {
         Commit::Head => &[],
         Commit::LastOfKernel => &["--", "kernel", ":!kernel/*.md"],
     };
-    let text =
-        cmd!(sh, "git log -1 --format=%ct {paths...}").quiet().read().with_context(|| {
-            let missing = format!("{FS_MTIME} or {KERNEL_BUILD_TIMESTAMP}");
-            format!(
-                "reading the time of the last commit for {missing}  hint: set {SOURCE_DATE_EPOCH}"
-            )
-        })?;
+    let text = cmd!(sh, "git log -1 --format=%ct {paths...}").quiet().read().map_err(|error| {
+        let missing = format!("{FS_MTIME} or {KERNEL_BUILD_TIMESTAMP}");
+        hinted(
+            format!("reading the time of the last commit for {missing}: {error}"),
+            format!("set {SOURCE_DATE_EPOCH}"),
+        )
+    })?;
     parse_seconds(&text).map_err(anyhow::Error::msg).context("parsing the time of the last commit")
 }
 

@@ -11,7 +11,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::{IMAGE_FILE, Pin, problems::Problems, values, values::Sha256};
+use super::{
+    IMAGE_FILE, Pin,
+    problems::Problems,
+    values,
+    values::{RawUpstream, Sha256},
+};
 use crate::host::arch::Arch;
 
 /// The content of the initramfs of one architecture. Every `path` is relative to the image's root
@@ -110,7 +115,7 @@ pub enum Members {
 #[serde(deny_unknown_fields)]
 struct Raw {
     #[serde(default)]
-    upstream: BTreeMap<String, RawUpstream>,
+    upstream: BTreeMap<String, RawUpstream<BTreeMap<String, Sha256>>>,
     #[serde(default)]
     dir: Vec<Folder>,
     #[serde(default)]
@@ -121,17 +126,6 @@ struct Raw {
     binary: Vec<Binary>,
     #[serde(default)]
     file: Vec<RawFile>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawUpstream {
-    #[serde(deserialize_with = "values::non_empty")]
-    version: String,
-    #[serde(deserialize_with = "values::non_empty")]
-    url: String,
-    #[serde(default)]
-    sha256: BTreeMap<String, Sha256>,
 }
 
 #[derive(Deserialize)]
@@ -238,16 +232,14 @@ struct Check {
 }
 
 impl Check {
-    fn pin(&mut self, name: String, mut raw: RawUpstream) -> Pin {
+    fn pin(&mut self, name: String, mut raw: RawUpstream<BTreeMap<String, Sha256>>) -> Pin {
         let key = format!("upstream.{name}");
         let RawUpstream { version, url, .. } = raw;
         let known = [("version", &*version), ("cpu", self.arch.cpu()), ("oci", self.arch.oci())];
         let url = self.problems.keep(format!("{key}.url"), values::expand(&url, &known));
         for arch in raw.sha256.keys() {
             let known = Arch::ALL.map(Arch::kernel);
-            if !known.contains(&arch.as_str()) {
-                self.problems.unknown(format!("{key}.sha256"), arch, &known);
-            }
+            self.problems.check_name(format!("{key}.sha256"), arch, &known);
         }
         let sha256 = raw.sha256.remove(self.arch.kernel()).map(|digest| digest.0);
         if sha256.is_none() {
@@ -274,9 +266,7 @@ impl Check {
 
     fn name<'a>(&mut self, key: String, name: &str, known: impl Iterator<Item = &'a String>) {
         let known: Vec<&str> = known.map(String::as_str).collect();
-        if !known.contains(&name) {
-            self.problems.unknown(key, name, &known);
-        }
+        self.problems.check_name(key, name, &known);
     }
 
     /// A file of the project.

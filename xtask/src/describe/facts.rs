@@ -77,7 +77,7 @@ impl Facts<'_> {
                 config_sha256: output::digest(&kernel.config)?,
                 key: kernel.key.clone(),
                 options: settings.kernel_config.clone(),
-                profile: self.profile.name().to_owned(),
+                profile: self.profile.to_string(),
             },
             outputs: self.outputs.iter().map(|path| output_entry(path)).collect::<Result<_>>()?,
             schema: SCHEMA,

@@ -102,13 +102,7 @@ pub enum Archs {
 pub struct ArchOption {
     /// Architecture to build for, or all [default: this machine's]
     #[arg(long, value_enum)]
-    arch: Option<Archs>,
-}
-
-impl From<Archs> for ArchOption {
-    fn from(archs: Archs) -> Self {
-        Self { arch: Some(archs) }
-    }
+    pub arch: Option<Archs>,
 }
 
 impl ArchOption {

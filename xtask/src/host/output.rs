@@ -65,6 +65,16 @@ pub fn persist(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
     Ok(())
 }
 
+/// Removes a file, or a directory with its contents, if it exists.
+pub fn remove(path: &Path) -> Result<()> {
+    let removed = match path.symlink_metadata() {
+        Err(_) => return Ok(()),
+        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+    };
+    removed.with_context(|| format!("removing {}", path.display()))
+}
+
 /// The SHA-256 of a file, in lower-case hexadecimal digits.
 pub fn digest(path: &Path) -> Result<String> {
     let hash = || {
@@ -82,6 +92,11 @@ pub fn digest(path: &Path) -> Result<String> {
 /// The SHA-256 of `bytes`, in lower-case hexadecimal digits.
 pub fn digest_of(bytes: &[u8]) -> String {
     hex(Digest::of(bytes))
+}
+
+/// Whether `text` is a SHA-256 in lower-case hexadecimal digits.
+pub fn is_sha256(text: &str) -> bool {
+    format!("sha256:{text}").parse::<Digest>().is_ok()
 }
 
 fn hex(digest: Digest) -> String {

@@ -44,53 +44,54 @@ pub fn obtain(config: &ImageConfig, arch: Arch, sources: &Sources) -> Result<Par
 }
 
 fn obtain_upstream(config: &ImageConfig, sources: &Sources) -> Result<Option<Parts>> {
-    let used: BTreeSet<&String> = config
-        .parts
-        .iter()
-        .filter_map(|part| part.upstream.as_ref())
-        .map(|piece| &piece.from)
-        .collect();
-    let (mut archives, mut found) = (BTreeMap::new(), Vec::new());
-    for (name, pin) in config.upstream.iter().filter(|(name, _)| used.contains(name)) {
+    let (used, mut found) = (names(config, SourceSet::Upstream), Vec::new());
+    for (_, pin) in config.upstream.iter().filter(|(name, _)| used.contains(name.as_str())) {
         let Some(source) = sources.upstream(pin)? else { return Ok(None) };
-        archives.insert(name.clone(), Archive::read_tar_gz(&source.path)?);
         found.push(source);
     }
-    let files = pick(&config.parts, |part| part.upstream.as_ref(), &archives)?;
-    Ok(Some(Parts { files, set: SourceSet::Upstream, sources: found }))
+    pick(config, SourceSet::Upstream, found).map(Some)
 }
 
 fn obtain_debian(config: &ImageConfig, arch: Arch, sources: &Sources) -> Result<Parts> {
-    let pieces = config.parts.iter().filter_map(|part| part.debian.as_ref());
-    let packages: BTreeSet<&str> = pieces.map(|piece| piece.from.as_str()).collect();
-    let packages: Vec<&str> = packages.into_iter().collect();
-    let found = sources.debian(&packages, arch)?;
-    let mut archives = BTreeMap::new();
-    for (package, source) in packages.iter().zip(&found) {
-        archives.insert((*package).to_owned(), Archive::read_deb(&source.path)?);
-    }
-    let files = pick(&config.parts, |part| part.debian.as_ref(), &archives)?;
-    Ok(Parts { files, set: SourceSet::Debian, sources: found })
+    let packages: Vec<&str> = names(config, SourceSet::Debian).into_iter().collect();
+    pick(config, SourceSet::Debian, sources.debian(&packages, arch)?)
 }
 
-/// The bytes of each part of one set.
-fn pick(
-    parts: &[Part],
-    piece: impl Fn(&Part) -> Option<&Piece>,
-    archives: &BTreeMap<String, Archive>,
-) -> Result<Vec<(Part, Vec<u8>)>> {
+/// The piece of a part in this set.
+pub fn piece(part: &Part, set: SourceSet) -> Option<&Piece> {
+    match set {
+        SourceSet::Upstream => part.upstream.as_ref(),
+        SourceSet::Debian => part.debian.as_ref(),
+    }
+}
+
+/// The names of the sources in this set that have a piece of the image.
+fn names(config: &ImageConfig, set: SourceSet) -> BTreeSet<&str> {
+    config.parts.iter().filter_map(|part| Some(piece(part, set)?.from.as_str())).collect()
+}
+
+/// The parts in this set, from its sources.
+fn pick(config: &ImageConfig, set: SourceSet, sources: Vec<Source>) -> Result<Parts> {
+    let read = match set {
+        SourceSet::Upstream => Archive::read_tar_gz,
+        SourceSet::Debian => Archive::read_deb,
+    };
+    let mut archives = BTreeMap::new();
+    for source in &sources {
+        archives.insert(source.name.as_str(), read(&source.path)?);
+    }
     let mut files = Vec::new();
-    for part in parts {
-        let Some(piece) = piece(part) else { continue };
-        let Some(archive) = archives.get(&piece.from) else {
-            bail!("unknown source '{}' of '/{}'", piece.from, part.path)
-        };
+    for part in &config.parts {
+        let Some(Piece { from, members }) = piece(part, set) else { continue };
+        let archive = archives.get(from.as_str());
+        let archive =
+            archive.with_context(|| format!("unknown source '{from}' of '/{}'", part.path))?;
         let bytes = archive
-            .get(&piece.members)
+            .get(members)
             .with_context(|| format!("reading the bytes of '/{}'", part.path))?;
         files.push((part.clone(), bytes));
     }
-    Ok(files)
+    Ok(Parts { files, set, sources })
 }
 
 /// Maximum length of a chain of links.

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use xshell::Shell;
 
 use crate::{
     host::{arch::Arch, cmd, project, report, report::hinted},
@@ -104,21 +103,14 @@ fn add_target(target: &str) -> Result<()> {
         return Err(anyhow!("--offline forbids downloads")).with_context(adding);
     }
     report::step(adding());
-    let shell = project_shell()?;
+    let shell = project::shell()?;
     shell.cmd(rustup).args(["target", "add", target]).quiet().run().with_context(adding)
 }
 
 fn rustc(args: &[&str]) -> Result<String> {
     let program = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-    let shell = project_shell()?;
+    let shell = project::shell()?;
     shell.cmd(program).args(args).quiet().read().context("running rustc")
-}
-
-/// In the project, where rustup reads `rust-toolchain.toml`.
-fn project_shell() -> Result<Shell> {
-    let shell = Shell::new()?;
-    shell.change_dir(project::root());
-    Ok(shell)
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use crate::{
     kernel::{
         compile, configure,
         key::Key,
-        make,
         make::{Make, Place, Surroundings},
         plan,
         plan::{KernelRequest, Plan},
@@ -24,21 +23,15 @@ use crate::{
 /// Configures every profile that changed since its last check, in one unpacked source. Reports all
 /// options that the kernel dropped.
 pub fn check_configurations(options: &SourceOptions) -> Result<()> {
-    let config = config::read_kernel_config()?;
-    let settings = Settings::read()?;
+    let config = &config::read_kernel_config()?;
+    let settings = &Settings::read()?;
     setup::require_for(&Arch::ALL, &[Need::Kernel])?;
-    let sources = Sources::open(options)?;
+    let sources = &Sources::open(options)?;
     let mut errors = Vec::new();
     let mut bench = None;
     for arch in Arch::ALL {
         for profile in Profile::ALL {
-            let request = KernelRequest {
-                arch,
-                profile,
-                sources: &sources,
-                settings: &settings,
-                config: &config,
-            };
+            let request = KernelRequest { arch, profile, sources, settings, config };
             let outcome = match check(&request, &mut bench) {
                 Ok(count) => format!("ok ({count} options)"),
                 Err(error) => {
@@ -101,7 +94,7 @@ fn prepare<'a>(bench: &TempDir, plan: &'a Plan<'a>) -> Result<Make<'a>> {
     let log = project::logs().join(format!("kernel-config-{}-{}.log", plan.arch, plan.profile));
     let (source, objects) = (bench.path().join("source"), bench.path().join("objects"));
     for name in [".config", ".config.old", "given.config", "defconfig"] {
-        make::remove(&objects.join(name))?;
+        output::remove(&objects.join(name))?;
     }
     let surroundings = Surroundings::default();
     Make::new(plan, Place { source, objects, log, compiler_cache: None, surroundings })

@@ -13,7 +13,7 @@ use rustix::fs::Mode;
 use xshell::Shell;
 
 use crate::{
-    host::{cmd, project, report},
+    host::{cmd, output, project, report},
     kernel::{
         CONFIG, IMAGE, INPUTS, configure,
         key::Key,
@@ -36,7 +36,7 @@ pub fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
         return Ok(folder);
     }
     let scratch = cache.folder("build")?;
-    make::remove(&scratch)?;
+    output::remove(&scratch)?;
     let place = Place {
         source: cache.folder("build/source")?,
         objects: cache.folder("build/objects")?,
@@ -55,7 +55,7 @@ pub fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
     std::fs::write(&inputs, &key.inputs)
         .with_context(|| format!("writing {}", inputs.display()))?;
     let folder = cache.store_kernel(filled, &key.digest)?;
-    make::remove(&scratch)?;
+    output::remove(&scratch)?;
     Ok(folder)
 }
 
@@ -68,8 +68,10 @@ pub fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
     let _umask = Umask::set();
     let tree = Make::new(plan, place)?;
 
-    report::live("unpacking the kernel's source");
+    let progress = report::progress_line();
+    progress.0.set_message("unpacking the kernel's source");
     unpack(&plan.source, &tree.place.source)?;
+    drop(progress);
     configure::configure(plan, &tree)?;
     let (target, image) = plan.arch.kernel_image();
     tree.make(target, &[], &format!("building {title}"))?;

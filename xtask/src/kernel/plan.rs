@@ -63,7 +63,7 @@ fn checked<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {
         base: &profile.base,
         fragments,
         arguments: &request.settings.kernel_config,
-        argument_options: options::parse_arguments(&request.settings.kernel_config),
+        argument_options: options::parse_arguments(&request.settings.kernel_config)?,
         cross,
         compiler: cmd::version(&format!("{cross}gcc"))?,
         binutils: cmd::version(&format!("{cross}ld"))?,

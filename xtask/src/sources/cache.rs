@@ -180,12 +180,12 @@ impl Cache {
                 return Ok(true);
             }
             Err(error) if is_there(path) => {
-                let path = path.display();
-                report::warn(format_args!("{path} is damaged ({error:#}) and {remedy}"));
+                let name = path.display();
+                report::warn(format_args!("{name} is damaged ({error:#}) and {remedy}"));
+                self.delete(path)?;
             }
-            Err(_) => return Ok(false),
+            Err(_) => {}
         }
-        self.delete(path)?;
         Ok(false)
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use registry::{
     error::Error,
     http,
@@ -58,7 +58,7 @@ impl Default for Client {
 
 impl Client {
     /// Fetches `url` into `file` and returns the number of bytes. The progress line names `what`.
-    pub fn fetch(
+    pub fn try_fetch(
         &self,
         url: &str,
         what: &str,
@@ -67,10 +67,18 @@ impl Client {
         self.fetch_at_most(url, what, file, u64::MAX)
     }
 
+    /// The same if no other source may replace the host.
+    pub fn fetch(&self, url: &str, what: &str, file: &mut impl Write) -> Result<u64> {
+        let fetched = self.try_fetch(url, what, file).map_err(DownloadError::into_anyhow);
+        fetched.with_context(|| format!("fetching {url}"))
+    }
+
     /// Fetches a text into memory.
-    pub fn fetch_text(&self, url: &str, what: &str) -> Result<String, DownloadError> {
+    pub fn fetch_text(&self, url: &str, what: &str) -> Result<String> {
         let mut text = Vec::new();
-        self.fetch_at_most(url, what, &mut text, MAX_TEXT_BYTES)?;
+        self.fetch_at_most(url, what, &mut text, MAX_TEXT_BYTES)
+            .map_err(DownloadError::into_anyhow)
+            .with_context(|| format!("fetching {url}"))?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
@@ -113,6 +121,10 @@ impl Client {
                 host: host(url).to_owned(),
                 reason: format!("silent after {found} bytes"),
             }),
+            // Of the file, not of the transfer.
+            (Err(error), _) if is_full(&error) => {
+                Err(error).context("writing the file").map_err(DownloadError::Other)
+            }
             (Err(error), None) => broken_off(error, found),
             (Err(error), _) if error.kind() != ErrorKind::UnexpectedEof => broken_off(error, found),
             (_, Some(expected)) if expected != found => {
@@ -148,6 +160,10 @@ fn classify(url: &str, proxy: Option<&str>, error: &Error) -> DownloadError {
         return hinted(fact, hint).into();
     }
     anyhow!("the request failed: {reason}").into()
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// ureq passes its timeouts through `io::Read`.

@@ -40,8 +40,7 @@ const REQUIREMENTS: &str = include_str!("lint/requirements.txt");
 pub struct Args {}
 
 pub fn run(_args: &Args) -> Result<()> {
-    let shell = Shell::new()?;
-    shell.change_dir(project::root());
+    let shell = project::shell()?;
     setup::require(&[Need::Lint])?;
     let cargo = cmd::cargo();
     let mut failed = Vec::new();

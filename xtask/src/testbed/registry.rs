@@ -26,7 +26,11 @@ use tempfile::TempDir;
 use xshell::Shell;
 
 use crate::{
-    host::{cmd, cmd::Background, report::Console},
+    host::{
+        cmd,
+        cmd::Background,
+        report::{Console, hinted},
+    },
     testbed::authority::ServerFiles,
 };
 
@@ -100,7 +104,8 @@ impl Registry {
         let config = write(&self.folder, "config.yml", &config.to_string())?;
         // The names of Debian and of the upstream project.
         let program = ["docker-registry", "registry"].into_iter().find_map(cmd::find);
-        let program = program.context("finding a registry server; hint: cargo xtask setup")?;
+        let program =
+            program.ok_or_else(|| hinted("no registry server in PATH", "run cargo xtask setup"))?;
         let shell = Shell::new()?;
         let serve = cmd::clean_env(xshell::cmd!(shell, "{program} serve {config}"));
         let mut running = Background::start(serve, |command| {

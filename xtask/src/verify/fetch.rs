@@ -24,9 +24,13 @@ use crate::{
     config::Profile,
     describe,
     describe::Manifest,
-    host::{arch::Arch, output, report::Console},
+    host::{
+        arch::Arch,
+        output,
+        report::{Console, hinted},
+    },
     publish::BUILD_MANIFEST,
-    sources::download::{Client, DownloadError},
+    sources::download::Client,
     verify::published::Published,
 };
 
@@ -56,11 +60,10 @@ pub fn open(from: &str, archs: &[Arch]) -> Result<Set> {
         None => None,
     };
     let directory = temporary.as_ref().map_or(Path::new(from), TempDir::path).to_owned();
-    ensure!(
-        directory.is_dir(),
-        "directory '{from}' not found  hint: expected a directory, an https:// URL or \
-         {OCI}REGISTRY/REPOSITORY:TAG"
-    );
+    if !directory.is_dir() {
+        let hint = format!("pass a directory, an https:// URL or {OCI}REGISTRY/REPOSITORY:TAG");
+        return Err(hinted(format!("directory '{from}' not found"), hint));
+    }
     let url = is_url.then(|| from.trim_end_matches('/').to_owned());
     Ok(Set { name: from.to_owned(), directory, url, _temporary: temporary })
 }
@@ -93,10 +96,7 @@ impl Set {
         let url = format!("{url}/{name}");
         let mut file =
             File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-        Client::default()
-            .fetch(&url, name, &mut file)
-            .map_err(DownloadError::into_anyhow)
-            .with_context(|| format!("fetching {url}"))?;
+        Client::default().fetch(&url, name, &mut file)?;
         Ok(path)
     }
 
@@ -105,11 +105,13 @@ impl Set {
         let path = self.file(name)?;
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let found = output::digest_of(&bytes);
-        ensure!(
-            found == sha256,
-            "sha256 of the published '{name}' is {found}, its manifest contains {sha256}  hint: \
-             the set is damaged or was changed; do not use it"
-        );
+        if found != sha256 {
+            let fact = format!("sha256 of the published '{name}' is {found}");
+            return Err(hinted(
+                format!("{fact}, its manifest contains {sha256}"),
+                "the set is damaged or was changed; do not use it",
+            ));
+        }
         Ok(bytes)
     }
 }
