@@ -152,11 +152,8 @@ fn split(reference: &str) -> Result<(&str, &str)> {
 
 fn show(published: &Published, repository: &str) -> Result<()> {
     let value: serde_json::Value = serde_json::from_slice(&published.bytes)?;
-    let (tag, digest) = (&published.tag, published.descriptor.digest());
-    let name = match tag {
-        Some(tag) => format!("{repository}:{tag}"),
-        None => "a referrer".to_owned(),
-    };
+    let (tag, digest) = (published.tag.as_ref(), published.descriptor.digest());
+    let name = tag.map_or("a referrer".to_owned(), |tag| format!("{repository}:{tag}"));
     report::result(format_args!("{name} {digest}\n{}", serde_json::to_string_pretty(&value)?));
     Ok(())
 }

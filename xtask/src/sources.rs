@@ -170,7 +170,7 @@ impl Sources {
         }
         report::step(format_args!("fetching {} {} from {}", pin.name, pin.version, pin.url));
         let mut file = self.cache.temporary_file()?;
-        match self.client.try_fetch(&pin.url, &pin.name, file.as_file_mut()) {
+        match self.client.try_fetch(&pin.url, &pin.name, file.as_file_mut(), u64::MAX) {
             Ok(_) => self.verified(pin, file, &pin.url).map(Some),
             Err(error @ DownloadError::Unreachable { .. }) => {
                 self.unreachable.borrow_mut().insert(host.to_owned());

@@ -159,7 +159,7 @@ fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
     }
     report::step(format_args!("fetching {}", pin.url));
     let mut file = cache.temporary_file()?;
-    site.client.fetch(&pin.url, &pin.name, file.as_file_mut())?;
+    site.client.fetch(&pin.url, &pin.name, file.as_file_mut(), u64::MAX)?;
     let found = output::digest(file.path())?;
     if found != pin.sha256 {
         let Pin { url, sha256, .. } = pin;

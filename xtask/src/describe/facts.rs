@@ -152,19 +152,15 @@ pub fn commit(root: &Path) -> Option<Commit> {
     if !root.join(".git").exists() {
         return None;
     }
-    match read_commit(root) {
-        Ok(commit) => Some(commit),
-        Err(error) => {
-            report::warn(format_args!("the manifest will not contain a commit: {error:#}"));
-            None
-        }
-    }
-}
-
-fn read_commit(root: &Path) -> Result<Commit> {
-    let id = git(root, &["rev-parse", "HEAD"])?;
-    let changes = git(root, &["status", "--porcelain", "--untracked-files=normal"])?;
-    Ok(Commit { clean: changes.is_empty(), id })
+    let read = || {
+        let id = git(root, &["rev-parse", "HEAD"])?;
+        let changes = git(root, &["status", "--porcelain", "--untracked-files=normal"])?;
+        anyhow::Ok(Commit { clean: changes.is_empty(), id })
+    };
+    let warn = |error: &anyhow::Error| {
+        report::warn(format_args!("the manifest will not contain a commit: {error:#}"));
+    };
+    read().inspect_err(warn).ok()
 }
 
 /// The output of git for the repository in `root`, even in a hook of another one.

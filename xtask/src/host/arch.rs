@@ -66,9 +66,9 @@ impl Arch {
         self.either("x86_64-linux-gnu-", "aarch64-linux-gnu-")
     }
 
-    /// `e_machine` of ELF programs.
-    pub fn elf_machine(self) -> u16 {
-        self.either(62, 183)
+    /// The machine of ELF programs, as readelf prints it.
+    pub fn elf_machine(self) -> &'static str {
+        self.either("Advanced Micro Devices X86-64", "AArch64")
     }
 
     /// The UEFI firmware of QEMU's machine, as Debian installs it.

@@ -2,13 +2,13 @@
 
 use std::{
     fs::{File, Permissions},
-    io::{BufRead as _, BufReader, Read, Write as _},
+    io::{Read, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
 use anyhow::{Context as _, Result};
-use oci::digest::{Digest, Hasher};
+use oci::digest::{Digest, HashingReader};
 use tempfile::NamedTempFile;
 
 use crate::host::project;
@@ -78,12 +78,7 @@ pub fn remove(path: &Path) -> Result<()> {
 /// The SHA-256 of a file, in lower-case hexadecimal digits.
 pub fn digest(path: &Path) -> Result<String> {
     let hash = || {
-        let mut hasher = Hasher::default();
-        let mut file = BufReader::with_capacity(256 * 1024, File::open(path)?);
-        while !file.fill_buf()?.is_empty() {
-            hasher.update(file.buffer());
-            file.consume(file.buffer().len());
-        }
+        let (hasher, _) = HashingReader::new(File::open(path)?).drain()?;
         std::io::Result::Ok(hex(hasher.finish()))
     };
     hash().with_context(|| format!("hashing {}", path.display()))

@@ -149,7 +149,7 @@ impl Archive {
 
     /// The file of this name, after following links.
     fn file(&self, wanted: &str) -> Result<&[u8]> {
-        let mut name = plain(wanted);
+        let mut name = plain(wanted).to_owned();
         for _ in 0..=MAX_LINKS {
             // Debian 13 has /bin, /sbin and /lib below /usr.
             match self.members.get(&name).or_else(|| self.members.get(&format!("usr/{name}"))) {
@@ -175,8 +175,7 @@ impl Archive {
 
 /// Whether `name` is `prefix`, characters other than `/`, and `suffix`.
 fn matches(name: &str, prefix: &str, suffix: &str) -> bool {
-    let prefix = plain_prefix(prefix);
-    name.strip_prefix(prefix)
+    name.strip_prefix(plain(prefix))
         .and_then(|rest| rest.strip_suffix(suffix))
         .is_some_and(|between| !between.contains('/'))
 }
@@ -185,7 +184,7 @@ fn read_tar(tar: impl Read) -> Result<BTreeMap<String, Member>> {
     let mut members = BTreeMap::new();
     for entry in tar::Archive::new(tar).entries()? {
         let mut entry = entry?;
-        let name = plain(&String::from_utf8_lossy(&entry.path_bytes()));
+        let name = plain(&String::from_utf8_lossy(&entry.path_bytes())).to_owned();
         let kind = entry.header().entry_type();
         let target =
             entry.link_name_bytes().map(|target| String::from_utf8_lossy(&target).into_owned());
@@ -194,7 +193,7 @@ fn read_tar(tar: impl Read) -> Result<BTreeMap<String, Member>> {
                 drop(members.insert(name.clone(), Member::Link(resolve(&name, &target))));
             }
             Some(target) if kind.is_hard_link() => {
-                drop(members.insert(name, Member::Link(plain(&target))));
+                drop(members.insert(name, Member::Link(plain(&target).to_owned())));
             }
             _ if kind.is_file() => {
                 let mut bytes = Vec::new();
@@ -226,11 +225,7 @@ fn resolve(link: &str, target: &str) -> String {
 }
 
 /// A name without the leading `./` or `/` of some archives.
-fn plain(name: &str) -> String {
-    plain_prefix(name).to_owned()
-}
-
-fn plain_prefix(name: &str) -> &str {
+fn plain(name: &str) -> &str {
     name.trim_start_matches("./").trim_start_matches('/')
 }
 

@@ -36,12 +36,8 @@ pub struct Toolchain {
 pub fn select(arch: Arch) -> Result<Toolchain> {
     let version = rustc(&["-vV"])?;
     let field = |name: &str| {
-        version
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
+        let value = version.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap_or_default().trim().to_owned()
     };
     let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?.trim());
     let target = install_target(arch, &sysroot)?;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use crate::{
@@ -27,25 +27,20 @@ pub fn check_configurations(options: &SourceOptions) -> Result<()> {
     let settings = &Settings::read()?;
     setup::require_for(&Arch::ALL, &[Need::Kernel])?;
     let sources = &Sources::open(options)?;
-    let mut errors = Vec::new();
+    let mut outcomes = Vec::new();
     let mut bench = None;
     for arch in Arch::ALL {
         for profile in Profile::ALL {
             let request = KernelRequest { arch, profile, sources, settings, config };
-            let outcome = match check(&request, &mut bench) {
-                Ok(count) => format!("ok ({count} options)"),
-                Err(error) => {
-                    errors.push(report::lines(&error));
-                    "FAILED".to_owned()
-                }
-            };
-            report::result(format_args!("test kernel::config::{arch}_{profile} ... {outcome}"));
+            let outcome = check(&request, &mut bench);
+            let text = outcome
+                .as_ref()
+                .map_or("FAILED".to_owned(), |count| format!("ok ({count} options)"));
+            report::result(format_args!("test kernel::config::{arch}_{profile} ... {text}"));
+            outcomes.push(outcome.map(drop));
         }
     }
-    if !errors.is_empty() {
-        bail!("{}", errors.join("\n"));
-    }
-    Ok(())
+    report::join_outcomes(outcomes)
 }
 
 /// Configures one kernel, unless the last check had the same inputs. Returns the number of

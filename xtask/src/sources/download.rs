@@ -57,32 +57,27 @@ impl Default for Client {
 }
 
 impl Client {
-    /// Fetches `url` into `file` and returns the number of bytes. The progress line names `what`.
-    pub fn try_fetch(
+    /// Fetches at most `max_bytes` if no other source may replace the host. Returns their number.
+    pub fn fetch(
         &self,
         url: &str,
         what: &str,
         file: &mut impl Write,
-    ) -> Result<u64, DownloadError> {
-        self.fetch_at_most(url, what, file, u64::MAX)
-    }
-
-    /// The same if no other source may replace the host.
-    pub fn fetch(&self, url: &str, what: &str, file: &mut impl Write) -> Result<u64> {
-        let fetched = self.try_fetch(url, what, file).map_err(DownloadError::into_anyhow);
-        fetched.with_context(|| format!("fetching {url}"))
+        max_bytes: u64,
+    ) -> Result<u64> {
+        let fetched = self.try_fetch(url, what, file, max_bytes);
+        fetched.map_err(DownloadError::into_anyhow).with_context(|| format!("fetching {url}"))
     }
 
     /// Fetches a text into memory.
     pub fn fetch_text(&self, url: &str, what: &str) -> Result<String> {
         let mut text = Vec::new();
-        self.fetch_at_most(url, what, &mut text, MAX_TEXT_BYTES)
-            .map_err(DownloadError::into_anyhow)
-            .with_context(|| format!("fetching {url}"))?;
+        self.fetch(url, what, &mut text, MAX_TEXT_BYTES)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    fn fetch_at_most(
+    /// Fetches `url` into `file` and returns the number of bytes. The progress line names `what`.
+    pub fn try_fetch(
         &self,
         url: &str,
         what: &str,

@@ -131,7 +131,7 @@ pub fn own_inputs<'a>(
 ) -> Result<Inputs> {
     let config = config::read_image_config(request.arch)?;
     let parts = parts::obtain(&config, request.arch, request.sources)?;
-    let kernel = kernel::inputs(request)?;
+    let (kernel, key) = kernel::inputs(request)?;
     let toolchain = toolchain::select(request.arch)?;
     let linker = if toolchain.lld.is_some() { "rust-lld" } else { "cc" };
     let tools = [
@@ -157,7 +157,7 @@ pub fn own_inputs<'a>(
             .collect(),
         tools: tools.map(|(name, version)| (name.to_owned(), version)).into(),
         files: digests,
-        kernel_key: kernel.key,
+        kernel_key: key.digest,
     })
 }
 

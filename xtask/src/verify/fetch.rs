@@ -96,7 +96,7 @@ impl Set {
         let url = format!("{url}/{name}");
         let mut file =
             File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-        Client::default().fetch(&url, name, &mut file)?;
+        Client::default().fetch(&url, name, &mut file, u64::MAX)?;
         Ok(path)
     }
 
