@@ -112,7 +112,6 @@ pub fn run_kernel(args: &KernelArgs) -> Result<()> {
     output::write_sums()
 }
 
-/// Builds the files of each architecture.
 pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
     let (archs, profile) = (wanted.arch.chosen()?, wanted.profile);
     let (image_configs, config, settings) = &read_inputs(&archs)?;

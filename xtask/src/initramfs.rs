@@ -88,7 +88,6 @@ pub fn build(
     Ok(Image { path, toolchain, programs, parts })
 }
 
-/// The compressed archive.
 fn compose(
     config: &ImageConfig,
     programs: &BTreeMap<String, Vec<u8>>,

@@ -120,7 +120,7 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
             .with_context(|| format!("{} pins nothing", file.display()));
     };
     let (version_key, digest_keys) = publisher.keys();
-    let draft = with_values(&text, &[(version_key, newest)])?;
+    let draft = with_values(&text, &[(version_key.to_owned(), newest)])?;
     let (mut moves, mut digests) = (Vec::new(), Vec::new());
     let olds = pins.into_iter().zip(&lists).zip(digest_keys);
     for (((old, list), key), mut new) in olds.zip(publisher.pins(&draft)?) {

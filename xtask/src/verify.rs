@@ -82,7 +82,6 @@ pub fn run(args: &Args) -> Result<()> {
     archs.iter().try_for_each(|arch| twice(args, *arch))
 }
 
-/// Builds twice.
 fn twice(args: &Args, arch: Arch) -> Result<()> {
     if args.reprotest {
         reprotest::reprotest(arch, &args.sources)?;

@@ -38,7 +38,6 @@ enum Commit {
 const KERNEL_FLAGS: [&str; 7] =
     ["--enable", "--disable", "--module", "--set-str", "--set-val", "--undefine", "--keep-case"];
 
-/// The settings of a build.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// Modification time of all files in the initramfs, in seconds since 1970. newc has 32 bits.
@@ -151,7 +150,6 @@ pub fn parse_kernel_options(arguments: &[String]) -> Result<Vec<(String, Option<
     Ok(options)
 }
 
-/// The time of a commit.
 fn commit_time(commit: Commit) -> Result<Timestamp> {
     let sh = project::shell()?;
     let paths: &[&str] = match commit {

@@ -33,7 +33,6 @@ pub struct ImageConfig {
     pub parts: Vec<Part>,
 }
 
-/// A directory.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Folder {
@@ -42,7 +41,6 @@ pub struct Folder {
     pub mode: u32,
 }
 
-/// A symbolic link.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
@@ -111,20 +109,18 @@ pub enum Members {
 }
 
 /// The file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Raw {
-    #[serde(default)]
     upstream: BTreeMap<String, RawUpstream<BTreeMap<String, Sha256>>>,
-    #[serde(default)]
-    dir: Vec<Folder>,
-    #[serde(default)]
-    symlink: Vec<Link>,
-    #[serde(default)]
-    device: Vec<Device>,
-    #[serde(default)]
-    binary: Vec<Binary>,
-    #[serde(default)]
+    #[serde(rename = "dir")]
+    folders: Vec<Folder>,
+    #[serde(rename = "symlink")]
+    links: Vec<Link>,
+    #[serde(rename = "device")]
+    devices: Vec<Device>,
+    #[serde(rename = "binary")]
+    binaries: Vec<Binary>,
     file: Vec<RawFile>,
 }
 
@@ -167,12 +163,12 @@ impl ImageConfig {
         let pins = raw.upstream.into_iter();
         let upstream: BTreeMap<String, Pin> =
             pins.map(|(name, raw)| (name.clone(), check.pin(name, raw))).collect();
-        check.paths("dir", raw.dir.iter_mut().map(|folder| &mut folder.path));
-        check.paths("symlink", raw.symlink.iter_mut().map(|link| &mut link.path));
-        check.paths("device", raw.device.iter_mut().map(|device| &mut device.path));
-        check.paths("binary", raw.binary.iter_mut().map(|binary| &mut binary.path));
+        check.paths("dir", raw.folders.iter_mut().map(|folder| &mut folder.path));
+        check.paths("symlink", raw.links.iter_mut().map(|link| &mut link.path));
+        check.paths("device", raw.devices.iter_mut().map(|device| &mut device.path));
+        check.paths("binary", raw.binaries.iter_mut().map(|binary| &mut binary.path));
         check.paths("file", raw.file.iter_mut().map(|file| &mut file.path));
-        for (index, binary) in raw.binary.iter().enumerate() {
+        for (index, binary) in raw.binaries.iter().enumerate() {
             check.name(format!("binary[{index}].package"), &binary.package, packages.iter());
         }
         let (mut locals, mut parts) = (Vec::new(), Vec::new());
@@ -210,16 +206,8 @@ impl ImageConfig {
             }
         }
         check.problems.finish()?;
-        let Raw { dir, symlink, device, binary, .. } = raw;
-        Ok(Self {
-            upstream,
-            folders: dir,
-            links: symlink,
-            devices: device,
-            binaries: binary,
-            locals,
-            parts,
-        })
+        let Raw { folders, links, devices, binaries, .. } = raw;
+        Ok(Self { upstream, folders, links, devices, binaries, locals, parts })
     }
 }
 

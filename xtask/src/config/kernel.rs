@@ -59,7 +59,6 @@ pub struct KernelConfig {
     pub profiles: BTreeMap<Profile, KernelProfile>,
 }
 
-/// One configuration of the kernel.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KernelProfile {
     /// The kernel's make target for the base configuration: `defconfig`.

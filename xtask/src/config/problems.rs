@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use anyhow::{Result, anyhow};
 
-/// The problems of one file.
 #[derive(Debug)]
 pub struct Problems {
     file: String,

@@ -13,12 +13,10 @@ pub fn root() -> PathBuf {
     xtask.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
-/// The directory of outputs.
 pub fn out() -> PathBuf {
     root().join("out")
 }
 
-/// The directory of logs.
 pub fn logs() -> PathBuf {
     root().join("target/xtask")
 }

@@ -8,7 +8,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use oci::size::Transfer;
 use registry::observer::{Observer, Retry};
 
-/// Reports the start of a step.
 pub fn step(message: impl std::fmt::Display) {
     eprintln!("xtask: {message}");
 }
@@ -53,7 +52,6 @@ pub fn lines(error: &anyhow::Error) -> String {
     }
 }
 
-/// Prints the error of a subcommand.
 pub fn failure(error: &anyhow::Error) {
     eprintln!("xtask: error: {}", lines(error).replace("\nhint: ", "\nxtask: hint: "));
 }

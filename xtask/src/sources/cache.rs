@@ -308,7 +308,9 @@ impl Cache {
     /// Stores a directory of plain files as the kernel of this key, with their digests. If another
     /// build was first, its directory is kept: the bytes are the same, and it may be in use.
     pub fn store_kernel(&self, filled: TempDir, key: &str) -> Result<PathBuf> {
-        write_sums(filled.path())?;
+        let path = filled.path().join(SUMS);
+        std::fs::write(&path, sums(filled.path())?)
+            .with_context(|| format!("writing {}", path.display()))?;
         let folder = self.folder(KERNELS)?.join(key);
         let _changing = self.changing()?;
         if !folder.exists() || check_sums(&folder).is_err() {
@@ -361,37 +363,30 @@ fn check_digest(path: &Path, sha256: &str) -> Result<()> {
     Ok(())
 }
 
-fn write_sums(folder: &Path) -> Result<()> {
-    let names: Vec<String> = names_in(folder)?.into_iter().collect();
-    let path = folder.join(SUMS);
-    let sums = output::sums(folder, &names)?;
-    std::fs::write(&path, sums).with_context(|| format!("writing {}", path.display()))
+/// The digests of the files in a directory, except for their list, in the format of `sha256sum`.
+fn sums(folder: &Path) -> Result<String> {
+    let listing = || format!("listing {}", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(listing)? {
+        names.push(entry.with_context(listing)?.file_name().display().to_string());
+    }
+    names.retain(|name| name != SUMS);
+    names.sort();
+    output::sums(folder, &names)
 }
 
 fn check_sums(folder: &Path) -> Result<()> {
     let path = folder.join(SUMS);
-    let sums =
+    let stored =
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let mut names = names_in(folder)?;
-    names.remove(SUMS);
-    for line in sums.lines() {
-        let (wanted, name) =
-            line.split_once("  ").ok_or_else(|| anyhow!("{SUMS} has the line '{line}'"))?;
-        ensure!(names.remove(name), "'{name}' is missing");
-        let found = output::digest(&folder.join(name))?;
-        ensure!(found == wanted, "sha256 of '{name}' is {found}, was {wanted}");
-    }
+    let found = sums(folder)?;
+    let [stored, found] = [&stored, &found].map(|text| text.lines().collect::<BTreeSet<_>>());
     // A power failure can leave an empty list.
-    match names.first() {
-        None => Ok(()),
-        Some(name) => Err(anyhow!("{SUMS} does not list '{name}'")),
+    match (stored.difference(&found).next(), found.difference(&stored).next()) {
+        (None, None) => Ok(()),
+        (Some(line), _) => Err(anyhow!("{SUMS} has '{line}', which no file has")),
+        (_, Some(line)) => Err(anyhow!("{SUMS} lacks '{line}'")),
     }
-}
-
-fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
-    let listing = || format!("listing {}", folder.display());
-    let names = std::fs::read_dir(folder).with_context(listing)?;
-    names.map(|entry| Ok(entry.with_context(listing)?.file_name().display().to_string())).collect()
 }
 
 /// Takes an exclusive lock on a file. False if another process holds a lock.

@@ -81,7 +81,6 @@ fn select(all: Vec<String>, target: Option<&str>) -> Result<Vec<String>> {
     }
 }
 
-/// Builds and runs one target.
 fn fuzz(shell: &Shell, target: &str, seconds: u32) -> Result<()> {
     let kept = project::root().join("target/fuzz");
     let corpus = shell.create_dir(kept.join("corpus").join(target))?;

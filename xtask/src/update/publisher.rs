@@ -47,19 +47,17 @@ impl Publisher {
     }
 
     /// The keys, in such a file, of the version and of the digest of each of [`Self::pins`].
-    pub fn keys(self) -> (String, Vec<String>) {
-        let (table, digests) = match self {
-            Self::Linux => ("upstream", vec!["upstream.sha256".to_owned()]),
+    pub fn keys(self) -> (&'static str, Vec<String>) {
+        match self {
+            Self::Linux => ("upstream.version", vec!["upstream.sha256".to_owned()]),
             Self::Alpine => {
                 let digest = |arch| format!("upstream.alpine.sha256.{arch}");
-                ("upstream.alpine", Arch::ALL.map(digest).to_vec())
+                ("upstream.alpine.version", Arch::ALL.map(digest).to_vec())
             }
-        };
-        (format!("{table}.version"), digests)
+        }
     }
 }
 
-/// A published text.
 #[derive(Debug)]
 pub struct List {
     url: String,

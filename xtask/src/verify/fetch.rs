@@ -37,7 +37,6 @@ use crate::{
 /// Prefix of a reference to an artifact in a registry.
 const OCI: &str = "oci://";
 
-/// A published set.
 #[derive(Debug)]
 pub struct Set {
     /// As the user named it.

@@ -144,7 +144,8 @@ fn ambiguous_selector_writes_nothing(lab: &Lab, case: &Case) -> Result<()> {
 fn corrects_clock_of_1990(lab: &Lab, case: &Case) -> Result<()> {
     let hardware = Hardware { clock: Some("1990-01-01T00:00:00"), ..Hardware::default() };
     let parameters = "oci.tag=TLS/os:1 dd.of=/dev/vda";
-    let mut trial = lab.boot_with(case, parameters, &lab.initramfs_with_authority, hardware)?;
+    let initramfs = lab.initramfs_with_authority(case)?;
+    let mut trial = lab.boot_with(case, parameters, &initramfs, hardware)?;
     trial.guest.expect("init: the clock said 1990-")?;
     trial.expect_installed(lab)
 }
