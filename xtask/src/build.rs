@@ -109,7 +109,7 @@ pub fn run_kernel(args: &KernelArgs) -> Result<()> {
         output::publish(&built.image, &path)?;
         report::result(path.display());
     }
-    output::write_sums()
+    output::write_sums(&project::out())
 }
 
 pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
@@ -131,7 +131,7 @@ pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
         describe::write(&Facts { arch, profile, settings, kernel, image, outputs })?;
         all.push(Built { arch, kernel: path, initramfs: image.path.clone() });
     }
-    output::write_sums()?;
+    output::write_sums(&project::out())?;
     Ok(all)
 }
 
@@ -168,7 +168,8 @@ fn read_inputs(archs: &[Arch]) -> Result<Inputs> {
     match (images, config::read_kernel_config(), Settings::read()) {
         (Ok(images), Ok(kernel), Ok(settings)) => Ok((images, kernel, settings)),
         (images, kernel, settings) => {
-            Err(report::join_errors([images.err(), kernel.err(), settings.err()]))
+            let errors = [images.err(), kernel.err(), settings.err()];
+            Err(report::join_errors(errors.into_iter().flatten()))
         }
     }
 }

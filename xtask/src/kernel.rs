@@ -43,7 +43,7 @@ pub struct KernelBuild {
 /// The requested kernel, from the cache if it was built before.
 pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
     let (plan, key) = inputs(request)?;
-    let cache = request.sources.cache();
+    let cache = &request.sources.cache;
     let folder = match cache.kernel(&key.digest)? {
         Some(folder) => folder,
         None => compile::compile(&plan, &key, cache)

@@ -53,7 +53,6 @@ const CREDENTIALS: &str = "etc/ocidd/auth.json";
 const KNOWN: &str = "parameters, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, \
                      hooks/{before,after,failed} and firmware/";
 
-/// A finished overlay.
 #[derive(Debug)]
 pub struct Overlay {
     tree: Tree,

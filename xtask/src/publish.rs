@@ -109,9 +109,12 @@ pub fn run(args: &Args) -> Result<()> {
     for release in &releases {
         all.extend(layout::write(&Store::open(folder)?, release, &info)?);
     }
+    let place = |tag| -> Result<_> {
+        Ok(Location::in_store(session.observer(), Store::open_existing(folder)?, tag))
+    };
     if let Some(key) = key {
         for (published, tag) in tagged(&all) {
-            let mut place = layout::place(&session, folder, tag)?;
+            let mut place = place(tag)?;
             registry::sign::sign(&mut place, &published.descriptor, repository, &key)?;
         }
     }
@@ -121,9 +124,8 @@ pub fn run(args: &Args) -> Result<()> {
     for (published, tag) in tagged(&all) {
         if args.layout.is_none() {
             let to = format!("{repository}:{tag}");
-            let mut from = layout::place(&session, folder, tag)?;
             copy::copy(
-                &mut from,
+                &mut place(tag)?,
                 &mut Location::open(&session, &to, Access::Push)?,
                 CopyScope::WithReferrers,
             )
@@ -139,7 +141,6 @@ fn tagged(all: &[Published]) -> impl Iterator<Item = (&Published, &str)> {
     all.iter().filter_map(|published| Some((published, published.tag.as_deref()?)))
 }
 
-/// Splits a reference into repository and tag.
 fn split(reference: &str) -> Result<(&str, &str)> {
     reference.parse::<oci::reference::ManifestReference>()?;
     let (repository, version) = reference.rsplit_once(':').context("reading the reference")?;

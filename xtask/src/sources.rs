@@ -67,11 +67,10 @@ pub struct Source {
     pub path: PathBuf,
 }
 
-/// The sources of one run.
 #[derive(Debug)]
 pub struct Sources {
     options: SourceOptions,
-    cache: Cache,
+    pub cache: Cache,
     client: Client,
     /// Unreachable hosts, so that each costs one timeout.
     unreachable: RefCell<BTreeSet<String>>,
@@ -105,10 +104,6 @@ impl Sources {
             unreachable: RefCell::default(),
             replaced: RefCell::default(),
         })
-    }
-
-    pub fn cache(&self) -> &Cache {
-        &self.cache
     }
 
     /// The pinned file, from the cache, `--source-dir` or its URL.

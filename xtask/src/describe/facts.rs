@@ -135,8 +135,7 @@ fn output_entry(path: &Path) -> Result<(String, Output)> {
 
 impl HostFacts {
     pub fn of(facts: &Facts<'_>) -> Result<Self> {
-        let host = Arch::host() == Some(facts.arch);
-        let cross = if host { "" } else { facts.arch.cross_prefix() };
+        let cross = facts.arch.cross_prefix();
         Ok(Self {
             commit: commit(&project::root()),
             kernel_ld: cmd::version(&format!("{cross}ld"))?,

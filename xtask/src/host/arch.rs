@@ -61,9 +61,10 @@ impl Arch {
         self.either(("bzImage", "arch/x86/boot/bzImage"), ("Image", "arch/arm64/boot/Image"))
     }
 
-    /// The prefix of the GNU tools that build for this architecture on any other.
+    /// The prefix of the GNU tools that build for this architecture; none on a machine with it.
     pub fn cross_prefix(self) -> &'static str {
-        self.either("x86_64-linux-gnu-", "aarch64-linux-gnu-")
+        let prefix = self.either("x86_64-linux-gnu-", "aarch64-linux-gnu-");
+        if Self::host() == Some(self) { "" } else { prefix }
     }
 
     /// The machine of ELF programs, as readelf prints it.

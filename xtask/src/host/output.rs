@@ -11,8 +11,6 @@ use anyhow::{Context as _, Result};
 use oci::digest::{Digest, HashingReader};
 use tempfile::NamedTempFile;
 
-use crate::host::project;
-
 /// The list of digests next to files, as `sha256sum --check` reads it.
 pub const SUMS: &str = "SHA256SUMS";
 /// Prefixes of the names of outputs.
@@ -98,12 +96,8 @@ fn hex(digest: Digest) -> String {
     digest.to_string().replace("sha256:", "")
 }
 
-/// Writes the digests of all outputs in `out/`.
-pub fn write_sums() -> Result<()> {
-    write_sums_of(&project::out())
-}
-
-fn write_sums_of(folder: &Path) -> Result<()> {
+/// Writes the digests of all outputs in `folder`.
+pub fn write_sums(folder: &Path) -> Result<()> {
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
     let mut names = Vec::new();
@@ -179,7 +173,7 @@ mod tests {
         for name in names {
             write(&folder.path().join(name), b"abc").unwrap();
         }
-        write_sums_of(folder.path()).unwrap();
+        write_sums(folder.path()).unwrap();
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(
             std::fs::read_to_string(folder.path().join(SUMS)).unwrap(),

@@ -58,13 +58,13 @@ pub fn failure(error: &anyhow::Error) {
 
 /// All errors of `outcomes` as one.
 pub fn join_outcomes(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
-    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(Some).collect();
+    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     if errors.is_empty() { Ok(()) } else { Err(join_errors(errors)) }
 }
 
 /// Several errors as one, so that none hides another.
-pub fn join_errors(errors: impl IntoIterator<Item = Option<anyhow::Error>>) -> anyhow::Error {
-    let errors: Vec<String> = errors.into_iter().flatten().map(|error| lines(&error)).collect();
+pub fn join_errors(errors: impl IntoIterator<Item = anyhow::Error>) -> anyhow::Error {
+    let errors: Vec<String> = errors.into_iter().map(|error| lines(&error)).collect();
     anyhow!("{}", errors.join("\n"))
 }
 

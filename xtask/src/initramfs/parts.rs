@@ -16,7 +16,6 @@ use crate::{
     sources::{Source, SourceSet, Sources, debian},
 };
 
-/// The parts of one image.
 #[derive(Debug)]
 pub struct Parts {
     /// Each part of the set in use, and its bytes.

@@ -16,7 +16,6 @@ use crate::{
 /// A Rust target and its compilers.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
-    /// The Rust target.
     pub target: String,
     /// First line of `rustc --version`.
     pub rustc: String,
@@ -42,7 +41,7 @@ pub fn select(arch: Arch) -> Result<Toolchain> {
     let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?.trim());
     let target = install_target(arch, &sysroot)?;
     let lld = sysroot.join("lib/rustlib").join(field("host:")).join("bin/rust-lld");
-    let prefix = if Arch::host() == Some(arch) { "" } else { arch.cross_prefix() };
+    let prefix = arch.cross_prefix();
     // The host's default compiler is `cc`, cross compilers have GNU names.
     let cc = if prefix.is_empty() { "cc".to_owned() } else { format!("{prefix}gcc") };
     Ok(Toolchain {

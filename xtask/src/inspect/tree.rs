@@ -46,7 +46,6 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The archives in the file at `path`.
 pub fn read(path: &Path) -> Result<Vec<Part>> {
     let reading = || format!("reading {}", path.display());
     if !path.exists() {

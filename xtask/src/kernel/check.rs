@@ -49,7 +49,7 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<TempDir>) -> Result<usi
     let KernelRequest { arch, profile, .. } = request;
     let configuring = || format!("configuring the kernel for {arch}, profile {profile}");
     let plan = plan::plan(request)?;
-    let cache = request.sources.cache();
+    let cache = &request.sources.cache;
     let memory = cache.folder("configs")?.join(format!("{arch}-{profile}"));
     let key = Key::of(&plan).digest;
     if let Some(config) = remembered(&memory, &key)

@@ -6,7 +6,6 @@ use anyhow::{Result, bail};
 
 use crate::config::env;
 
-/// A requested option.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Requested {
     /// `CONFIG_…`

@@ -54,7 +54,7 @@ fn checked<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {
             .with_context(|| format!("reading {}", path.display()))?;
         fragments.extend(options::parse_fragment(&fragment.display().to_string(), &text)?);
     }
-    let cross = if Arch::host() == Some(request.arch) { "" } else { request.arch.cross_prefix() };
+    let cross = request.arch.cross_prefix();
     let timestamp = request.settings.kernel_timestamp;
     Ok(Plan {
         arch: request.arch,

@@ -40,7 +40,7 @@ pub const KERNELS: &str = "kernels";
 /// Sources by digest, kernels by key, the state of apt, and temporary files.
 #[derive(Debug)]
 pub struct Cache {
-    root: PathBuf,
+    pub root: PathBuf,
     /// The locks on entries that were looked up or stored.
     held: RefCell<Vec<File>>,
 }
@@ -70,10 +70,6 @@ impl Cache {
     /// A cache in this directory, which is created on the first write.
     pub fn at(root: PathBuf) -> Self {
         Self { root, held: RefCell::default() }
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
     }
 
     /// A subdirectory, created if missing.
@@ -197,9 +193,12 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes a file or a directory, atomically for readers. The caller holds the lock of those
+    /// Removes a file or a directory if it exists, atomically for readers. The caller holds the lock of those
     /// who store, use or remove it.
     pub fn delete(&self, path: &Path) -> Result<()> {
+        if !is_there(path) {
+            return Ok(());
+        }
         let removing = || format!("removing {}", path.display());
         if path.symlink_metadata().with_context(removing)?.is_dir() {
             let bin = self.temporary_folder()?;
@@ -246,9 +245,7 @@ impl Cache {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("opening {}", mark.display())),
         };
-        if is_there(path) {
-            self.delete(path)?;
-        }
+        self.delete(path)?;
         Ok(true)
     }
 
@@ -276,7 +273,7 @@ impl Cache {
         // Before the lock, because it can take long.
         file.as_file().sync_all().with_context(|| format!("storing {}", path.display()))?;
         let _changing = self.changing()?;
-        if !path.exists() || check_digest(&path, sha256).is_err() {
+        if check_digest(&path, sha256).is_err() {
             persist(file, &path)?;
         }
         self.hold_stored(&path)?;
@@ -313,10 +310,8 @@ impl Cache {
             .with_context(|| format!("writing {}", path.display()))?;
         let folder = self.folder(KERNELS)?.join(key);
         let _changing = self.changing()?;
-        if !folder.exists() || check_sums(&folder).is_err() {
-            if folder.exists() {
-                self.delete(&folder)?;
-            }
+        if check_sums(&folder).is_err() {
+            self.delete(&folder)?;
             std::fs::rename(filled.path(), &folder)
                 .with_context(|| format!("renaming to {}", folder.display()))?;
             // Renamed, so there is nothing left to remove.
@@ -433,7 +428,7 @@ fn hold(path: &Path) -> Result<Option<File>> {
     }
 }
 
-pub fn is_there(path: &Path) -> bool {
+fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 

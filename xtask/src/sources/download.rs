@@ -116,23 +116,22 @@ impl Client {
                 host: host(url).to_owned(),
                 reason: format!("silent after {found} bytes"),
             }),
-            // Of the file, not of the transfer.
-            (Err(error), _) if is_full(&error) => {
-                Err(error).context("writing the file").map_err(DownloadError::Other)
+            (Err(error), expected)
+                if expected.is_none() || error.kind() != ErrorKind::UnexpectedEof =>
+            {
+                let is_full =
+                    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+                let what = if is_full { "writing the file" } else { "the transfer" };
+                let error =
+                    Err(error).with_context(|| format!("{what} broke off after {found} bytes"));
+                error.map_err(DownloadError::Other)
             }
-            (Err(error), None) => broken_off(error, found),
-            (Err(error), _) if error.kind() != ErrorKind::UnexpectedEof => broken_off(error, found),
             (_, Some(expected)) if expected != found => {
                 Err(anyhow!("the transfer ended after {found} of {expected} bytes").into())
             }
             _ => Ok(found),
         }
     }
-}
-
-fn broken_off(error: std::io::Error, found: u64) -> Result<u64, DownloadError> {
-    let broken = Err(error).with_context(|| format!("the transfer broke off after {found} bytes"));
-    broken.map_err(DownloadError::Other)
 }
 
 /// What an error before the body of the answer means.
@@ -155,10 +154,6 @@ fn classify(url: &str, proxy: Option<&str>, error: &Error) -> DownloadError {
         return hinted(fact, hint).into();
     }
     anyhow!("the request failed: {reason}").into()
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// ureq passes its timeouts through `io::Read`.

@@ -59,7 +59,8 @@ pub enum Serve<'a> {
 #[derive(Debug)]
 pub struct Registry {
     folder: TempDir,
-    port: u16,
+    /// On this machine's loopback.
+    pub port: u16,
     tls: Value,
     auth: Value,
     running: Option<Background>,
@@ -115,11 +116,6 @@ impl Registry {
         self.port = read_port(BufReader::new(stderr))?;
         self.running = Some(running);
         Ok(())
-    }
-
-    /// The port on this machine's loopback.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// `host:port` for this machine.

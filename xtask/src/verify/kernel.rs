@@ -28,7 +28,7 @@ struct Built {
 
 /// Builds the requested kernel again under other conditions. Fails if the two differ.
 pub fn check_kernel(request: &KernelRequest<'_>, first: First) -> Result<()> {
-    let directory = request.sources.cache().temporary_folder()?;
+    let directory = request.sources.cache.temporary_folder()?;
     let conditions = Conditions::detect(directory.path())?;
     let first = build_first(request, first, &directory.path().join("first"))?;
     report::step(format_args!(
@@ -89,7 +89,7 @@ fn build_first(request: &KernelRequest<'_>, first: First, directory: &Path) -> R
 
 /// The image of a kernel that is built here.
 pub fn image(request: &KernelRequest<'_>, first: First) -> Result<Vec<u8>> {
-    let directory = request.sources.cache().temporary_folder()?;
+    let directory = request.sources.cache.temporary_folder()?;
     Ok(build_first(request, first, directory.path())?.image)
 }
 

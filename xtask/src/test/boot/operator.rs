@@ -178,7 +178,7 @@ fn prints_on_every_console(lab: &Lab, case: &Case) -> Result<()> {
 fn resumes_after_registry_restart(lab: &Lab, case: &Case) -> Result<()> {
     let mut registry = Registry::start(Serve::Plain)?;
     registry.push_disk("os:1", &lab.compressed)?;
-    let relay = Relay::start(registry.port(), lab.compressed.len() / 3 * 2)?;
+    let relay = Relay::start(registry.port, lab.compressed.len() / 3 * 2)?;
     let mut trial = lab.boot(case, &INSTALL.replace("PLAIN", &relay.guest()))?;
     trial.guest.expect_unless(PROGRESS, SHELL)?;
     relay.wait_held()?;
@@ -192,7 +192,7 @@ fn resumes_after_registry_restart(lab: &Lab, case: &Case) -> Result<()> {
 
 /// A second install succeeds.
 fn power_cut_leaves_no_bootable_disk(lab: &Lab, case: &Case) -> Result<()> {
-    let relay = Relay::start(lab.plain.port(), lab.compressed.len() / 3 * 2)?;
+    let relay = Relay::start(lab.plain.port, lab.compressed.len() / 3 * 2)?;
     let mut trial = lab.boot(case, &INSTALL.replace("PLAIN", &relay.guest()))?;
     trial.guest.expect_unless(PROGRESS, SHELL)?;
     relay.wait_held()?;
