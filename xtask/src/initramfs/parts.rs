@@ -121,7 +121,9 @@ impl Archive {
     }
 
     fn read_deb(path: &Path) -> Result<Self> {
-        Ok(Self { name: file_name(path), members: debian::read_tar(path, |tar| read_tar(tar))? })
+        let members = read_tar(debian::read_tar(path)?.as_slice());
+        let members = members.with_context(|| format!("reading {}", path.display()))?;
+        Ok(Self { name: file_name(path), members })
     }
 
     /// The bytes of the members that `wanted` describes.
