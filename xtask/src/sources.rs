@@ -209,10 +209,8 @@ impl Sources {
         }
         let evidence = self.cache.store_evidence(file, &pin.sha256, pin.file_name())?;
         let (expected, kept) = (&pin.sha256, evidence.display());
-        Err(hinted(
-            format!("sha256 is {found}, expected {expected} (from {from}, kept as {kept})"),
-            "the upstream file changed; find out why before you update the pin",
-        ))
+        let fact = format!("sha256 is {found}, expected {expected} (from {from}, kept as {kept})");
+        Err(hinted(fact, "the upstream file changed; find out why before you update the pin"))
     }
 }
 

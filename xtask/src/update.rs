@@ -163,10 +163,8 @@ fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
     let found = output::digest(file.path())?;
     if found != pin.sha256 {
         let Pin { url, sha256, .. } = pin;
-        return Err(hinted(
-            format!("sha256 of {url} is {found}, the published one is {sha256}"),
-            "try again later; a mirror may be updating",
-        ));
+        let fact = format!("sha256 of {url} is {found}, the published one is {sha256}");
+        return Err(hinted(fact, "try again later; a mirror may be updating"));
     }
     cache.store_source(file, &found, pin.file_name())
 }

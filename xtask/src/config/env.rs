@@ -25,14 +25,11 @@ pub const VARIABLES: [&str; 4] =
 /// Variables of `compose.yaml` alone, which `.env` may contain as well.
 const COMPOSE_VARIABLES: [&str; 3] = ["INITRAMFS_ARGS", "REGISTRY_LISTEN", "VMLINUZ_ARGS"];
 
-/// A commit whose time is the default of a variable.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Commit {
-    Head,
-    /// The last one that changed `kernel/`, documents excepted. With the time of HEAD, every commit
-    /// would need its own kernel, which takes half an hour.
-    LastOfKernel,
-}
+/// The arguments of `git log` for the commits whose times are defaults: HEAD, and the last one that
+/// changed `kernel/`, documents excepted. With the time of HEAD, every commit would need its own
+/// kernel, which takes half an hour.
+const HEAD: &[&str] = &[];
+const LAST_OF_KERNEL: &[&str] = &["--", "kernel", ":!kernel/*.md"];
 
 /// Options of `scripts/config` that change a configuration.
 const KERNEL_FLAGS: [&str; 7] =
@@ -60,7 +57,7 @@ impl Settings {
     fn resolve(
         values: &BTreeMap<String, String>,
         mut problems: Problems,
-        commit_time: impl Fn(Commit) -> Result<Timestamp>,
+        commit_time: impl Fn(&[&str]) -> Result<Timestamp>,
     ) -> Result<Self> {
         let value = |name: &str| {
             values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
@@ -74,12 +71,11 @@ impl Settings {
         let kernel_config = parse_kernel_config(value(KERNEL_CONFIG).unwrap_or_default());
         let kernel_config = problems.keep(KERNEL_CONFIG, kernel_config).unwrap_or_default();
         problems.finish()?;
-        let fs_mtime = fs_mtime.map_or_else(|| commit_time(Commit::Head), Ok)?;
+        let fs_mtime = fs_mtime.map_or_else(|| commit_time(HEAD), Ok)?;
         Ok(Self {
             fs_mtime: u32::try_from(fs_mtime.as_second())
                 .with_context(|| format!("converting {fs_mtime} to the 32 bits of a newc time"))?,
-            kernel_timestamp: kernel_timestamp
-                .map_or_else(|| commit_time(Commit::LastOfKernel), Ok)?,
+            kernel_timestamp: kernel_timestamp.map_or_else(|| commit_time(LAST_OF_KERNEL), Ok)?,
             kernel_config,
         })
     }
@@ -150,12 +146,8 @@ pub fn parse_kernel_options(arguments: &[String]) -> Result<Vec<(String, Option<
     Ok(options)
 }
 
-fn commit_time(commit: Commit) -> Result<Timestamp> {
+fn commit_time(paths: &[&str]) -> Result<Timestamp> {
     let sh = project::shell()?;
-    let paths: &[&str] = match commit {
-        Commit::Head => &[],
-        Commit::LastOfKernel => &["--", "kernel", ":!kernel/*.md"],
-    };
     let text = cmd!(sh, "git log -1 --format=%ct {paths...}").quiet().read().map_err(|error| {
         let missing = format!("{FS_MTIME} or {KERNEL_BUILD_TIMESTAMP}");
         hinted(

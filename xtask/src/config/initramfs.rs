@@ -177,8 +177,9 @@ impl ImageConfig {
             let RawFile { path, mode, .. } = raw;
             match (raw.local, raw.upstream, raw.debian) {
                 (Some(file), None, None) => {
-                    let file = check.local(&format!("{key}.local"), &file, root);
-                    locals.push(Local { path, mode, file });
+                    let file = values::project_file(&file, root);
+                    let file = check.problems.keep(format!("{key}.local"), file);
+                    locals.push(Local { path, mode, file: file.unwrap_or_default().into() });
                 }
                 (Some(_), ..) => check.problems.add(key, "expected local or a source, found both"),
                 (None, None, None) => {
@@ -255,15 +256,6 @@ impl Check {
     fn name<'a>(&mut self, key: String, name: &str, known: impl Iterator<Item = &'a String>) {
         let known: Vec<&str> = known.map(String::as_str).collect();
         self.problems.check_name(key, name, &known);
-    }
-
-    /// A file of the project.
-    fn local(&mut self, key: &str, file: &str, root: &Path) -> PathBuf {
-        let file = self.problems.keep(key, values::project_path(file)).unwrap_or_default();
-        if !file.is_empty() && !root.join(&file).is_file() {
-            self.problems.add(key, format_args!("file '{file}' not found in the project"));
-        }
-        file.into()
     }
 
     fn members(&mut self, key: &str, one: Option<String>, many: Option<String>) -> Members {

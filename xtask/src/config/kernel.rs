@@ -140,11 +140,8 @@ fn check_profile(
         let key = format!("profile.{profile}.fragments[{index}]");
         for arch in Arch::ALL {
             let file = values::expand(fragment, &[("oci", arch.oci())])
-                .and_then(|file| values::project_path(&file));
+                .and_then(|file| values::project_file(&file, root));
             let Some(file) = problems.keep(&key, file) else { continue };
-            if !root.join(&file).is_file() {
-                problems.add(&key, format_args!("file '{file}' not found in the project"));
-            }
             fragments.entry(arch).or_default().push(PathBuf::from(file));
         }
     }

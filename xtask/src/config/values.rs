@@ -1,5 +1,7 @@
 //! Rules for single values of the configuration files.
 
+use std::path::Path;
+
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::problems::unknown_name;
@@ -91,11 +93,18 @@ pub fn image_path(text: &str) -> Result<String, String> {
 }
 
 /// A path in the project, which cannot leave it.
-pub fn project_path(text: &str) -> Result<String, String> {
+fn project_path(text: &str) -> Result<String, String> {
     if text.starts_with('/') {
         return Err(format!("'{text}' is absolute, expected a path relative to the project"));
     }
     plain(text, text)
+}
+
+/// A path of an existing file in the project at `root`.
+pub fn project_file(text: &str, root: &Path) -> Result<String, String> {
+    let file = project_path(text)?;
+    let is_file = root.join(&file).is_file();
+    is_file.then_some(file).ok_or_else(|| format!("file '{text}' not found in the project"))
 }
 
 fn plain(text: &str, relative: &str) -> Result<String, String> {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use xshell::{Cmd, Shell, cmd};
 
@@ -124,13 +124,10 @@ fn source_entry(source: &Source) -> SourceEntry {
 }
 
 fn output_entry(path: &Path) -> Result<(String, Output)> {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .ok_or_else(|| anyhow!("output '{}' has no file name", path.display()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let metadata =
         path.metadata().with_context(|| format!("reading the size of {}", path.display()))?;
-    Ok((name.to_owned(), Output { bytes: metadata.len(), sha256: output::digest(path)? }))
+    Ok((name, Output { bytes: metadata.len(), sha256: output::digest(path)? }))
 }
 
 impl HostFacts {

@@ -117,11 +117,8 @@ fn path_maps(target_dir: &Path, toolchain: &Toolchain) -> Result<Vec<PathMap>> {
 /// Maps symbolic links and their targets, because compilers use either path.
 fn with_real_paths(maps: Vec<PathMap>) -> Vec<PathMap> {
     let both = |(folder, name): PathMap| {
-        let real = folder
-            .canonicalize()
-            .ok()
-            .filter(|real| *real != folder)
-            .map(|real| (real, name.clone()));
+        let real = folder.canonicalize().ok().filter(|real| *real != folder);
+        let real = real.map(|real| (real, name.clone()));
         [Some((folder, name)), real].into_iter().flatten()
     };
     maps.into_iter().flat_map(both).collect()

@@ -61,8 +61,7 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<TempDir>) -> Result<usi
         report::step(format_args!("unpacking the source of linux {}", plan.source.version));
         let folder = cache.temporary_folder()?;
         for name in ["source", "objects"] {
-            let path = folder.path().join(name);
-            std::fs::create_dir(&path).with_context(|| format!("creating {}", path.display()))?;
+            cache.folder(folder.path().join(name))?;
         }
         compile::unpack(&plan.source, &folder.path().join("source"))?;
         *bench = Some(folder);

@@ -76,10 +76,8 @@ impl<'a> Make<'a> {
         for folder in [&place.source, &place.objects] {
             if folder.display().to_string().contains([' ', ':', '\t']) {
                 let path = folder.display();
-                return Err(hinted(
-                    format!("cannot build in {path}: the path has a space, tab or colon"),
-                    "set XDG_CACHE_HOME",
-                ));
+                let fact = format!("cannot build in {path}: the path has a space, tab or colon");
+                return Err(hinted(fact, "set XDG_CACHE_HOME"));
             }
         }
         let creating = || format!("creating {}", place.log.display());

@@ -187,8 +187,7 @@ fn check_file(name: &str, bytes: &[u8]) -> Vec<String> {
         findings.push(":1: missing //! header".to_owned());
     }
     // lines() would remove carriage returns.
-    for (number, line) in text.split('\n').enumerate() {
-        let number = number + 1;
+    for (number, line) in (1..).zip(text.split('\n')) {
         if line.ends_with([' ', '\t', '\r']) {
             findings.push(format!(":{number}: trailing white space"));
         }

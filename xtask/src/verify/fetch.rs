@@ -106,10 +106,8 @@ impl Set {
         let found = output::digest_of(&bytes);
         if found != sha256 {
             let fact = format!("sha256 of the published '{name}' is {found}");
-            return Err(hinted(
-                format!("{fact}, its manifest contains {sha256}"),
-                "the set is damaged or was changed; do not use it",
-            ));
+            let fact = format!("{fact}, its manifest contains {sha256}");
+            return Err(hinted(fact, "the set is damaged or was changed; do not use it"));
         }
         Ok(bytes)
     }

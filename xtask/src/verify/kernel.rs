@@ -68,7 +68,7 @@ fn build_in(
 ) -> Result<Built> {
     let (source, objects) = (directory.join("linux"), directory.join("made"));
     for path in [&source, &objects] {
-        std::fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))?;
+        request.sources.cache.folder(path)?;
     }
     let log =
         project::logs().join(format!("verify-kernel-{}-{}.log", request.arch, request.profile));

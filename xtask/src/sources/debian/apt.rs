@@ -88,9 +88,7 @@ impl Apt {
         let lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
         let folder = cache.folder(Path::new(FOLDER).join(arch.oci()))?;
         for below in ["state/lists/partial", "cache/archives/partial"] {
-            let path = folder.join(below);
-            std::fs::create_dir_all(&path)
-                .with_context(|| format!("creating {}", path.display()))?;
+            cache.folder(folder.join(below))?;
         }
         let (root, name) = (folder.display(), arch.oci());
         let settings = format!(
