@@ -23,7 +23,7 @@ use crate::{
         output, project, report, setup,
         setup::Need,
     },
-    initramfs::{parts::Parts, toolchain::Toolchain},
+    initramfs::{binaries::Programs, parts::Parts, toolchain::Toolchain},
     sources::{SourceOptions, Sources},
 };
 
@@ -93,7 +93,7 @@ pub fn build(
 
 fn compose(
     config: &ImageConfig,
-    programs: &BTreeMap<String, Vec<u8>>,
+    programs: &Programs,
     parts: &Parts,
     mtime: u32,
 ) -> Result<Vec<u8>> {
@@ -120,11 +120,7 @@ fn read_local(file: &Path) -> Result<Vec<u8>> {
 }
 
 /// The tree that `config` describes, with the bytes of each file. Reads the project's own files.
-fn build_tree(
-    config: &ImageConfig,
-    programs: &BTreeMap<String, Vec<u8>>,
-    parts: &Parts,
-) -> Result<Tree> {
+fn build_tree(config: &ImageConfig, programs: &Programs, parts: &Parts) -> Result<Tree> {
     let mut entries: Vec<(String, Entry)> = Vec::new();
     let mut add = |path: &str, entry| entries.push((path.to_owned(), entry));
     for folder in &config.folders {

@@ -67,12 +67,6 @@ pub struct Args {
     sources: SourceOptions,
 }
 
-impl Args {
-    fn first(&self) -> First {
-        if self.rebuild { First::Rebuilt } else { First::Cached }
-    }
-}
-
 pub fn run(args: &Args) -> Result<()> {
     let archs = args.arch.chosen()?;
     if let Some(from) = &args.against {
@@ -96,7 +90,8 @@ fn twice(args: &Args, arch: Arch) -> Result<()> {
     let (settings, profile) = (&Settings::read()?, args.profile);
     let (config, sources) = (&config::read_kernel_config()?, &Sources::open(&args.sources)?);
     let request = KernelRequest { arch, profile, sources, settings, config };
-    kernel::check_kernel(&request, args.first())?;
+    let first = if args.rebuild { First::Rebuilt } else { First::Cached };
+    kernel::check_kernel(&request, first)?;
     report::result(format_args!("kernel for {arch}, profile {profile}: the same bytes"));
     Ok(())
 }
@@ -111,12 +106,13 @@ fn against(args: &Args, arch: Arch, set: &fetch::Set) -> Result<()> {
     let options = SourceOptions { sources: chosen, ..args.sources.clone() };
     let (config, sources) = (&config::read_kernel_config()?, &Sources::open(&options)?);
     let request = KernelRequest { arch, profile, sources, settings, config };
+    let first = if args.rebuild { First::Rebuilt } else { First::Cached };
     let inputs = || against::own_inputs(&request, published.inputs.files.keys());
     let build = |name: &str| {
         if name.starts_with(against::INITRAMFS) {
             twice::rebuilt_initramfs(arch, settings, &options)
         } else {
-            kernel::image(&request, args.first())
+            kernel::image(&request, first)
         }
     };
     against::compare(set, &published, inputs, build, difference::keep)

@@ -170,23 +170,19 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     if time.subsec_nanosecond() != 0 {
         return Err(format!("invalid time '{text}': expected whole seconds"));
     }
-    in_range(text, time)
+    in_range(text, Some(time))
 }
 
 fn parse_seconds(text: &str) -> Result<Timestamp, String> {
     let seconds: i64 = text
         .parse()
         .map_err(|error| format!("invalid number of seconds since 1970 '{text}': {error}"))?;
-    let time = Timestamp::from_second(seconds)
-        .map_err(|error| format!("time '{text}' is out of range: {error}"))?;
-    in_range(text, time)
+    in_range(text, Timestamp::from_second(seconds).ok())
 }
 
-fn in_range(text: &str, time: Timestamp) -> Result<Timestamp, String> {
-    match u32::try_from(time.as_second()) {
-        Ok(_) => Ok(time),
-        Err(_) => Err(format!("time '{text}' is out of range: expected 1970 to February 2106")),
-    }
+fn in_range(text: &str, time: Option<Timestamp>) -> Result<Timestamp, String> {
+    time.filter(|time| u32::try_from(time.as_second()).is_ok())
+        .ok_or_else(|| format!("time '{text}' is out of range: expected 1970 to February 2106"))
 }
 
 #[cfg(test)]

@@ -26,12 +26,11 @@ const PASSED_PREFIXES: [&str; 3] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`.
 const SEPARATOR: &str = "\x1f";
 
-/// The programs of `packages`, by package.
-pub fn build(
-    packages: &BTreeSet<&str>,
-    arch: Arch,
-    toolchain: &Toolchain,
-) -> Result<BTreeMap<String, Vec<u8>>> {
+/// The bytes of programs, by package.
+pub type Programs = BTreeMap<String, Vec<u8>>;
+
+/// The programs of `packages`.
+pub fn build(packages: &BTreeSet<&str>, arch: Arch, toolchain: &Toolchain) -> Result<Programs> {
     let names: Vec<&str> = packages.iter().copied().collect();
     let building = || format!("building {} for {}", names.join(" and "), toolchain.target);
     report::step(building());

@@ -36,10 +36,11 @@ impl Parts {
 
 /// All parts of `config`, from upstream if it is reachable, otherwise from Debian.
 pub fn obtain(config: &ImageConfig, arch: Arch, sources: &Sources) -> Result<Parts> {
-    match obtain_upstream(config, sources)? {
-        Some(parts) => Ok(parts),
-        None => obtain_debian(config, arch, sources),
+    if let Some(parts) = obtain_upstream(config, sources)? {
+        return Ok(parts);
     }
+    let packages: Vec<&str> = names(config, SourceSet::Debian).into_iter().collect();
+    pick(config, SourceSet::Debian, sources.debian(&packages, arch)?)
 }
 
 fn obtain_upstream(config: &ImageConfig, sources: &Sources) -> Result<Option<Parts>> {
@@ -49,11 +50,6 @@ fn obtain_upstream(config: &ImageConfig, sources: &Sources) -> Result<Option<Par
         found.push(source);
     }
     pick(config, SourceSet::Upstream, found).map(Some)
-}
-
-fn obtain_debian(config: &ImageConfig, arch: Arch, sources: &Sources) -> Result<Parts> {
-    let packages: Vec<&str> = names(config, SourceSet::Debian).into_iter().collect();
-    pick(config, SourceSet::Debian, sources.debian(&packages, arch)?)
 }
 
 /// The piece of a part in this set.

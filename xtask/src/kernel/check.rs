@@ -15,7 +15,7 @@ use crate::{
         key::Key,
         make::{Make, Place, Surroundings},
         plan,
-        plan::{KernelRequest, Plan},
+        plan::KernelRequest,
     },
     sources::{SourceOptions, Sources},
 };
@@ -67,7 +67,16 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<TempDir>) -> Result<usi
         *bench = Some(folder);
     }
     let bench = bench.as_ref().context("the source is not unpacked")?;
-    let make = prepare(bench, &plan)?;
+    // All configurations share the source, and the tools that the kernel builds for it, which takes
+    // most of the time.
+    let (source, objects) = (bench.path().join("source"), bench.path().join("objects"));
+    for name in [".config", ".config.old", "given.config", "defconfig"] {
+        output::remove(&objects.join(name))?;
+    }
+    let log = project::logs().join(format!("kernel-config-{arch}-{profile}.log"));
+    let surroundings = Surroundings::default();
+    let place = Place { source, objects, log, compiler_cache: None, surroundings };
+    let make = Make::new(&plan, place)?;
     let count = configure::configure(&plan, &make).with_context(configuring)?;
     let config = make.place.objects.join(".config");
     let config = std::fs::read_to_string(&config)
@@ -80,18 +89,6 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<TempDir>) -> Result<usi
 fn remembered(memory: &Path, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(memory).ok()?;
     Some(text.strip_prefix(key)?.strip_prefix('\n')?.to_owned())
-}
-
-/// Prepares the next configuration in `bench`. All share the source, and the tools that the kernel
-/// builds for it, which takes most of the time.
-fn prepare<'a>(bench: &TempDir, plan: &'a Plan<'a>) -> Result<Make<'a>> {
-    let log = project::logs().join(format!("kernel-config-{}-{}.log", plan.arch, plan.profile));
-    let (source, objects) = (bench.path().join("source"), bench.path().join("objects"));
-    for name in [".config", ".config.old", "given.config", "defconfig"] {
-        output::remove(&objects.join(name))?;
-    }
-    let surroundings = Surroundings::default();
-    Make::new(plan, Place { source, objects, log, compiler_cache: None, surroundings })
 }
 
 #[cfg(test)]

@@ -161,26 +161,22 @@ impl Cache {
             let held = hold(mark)?;
             anyhow::Ok(check().and_then(|()| held.context("it is incomplete")))
         };
-        if let Ok(file) = whole()? {
-            self.use_now(file);
-            return Ok(true);
-        }
-        if !is_there(path) {
-            return Ok(false);
-        }
         // Damaged, or just being replaced. Under the lock only the former is left.
-        let _changing = self.changing()?;
-        match whole()? {
-            Ok(file) => {
-                self.use_now(file);
-                return Ok(true);
+        for is_locked in [false, true] {
+            let _changing = is_locked.then(|| self.changing()).transpose()?;
+            match whole()? {
+                Ok(file) => {
+                    self.use_now(file);
+                    return Ok(true);
+                }
+                Err(_) if !is_there(path) => break,
+                Err(error) if is_locked => {
+                    let name = path.display();
+                    report::warn(format_args!("{name} is damaged ({error:#}) and {remedy}"));
+                    self.delete(path)?;
+                }
+                Err(_) => {}
             }
-            Err(error) if is_there(path) => {
-                let name = path.display();
-                report::warn(format_args!("{name} is damaged ({error:#}) and {remedy}"));
-                self.delete(path)?;
-            }
-            Err(_) => {}
         }
         Ok(false)
     }
@@ -250,26 +246,21 @@ impl Cache {
     }
 
     /// The path of a source, stored or not.
-    pub fn source_path(&self, sha256: &str, file_name: &str) -> PathBuf {
-        self.root.join(SOURCES).join(sha256).join(file_name)
+    pub fn source_path(&self, sha256: &str, name: &str) -> PathBuf {
+        self.root.join(SOURCES).join(sha256).join(name)
     }
 
     /// The stored source, hashed in this call. A damaged one is removed and counts as missing.
-    pub fn source(&self, sha256: &str, file_name: &str) -> Result<Option<PathBuf>> {
-        let path = self.source_path(sha256, file_name);
+    pub fn source(&self, sha256: &str, name: &str) -> Result<Option<PathBuf>> {
+        let path = self.source_path(sha256, name);
         let is_whole = self.look_up(&path, &path, "is replaced", || check_digest(&path, sha256))?;
         Ok(is_whole.then_some(path))
     }
 
     /// Stores a file whose digest the caller has just computed. A file that another build stored
     /// first is kept, because it may be in use.
-    pub fn store_source(
-        &self,
-        file: NamedTempFile,
-        sha256: &str,
-        file_name: &str,
-    ) -> Result<PathBuf> {
-        let path = self.source_path(sha256, file_name);
+    pub fn store_source(&self, file: NamedTempFile, sha256: &str, name: &str) -> Result<PathBuf> {
+        let path = self.source_path(sha256, name);
         // Before the lock, because it can take long.
         file.as_file().sync_all().with_context(|| format!("storing {}", path.display()))?;
         let _changing = self.changing()?;
@@ -281,13 +272,8 @@ impl Cache {
     }
 
     /// Keeps a file with a wrong digest, next to the path of the right one, for inspection.
-    pub fn store_evidence(
-        &self,
-        file: NamedTempFile,
-        wanted_sha256: &str,
-        file_name: &str,
-    ) -> Result<PathBuf> {
-        let path = self.source_path(wanted_sha256, &format!("{file_name}.wrong"));
+    pub fn store_evidence(&self, file: NamedTempFile, sha256: &str, name: &str) -> Result<PathBuf> {
+        let path = self.source_path(sha256, &format!("{name}.wrong"));
         let _changing = self.changing()?;
         persist(file, &path)?;
         Ok(path)

@@ -36,6 +36,7 @@ use crate::{
 
 /// Prefix of a reference to an artifact in a registry.
 const OCI: &str = "oci://";
+const CREATING: &str = "creating a directory for a published set";
 
 #[derive(Debug)]
 pub struct Set {
@@ -55,7 +56,7 @@ pub fn open(from: &str, archs: &[Arch]) -> Result<Set> {
         Some(reference) => {
             Some(fetch_artifact(reference, archs).with_context(|| format!("fetching {from}"))?)
         }
-        None if is_url => Some(temporary_directory()?),
+        None if is_url => Some(tempfile::tempdir().context(CREATING)?),
         None => None,
     };
     let directory = temporary.as_ref().map_or(Path::new(from), TempDir::path).to_owned();
@@ -120,7 +121,7 @@ fn fetch_artifact(reference: &str, archs: &[Arch]) -> Result<TempDir> {
     let tls = if is_here { Tls::Plain } else { Tls::Required };
     let session = Session::new(Settings { tls, ..Settings::default() }, Box::new(Console));
     let mut place = Location::open(&session, reference, Access::Pull)?;
-    let folder = temporary_directory()?;
+    let folder = tempfile::tempdir().context(CREATING)?;
     let found = place.resolve()?;
     match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
         Document::Manifest(_) => save(&mut place, &found.descriptor, folder.path())?,
@@ -197,10 +198,6 @@ fn build_manifest(
         return Ok(Some((name, text)));
     }
     Ok(None)
-}
-
-fn temporary_directory() -> Result<TempDir> {
-    tempfile::tempdir().context("creating a directory for a published set")
 }
 
 /// Whether a name is neither a path nor hidden.
