@@ -155,7 +155,7 @@ impl<'a> Make<'a> {
 
     /// Copies the output to the log and counts build steps.
     fn follow(&self, output: impl std::io::Read, what: &str) -> Result<()> {
-        let (started, line_shown) = (Instant::now(), report::progress_line());
+        let (started, progress) = (Instant::now(), report::progress_line());
         let mut files = 0_u32;
         let mut output = BufReader::new(output);
         let mut line = Vec::new();
@@ -164,7 +164,7 @@ impl<'a> Make<'a> {
             files += u32::from(is_step(&line));
             line.clear();
             let time = minutes(started.elapsed());
-            line_shown.0.set_message(format!("{what}: {files} files, {time}"));
+            progress.0.set_message(format!("{what}: {files} files, {time}"));
         }
         Ok(())
     }
@@ -222,6 +222,8 @@ mod tests {
             "no space\nmake: *** Error 1"
         );
         assert_eq!(last_messages(""), "");
+        let shown = last_messages(&format!("a.c:1:2: error: b\n{}", lines.concat()));
+        assert!(shown.starts_with("a.c:1:2: error: b\n5\n"), "{shown}");
     }
 
     #[test]

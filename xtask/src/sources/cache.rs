@@ -189,8 +189,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes a file or a directory if it exists, atomically for readers. The caller holds the lock of those
-    /// who store, use or remove it.
+    /// Removes a file or a directory if it exists, atomically for readers. The caller holds the
+    /// lock of those who store, use or remove it.
     pub fn delete(&self, path: &Path) -> Result<()> {
         if !is_there(path) {
             return Ok(());

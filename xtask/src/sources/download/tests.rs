@@ -243,3 +243,13 @@ fn no_proxy_contains_hosts_and_domains() {
         assert!(is_exception(host, name), "{host} in '{name}'");
     }
 }
+
+#[test]
+fn full_disk_is_not_a_broken_transfer() {
+    let (url, server) = serve(answer("200 OK", 5, "hello"));
+    let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let outcome = Client::default().try_fetch(&url, "part", &mut full, u64::MAX);
+    server.join().unwrap();
+    let error = format!("{:#}", outcome.unwrap_err().into_anyhow());
+    assert!(error.starts_with("writing the file broke off after 5 bytes: No space"), "{error}");
+}
