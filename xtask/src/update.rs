@@ -25,34 +25,31 @@ pub struct Args {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Subcommand {
-    Update(UpdateArgs),
-}
-
-/// Pin the newest patch release of a series
-///
-/// Looks for newer releases of the pinned series of Linux and Alpine, downloads them into the
-/// cache, verifies the publisher's digests, and writes version and digest into kernel/kernel.toml
-/// and initramfs.toml. Never changes to another series or an older release. Uses the hosts of the
-/// pinned URLs, so a mirror with the same layout works too.
-#[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Examples:
+    /// Pin the newest patch release of a series
+    ///
+    /// Looks for newer releases of the pinned series of Linux and Alpine, downloads them into the
+    /// cache, verifies the publisher's digests, and writes version and digest into
+    /// kernel/kernel.toml and initramfs.toml. Never changes to another series or an older release.
+    /// Uses the hosts of the pinned URLs, so a mirror with the same layout works too.
+    #[command(after_help = "Examples:
   cargo xtask sources update
       Update both, trusting their hosts over HTTPS
   cargo xtask sources update linux --keyring autosigner.gpg
       Verify kernel.org's signature with a key from gpg --export autosigner@kernel.org
   cargo xtask sources update --dry-run
       Print what would change")]
-struct UpdateArgs {
-    /// Pins to update [default: all]
-    #[arg(value_enum)]
-    which: Option<Publisher>,
-    /// Download and verify, but do not change the files with the pins
-    #[arg(long)]
-    dry_run: bool,
-    /// File with the publisher's public key, from `gpg --export`; repeatable. Without it,
-    /// signatures are not verified
-    #[arg(long, value_name = "FILE")]
-    keyring: Vec<PathBuf>,
+    Update {
+        /// Pins to update [default: all]
+        #[arg(value_enum)]
+        which: Option<Publisher>,
+        /// Download and verify, but do not change the files with the pins
+        #[arg(long)]
+        dry_run: bool,
+        /// File with the publisher's public key, from `gpg --export`; repeatable. Without it,
+        /// signatures are not verified
+        #[arg(long, value_name = "FILE")]
+        keyring: Vec<PathBuf>,
+    },
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -71,11 +68,11 @@ enum Mode {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let Subcommand::Update(args) = &args.subcommand;
-    let keys = TrustedKeys::open(&args.keyring)?;
+    let Subcommand::Update { which, dry_run, keyring } = &args.subcommand;
+    let keys = TrustedKeys::open(keyring)?;
     let cache = Cache::open()?;
-    let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
-    let chosen = |publisher: &Publisher| args.which.is_none_or(|which| which == *publisher);
+    let mode = if *dry_run { Mode::DryRun } else { Mode::Write };
+    let chosen = |publisher: &Publisher| which.is_none_or(|which| which == *publisher);
     let outcomes = Publisher::ALL.into_iter().filter(chosen).map(|publisher| {
         let site = Site { publisher, client: Client::default(), keys: keys.clone() };
         let file = publisher.file();
