@@ -8,7 +8,6 @@ use oci::{
     document::{Annotations, Artifact, Descriptor},
     layout::Store,
 };
-use registry::{location::Location, session::Session};
 
 use super::{
     forms,
@@ -24,11 +23,6 @@ pub struct Published {
     pub tag: Option<String>,
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
-}
-
-/// The location of a tag in the layout.
-pub fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
-    Ok(Location::in_store(session.observer(), Store::open_existing(folder)?, tag))
 }
 
 /// Writes every form of a release. Manifests precede the indexes that list them.
