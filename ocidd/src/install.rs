@@ -34,14 +34,14 @@ use crate::{
         diagnostic::Diagnostic,
         event,
         event::{Done, Event, Listener, Outcome, Progress},
-        failure::{Cause, DiskState, Failure, OrFail as _},
+        failure::{Cause, Failure, OrFail as _},
     },
     trust::Trust,
     write::{
         ends::Finish,
         error::SinkError,
         marker, pipeline,
-        sink::{Abandoned, Committed, Sink},
+        sink::{Committed, Sink},
     },
 };
 
@@ -76,8 +76,8 @@ pub fn install(
     }
     let is_dry_run = plan.mode == InstallMode::DryRun;
     let asks = plan.confirm == Confirm::Ask && !is_dry_run;
-    if asks && !confirm(&job.path).map_err(|problem| problem.fail(Cause::Declined))? {
-        return Err(anyhow!("not confirmed")).or_fail(Cause::Declined);
+    if asks && !confirm(&job.path).or_fail(Cause::DECLINED)? {
+        return Err(anyhow!("not confirmed")).or_fail(Cause::DECLINED);
     }
     let blob = job.open_blob(registry, &listener)?;
     if is_dry_run {
@@ -92,16 +92,16 @@ pub fn install(
 /// The trusted keys; none if no signature is required.
 fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
     let cause = match plan.trust {
-        Trust::Site => Cause::Signature,
-        Trust::Named(_) => Cause::Parameters,
+        Trust::Site => Cause::SIGNATURE,
+        Trust::Named(_) => Cause::PARAMETERS,
     };
     let keys = plan.trust.read(&machine.keys_folder).or_fail(cause)?;
     match plan.image {
         Image::Blob(_) if !keys.is_empty() => Err(Diagnostic::new(
             "oci.blob is given, but a blob without a manifest has no signature to verify",
             "select a manifest with oci.tag",
-        )
-        .fail(Cause::Parameters)),
+        ))
+        .or_fail(Cause::PARAMETERS),
         _ => Ok(keys),
     }
 }
@@ -139,8 +139,8 @@ fn open_disk(
 }
 
 fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
-    let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::Untrusted)?;
-    let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::Login)?;
+    let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::UNTRUSTED)?;
+    let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::LOGIN)?;
     let policy =
         RetryPolicy { max_retries: plan.retries.0, first_delay: machine.first_retry_delay };
     Ok(Registry::new(plan.image.repository(), &plan.mirrors, &client, credentials, policy))
@@ -150,7 +150,7 @@ fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
 fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
     let disk = device.size_bytes();
     match size_bytes.filter(|image| *image > disk) {
-        Some(image) => Err(SinkError::TooSmall { image, disk }).or_fail(Cause::DiskTooSmall),
+        Some(image) => Err(SinkError::TooSmall { image, disk }).or_fail(Cause::DISK_TOO_SMALL),
         None => Ok(()),
     }
 }
@@ -223,7 +223,7 @@ impl Job<'_> {
             .transfer_size
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(pipeline::IMAGE_BYTES);
-        let mut sink = Sink::new(&mut self.device, transfer_bytes).verifying(self.plan.verify);
+        let mut sink = Sink::new(&mut self.device, transfer_bytes, self.plan.verify);
         let progress = Progress::default();
         let transferred = event::follow(self.listener, &progress, size_bytes, || {
             pipeline::transfer(blob, &self.layer, &mut sink, &progress)
@@ -231,10 +231,8 @@ impl Job<'_> {
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));
         committed.map_err(|error| {
-            let (cause, hint) = (classify::transfer(&error), classify::transfer_hint(&error));
-            let state = disk_state(sink.abandon(), &disk);
-            let error = anyhow::Error::new(error).context(format!("installing to {disk}"));
-            Failure { cause, error, hint, disk: state }
+            let failure = classify::transfer(error).context(format!("installing to {disk}"));
+            Failure { disk: sink.abandon(&disk), ..failure }
         })
     }
 
@@ -249,8 +247,7 @@ impl Job<'_> {
                 Ok(partitions) if partitions.is_empty() => {}
                 Ok(partitions) => listener.note(format!("partitions: {}", partitions.join(", "))),
                 Err(error) => {
-                    listener
-                        .warn(format!("{:#}; reboot to see the new partitions", anyhow!(error)));
+                    listener.warn(format!("{error:#}; reboot to see the new partitions"));
                 }
             }
         }
@@ -297,15 +294,5 @@ impl Job<'_> {
             "dry run: nothing was written".to_owned(),
         ];
         lines.join("\n")
-    }
-}
-
-fn disk_state(abandoned: Result<Abandoned, SinkError>, disk: &str) -> DiskState {
-    match abandoned {
-        Ok(Abandoned::Untouched) => DiskState::Untouched,
-        Ok(Abandoned::Cleared) => DiskState::Cleared { disk: disk.to_owned() },
-        Err(error) => {
-            DiskState::Unknown { disk: disk.to_owned(), reason: format!("{:#}", anyhow!(error)) }
-        }
     }
 }

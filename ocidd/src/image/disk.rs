@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
 use flate2::GzBuilder;
 use oci::{
@@ -22,7 +22,8 @@ use registry::observer::Observer;
 
 use crate::{
     format,
-    format::{Decoder, Format},
+    format::{Decoder, Format, FormatError},
+    image::error::Error,
 };
 
 /// Compression of a raw disk image.
@@ -47,30 +48,26 @@ pub(super) fn add_layer(
     compression: Compression,
     store: &Store,
     observer: &dyn Observer,
-) -> Result<Descriptor> {
+) -> Result<Descriptor, Error> {
     let doing = || format!("reading the disk image {}", path.display());
     let mut file = File::open(path).with_context(doing)?;
     let metadata = file.metadata().with_context(doing)?;
     if !metadata.is_file() {
-        bail!("'{}' is not a regular file", path.display());
+        return Err(anyhow!("'{}' is not a regular file", path.display()).into());
     }
     let mut first = Vec::new();
-    (&mut file)
-        .take(format::FIRST_BYTES.try_into()?)
-        .read_to_end(&mut first)
-        .with_context(doing)?;
+    (&mut file).take(format::FIRST_BYTES as u64).read_to_end(&mut first).with_context(doing)?;
     file.rewind().with_context(doing)?;
-    let found = format::detect(&first).with_context(doing)?;
+    let found = format::detect(&first).map_err(|error| rejected(path, &error))?;
     let name = file_name(path)?;
     let is_raw = found == Format::Raw;
     let label = if is_raw { format!("compressing {name}") } else { format!("checking {name}") };
     let transfer = observer.transfer(&label, metadata.len());
-    let stored = if is_raw {
-        compress(&file, compression, store, transfer.as_ref())
+    let Stored { format, blob: (digest, bytes), raw } = if is_raw {
+        compress(&file, compression, store, transfer.as_ref()).with_context(doing)?
     } else {
-        check(&file, found, store, transfer.as_ref())
+        check(path, &file, found, store, transfer.as_ref())?
     };
-    let Stored { format, blob: (digest, bytes), raw } = stored.with_context(doing)?;
     let title = match compression {
         _ if !is_raw => name,
         Compression::Gzip => format!("{name}.gz"),
@@ -134,16 +131,32 @@ fn compress(
 }
 
 /// Stores a compressed disk image and decompresses it. A broken stream is rejected.
-fn check(file: &File, format: Format, store: &Store, transfer: &dyn Transfer) -> Result<Stored> {
-    let blob = store.add(HashingReader::with_transfer(file, transfer))?;
-    let stored = BufReader::with_capacity(BUFFER_BYTES, store.open_blob(&blob.0)?);
-    let mut raw = HashingReader::new(Decoder::new(format, stored));
+fn check(
+    path: &Path,
+    file: &File,
+    format: Format,
+    store: &Store,
+    transfer: &dyn Transfer,
+) -> Result<Stored, Error> {
+    let doing = || format!("reading the disk image {}", path.display());
+    let blob = store.add(HashingReader::with_transfer(file, transfer)).with_context(doing)?;
+    let stored = store.open_blob(&blob.0).with_context(doing)?;
+    let mut decoder = Decoder::new(format, BufReader::with_capacity(BUFFER_BYTES, stored));
+    let mut raw = HashingReader::new(&mut decoder);
     let mut first = Vec::new();
-    (&mut raw).take(format::FIRST_BYTES.try_into()?).read_to_end(&mut first)?;
-    format::check_unpacked(&first)?;
-    io::copy(&mut raw, &mut io::sink())
-        .with_context(|| format!("decompressing its {format} stream"))?;
-    Ok(Stored { format, blob, raw: raw.finish() })
+    let read = (&mut raw).take(format::FIRST_BYTES as u64).read_to_end(&mut first);
+    format::check_unpacked(&first).map_err(|error| rejected(path, &error))?;
+    let read = read.and_then(|_first| io::copy(&mut raw, &mut io::sink()));
+    let raw = raw.finish();
+    if let Some(error) = decoder.take_unsupported() {
+        return Err(rejected(path, &error));
+    }
+    read.with_context(|| format!("decompressing its {format} stream")).with_context(doing)?;
+    Ok(Stored { format, blob, raw })
+}
+
+fn rejected(path: &Path, error: &FormatError) -> Error {
+    Error::new(format!("reading the disk image {}: {error}", path.display()), error.hint())
 }
 
 /// The file name as a title.

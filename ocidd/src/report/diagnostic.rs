@@ -18,9 +18,9 @@ impl Diagnostic {
 }
 
 /// An error without a hint, with its sources.
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for Diagnostic {
+impl<E: Into<anyhow::Error>> From<E> for Diagnostic {
     fn from(error: E) -> Self {
-        Self { message: format!("{:#}", anyhow::Error::new(error)), hint: None }
+        Self { message: format!("{:#}", error.into()), hint: None }
     }
 }
 

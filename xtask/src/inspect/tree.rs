@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use archive::{
     newc::Record,
     read::{Compression, Kind, Part, printable},
@@ -10,7 +10,7 @@ use archive::{
 use jiff::Timestamp;
 
 use crate::{
-    host::{arch::Arch, report},
+    host::{arch::Arch, report, report::hinted},
     initramfs,
 };
 
@@ -46,11 +46,11 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The archives in the file at `path`.
 pub fn read(path: &Path) -> Result<Vec<Part>> {
     let reading = || format!("reading {}", path.display());
     if !path.exists() {
-        bail!("{} not found  hint: run `cargo xtask build-initramfs`", path.display());
+        let fact = format!("{} not found", path.display());
+        return Err(hinted(fact, "run `cargo xtask build-initramfs`"));
     }
     let bytes = std::fs::read(path).with_context(reading)?;
     archive::read::read(&bytes).with_context(reading)
@@ -208,8 +208,8 @@ drwxrwxrwt 0:0    0 2023-11-14T22:13:20Z tmp
     #[test]
     fn names_missing_or_broken_file() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = format!("{:#}", read(&folder.path().join("none")).unwrap_err());
-        assert!(missing.contains("/none not found  hint: "), "{missing}");
+        let missing = report::lines(&read(&folder.path().join("none")).unwrap_err());
+        assert!(missing.contains("/none not found\nhint: "), "{missing}");
         let path = folder.path().join("cut");
         std::fs::write(&path, &archive(&[("a", "1")])[..60]).unwrap();
         let broken = format!("{:#}", read(&path).unwrap_err());

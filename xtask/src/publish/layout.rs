@@ -9,7 +9,6 @@ use oci::{
     layout::Store,
 };
 use oci_spec::image::ImageManifest;
-use registry::{location::Location, session::Session};
 
 use super::{
     forms,
@@ -25,11 +24,6 @@ pub struct Published {
     pub tag: Option<String>,
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
-}
-
-/// The location of a tag in the layout.
-pub fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
-    Ok(Location::in_store(session.observer(), Store::open_existing(folder)?, tag))
 }
 
 /// Writes every form of a release. Manifests precede the indexes that list them.

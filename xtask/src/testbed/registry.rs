@@ -26,7 +26,11 @@ use tempfile::TempDir;
 use xshell::Shell;
 
 use crate::{
-    host::{cmd, cmd::Background, report::Console},
+    host::{
+        cmd,
+        cmd::Background,
+        report::{Console, hinted},
+    },
     testbed::authority::ServerFiles,
 };
 
@@ -55,7 +59,8 @@ pub enum Serve<'a> {
 #[derive(Debug)]
 pub struct Registry {
     folder: TempDir,
-    port: u16,
+    /// On this machine's loopback.
+    pub port: u16,
     tls: Value,
     auth: Value,
     running: Option<Background>,
@@ -100,7 +105,8 @@ impl Registry {
         let config = write(&self.folder, "config.yml", &config.to_string())?;
         // The names of Debian and of the upstream project.
         let program = ["docker-registry", "registry"].into_iter().find_map(cmd::find);
-        let program = program.context("finding a registry server; hint: cargo xtask setup")?;
+        let program =
+            program.ok_or_else(|| hinted("no registry server in PATH", "run cargo xtask setup"))?;
         let shell = Shell::new()?;
         let serve = cmd::clean_env(xshell::cmd!(shell, "{program} serve {config}"));
         let mut running = Background::start(serve, |command| {
@@ -110,11 +116,6 @@ impl Registry {
         self.port = read_port(BufReader::new(stderr))?;
         self.running = Some(running);
         Ok(())
-    }
-
-    /// The port on this machine's loopback.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// `host:port` for this machine.
