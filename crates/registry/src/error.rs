@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    iter::successors,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -28,7 +29,7 @@ pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a registry operation failed. The text states facts; callers add hints for their own options.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// What was being done when `source` happened.
     #[error("{doing}")]
@@ -182,32 +183,29 @@ impl Error {
     pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
         use rustls::CertificateError as Bad;
         let (origin, reason) = (origin.to_owned(), error.to_string());
-        if matches!(error, ureq::Error::HostNotFound) {
-            return Self::HostNotFound { origin };
-        }
-        let fault = match tls_error(error) {
+        let bad = match error {
+            ureq::Error::HostNotFound => return Self::HostNotFound { origin },
+            ureq::Error::Rustls(rustls::Error::InvalidCertificate(bad)) => bad,
             // A plain HTTP answer is an invalid TLS message.
-            Some(rustls::Error::InvalidMessage(_)) => return Self::NoTls { origin, reason },
-            Some(rustls::Error::InvalidCertificate(bad)) => match bad {
-                // A bad signature means that another authority has the same name.
-                Bad::UnknownIssuer | Bad::BadSignature => CertificateFault::UnknownIssuer,
-                Bad::Expired
-                | Bad::ExpiredContext { .. }
-                | Bad::NotValidYet
-                | Bad::NotValidYetContext { .. } => CertificateFault::Time,
-                _ => CertificateFault::Other,
-            },
-            Some(_) => return Self::Connect { origin, reason },
-            None => {
-                return match error {
-                    ureq::Error::Io(_)
-                    | ureq::Error::Timeout(_)
-                    | ureq::Error::ConnectionFailed
-                    | ureq::Error::ConnectProxyFailed(_)
-                    | ureq::Error::Tls(_) => Self::Connect { origin, reason },
-                    _ => Self::NotHttp { origin, reason },
-                };
+            ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => {
+                return Self::NoTls { origin, reason };
             }
+            ureq::Error::Rustls(_)
+            | ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::ConnectProxyFailed(_)
+            | ureq::Error::Tls(_) => return Self::Connect { origin, reason },
+            _ => return Self::NotHttp { origin, reason },
+        };
+        let fault = match bad {
+            // A bad signature means that another authority has the same name.
+            Bad::UnknownIssuer | Bad::BadSignature => CertificateFault::UnknownIssuer,
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => CertificateFault::Time,
+            _ => CertificateFault::Other,
         };
         Self::Certificate { origin, fault, reason }
     }
@@ -252,14 +250,15 @@ impl Error {
 
     /// The text of the error and of its sources, separated by colons.
     pub fn to_line(&self) -> String {
-        let mut line = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(source) = next {
-            line.push_str(": ");
-            line.push_str(&source.to_string());
-            next = source.source();
-        }
-        line
+        let sources = successors(Some(self as &dyn std::error::Error), |error| error.source());
+        sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+}
+
+/// Not derived: that code is 13 kB, and is inlined three times into the installer.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_line())
     }
 }
 
@@ -275,20 +274,6 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
             doing: doing().into(),
             source: Box::new(error.into()),
         })
-    }
-}
-
-/// The error of a TLS handshake.
-// ureq's connector runs the handshake by rustls' `complete_io`, whose `io::Error` contains the
-// error of rustls. No hook sees it earlier: ureq builds the rustls configuration and its certificate
-// verifier itself, accepts only a crypto provider, and keeps the fields of its transport private.
-// Avoiding the downcast would take an own connector, transport and verifier, about 100 lines that
-// decide about trust.
-fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
-    match error {
-        ureq::Error::Rustls(error) => Some(error),
-        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
-        _ => None,
     }
 }
 

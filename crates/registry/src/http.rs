@@ -1,26 +1,21 @@
-//! HTTP(S) requests: one client with its timeouts, certificate authorities, proxies and rules for
-//! redirects. It does not depend on OCI. Nothing else in this crate opens a socket.
+//! HTTP(S) requests: one client with its timeouts, proxies and rules for redirects. It does not
+//! depend on OCI.
 
-use std::{
-    fs,
-    fs::File,
-    io,
-    io::Read,
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, io, io::Read, os::unix::fs::FileExt as _, time::Duration};
 
 pub use ureq::Proxy;
 use ureq::{
-    Agent, SendBody, http,
-    http::Method,
-    tls::{Certificate, PemItem, RootCerts, TlsConfig},
+    Agent, ProxyProtocol, SendBody, http, http::Method, unversioned::resolver::DefaultResolver,
 };
 
-use crate::error::{During as _, Error, Result};
-pub use crate::error::{Response, header};
+use crate::{
+    error::{Error, Result},
+    tls,
+};
+pub use crate::{
+    error::{Response, header},
+    tls::{CertificateCheck, CertificateFiles},
+};
 
 /// Headers of a request: name and value.
 pub type Headers<'a> = [(&'a str, &'a str)];
@@ -41,14 +36,6 @@ pub enum Tls {
     Plain,
 }
 
-/// Whether certificates are verified.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CertificateCheck {
-    Verify,
-    /// Allows man-in-the-middle attacks.
-    Skip,
-}
-
 /// How the network is used.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Network {
@@ -59,15 +46,6 @@ pub struct Network {
     pub http_proxy: Option<String>,
     pub https_proxy: Option<String>,
     pub no_proxy: Option<String>,
-}
-
-/// Where certificate authorities are read from. Either may be missing.
-#[derive(Clone, Debug)]
-pub struct CertificateFiles {
-    /// One PEM file with many certificates.
-    pub bundle: PathBuf,
-    /// A directory of PEM files.
-    pub folder: PathBuf,
 }
 
 /// A part of a file. Reading it does not move the file's position.
@@ -124,9 +102,10 @@ pub struct Client {
 impl Client {
     pub fn new(network: &Network, certificates: &CertificateFiles) -> Result<Self> {
         // Also for registries over plain HTTP: token servers and blob stores may use HTTPS.
-        let roots = read_roots(certificates)?;
-        let unchecked = network.certificates == CertificateCheck::Skip;
-        if roots.is_empty() && network.tls == Tls::Required && !unchecked {
+        let roots = certificates.read()?;
+        let is_needed =
+            network.tls == Tls::Required && network.certificates == CertificateCheck::Verify;
+        if roots.is_empty() && is_needed {
             let paths =
                 [&certificates.bundle, &certificates.folder].map(|path| path.display().to_string());
             let paths: Vec<_> = paths.into_iter().filter(|path| !path.is_empty()).collect();
@@ -135,16 +114,10 @@ impl Client {
                 paths.join(" and ")
             )));
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls_config = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(provider)
-            .root_certs(RootCerts::new_with_certs(&roots))
-            .disable_verification(unchecked)
-            .build();
+        let settings = tls::settings(roots, network.certificates)?;
         let agent = |proxy: Option<&String>| -> Result<Agent> {
             let config = Agent::config_builder()
                 .http_status_as_error(false)
-                .tls_config(tls_config.clone())
                 .user_agent(concat!("ocidd/", env!("CARGO_PKG_VERSION")))
                 // `follow` does it: errors name the host of each hop, another host does not
                 // receive the login, and each scheme has its own proxy.
@@ -156,7 +129,7 @@ impl Client {
                 .timeout_per_read(Some(network.timeout))
                 .timeout_per_write(Some(network.timeout))
                 .build();
-            Ok(config.new_agent())
+            Ok(Agent::with_parts(config, tls::connector(&settings), DefaultResolver::default()))
         };
         Ok(Self {
             plain: agent(network.http_proxy.as_ref())?,
@@ -260,34 +233,6 @@ impl Client {
     }
 }
 
-fn read_roots(files: &CertificateFiles) -> Result<Vec<Certificate<'static>>> {
-    let mut roots = Vec::new();
-    match fs::read(&files.bundle) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        pem => add_certificates(pem, &files.bundle, &mut roots)?,
-    }
-    let entries = fs::read_dir(&files.folder).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()) {
-        add_certificates(fs::read(&path), &path, &mut roots)?;
-    }
-    Ok(roots)
-}
-
-fn add_certificates(
-    pem: io::Result<Vec<u8>>,
-    path: &Path,
-    roots: &mut Vec<Certificate<'static>>,
-) -> Result<()> {
-    let doing = || format!("reading certificates from {}", path.display());
-    for item in ureq::tls::parse_pem(&pem.during(doing)?) {
-        let item = item.map_err(|error| Error::Client(error.to_string())).during(doing)?;
-        if let PemItem::Certificate(certificate) = item {
-            roots.push(certificate);
-        }
-    }
-    Ok(())
-}
-
 fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
     // The errors do not quote the URL, which may contain a password.
     let failed = |what: &str| {
@@ -295,6 +240,10 @@ fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
         move |error: ureq::Error| Error::Client(format!("{what}: {error}"))
     };
     let proxy = Proxy::new(url).map_err(failed("reading a proxy's URL"))?;
+    if !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
+        let text = format!("the proxy protocol {} is not supported", proxy.protocol());
+        return Err(Error::Client(text));
+    }
     let Some(expression) = &network.no_proxy else { return Ok(proxy) };
     let mut builder =
         Proxy::builder(proxy.protocol()).host(proxy.host()).port(proxy.port()).no_proxy(expression);
@@ -362,6 +311,26 @@ pub fn origin_of(url: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rejects_proxies_without_connect() {
+        let network = Network {
+            tls: Tls::Required,
+            certificates: CertificateCheck::Skip,
+            timeout: DEFAULT_TIMEOUT,
+            http_proxy: None,
+            https_proxy: None,
+            no_proxy: Some("r.example".to_owned()),
+        };
+        for (url, is_supported) in [
+            ("http://proxy.example:3128", true),
+            ("https://user:password@proxy.example", true),
+            ("socks5://proxy.example", false),
+            ("socks4a://user@proxy.example", false),
+        ] {
+            assert_eq!(parse_proxy(url, &network).is_ok(), is_supported, "{url}");
+        }
+    }
 
     #[test]
     fn resolves_redirects() {

@@ -23,6 +23,7 @@ pub mod session;
 #[cfg(feature = "push")]
 pub mod sign;
 pub mod signatures;
+mod tls;
 #[cfg(feature = "push")]
 pub mod upload;
 

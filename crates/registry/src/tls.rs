@@ -1,0 +1,229 @@
+//! TLS connections: certificate authorities, certificate checks, and ureq's connection to rustls.
+//! The connector of ureq itself reports a failed handshake only as text.
+
+use std::{
+    fmt, fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    StreamOwned,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+};
+use ureq::unversioned::transport::{
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
+    TcpConnector, Transport, TransportAdapter,
+    time::{Duration, Instant},
+};
+
+use crate::error::{During as _, Error, Result};
+
+/// Whether certificates are verified.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CertificateCheck {
+    Verify,
+    /// Allows man-in-the-middle attacks.
+    Skip,
+}
+
+/// Where certificate authorities are read from. Either may be missing.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// One PEM file with many certificates.
+    pub bundle: PathBuf,
+    /// A directory of PEM files.
+    pub folder: PathBuf,
+}
+
+impl CertificateFiles {
+    pub fn read(&self) -> Result<Vec<CertificateDer<'static>>> {
+        let mut roots = Vec::new();
+        match fs::read(&self.bundle) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            pem => add_certificates(pem, &self.bundle, &mut roots)?,
+        }
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()) {
+            add_certificates(fs::read(&path), &path, &mut roots)?;
+        }
+        Ok(roots)
+    }
+}
+
+fn add_certificates(
+    pem: io::Result<Vec<u8>>,
+    path: &Path,
+    roots: &mut Vec<CertificateDer<'static>>,
+) -> Result<()> {
+    let doing = || format!("reading certificates from {}", path.display());
+    for certificate in CertificateDer::pem_slice_iter(&pem.during(doing)?) {
+        roots.push(certificate.map_err(|error| Error::Client(error.to_string())).during(doing)?);
+    }
+    Ok(())
+}
+
+/// The settings of all connections. Authorities that rustls cannot parse are ignored.
+pub(crate) fn settings(
+    roots: Vec<CertificateDer<'static>>,
+    check: CertificateCheck,
+) -> Result<Arc<ClientConfig>> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Client(error.to_string()))?;
+    let builder = match check {
+        CertificateCheck::Verify => {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(roots);
+            builder.with_root_certificates(store)
+        }
+        CertificateCheck::Skip => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(SkipVerifier))
+        }
+    };
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
+/// Opens connections, through a proxy if one is configured, with TLS for `https`.
+pub(crate) fn connector(settings: &Arc<ClientConfig>) -> impl Connector {
+    ().chain(ConnectProxyConnector::default())
+        .chain(TcpConnector::default())
+        .chain(TlsConnector(Arc::clone(settings)))
+}
+
+/// Adds TLS to a connection for `https`.
+#[derive(Debug)]
+struct TlsConnector(Arc<ClientConfig>);
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = Either<In, TlsTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let Some(transport) = chained else { return Ok(None) };
+        if !details.needs_tls() || transport.is_tls() {
+            return Ok(Some(Either::A(transport)));
+        }
+        // IPv6 addresses have brackets in URLs only.
+        let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let Ok(name) = ServerName::try_from(host.to_owned()) else {
+            return Err(ureq::Error::Tls("certificates cannot contain this host name"));
+        };
+        let mut conn =
+            ClientConnection::new(Arc::clone(&self.0), name).map_err(ureq::Error::Rustls)?;
+        let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
+        sock.set_timeout(remaining(details));
+        if let Err(error) = conn.complete_io(&mut sock) {
+            // After an error of TLS the connection returns that error again.
+            return Err(conn
+                .process_new_packets()
+                .map_or_else(ureq::Error::Rustls, |_| error.into()));
+        }
+        let config = details.config;
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(conn, sock) })))
+    }
+}
+
+/// What connecting has left of its time limit.
+fn remaining(details: &ConnectionDetails<'_>) -> NextTimeout {
+    let mut timeout = details.timeout;
+    if let (Instant::Exact(now), Instant::Exact(start), Duration::Exact(limit)) =
+        ((details.current_time)(), details.now, timeout.after)
+    {
+        timeout.after = Duration::Exact(limit.saturating_sub(now.duration_since(start)));
+    }
+    timeout
+}
+
+struct TlsTransport {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        Ok(self.stream.write_all(output)?)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let amount = io::Read::read(&mut self.stream, self.buffers.input_append_buf())?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TlsTransport({:?})", self.stream.sock.inner())
+    }
+}
+
+/// Accepts every certificate and every signature.
+#[derive(Debug)]
+struct SkipVerifier;
+
+impl ServerCertVerifier for SkipVerifier {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        // Also those that ring does not have.
+        let mut schemes =
+            ring::default_provider().signature_verification_algorithms.supported_schemes();
+        schemes.extend([
+            SignatureScheme::ECDSA_NISTP521_SHA512,
+            SignatureScheme::ED448,
+            SignatureScheme::RSA_PKCS1_SHA1,
+        ]);
+        schemes
+    }
+}
