@@ -14,7 +14,6 @@ use crate::{
     endpoint::Endpoint,
     error::{During as _, Error, Result},
     http::{Response, header},
-    observer::Observer,
     retry::Backoff,
 };
 
@@ -36,12 +35,11 @@ pub struct Blob<'a> {
     /// Bytes fetched so far, and their hash.
     at: u64,
     hasher: Hasher,
-    backoff: Backoff,
+    backoff: Backoff<'a>,
     /// Number of bytes fetched before the last error.
     error_at: u64,
     /// What the last `io::Error` of `read` stands for.
     failure: Option<Error>,
-    observer: &'a dyn Observer,
 }
 
 impl<'a> Blob<'a> {
@@ -50,8 +48,7 @@ impl<'a> Blob<'a> {
     pub fn open(
         endpoints: Vec<Endpoint>,
         layer: &Layer,
-        backoff: Backoff,
-        observer: &'a dyn Observer,
+        backoff: Backoff<'a>,
         (at, hasher): (u64, Hasher),
     ) -> Result<Self> {
         let mut blob = Self {
@@ -66,7 +63,6 @@ impl<'a> Blob<'a> {
             backoff,
             error_at: at,
             failure: None,
-            observer,
         };
         blob.connect()?;
         Ok(blob)
@@ -154,7 +150,8 @@ impl<'a> Blob<'a> {
         self.body = None;
         if self.current + 1 < self.endpoints.len() {
             let error = error.to_line();
-            self.observer.warn(format!("mirror: {doing}: {error}; asking the next registry"));
+            let text = format!("mirror: {doing}: {error}; asking the next registry");
+            self.backoff.observer.warn(text);
             self.current += 1;
             if self.at == 0 {
                 // The size announced by a host that sent nothing does not count.
@@ -166,14 +163,12 @@ impl<'a> Blob<'a> {
             self.backoff.reset();
         }
         self.error_at = self.at;
-        self.backoff.wait(error, &doing, self.observer).during(|| doing)
+        self.backoff.wait(error, &doing).during(|| doing)
     }
 
     fn doing(&self) -> String {
         let host = self.endpoints.get(self.current).map(Endpoint::host).unwrap_or_default();
-        let after =
-            if self.at == 0 { String::new() } else { format!(", after {}", Bytes(self.at)) };
-        format!("fetching layer {} from {host}{after}", self.layer.digest)
+        format!("fetching layer {} from {host}{}", self.layer.digest, after(self.at))
     }
 
     fn request(&mut self) -> Result<BodyReader<'static>> {
@@ -253,6 +248,11 @@ impl<'a> Blob<'a> {
         }
         Ok(())
     }
+}
+
+/// The position in a blob at which a transfer failed, for an error.
+pub(crate) fn after(at: u64) -> String {
+    if at == 0 { String::new() } else { format!(", after {}", Bytes(at)) }
 }
 
 /// Why a part is not the requested one.

@@ -37,6 +37,7 @@ fn parse_layout(location: &str) -> Result<Option<(&Path, Option<&str>)>> {
 }
 
 /// A tag, digest or name in an open repository or layout.
+#[derive(Debug)]
 pub struct Location<'a> {
     inner: Inner<'a>,
     observer: &'a dyn Observer,
@@ -278,12 +279,6 @@ fn transfer<'a>(
     let digest = document::digest_of(blob)?.to_string();
     let label = format!("{doing} {}", document::title_of(blob).unwrap_or(&digest));
     Ok(observer.transfer(&label, blob.size()))
-}
-
-impl std::fmt::Debug for Location<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Location({})", self.text)
-    }
 }
 
 /// The only image of a layout.

@@ -38,13 +38,14 @@ pub struct Resolved {
 
 /// One repository, in its own registry and in mirrors.
 #[derive(Debug)]
-pub struct Registry {
+pub struct Registry<'a> {
     /// The mirrors in the order in which they are asked, then the own registry.
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) policy: RetryPolicy,
+    pub(crate) observer: &'a dyn Observer,
 }
 
-impl Registry {
+impl<'a> Registry<'a> {
     /// Sends no request. `mirrors` are hosts; they are shuffled to spread a fleet over them.
     pub fn new(
         repository: &Repository,
@@ -52,6 +53,7 @@ impl Registry {
         client: &Client,
         credentials: Credentials,
         policy: RetryPolicy,
+        observer: &'a dyn Observer,
     ) -> Self {
         let mut hosts: Vec<(u32, &String)> =
             mirrors.iter().map(|host| (retry::random(), host)).collect();
@@ -62,39 +64,33 @@ impl Registry {
             let repository = Repository { registry: host.clone(), name: repository.name.clone() };
             Endpoint::new(client.clone(), repository, Arc::clone(&credentials), Access::Pull)
         });
-        Self { endpoints: endpoints.collect(), policy }
+        Self { endpoints: endpoints.collect(), policy, observer }
     }
 
     /// Finds the disk layer of `image`.
-    pub fn resolve(
-        &mut self,
-        image: &Image,
-        platform: &Platform,
-        observer: &dyn Observer,
-    ) -> Result<Resolved> {
+    pub fn resolve(&mut self, image: &Image, platform: &Platform) -> Result<Resolved> {
         match image {
             Image::Blob(blob) => {
                 Ok(Resolved { layer: Layer::of_blob(blob.digest), manifests: Vec::new() })
             }
             Image::Manifest(reference) => self
-                .resolve_manifest(reference, platform, observer)
+                .resolve_manifest(reference, platform)
                 .during(|| format!("resolving {reference}")),
         }
     }
 
     /// Begins to download the layer. Its bytes are not verified.
-    pub fn open<'a>(self, layer: &Layer, observer: &'a dyn Observer) -> Result<Blob<'a>> {
-        let start = (0, Hasher::default());
-        Blob::open(self.endpoints, layer, Backoff::new(self.policy), observer, start)
+    pub fn open(self, layer: &Layer) -> Result<Blob<'a>> {
+        let backoff = Backoff::new(self.policy, self.observer);
+        Blob::open(self.endpoints, layer, backoff, (0, Hasher::default()))
     }
 
     fn resolve_manifest(
         &mut self,
         reference: &ManifestReference,
         platform: &Platform,
-        observer: &dyn Observer,
     ) -> Result<Resolved> {
-        let (found, index) = match self.fetch_manifest(&reference.version, observer)? {
+        let (found, index) = match self.fetch_manifest(&reference.version)? {
             (digest, Content::Disk(layer)) => {
                 return Ok(Resolved { layer, manifests: vec![digest] });
             }
@@ -103,37 +99,34 @@ impl Registry {
         let entry = index::select(&index, platform)?;
         let doing = || format!("following the image index to {}", entry.digest());
         let digest = document::digest_of(entry).during(doing)?;
-        match self.fetch_manifest(&Version::Digest(digest), observer).during(doing)? {
+        match self.fetch_manifest(&Version::Digest(digest)).during(doing)? {
             (_, Content::Disk(layer)) => Ok(Resolved { layer, manifests: vec![found, digest] }),
             // Disk images are not published like this, and indexes could form a cycle.
             (_, Content::Index(_)) => Err(Error::NestedIndex { digest }),
         }
     }
 
-    fn fetch_manifest(
-        &mut self,
-        version: &Version,
-        observer: &dyn Observer,
-    ) -> Result<(Digest, Content)> {
+    fn fetch_manifest(&mut self, version: &Version) -> Result<(Digest, Content)> {
         let own = self.endpoints.len().saturating_sub(1);
         let mut current = if matches!(version, Version::Digest(_)) { 0 } else { own };
-        let mut backoff = Backoff::new(self.policy);
+        let mut backoff = Backoff::new(self.policy, self.observer);
         loop {
             let endpoint = self.endpoints.get_mut(current).ok_or(Error::NoEndpoint)?;
             let host = endpoint.host().to_owned();
             match fetch_manifest_from(endpoint, version) {
                 Ok(document) => return Ok(document),
                 Err(error) if current < own => {
-                    let error = error.to_line();
-                    observer.warn(format!("mirror {host}: {error}; asking the next registry"));
+                    warn_of_mirror(self.observer, &host, &error);
                     current += 1;
                 }
-                Err(error) => {
-                    backoff.wait(error, &format!("asking {host} for a manifest"), observer)?;
-                }
+                Err(error) => backoff.wait(error, &format!("asking {host} for a manifest"))?,
             }
         }
     }
+}
+
+pub(crate) fn warn_of_mirror(observer: &dyn Observer, host: &str, error: &Error) {
+    observer.warn(format!("mirror {host}: {}; asking the next registry", error.to_line()));
 }
 
 /// Fetches and parses a manifest. The digest is that of its bytes.

@@ -20,8 +20,7 @@ use crate::{
     endpoint::Endpoint,
     error::{During as _, Error, Result},
     http::{Payload, Response},
-    mirrors, retry,
-    retry::Backoff,
+    mirrors,
     session::Session,
 };
 
@@ -30,7 +29,7 @@ const TAGS_PER_PAGE: u32 = 1000;
 const LIST_LIMIT_BYTES: u64 = 16 << 20;
 
 /// A repository that is opened for reading or writing.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Remote<'a> {
     pub endpoint: Endpoint,
     pub repository: Repository,
@@ -117,9 +116,7 @@ impl<'a> Remote<'a> {
         }
         transfer.add(at);
         let endpoints = vec![self.endpoint.clone()];
-        let (backoff, observer) =
-            (Backoff::new(self.session.settings.retry), self.session.observer());
-        let mut from = Blob::open(endpoints, &layer, backoff, observer, (at, hasher))?;
+        let mut from = Blob::open(endpoints, &layer, self.session.backoff(), (at, hasher))?;
         let mut buffer = vec![0; 1 << 20];
         loop {
             let length = from.fetch(&mut buffer).during(doing)?;
@@ -224,15 +221,8 @@ impl<'a> Remote<'a> {
         doing: &str,
         mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
-        let (policy, observer) = (self.session.settings.retry, self.session.observer());
         let operation = || operation(&mut self.endpoint);
-        retry::with_retry(policy, doing, observer, operation).during(|| doing)
-    }
-}
-
-impl std::fmt::Debug for Remote<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Remote({})", self.repository)
+        self.session.backoff().run(doing, operation).during(|| doing)
     }
 }
 

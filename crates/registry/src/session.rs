@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     http::{CertificateCheck, CertificateFiles, Client, DEFAULT_TIMEOUT, Network, Tls},
     observer::Observer,
-    retry::RetryPolicy,
+    retry::{Backoff, RetryPolicy},
 };
 
 /// Default size of a chunk. Smaller chunks cost more requests and gain nothing.
@@ -55,15 +55,10 @@ impl Default for Settings {
 }
 
 /// Settings, and the observer of all transfers.
+#[derive(Debug)]
 pub struct Session {
     pub settings: Settings,
     observer: Box<dyn Observer>,
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({:?})", self.settings)
-    }
 }
 
 impl Session {
@@ -73,6 +68,10 @@ impl Session {
 
     pub fn observer(&self) -> &dyn Observer {
         self.observer.as_ref()
+    }
+
+    pub fn backoff(&self) -> Backoff<'_> {
+        Backoff::new(self.settings.retry, self.observer())
     }
 
     /// The local store. Creates it if it does not exist.
