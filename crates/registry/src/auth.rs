@@ -56,7 +56,7 @@ pub fn read_challenge(headers: &HeaderMap) -> Result<Challenge> {
 /// Parses the values of `WWW-Authenticate` headers (RFC 9110, 11.6.1) and chooses one. A token is
 /// preferred to a password, which every request would repeat. Errors name what is offered.
 pub fn parse_challenges(texts: &[&str]) -> Result<Challenge> {
-    let invalid = |text: String| Err(Error::Authentication(text));
+    let invalid = |text: String| Err(Error::Unusable(text));
     let mut offered = Vec::new();
     for text in texts {
         let Ok(challenges) = http_auth::parse_challenges(text) else {
@@ -155,11 +155,11 @@ fn fetch_token(
         return Err(rejected(response, repository, login));
     }
     let body = response.into_body().into_with_config().limit(SMALL_BODY_BYTES).read_to_vec();
-    let bytes = body.map_err(|error| Error::Authentication(error.to_string()))?;
+    let bytes = body.map_err(|error| Error::Unusable(error.to_string()))?;
     let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| without_content(&error))?;
     match answer.token.or(answer.access_token) {
         Some(token) => Ok(Secret::new(format!("Bearer {token}"))),
-        None => Err(Error::Authentication("the answer contains no token".to_owned())),
+        None => Err(Error::Unusable("the answer contains no token".to_owned())),
     }
 }
 
@@ -168,7 +168,7 @@ fn rejected(response: Response, repository: &Repository, login: Option<&Login>) 
     let status = response.status();
     let Some(login) = login else {
         let server = format!("registry {}", repository.registry);
-        return StatusError::new(server, response, None).into();
+        return StatusError::new(server, response).into();
     };
     // 400 is OAuth's answer to an invalid refresh token (RFC 6749, 5.2).
     if matches!(status.as_u16(), 401 | 403)
@@ -176,13 +176,14 @@ fn rejected(response: Response, repository: &Repository, login: Option<&Login>) 
     {
         Error::LoginRejected(format!("the token server rejected {login} ({status})"))
     } else {
-        StatusError::without_body("the token server", status, login).into()
+        let server = format!("showing {login}: the token server");
+        StatusError::without_body(server, status).into()
     }
 }
 
 fn check_realm(realm: &str, tls: Tls) -> Result<()> {
     let realm: Uri = realm.parse().map_err(|error: ureq::http::uri::InvalidUri| {
-        Error::Authentication(format!("reading the token server's URL: {error}"))
+        Error::Unusable(format!("reading the token server's URL: {error}"))
     })?;
     match realm.scheme_str() {
         Some("https") => Ok(()),

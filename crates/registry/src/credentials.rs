@@ -188,7 +188,7 @@ impl Entry {
 }
 
 fn invalid(text: &str) -> Error {
-    Error::Authentication(text.to_owned())
+    Error::Unusable(text.to_owned())
 }
 
 fn password_of(user: &str, password: Secret) -> Result<Proof> {
@@ -303,7 +303,7 @@ fn helper_key(registry: &str) -> &str {
 /// An error in a JSON document with secrets. serde's own text would quote the value that it found.
 pub fn without_content(error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
-    Error::Authentication(match error.classify() {
+    Error::Unusable(match error.classify() {
         Category::Data => format!("a value has the wrong type at line {line} column {column}"),
         Category::Io | Category::Syntax | Category::Eof => error.to_string(),
     })

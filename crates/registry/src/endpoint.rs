@@ -134,9 +134,11 @@ impl Endpoint {
         // A blob store after a redirect has not received the login.
         let is_direct = origin_of(&response.get_uri().to_string()) == self.origin();
         let is_about_login = is_direct && matches!(response.status().as_u16(), 401 | 403);
-        let login = self.login.as_ref().filter(|_| is_about_login);
-        let login = login.map(|login| login as &dyn std::fmt::Display);
-        StatusError::new(format!("registry {}", self.host()), response, login).into()
+        let mut server = format!("registry {}", self.host());
+        if let Some(login) = self.login.as_ref().filter(|_| is_about_login) {
+            server = format!("showing {login}: {server}");
+        }
+        StatusError::new(server, response).into()
     }
 
     pub fn origin(&self) -> String {

@@ -73,9 +73,10 @@ pub enum Error {
         .file.display()
     )]
     CredentialHelper { file: PathBuf, registry: String, helper: String },
-    /// A challenge, an answer of a token server or an auth file that cannot be used.
+    /// Certificate authorities, a proxy, an auth file, a challenge or an answer of a token server
+    /// that cannot be used.
     #[error("{0}")]
-    Authentication(String),
+    Unusable(String),
     #[error("the registry answered with a web page ('{media_type}') instead")]
     WebPage { media_type: String },
     #[error("registry {host} rejects a request of this size (413)")]
@@ -115,9 +116,6 @@ pub enum Error {
     NoStore,
     #[error("no registry to ask")]
     NoEndpoint,
-    /// Certificate authorities or a proxy that cannot be used.
-    #[error("{0}")]
-    Client(String),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -138,34 +136,27 @@ pub enum Error {
 
 /// An answer with a status other than the expected one.
 #[derive(Debug, thiserror::Error)]
-#[error("{login}{server} answered {status}{reason}")]
+#[error("{server} answered {status}{reason}")]
 pub struct StatusError {
+    /// After `showing LOGIN: ` if it received one.
     server: String,
     pub status: StatusCode,
     retry_after: Option<Duration>,
     /// ` (CODE: message)`, or empty.
     reason: String,
-    /// `showing LOGIN: ` if the server received one, or empty.
-    login: String,
 }
 
 impl StatusError {
     /// Reads the body of `response` for the reason.
-    pub(crate) fn new(
-        server: String,
-        response: Response,
-        login: Option<&dyn fmt::Display>,
-    ) -> Self {
+    pub(crate) fn new(server: String, response: Response) -> Self {
         let status = response.status();
         let retry_after = header(&response, "retry-after").and_then(parse_retry_after);
-        let login = login.map(|login| format!("showing {login}: ")).unwrap_or_default();
-        Self { server, status, retry_after, reason: read_reason(response), login }
+        Self { server, status, retry_after, reason: read_reason(response) }
     }
 
     /// For an answer whose body may repeat a secret.
-    pub(crate) fn without_body(server: &str, status: StatusCode, login: &dyn fmt::Display) -> Self {
-        let (server, login) = (server.to_owned(), format!("showing {login}: "));
-        Self { server, status, retry_after: None, reason: String::new(), login }
+    pub(crate) fn without_body(server: String, status: StatusCode) -> Self {
+        Self { server, status, retry_after: None, reason: String::new() }
     }
 }
 
@@ -328,8 +319,7 @@ mod tests {
         let text = String::new;
         let status = |code| {
             let status = StatusCode::from_u16(code).unwrap();
-            let (server, reason, login) = (text(), text(), text());
-            let error = StatusError { server, status, retry_after: None, reason, login };
+            let error = StatusError::without_body(text(), status);
             Err::<(), _>(Error::from(error)).during(|| "asking").unwrap_err()
         };
         for code in [408, 429, 500, 502, 503, 504] {

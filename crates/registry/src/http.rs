@@ -109,7 +109,7 @@ impl Client {
             let paths =
                 [&certificates.bundle, &certificates.folder].map(|path| path.display().to_string());
             let paths: Vec<_> = paths.into_iter().filter(|path| !path.is_empty()).collect();
-            return Err(Error::Client(format!(
+            return Err(Error::Unusable(format!(
                 "no certificate authorities in {}; without them no registry can be trusted",
                 paths.join(" and ")
             )));
@@ -237,12 +237,12 @@ fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
     // The errors do not quote the URL, which may contain a password.
     let failed = |what: &str| {
         let what = what.to_owned();
-        move |error: ureq::Error| Error::Client(format!("{what}: {error}"))
+        move |error: ureq::Error| Error::Unusable(format!("{what}: {error}"))
     };
     let proxy = Proxy::new(url).map_err(failed("reading a proxy's URL"))?;
     if !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
         let text = format!("the proxy protocol {} is not supported", proxy.protocol());
-        return Err(Error::Client(text));
+        return Err(Error::Unusable(text));
     }
     let Some(expression) = &network.no_proxy else { return Ok(proxy) };
     let mut builder =

@@ -86,12 +86,8 @@ impl Session {
     }
 
     fn store_directory(&self) -> Result<PathBuf> {
-        if let Some(directory) = &self.settings.store {
-            return Ok(directory.clone());
-        }
-        let data = variable("XDG_DATA_HOME");
-        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".local/share"));
-        data.or_else(home).map(|directory| directory.join("ocidd")).ok_or(Error::NoStore)
+        let default = || path_in("XDG_DATA_HOME", Some(".local/share"), "ocidd");
+        self.settings.store.clone().or_else(default).ok_or(Error::NoStore)
     }
 
     /// A client for one repository, with the login for it.
@@ -143,26 +139,23 @@ impl Session {
 
     /// The paths of auth files (containers-auth.json(5)).
     fn auth_files(&self) -> Vec<PathBuf> {
-        if let Some(file) =
-            self.settings.auth_file.clone().or_else(|| variable("REGISTRY_AUTH_FILE"))
-        {
+        let named = self.settings.auth_file.clone().or_else(|| variable("REGISTRY_AUTH_FILE"));
+        if let Some(file) = named {
             return vec![file];
         }
-        let home = variable("HOME");
-        let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
-        [
-            variable("XDG_RUNTIME_DIR").map(|directory| directory.join("containers/auth.json")),
-            variable("XDG_CONFIG_HOME")
-                .or_else(|| below_home(".config"))
-                .map(|directory| directory.join("containers/auth.json")),
-            variable("DOCKER_CONFIG")
-                .or_else(|| below_home(".docker"))
-                .map(|directory| directory.join("config.json")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let files = [
+            path_in("XDG_RUNTIME_DIR", None, "containers/auth.json"),
+            path_in("XDG_CONFIG_HOME", Some(".config"), "containers/auth.json"),
+            path_in("DOCKER_CONFIG", Some(".docker"), "config.json"),
+        ];
+        files.into_iter().flatten().collect()
     }
+}
+
+/// `path` in the directory that a variable names, or in one below HOME.
+fn path_in(name: &str, below_home: Option<&str>, path: &str) -> Option<PathBuf> {
+    let default = || Some(variable("HOME")?.join(below_home?));
+    Some(variable(name).or_else(default)?.join(path))
 }
 
 /// The path in an environment variable; empty variables count as unset.

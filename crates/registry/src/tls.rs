@@ -62,7 +62,7 @@ fn add_certificates(
 ) -> Result<()> {
     let doing = || format!("reading certificates from {}", path.display());
     for certificate in CertificateDer::pem_slice_iter(&pem.during(doing)?) {
-        roots.push(certificate.map_err(|error| Error::Client(error.to_string())).during(doing)?);
+        roots.push(certificate.map_err(|error| Error::Unusable(error.to_string())).during(doing)?);
     }
     Ok(())
 }
@@ -74,7 +74,7 @@ pub(crate) fn settings(
 ) -> Result<Arc<ClientConfig>> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Client(error.to_string()))?;
+        .map_err(|error| Error::Unusable(error.to_string()))?;
     let builder = match check {
         CertificateCheck::Verify => {
             let mut store = RootCertStore::empty();
