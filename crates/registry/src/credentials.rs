@@ -19,9 +19,6 @@ use crate::error::{During as _, Error, Result};
 #[cfg(test)]
 mod tests;
 
-/// The user name that marks an identity token (docker's credential-helpers, "credentials.go").
-const TOKEN_USER: &str = "<token>";
-
 /// A secret. `Debug` prints `<hidden>`.
 #[derive(Clone, Deserialize, Eq, PartialEq)]
 #[serde(transparent)]
@@ -88,7 +85,7 @@ pub struct Credentials {
     file: PathBuf,
     /// `None` rejects entries that need a helper.
     #[serde(skip)]
-    ask_helper: Option<AskHelper>,
+    pub ask_helper: Option<AskHelper>,
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
     /// Credential helpers for one registry, and for all others.
@@ -125,12 +122,6 @@ impl Credentials {
         Ok(Self { file: file.to_owned(), ..content })
     }
 
-    /// Allows credential helpers.
-    #[must_use]
-    pub fn with_helpers(self, ask_helper: AskHelper) -> Self {
-        Self { ask_helper: Some(ask_helper), ..self }
-    }
-
     /// The login of the entry that matches most of the repository's path. Invalid entries that do
     /// not match are ignored.
     pub fn login_for(&self, repository: &Repository) -> Result<Option<Login>> {
@@ -150,15 +141,16 @@ impl Credentials {
             .map(|(_, helper)| helper)
             .or(self.creds_store.as_ref())
             .filter(|helper| !helper.is_empty());
-        if let Some((helper, ask)) = helper.zip(self.ask_helper) {
-            let (key, file) = (repository.registry.clone(), self.file.clone());
-            return Ok(ask(helper, &key)?.map(|proof| Login { proof, key, file }));
+        let (file, registry) = (self.file.clone(), repository.registry.clone());
+        match (helper, self.ask_helper) {
+            (None, _) => Ok(None),
+            (Some(helper), Some(ask)) => {
+                Ok(ask(helper, &registry)?.map(|proof| Login { proof, key: registry, file }))
+            }
+            (Some(helper), None) => {
+                Err(Error::CredentialHelper { file, registry, helper: helper.clone() })
+            }
         }
-        if let Some(helper) = helper {
-            let (file, registry) = (self.file.clone(), repository.registry.clone());
-            return Err(Error::CredentialHelper { file, registry, helper: helper.clone() });
-        }
-        Ok(None)
     }
 }
 
@@ -166,7 +158,7 @@ impl Entry {
     /// In docker's order. Nothing if the entry is empty, which means that a helper has the secret.
     fn proof(&self) -> Result<Option<Proof>> {
         let given = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
-        let proof = if let Some(token) = given(&self.registrytoken) {
+        Ok(Some(if let Some(token) = given(&self.registrytoken) {
             Proof::RegistryToken(printable(token, "registrytoken")?)
         } else if let Some(token) = given(&self.identitytoken) {
             Proof::IdentityToken(printable(token, "identitytoken")?)
@@ -182,8 +174,7 @@ impl Entry {
             password_of(user, password)?
         } else {
             return Ok(None);
-        };
-        Ok(Some(proof))
+        }))
     }
 }
 
@@ -227,11 +218,11 @@ fn find<'a, T>(map: &'a BTreeMap<String, T>, scope: &str) -> Option<(&'a String,
 /// The scope of a key. A key with a scheme is the URL of a registry's API; its path is ignored.
 fn scope_of(key: &str) -> String {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
-    let (host, path) =
-        bare.unwrap_or(key).split_once('/').unwrap_or_else(|| (bare.unwrap_or(key), ""));
+    let (host, path) = bare.unwrap_or(key).split_once('/').unwrap_or((bare.unwrap_or(key), ""));
     let host = canonical_host(host);
     match path.trim_end_matches('/') {
-        path if path.is_empty() || bare.is_some() || matches!(path, "v1" | "v2") => host,
+        "" | "v1" | "v2" => host,
+        _ if bare.is_some() => host,
         path => format!("{host}/{path}"),
     }
 }
@@ -262,17 +253,20 @@ pub fn ask_helper(name: &str, registry: &str) -> Result<Option<Proof>> {
         .during(doing)?;
     if let Some(mut input) = child.stdin.take() {
         // A helper that answers without reading closes its end.
-        input.write_all(helper_key(registry).as_bytes()).ok();
+        let is_hub = canonical_host(registry) == "docker.io";
+        // Helpers know Docker Hub by an old URL.
+        let key = if is_hub { "https://index.docker.io/v1/" } else { registry };
+        input.write_all(key.as_bytes()).ok();
     }
     let output = child.wait_with_output().during(doing)?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stdout);
-        if text.to_ascii_lowercase().contains("credentials not found") {
-            return Ok(None);
-        }
-        return Err(invalid(&format!("it ended with {}", output.status))).during(doing);
+    if output.status.success() {
+        return parse_helper(&output.stdout).during(doing);
     }
-    parse_helper(&output.stdout).during(doing)
+    let text = String::from_utf8_lossy(&output.stdout).to_ascii_lowercase();
+    if text.contains("credentials not found") {
+        return Ok(None);
+    }
+    Err(invalid(&format!("it ended with {}", output.status))).during(doing)
 }
 
 fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
@@ -287,17 +281,10 @@ fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
         return Ok(None);
     }
     Ok(Some(match answer.username.as_str() {
-        TOKEN_USER => Proof::IdentityToken(answer.secret),
+        // Docker's credential-helpers, "credentials.go".
+        "<token>" => Proof::IdentityToken(answer.secret),
         _ => Proof::Password { user: answer.username, password: answer.secret },
     }))
-}
-
-/// Helpers know Docker Hub by an old URL.
-fn helper_key(registry: &str) -> &str {
-    match registry {
-        "docker.io" | "index.docker.io" | "registry-1.docker.io" => "https://index.docker.io/v1/",
-        other => other,
-    }
 }
 
 /// An error in a JSON document with secrets. serde's own text would quote the value that it found.

@@ -114,8 +114,6 @@ pub enum Error {
     ReferrersTag { tag: String, repository: String },
     #[error("neither HOME nor XDG_DATA_HOME is set")]
     NoStore,
-    #[error("no registry to ask")]
-    NoEndpoint,
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]

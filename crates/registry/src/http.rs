@@ -3,6 +3,7 @@
 
 use std::{fs::File, io, io::Read, os::unix::fs::FileExt as _, time::Duration};
 
+use oci::size::length_of;
 pub use ureq::Proxy;
 use ureq::{
     Agent, ProxyProtocol, SendBody, http, http::Method, unversioned::resolver::DefaultResolver,
@@ -29,8 +30,9 @@ pub const SMALL_BODY_BYTES: u64 = 1 << 20;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Whether plain HTTP is allowed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Tls {
+    #[default]
     Required,
     /// Registries are reached over plain HTTP.
     Plain,
@@ -64,16 +66,6 @@ pub enum Payload<'a> {
     Section(Section<'a>),
 }
 
-impl Payload<'_> {
-    fn length(&self) -> u64 {
-        match self {
-            Self::Empty => 0,
-            Self::Bytes(bytes) => oci::size::length_of(bytes),
-            Self::Section(section) => section.length,
-        }
-    }
-}
-
 impl Read for Section<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let max = usize::try_from(self.length).unwrap_or(usize::MAX).min(into.len());
@@ -82,7 +74,7 @@ impl Read for Section<'_> {
             let text = "the file became shorter while it was sent";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
         }
-        let read = oci::size::length_of(into.get(..length).unwrap_or_default());
+        let read = length_of(into.get(..length).unwrap_or_default());
         (self.at, self.length) = (self.at + read, self.length - read);
         Ok(length)
     }
@@ -181,20 +173,21 @@ impl Client {
         headers: &Headers<'_>,
         payload: &Payload<'_>,
     ) -> Result<Response> {
-        let length = payload.length().to_string();
+        let mut payload = *payload;
+        let (length, body): (_, Option<&mut dyn Read>) = match &mut payload {
+            Payload::Empty => (0, None),
+            Payload::Bytes(bytes) => (length_of(bytes), Some(bytes)),
+            Payload::Section(section) => (section.length, Some(section)),
+        };
+        let length = length.to_string();
         let mut headers = headers.to_vec();
         // Some registries answer 411 if an empty body has no length.
         if !matches!(*method, Method::GET | Method::DELETE) {
             headers.push(("content-length", &length));
         }
-        match *payload {
-            Payload::Empty => self.send_body(method, url, &headers, SendBody::none()),
-            Payload::Bytes(mut bytes) => {
-                self.send_body(method, url, &headers, SendBody::from_reader(&mut bytes))
-            }
-            Payload::Section(mut section) => {
-                self.send_body(method, url, &headers, SendBody::from_reader(&mut section))
-            }
+        match body {
+            None => self.send_body(method, url, &headers, SendBody::none()),
+            Some(body) => self.send_body(method, url, &headers, SendBody::from_reader(body)),
         }
     }
 
@@ -235,11 +228,8 @@ impl Client {
 
 fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
     // The errors do not quote the URL, which may contain a password.
-    let failed = |what: &str| {
-        let what = what.to_owned();
-        move |error: ureq::Error| Error::Unusable(format!("{what}: {error}"))
-    };
-    let proxy = Proxy::new(url).map_err(failed("reading a proxy's URL"))?;
+    let failed = |error| Error::Unusable(format!("reading a proxy's URL: {error}"));
+    let proxy = Proxy::new(url).map_err(failed)?;
     if !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
         let text = format!("the proxy protocol {} is not supported", proxy.protocol());
         return Err(Error::Unusable(text));
@@ -250,16 +240,16 @@ fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
     if let Some((user, password)) = proxy.username().zip(proxy.password()) {
         builder = builder.username(user).password(password);
     }
-    builder.build().map_err(failed("reading no_proxy"))
+    builder.build().map_err(failed)
 }
 
 fn next_url(from: &str, response: &Response) -> Result<String> {
     let origin = origin_of(from);
-    let location = header(response, "location").filter(|location| !location.is_empty());
-    let location = location.ok_or_else(|| {
-        let status = response.status();
-        Error::Protocol(format!("connecting to {origin}: a redirect ({status}) without a location"))
-    })?;
+    let Some(location) = header(response, "location").filter(|location| !location.is_empty())
+    else {
+        let problem = format!("a redirect ({}) without a location", response.status());
+        return Err(Error::Protocol(format!("connecting to {origin}: {problem}")));
+    };
     let next = resolve(from, location);
     if scheme_of(from).eq_ignore_ascii_case("https")
         && scheme_of(&next).eq_ignore_ascii_case("http")
@@ -288,6 +278,12 @@ pub fn resolve(base: &str, location: &str) -> String {
     }
 }
 
+/// Reads a body of at most `limit_bytes`.
+pub fn read_body(response: Response, limit_bytes: u64, what: &str) -> Result<Vec<u8>> {
+    let body = response.into_body().into_with_config().limit(limit_bytes).read_to_vec();
+    body.map_err(|error| Error::Interrupted(format!("reading {what}: {error}")))
+}
+
 /// Adds a query, or to the query.
 pub fn with_query(url: &str, query: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
@@ -300,12 +296,9 @@ fn scheme_of(url: &str) -> &str {
 
 /// The scheme and authority of a URL.
 pub fn origin_of(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    let end = url
-        .get(after_scheme..)
-        .and_then(|rest| rest.find(['/', '?', '#']))
-        .map_or(url.len(), |at| after_scheme + at);
-    url.get(..end).unwrap_or(url)
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let length = url.bytes().skip(start).position(|byte| b"/?#".contains(&byte));
+    length.and_then(|length| url.get(..start + length)).unwrap_or(url)
 }
 
 #[cfg(test)]

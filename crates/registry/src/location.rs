@@ -1,6 +1,6 @@
 //! Where images are stored: a repository of a registry or an OCI image layout, with one interface.
 
-use std::{fs, fs::File, io, path::Path};
+use std::{fs::File, io, path::Path};
 
 use oci::{
     digest::{Digest, HashingReader},
@@ -15,7 +15,7 @@ use crate::{
     auth::Access,
     error::{During as _, Error, Result},
     observer::Observer,
-    repository::{Fetched, Remote},
+    repository::{Fetched, Remote, verify_file},
     session::Session,
     upload::Local,
 };
@@ -40,7 +40,7 @@ fn parse_layout(location: &str) -> Result<Option<(&Path, Option<&str>)>> {
 #[derive(Debug)]
 pub struct Location<'a> {
     inner: Inner<'a>,
-    observer: &'a dyn Observer,
+    pub(crate) observer: &'a dyn Observer,
     /// As written by the user.
     text: String,
 }
@@ -91,17 +91,12 @@ impl<'a> Location<'a> {
                 format!("{}:{tag}", remote.repository),
             ),
             Inner::Layout { store, .. } => {
-                let (store, directory) =
-                    (Store::open_existing(store.folder())?, store.folder().display());
-                let text = format!("oci:{directory}:{tag}");
+                let text = format!("oci:{}:{tag}", store.folder().display());
+                let store = Store::open_existing(store.folder())?;
                 (Inner::Layout { store, name: Some(tag.to_owned()) }, text)
             }
         };
         Ok(Location { inner, observer: self.observer, text })
-    }
-
-    pub fn observer(&self) -> &'a dyn Observer {
-        self.observer
     }
 
     pub fn location(&self) -> &str {
@@ -143,11 +138,10 @@ impl<'a> Location<'a> {
             Inner::Layout { store, .. } => Ok(store.read(descriptor)?),
             Inner::Remote { remote, .. } => {
                 let digest = document::digest_of(descriptor)?;
-                let fetched = remote.fetch(&Version::Digest(digest))?;
                 let repository = remote.repository.to_string();
                 let location = format!("{repository}@{digest}");
-                let fetched = fetched.ok_or(Error::NotInRegistry { location, repository })?;
-                Ok(fetched.bytes)
+                let found = remote.fetch(&Version::Digest(digest))?;
+                Ok(found.ok_or(Error::NotInRegistry { location, repository })?.bytes)
             }
         }
     }
@@ -177,10 +171,7 @@ impl<'a> Location<'a> {
     /// Stores a manifest under its digest.
     pub fn add_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
         match &mut self.inner {
-            Inner::Layout { store, .. } => {
-                store.add(bytes)?;
-                Ok(())
-            }
+            Inner::Layout { store, .. } => Ok(store.add(bytes).map(drop)?),
             Inner::Remote { remote, .. } => {
                 let version = Version::Digest(document::digest_of(descriptor)?);
                 remote.push_manifest(&version, descriptor, bytes)
@@ -295,12 +286,7 @@ fn save(store: &Store, digest: &Digest, path: &Path) -> Result<()> {
     let mut from = HashingReader::new(store.open_blob(digest)?);
     let mut to = File::create(path).during(doing)?;
     io::copy(&mut from, &mut to).during(doing)?;
-    let (found, _) = from.finish();
-    if found != *digest {
-        fs::remove_file(path).during(doing)?;
-        return Err(Error::BlobDigest { found, expected: *digest });
-    }
-    Ok(())
+    verify_file(path, from.finish().0, *digest)
 }
 
 #[cfg(test)]

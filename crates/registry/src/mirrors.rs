@@ -9,7 +9,7 @@ use oci::{
     document, index, manifest,
     manifest::{Content, Layer},
     platform::Platform,
-    reference::{Image, ManifestReference, Repository, Version},
+    reference::{Image, Repository, Version},
 };
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     credentials::Credentials,
     endpoint::Endpoint,
     error::{During as _, Error, Result},
-    http::{Client, header},
+    http::{Client, header, read_body},
     observer::Observer,
     retry,
     retry::{Backoff, RetryPolicy},
@@ -39,8 +39,9 @@ pub struct Resolved {
 /// One repository, in its own registry and in mirrors.
 #[derive(Debug)]
 pub struct Registry<'a> {
-    /// The mirrors in the order in which they are asked, then the own registry.
-    pub(crate) endpoints: Vec<Endpoint>,
+    /// In the order in which they are asked.
+    pub(crate) mirrors: Vec<Endpoint>,
+    pub(crate) own: Endpoint,
     pub(crate) policy: RetryPolicy,
     pub(crate) observer: &'a dyn Observer,
 }
@@ -55,16 +56,15 @@ impl<'a> Registry<'a> {
         policy: RetryPolicy,
         observer: &'a dyn Observer,
     ) -> Self {
-        let mut hosts: Vec<(u32, &String)> =
-            mirrors.iter().map(|host| (retry::random(), host)).collect();
-        hosts.sort_unstable();
-        let hosts = hosts.into_iter().map(|(_, host)| host).chain([&repository.registry]);
+        let mut mirrors = mirrors.to_vec();
+        mirrors.sort_by_cached_key(|_| retry::random());
         let credentials = Arc::new(credentials);
-        let endpoints = hosts.map(|host| {
-            let repository = Repository { registry: host.clone(), name: repository.name.clone() };
+        let endpoint = |registry| {
+            let repository = Repository { registry, name: repository.name.clone() };
             Endpoint::new(client.clone(), repository, Arc::clone(&credentials), Access::Pull)
-        });
-        Self { endpoints: endpoints.collect(), policy, observer }
+        };
+        let own = endpoint(repository.registry.clone());
+        Self { mirrors: mirrors.into_iter().map(endpoint).collect(), own, policy, observer }
     }
 
     /// Finds the disk layer of `image`.
@@ -74,7 +74,7 @@ impl<'a> Registry<'a> {
                 Ok(Resolved { layer: Layer::of_blob(blob.digest), manifests: Vec::new() })
             }
             Image::Manifest(reference) => self
-                .resolve_manifest(reference, platform)
+                .resolve_manifest(&reference.version, platform)
                 .during(|| format!("resolving {reference}")),
         }
     }
@@ -82,15 +82,11 @@ impl<'a> Registry<'a> {
     /// Begins to download the layer. Its bytes are not verified.
     pub fn open(self, layer: &Layer) -> Result<Blob<'a>> {
         let backoff = Backoff::new(self.policy, self.observer);
-        Blob::open(self.endpoints, layer, backoff, (0, Hasher::default()))
+        Blob::open(self.mirrors, self.own, layer, backoff, (0, Hasher::default()))
     }
 
-    fn resolve_manifest(
-        &mut self,
-        reference: &ManifestReference,
-        platform: &Platform,
-    ) -> Result<Resolved> {
-        let (found, index) = match self.fetch_manifest(&reference.version)? {
+    fn resolve_manifest(&mut self, version: &Version, platform: &Platform) -> Result<Resolved> {
+        let (found, index) = match self.fetch_manifest(version)? {
             (digest, Content::Disk(layer)) => {
                 return Ok(Resolved { layer, manifests: vec![digest] });
             }
@@ -107,21 +103,16 @@ impl<'a> Registry<'a> {
     }
 
     fn fetch_manifest(&mut self, version: &Version) -> Result<(Digest, Content)> {
-        let own = self.endpoints.len().saturating_sub(1);
-        let mut current = if matches!(version, Version::Digest(_)) { 0 } else { own };
-        let mut backoff = Backoff::new(self.policy, self.observer);
-        loop {
-            let endpoint = self.endpoints.get_mut(current).ok_or(Error::NoEndpoint)?;
-            let host = endpoint.host().to_owned();
-            match fetch_manifest_from(endpoint, version) {
-                Ok(document) => return Ok(document),
-                Err(error) if current < own => {
-                    warn_of_mirror(self.observer, &host, &error);
-                    current += 1;
-                }
-                Err(error) => backoff.wait(error, &format!("asking {host} for a manifest"))?,
+        let is_digest = matches!(version, Version::Digest(_));
+        for mirror in self.mirrors.iter_mut().filter(|_| is_digest) {
+            match fetch_manifest_from(mirror, version) {
+                Err(error) => warn_of_mirror(self.observer, mirror.host(), &error),
+                found => return found,
             }
         }
+        let doing = format!("asking {} for a manifest", self.own.host());
+        let fetch = || fetch_manifest_from(&mut self.own, version);
+        Backoff::new(self.policy, self.observer).run(&doing, fetch)
     }
 }
 
@@ -132,13 +123,10 @@ pub(crate) fn warn_of_mirror(observer: &dyn Observer, host: &str, error: &Error)
 /// Fetches and parses a manifest. The digest is that of its bytes.
 fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<(Digest, Content)> {
     let answer = fetch_answer(endpoint, version)?;
-    let document = manifest::parse(&answer.bytes, &answer.media_type);
-    if let Err(mismatch) = answer.verify(version) {
-        // If this is a web page, that is the better error.
-        document?;
-        return Err(mismatch);
-    }
-    Ok((answer.digest, document?))
+    // If this is a web page, that is the better error.
+    let document = manifest::parse(&answer.bytes, &answer.media_type)?;
+    answer.verify(version)?;
+    Ok((answer.digest, document))
 }
 
 /// A manifest or an image index as sent by a registry.
@@ -164,10 +152,9 @@ impl Answer {
             }
             (Version::Tag(_), None) => None,
         };
-        match expected.filter(|expected| *expected != self.digest) {
-            Some(expected) => Err(Error::ManifestDigest { found: self.digest, expected }),
-            None => Ok(()),
-        }
+        let other = expected.filter(|expected| *expected != self.digest);
+        let mismatch = |expected| Err(Error::ManifestDigest { found: self.digest, expected });
+        other.map_or(Ok(()), mismatch)
     }
 }
 
@@ -178,9 +165,7 @@ pub fn fetch_answer(endpoint: &mut Endpoint, version: &Version) -> Result<Answer
     let response = endpoint.expect(200, response)?;
     let media_type = header(&response, "content-type").unwrap_or_default().to_owned();
     let announced = header(&response, "docker-content-digest").map(str::to_owned);
-    let body = response.into_body().into_with_config().limit(MANIFEST_LIMIT_BYTES).read_to_vec();
-    let bytes =
-        body.map_err(|error| Error::Interrupted(format!("reading the manifest: {error}")))?;
+    let bytes = read_body(response, MANIFEST_LIMIT_BYTES, "the manifest")?;
     let digest = Digest::of(&bytes);
     Ok(Answer { bytes, media_type, digest, announced })
 }

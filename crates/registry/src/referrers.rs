@@ -11,7 +11,8 @@ use oci_spec::image::Descriptor;
 
 use crate::{
     error::{During as _, Error, Result},
-    repository::{Remote, read_limited},
+    http::read_body,
+    repository::{LIST_LIMIT_BYTES, Remote},
 };
 
 impl Remote<'_> {
@@ -61,7 +62,7 @@ impl Remote<'_> {
             let accept = [("accept", document::INDEX)];
             let response = endpoint.get(&format!("referrers/{subject}"), &accept)?;
             match response.status().as_u16() {
-                200 => read_limited(response).map(Some),
+                200 => read_body(response, LIST_LIMIT_BYTES, "an answer").map(Some),
                 // The statuses of registries without this API.
                 400 | 404 | 405 | 501 => Ok(None),
                 _ => Err(endpoint.rejected(response)),

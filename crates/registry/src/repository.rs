@@ -1,6 +1,6 @@
 //! Reads and writes one repository of a registry (OCI distribution spec). Requests are retried.
 
-use std::{fs::OpenOptions, io::Write as _, path::Path};
+use std::{fs, fs::OpenOptions, io::Write as _, path::Path};
 
 use oci::{
     digest::{Digest, Hasher, HashingReader},
@@ -19,14 +19,14 @@ use crate::{
     blob::Blob,
     endpoint::Endpoint,
     error::{During as _, Error, Result},
-    http::{Payload, Response},
+    http::{Payload, read_body},
     mirrors,
     session::Session,
 };
 
 /// Maximum number of tags in one answer.
 const TAGS_PER_PAGE: u32 = 1000;
-const LIST_LIMIT_BYTES: u64 = 16 << 20;
+pub(crate) const LIST_LIMIT_BYTES: u64 = 16 << 20;
 
 /// A repository that is opened for reading or writing.
 #[derive(Clone, Debug)]
@@ -47,15 +47,6 @@ impl<'a> Remote<'a> {
     pub fn open(session: &'a Session, repository: &Repository, access: Access) -> Result<Self> {
         let endpoint = session.endpoint(repository, access)?;
         Ok(Self { endpoint, repository: repository.clone(), session })
-    }
-
-    /// The `Authorization` header that the registry required, if any.
-    pub fn authorization(&self) -> Option<&str> {
-        self.endpoint.authorization()
-    }
-
-    pub fn blob_url(&self, digest: &str) -> String {
-        self.endpoint.url(&format!("blobs/{digest}"))
     }
 
     /// The verified manifest of a tag or digest, if it exists.
@@ -115,8 +106,8 @@ impl<'a> Remote<'a> {
             (hasher, at) = (Hasher::default(), 0);
         }
         transfer.add(at);
-        let endpoints = vec![self.endpoint.clone()];
-        let mut from = Blob::open(endpoints, &layer, self.session.backoff(), (at, hasher))?;
+        let (own, backoff) = (self.endpoint.clone(), self.session.backoff());
+        let mut from = Blob::open(Vec::new(), own, &layer, backoff, (at, hasher))?;
         let mut buffer = vec![0; 1 << 20];
         loop {
             let length = from.fetch(&mut buffer).during(doing)?;
@@ -127,12 +118,7 @@ impl<'a> Remote<'a> {
             file.write_all(bytes).during(doing)?;
             transfer.add(oci::size::length_of(bytes));
         }
-        let found = from.digest();
-        if found == layer.digest {
-            return Ok(());
-        }
-        std::fs::remove_file(path).during(doing)?;
-        Err(Error::BlobDigest { found, expected: layer.digest })
+        verify_file(path, from.digest(), layer.digest)
     }
 
     /// A small blob, verified.
@@ -140,7 +126,7 @@ impl<'a> Remote<'a> {
         let folder = tempfile::tempdir().during(|| "creating a directory for a blob")?;
         let path = folder.path().join("blob");
         self.fetch_blob(blob, &path, &oci::size::Counter::default())?;
-        std::fs::read(&path).during(|| format!("reading {}", path.display()))
+        fs::read(&path).during(|| format!("reading {}", path.display()))
     }
 
     /// Pushes a manifest under a tag or its digest.
@@ -200,7 +186,7 @@ impl<'a> Remote<'a> {
                 let response = endpoint.get(&path, &[])?;
                 let response = endpoint.expect(200, response)?;
                 let has_more = response.headers().contains_key("link");
-                Ok((read_limited(response)?, has_more))
+                Ok((read_body(response, LIST_LIMIT_BYTES, "an answer")?, has_more))
             });
             let (bytes, has_more) = page?;
             let page: Tags = serde_json::from_slice(&bytes).during(|| doing.as_str())?;
@@ -226,8 +212,11 @@ impl<'a> Remote<'a> {
     }
 }
 
-/// Reads the body of a list, at most [`LIST_LIMIT_BYTES`].
-pub fn read_limited(response: Response) -> Result<Vec<u8>> {
-    let body = response.into_body().into_with_config().limit(LIST_LIMIT_BYTES).read_to_vec();
-    body.map_err(|error| Error::Interrupted(format!("reading an answer: {error}")))
+/// Removes a file with a wrong digest.
+pub fn verify_file(path: &Path, found: Digest, expected: Digest) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    fs::remove_file(path).during(|| format!("removing {}", path.display()))?;
+    Err(Error::BlobDigest { found, expected })
 }

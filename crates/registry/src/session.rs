@@ -14,9 +14,6 @@ use crate::{
     retry::{Backoff, RetryPolicy},
 };
 
-/// Default size of a chunk. Smaller chunks cost more requests and gain nothing.
-const CHUNK_BYTES: u64 = 32 << 20;
-
 /// The distributions' bundles of certificate authorities: Debian's, Fedora's, SUSE's.
 const BUNDLES: [&str; 3] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -25,7 +22,7 @@ const BUNDLES: [&str; 3] = [
 ];
 
 /// Options of a session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Directory of the local store. Default: `ocidd` in the XDG data directory.
     pub store: Option<PathBuf>,
@@ -36,22 +33,8 @@ pub struct Settings {
     /// Auth file. Default: those of podman and docker.
     pub auth_file: Option<PathBuf>,
     pub retry: RetryPolicy,
-    /// Maximum number of bytes of a blob in one request.
-    pub chunk_bytes: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            store: None,
-            tls: Tls::Required,
-            certificates: CertificateCheck::Verify,
-            ca_file: None,
-            auth_file: None,
-            retry: RetryPolicy::default(),
-            chunk_bytes: CHUNK_BYTES,
-        }
-    }
+    /// Maximum number of bytes of a blob in one request. Default: 32 MiB.
+    pub chunk_bytes: Option<u64>,
 }
 
 /// Settings, and the observer of all transfers.
@@ -128,7 +111,8 @@ impl Session {
     /// The first auth file with a login for the repository.
     fn credentials(&self, repository: &Repository) -> Result<Credentials> {
         for file in self.auth_files() {
-            let credentials = Credentials::read(&file)?.with_helpers(ask_helper);
+            let mut credentials = Credentials::read(&file)?;
+            credentials.ask_helper = Some(ask_helper);
             // A missing helper is an error only if the registry requires a login.
             if !matches!(credentials.login_for(repository), Ok(None)) {
                 return Ok(credentials);

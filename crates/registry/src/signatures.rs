@@ -44,10 +44,9 @@ impl Registry<'_> {
     /// Finds a signature of one of `manifests`, in their order, by one of `keys`. If there is none,
     /// the error is [`Error::Unsigned`] or [`Error::InvalidSignature`].
     pub fn verify(&mut self, manifests: &[Digest], keys: &[Key]) -> Result<Signed> {
-        let own = self.endpoints.len().saturating_sub(1);
         let (mut rejected, mut has_bundle) = (Vec::new(), false);
-        for (at, endpoint) in self.endpoints.iter_mut().enumerate() {
-            let is_mirror = at < own;
+        let mirrors = self.mirrors.iter_mut().map(|mirror| (mirror, true));
+        for (endpoint, is_mirror) in mirrors.chain([(&mut self.own, false)]) {
             // A mirror is asked once, like everywhere else.
             let max_retries = if is_mirror { Some(0) } else { self.policy.max_retries };
             let policy = RetryPolicy { max_retries, ..self.policy };

@@ -2,9 +2,10 @@
 //! The connector of ureq itself reports a failed handshake only as text.
 
 use std::{
-    fmt, fs, io,
-    io::Write as _,
-    path::{Path, PathBuf},
+    fmt, fs,
+    io::{ErrorKind::NotFound, Read as _, Write as _},
+    iter::once,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -24,8 +25,9 @@ use ureq::unversioned::transport::{
 use crate::error::{During as _, Error, Result};
 
 /// Whether certificates are verified.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum CertificateCheck {
+    #[default]
     Verify,
     /// Allows man-in-the-middle attacks.
     Skip,
@@ -43,28 +45,20 @@ pub struct CertificateFiles {
 impl CertificateFiles {
     pub fn read(&self) -> Result<Vec<CertificateDer<'static>>> {
         let mut roots = Vec::new();
-        match fs::read(&self.bundle) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            pem => add_certificates(pem, &self.bundle, &mut roots)?,
-        }
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()) {
-            add_certificates(fs::read(&path), &path, &mut roots)?;
+        for path in once(self.bundle.clone()).chain(entries.map(|entry| entry.path())) {
+            let doing = || format!("reading certificates from {}", path.display());
+            let pem = match fs::read(&path) {
+                Err(error) if error.kind() == NotFound && path == self.bundle => continue,
+                pem => pem.during(doing)?,
+            };
+            for root in CertificateDer::pem_slice_iter(&pem) {
+                let root = root.map_err(|error| Error::Unusable(error.to_string()));
+                roots.push(root.during(doing)?);
+            }
         }
         Ok(roots)
     }
-}
-
-fn add_certificates(
-    pem: io::Result<Vec<u8>>,
-    path: &Path,
-    roots: &mut Vec<CertificateDer<'static>>,
-) -> Result<()> {
-    let doing = || format!("reading certificates from {}", path.display());
-    for certificate in CertificateDer::pem_slice_iter(&pem.during(doing)?) {
-        roots.push(certificate.map_err(|error| Error::Unusable(error.to_string())).during(doing)?);
-    }
-    Ok(())
 }
 
 /// The settings of all connections. Authorities that rustls cannot parse are ignored.
@@ -161,7 +155,7 @@ impl Transport for TlsTransport {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         self.stream.sock.set_timeout(timeout);
-        let amount = io::Read::read(&mut self.stream, self.buffers.input_append_buf())?;
+        let amount = self.stream.read(self.buffers.input_append_buf())?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

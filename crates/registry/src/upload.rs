@@ -13,6 +13,9 @@ use crate::{
     repository::Remote,
 };
 
+/// Default size of a chunk. Smaller chunks cost more requests and gain nothing.
+const CHUNK_BYTES: u64 = 32 << 20;
+
 /// A file to be pushed as a blob.
 #[derive(Clone, Copy, Debug)]
 pub struct Local<'a> {
@@ -114,7 +117,7 @@ impl Remote<'_> {
             return Ok(Step::More);
         }
         let left = local.size_bytes.saturating_sub(open.at);
-        let chunk = self.session.settings.chunk_bytes.max(open.min_bytes);
+        let chunk = self.session.settings.chunk_bytes.unwrap_or(CHUNK_BYTES).max(open.min_bytes);
         if chunked && left > chunk {
             self.send_chunk(open, local, chunk)
         } else {
