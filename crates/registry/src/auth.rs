@@ -8,30 +8,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::http::{HeaderMap, Method, Uri};
 
+pub use crate::endpoint::Access;
 use crate::{
     credentials::{Login, Proof, Secret, without_content},
+    endpoint::Endpoint,
     error::{During as _, Error, Result, StatusError},
-    http::{Client, Response, SMALL_BODY_BYTES, Tls, with_query},
+    http::{Response, SMALL_BODY_BYTES, Tls, with_query},
 };
-
-/// What a repository is opened for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Access {
-    Pull,
-    Push,
-    Delete,
-}
-
-impl Access {
-    /// The actions of a token's scope (distribution's "Token Scope Documentation").
-    fn actions(self) -> &'static str {
-        match self {
-            Self::Pull => "pull",
-            Self::Push => "pull,push",
-            Self::Delete => "pull,delete",
-        }
-    }
-}
 
 /// The authentication that a registry requires.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,13 +27,6 @@ pub enum Challenge {
     },
     /// User and password with every request. Its realm is only a label.
     Basic,
-}
-
-/// The challenge of an answer. See [`parse_challenges`].
-pub fn read_challenge(headers: &HeaderMap) -> Result<Challenge> {
-    let values = headers.get_all("www-authenticate");
-    let texts: Vec<&str> = values.iter().filter_map(|value| value.to_str().ok()).collect();
-    parse_challenges(&texts)
 }
 
 /// Parses the values of `WWW-Authenticate` headers (RFC 9110, 11.6.1) and chooses one. A token is
@@ -98,86 +74,76 @@ struct Answer {
     access_token: Option<String>,
 }
 
-/// The value of an `Authorization` header that answers `challenge` and allows `access` to
-/// `repository`. Without a login, an anonymous token is requested. Secrets are sent over HTTPS, or
-/// over plain HTTP if the client allows that.
-pub fn authorize(
-    client: &Client,
-    challenge: &Challenge,
-    repository: &Repository,
-    access: Access,
-    login: Option<&Login>,
-) -> Result<Secret> {
-    let registry = &repository.registry;
-    match (challenge, login, login.map(|login| &login.proof)) {
-        (Challenge::Bearer { .. }, _, Some(Proof::RegistryToken(token))) => {
-            Ok(Secret::new(format!("Bearer {}", token.expose())))
+impl Endpoint {
+    /// The value of an `Authorization` header that answers the challenge in `headers`. Without a
+    /// login, an anonymous token is requested. Secrets are sent over HTTPS, or over plain HTTP if
+    /// the client allows that.
+    pub(crate) fn authorize(&mut self, headers: &HeaderMap) -> Result<Secret> {
+        let values = headers.get_all("www-authenticate");
+        let texts: Vec<&str> = values.iter().filter_map(|value| value.to_str().ok()).collect();
+        let challenge = parse_challenges(&texts)?;
+        self.login = self.credentials.login_for(&self.repository)?;
+        let registry = self.repository.registry.clone();
+        match (challenge, &self.login) {
+            (Challenge::Bearer { .. }, Some(Login { proof: Proof::RegistryToken(token), .. })) => {
+                Ok(Secret::new(format!("Bearer {}", token.expose())))
+            }
+            (Challenge::Bearer { realm, service }, _) => self
+                .fetch_token(&realm, service.as_deref())
+                .during(|| format!("fetching a token from {realm}")),
+            (Challenge::Basic, Some(Login { proof: Proof::Password { user, password }, .. })) => {
+                Ok(basic(user, password))
+            }
+            (Challenge::Basic, Some(login)) => Err(Error::LoginRejected(format!(
+                "registry {registry} requires a user and a password, {login} is neither"
+            ))),
+            (Challenge::Basic, None) => Err(Error::LoginRequired { registry }),
         }
-        (Challenge::Bearer { realm, service }, _, _) => {
-            let query = parameters(service.as_deref(), access, repository);
-            fetch_token(client, realm, &query, repository, login)
-                .during(|| format!("fetching a token from {realm}"))
-        }
-        (Challenge::Basic, _, Some(Proof::Password { user, password })) => {
-            Ok(basic(user, password))
-        }
-        (Challenge::Basic, Some(login), _) => Err(Error::LoginRejected(format!(
-            "registry {registry} requires a user and a password, {login} is neither"
-        ))),
-        (Challenge::Basic, None, _) => Err(Error::LoginRequired { registry: registry.clone() }),
     }
-}
 
-fn fetch_token(
-    client: &Client,
-    realm: &str,
-    query: &str,
-    repository: &Repository,
-    login: Option<&Login>,
-) -> Result<Secret> {
-    check_realm(realm, client.tls())?;
-    let url = with_query(realm, query);
-    let get = |headers: &_| client.follow(&Method::GET, &url, headers);
-    let response = match login.map(|login| &login.proof) {
-        Some(Proof::IdentityToken(token)) => {
-            let token = escape(token.expose());
-            let form =
-                format!("grant_type=refresh_token&{query}&client_id=ocidd&refresh_token={token}");
-            client.post(realm, "application/x-www-form-urlencoded", &form)?
+    fn fetch_token(&self, realm: &str, service: Option<&str>) -> Result<Secret> {
+        check_realm(realm, self.client.tls())?;
+        let query = parameters(service, self.access, &self.repository);
+        let url = with_query(realm, &query);
+        let get = |headers: &_| self.client.follow(&Method::GET, &url, headers);
+        let response = match self.login.as_ref().map(|login| &login.proof) {
+            Some(Proof::IdentityToken(token)) => {
+                let token = escape(token.expose());
+                let form = format!(
+                    "grant_type=refresh_token&{query}&client_id=ocidd&refresh_token={token}"
+                );
+                self.client.post(realm, "application/x-www-form-urlencoded", &form)?
+            }
+            Some(Proof::Password { user, password }) => {
+                get(&[("authorization", basic(user, password).expose())])?
+            }
+            // A registry's token is never sent to a token server.
+            Some(Proof::RegistryToken(_)) | None => get(&[])?,
+        };
+        if response.status() != 200 {
+            return Err(self.token_rejected(response));
         }
-        Some(Proof::Password { user, password }) => {
-            get(&[("authorization", basic(user, password).expose())])?
+        let body = response.into_body().into_with_config().limit(SMALL_BODY_BYTES).read_to_vec();
+        let bytes = body.map_err(|error| Error::Unusable(error.to_string()))?;
+        let answer: Answer =
+            serde_json::from_slice(&bytes).map_err(|error| without_content(&error))?;
+        match answer.token.or(answer.access_token) {
+            Some(token) => Ok(Secret::new(format!("Bearer {token}"))),
+            None => Err(Error::Unusable("the answer contains no token".to_owned())),
         }
-        // A registry's token is never sent to a token server.
-        Some(Proof::RegistryToken(_)) | None => get(&[])?,
-    };
-    if response.status() != 200 {
-        return Err(rejected(response, repository, login));
     }
-    let body = response.into_body().into_with_config().limit(SMALL_BODY_BYTES).read_to_vec();
-    let bytes = body.map_err(|error| Error::Unusable(error.to_string()))?;
-    let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| without_content(&error))?;
-    match answer.token.or(answer.access_token) {
-        Some(token) => Ok(Secret::new(format!("Bearer {token}"))),
-        None => Err(Error::Unusable("the answer contains no token".to_owned())),
-    }
-}
 
-/// After a login was sent, the error has the status only: the body could repeat a secret.
-fn rejected(response: Response, repository: &Repository, login: Option<&Login>) -> Error {
-    let status = response.status();
-    let Some(login) = login else {
-        let server = format!("registry {}", repository.registry);
-        return StatusError::new(server, response).into();
-    };
-    // 400 is OAuth's answer to an invalid refresh token (RFC 6749, 5.2).
-    if matches!(status.as_u16(), 401 | 403)
-        || (status == 400 && matches!(login.proof, Proof::IdentityToken(_)))
-    {
-        Error::LoginRejected(format!("the token server rejected {login} ({status})"))
-    } else {
-        let server = format!("showing {login}: the token server");
-        StatusError::without_body(server, status).into()
+    /// After a login was sent, the error has the status only: the body could repeat a secret.
+    fn token_rejected(&self, response: Response) -> Error {
+        let status = response.status();
+        let Some(login) = &self.login else { return self.rejected(response) };
+        // 400 is OAuth's answer to an invalid refresh token (RFC 6749, 5.2).
+        if matches!(status.as_u16(), 401 | 403)
+            || (status == 400 && matches!(login.proof, Proof::IdentityToken(_)))
+        {
+            return Error::LoginRejected(format!("the token server rejected {login} ({status})"));
+        }
+        StatusError::without_body(format!("showing {login}: the token server"), status).into()
     }
 }
 

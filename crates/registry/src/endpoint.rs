@@ -7,8 +7,6 @@ use oci::reference::Repository;
 use ureq::{ResponseExt as _, http::Method};
 
 use crate::{
-    auth,
-    auth::Access,
     credentials::{Credentials, Login, Secret},
     error::{Error, Result, StatusError},
     http::{Client, Headers, Payload, Response, Tls, origin_of},
@@ -17,15 +15,34 @@ use crate::{
 /// Time limit of [`Endpoint::probe`].
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
+/// What a repository is opened for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    Pull,
+    Push,
+    Delete,
+}
+
+impl Access {
+    /// The actions of a token's scope (distribution's "Token Scope Documentation").
+    pub(crate) fn actions(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "pull,push",
+            Self::Delete => "pull,delete",
+        }
+    }
+}
+
 /// A repository on one host, with the login for it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    client: Client,
-    repository: Repository,
-    credentials: Arc<Credentials>,
-    access: Access,
+    pub(crate) client: Client,
+    pub(crate) repository: Repository,
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) access: Access,
     /// The login that was sent after the host required one.
-    login: Option<Login>,
+    pub(crate) login: Option<Login>,
     authorization: Option<Secret>,
     /// False after the host answered a range request incorrectly.
     pub supports_ranges: bool,
@@ -103,12 +120,7 @@ impl Endpoint {
         if response.status() != 401 {
             return Ok(response);
         }
-        let challenge = auth::read_challenge(response.headers())?;
-        self.login = self.credentials.login_for(&self.repository)?;
-        let login = self.login.as_ref();
-        let secret =
-            auth::authorize(&self.client, &challenge, &self.repository, self.access, login)?;
-        self.authorization = Some(secret);
+        self.authorization = Some(self.authorize(response.headers())?);
         let response = send(&self.client, &self.with_login(headers))?;
         if response.status() == 401 { Err(self.rejected(response)) } else { Ok(response) }
     }

@@ -12,7 +12,7 @@ use oci::{
 use oci_spec::image::Descriptor;
 
 use crate::{
-    auth::Access,
+    endpoint::Access,
     error::{During as _, Error, Result},
     observer::Observer,
     repository::{Fetched, Remote, verify_file},

@@ -13,10 +13,9 @@ use oci::{
 };
 
 use crate::{
-    auth::Access,
     blob::Blob,
     credentials::Credentials,
-    endpoint::Endpoint,
+    endpoint::{Access, Endpoint},
     error::{During as _, Error, Result},
     http::{Client, header, read_body},
     observer::Observer,

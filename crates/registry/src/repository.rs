@@ -15,9 +15,8 @@ use serde::Deserialize;
 use ureq::http::Method;
 
 use crate::{
-    auth::Access,
     blob::Blob,
-    endpoint::Endpoint,
+    endpoint::{Access, Endpoint},
     error::{During as _, Error, Result},
     http::{Payload, read_body},
     mirrors,

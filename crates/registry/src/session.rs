@@ -5,9 +5,8 @@ use std::{env, path::PathBuf, sync::Arc};
 use oci::{layout::Store, reference::Repository};
 
 use crate::{
-    auth::Access,
     credentials::{Credentials, ask_helper},
-    endpoint::Endpoint,
+    endpoint::{Access, Endpoint},
     error::{Error, Result},
     http::{CertificateCheck, CertificateFiles, Client, DEFAULT_TIMEOUT, Network, Tls},
     observer::Observer,
