@@ -158,23 +158,30 @@ impl Entry {
     /// In docker's order. Nothing if the entry is empty, which means that a helper has the secret.
     fn proof(&self) -> Result<Option<Proof>> {
         let given = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
-        Ok(Some(if let Some(token) = given(&self.registrytoken) {
-            Proof::RegistryToken(printable(token, "registrytoken")?)
-        } else if let Some(token) = given(&self.identitytoken) {
-            Proof::IdentityToken(printable(token, "identitytoken")?)
-        } else if let Some(auth) = given(&self.auth) {
+        if let Some(token) = given(&self.registrytoken) {
+            return Ok(Some(Proof::RegistryToken(printable(token, "registrytoken")?)));
+        }
+        if let Some(token) = given(&self.identitytoken) {
+            return Ok(Some(Proof::IdentityToken(printable(token, "identitytoken")?)));
+        }
+        let (user, password) = if let Some(auth) = given(&self.auth) {
             // A base64 error would quote a part of the secret.
             let decoded =
                 BASE64.decode(auth.expose().trim()).ok().and_then(|b| String::from_utf8(b).ok());
             let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
             let (user, password) =
                 pair.ok_or_else(|| invalid("its auth is not the base64 of user:password"))?;
-            password_of(user, Secret::new(password.to_owned()))?
+            (user.to_owned(), Secret::new(password.to_owned()))
         } else if let (Some(user), Some(password)) = (&self.username, given(&self.password)) {
-            password_of(user, password)?
+            (user.clone(), password)
         } else {
             return Ok(None);
-        }))
+        };
+        // RFC 7617, 2: the first colon ends the user.
+        if user.is_empty() || user.contains(':') || user.contains(char::is_control) {
+            return Err(invalid("its user is empty or contains a colon or a control character"));
+        }
+        Ok(Some(Proof::Password { user, password: printable(password, "password")? }))
     }
 }
 
@@ -182,22 +189,13 @@ fn invalid(text: &str) -> Error {
     Error::Unusable(text.to_owned())
 }
 
-fn password_of(user: &str, password: Secret) -> Result<Proof> {
-    // RFC 7617, 2: the first colon ends the user.
-    if user.is_empty() || user.contains(':') || user.contains(char::is_control) {
-        return Err(invalid("its user is empty or contains a colon or a control character"));
-    }
-    Ok(Proof::Password { user: user.to_owned(), password: printable(password, "password")? })
-}
-
 /// HTTP headers cannot contain control characters. Editors and `echo` add a line break at the end.
 fn printable(secret: Secret, field: &str) -> Result<Secret> {
-    if secret.expose().contains(char::is_control) {
-        return Err(invalid(&format!(
-            "its {field} contains a control character, such as a line break at the end"
-        )));
+    if !secret.expose().contains(char::is_control) {
+        return Ok(secret);
     }
-    Ok(secret)
+    let fault = "contains a control character, such as a line break at the end";
+    Err(invalid(&format!("its {field} {fault}")))
 }
 
 /// The repository and everything that contains it, the narrowest first.
@@ -228,7 +226,7 @@ fn scope_of(key: &str) -> String {
 }
 
 /// Docker Hub has three names.
-fn canonical_host(host: &str) -> String {
+pub(crate) fn canonical_host(host: &str) -> String {
     match host.to_ascii_lowercase().as_str() {
         "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
         other => other.to_owned(),

@@ -7,7 +7,7 @@ use oci::reference::Repository;
 use ureq::{ResponseExt as _, http::Method};
 
 use crate::{
-    credentials::{Credentials, Login, Secret},
+    credentials::{Credentials, Login, Secret, canonical_host},
     error::{Error, Result, StatusError},
     http::{Client, Headers, Payload, Response, Tls, origin_of},
 };
@@ -155,7 +155,9 @@ impl Endpoint {
 
     pub fn origin(&self) -> String {
         let scheme = if self.client.tls() == Tls::Plain { "http" } else { "https" };
-        format!("{scheme}://{}", host_of(self.host()))
+        // Docker Hub's registry has another host name than its references.
+        let is_hub = canonical_host(self.host()) == "docker.io";
+        format!("{scheme}://{}", if is_hub { "registry-1.docker.io" } else { self.host() })
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -171,15 +173,6 @@ fn is_same_origin(one: &str, other: &str) -> bool {
         origin.strip_suffix(port).unwrap_or(&origin).to_owned()
     };
     bare(one) == bare(other)
-}
-
-/// Docker Hub's registry has another host name than its references.
-fn host_of(registry: &str) -> &str {
-    if matches!(registry, "docker.io" | "index.docker.io") {
-        "registry-1.docker.io"
-    } else {
-        registry
-    }
 }
 
 #[cfg(test)]

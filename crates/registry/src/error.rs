@@ -34,7 +34,6 @@ pub enum Error {
     /// What was being done when `source` happened.
     #[error("{doing}")]
     During { doing: String, source: Box<Error> },
-    /// No answer.
     #[error("connecting to {origin}: {reason}")]
     Connect { origin: String, reason: String },
     /// An answer that is not HTTP.
@@ -44,16 +43,12 @@ pub enum Error {
     HostNotFound { origin: String },
     #[error("connecting to {origin}: {reason}")]
     Certificate { origin: String, fault: CertificateFault, reason: String },
-    /// The server does not answer in TLS.
     #[error("connecting to {origin}: {reason}")]
     NoTls { origin: String, reason: String },
-    /// A transfer broke off.
     #[error("{0}")]
     Interrupted(String),
-    /// The URL is plain HTTP, and TLS is required.
     #[error("connecting to {origin}: plain HTTP is not allowed")]
     PlainHttp { origin: String },
-    /// A redirect from HTTPS to plain HTTP.
     #[error("connecting to {origin}: it redirects to {target}")]
     PlainRedirect { origin: String, target: String },
     #[error("the token server is not reached over HTTPS")]
@@ -109,7 +104,6 @@ pub enum Error {
     SeveralImages { directory: PathBuf, count: usize },
     #[error("'{0}' does not name a directory")]
     NoDirectory(String),
-    /// The tag that lists the referrers of a manifest is not an index.
     #[error("the tag '{tag}' of {repository}, where clients list referrers, is not an image index")]
     ReferrersTag { tag: String, repository: String },
     #[error("neither HOME nor XDG_DATA_HOME is set")]

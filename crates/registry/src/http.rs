@@ -11,7 +11,7 @@ use ureq::{
 
 use crate::{
     error::{Error, Result},
-    tls,
+    tls::TlsConnector,
 };
 pub use crate::{
     error::{Response, header},
@@ -106,7 +106,7 @@ impl Client {
                 paths.join(" and ")
             )));
         }
-        let settings = tls::settings(roots, network.certificates)?;
+        let tls = TlsConnector::new(roots, network.certificates)?;
         let agent = |proxy: Option<&String>| -> Result<Agent> {
             let config = Agent::config_builder()
                 .http_status_as_error(false)
@@ -121,7 +121,7 @@ impl Client {
                 .timeout_per_read(Some(network.timeout))
                 .timeout_per_write(Some(network.timeout))
                 .build();
-            Ok(Agent::with_parts(config, tls::connector(&settings), DefaultResolver::default()))
+            Ok(Agent::with_parts(config, tls.clone().over_tcp(), DefaultResolver::default()))
         };
         Ok(Self {
             plain: agent(network.http_proxy.as_ref())?,

@@ -164,7 +164,7 @@ impl<'a> Location<'a> {
     pub fn has_manifest(&mut self, digest: &Digest) -> Result<bool> {
         match &mut self.inner {
             Inner::Layout { store, .. } => Ok(store.has(digest)),
-            Inner::Remote { remote, .. } => remote.has_manifest(digest),
+            Inner::Remote { remote, .. } => remote.exists(&format!("manifests/{digest}")),
         }
     }
 
@@ -216,7 +216,7 @@ impl<'a> Location<'a> {
     pub fn has_blob(&mut self, digest: &Digest) -> Result<bool> {
         match &mut self.inner {
             Inner::Layout { store, .. } => Ok(store.has(digest)),
-            Inner::Remote { remote, .. } => remote.has_blob(digest),
+            Inner::Remote { remote, .. } => remote.exists(&format!("blobs/{digest}")),
         }
     }
 

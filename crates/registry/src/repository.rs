@@ -1,6 +1,6 @@
 //! Reads and writes one repository of a registry (OCI distribution spec). Requests are retried.
 
-use std::{fs, fs::OpenOptions, io::Write as _, path::Path};
+use std::{fs, fs::OpenOptions, io::Write as _, path::Path, sync::Arc};
 
 use oci::{
     digest::{Digest, Hasher, HashingReader},
@@ -18,7 +18,7 @@ use crate::{
     blob::Blob,
     endpoint::{Access, Endpoint},
     error::{During as _, Error, Result},
-    http::{Payload, read_body},
+    http::{Client, Payload, read_body},
     mirrors,
     session::Session,
 };
@@ -44,7 +44,9 @@ pub struct Fetched {
 
 impl<'a> Remote<'a> {
     pub fn open(session: &'a Session, repository: &Repository, access: Access) -> Result<Self> {
-        let endpoint = session.endpoint(repository, access)?;
+        let client = Client::new(&session.network(), &session.certificates())?;
+        let credentials = Arc::new(session.credentials(repository)?);
+        let endpoint = Endpoint::new(client, repository.clone(), credentials, access);
         Ok(Self { endpoint, repository: repository.clone(), session })
     }
 
@@ -63,15 +65,8 @@ impl<'a> Remote<'a> {
         Ok(Some(Fetched { descriptor, bytes: answer.bytes }))
     }
 
-    pub fn has_blob(&mut self, digest: &Digest) -> Result<bool> {
-        self.exists(&format!("blobs/{digest}"))
-    }
-
-    pub fn has_manifest(&mut self, digest: &Digest) -> Result<bool> {
-        self.exists(&format!("manifests/{digest}"))
-    }
-
-    fn exists(&mut self, path: &str) -> Result<bool> {
+    /// Whether a path of the repository exists, such as `blobs/sha256:…`.
+    pub fn exists(&mut self, path: &str) -> Result<bool> {
         let doing = format!("asking {} for {path}", self.repository.registry);
         self.with_retry(&doing, |endpoint| {
             let accept = [("accept", oci::manifest::ACCEPT)];

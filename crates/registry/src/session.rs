@@ -1,14 +1,13 @@
 //! Settings of an author's program, and the clients, stores and logins that follow from them.
 
-use std::{env, path::PathBuf, sync::Arc};
+use std::{env, path::PathBuf};
 
 use oci::{layout::Store, reference::Repository};
 
 use crate::{
     credentials::{Credentials, ask_helper},
-    endpoint::{Access, Endpoint},
     error::{Error, Result},
-    http::{CertificateCheck, CertificateFiles, Client, DEFAULT_TIMEOUT, Network, Tls},
+    http::{CertificateCheck, CertificateFiles, DEFAULT_TIMEOUT, Network, Tls},
     observer::Observer,
     retry::{Backoff, RetryPolicy},
 };
@@ -72,14 +71,7 @@ impl Session {
         self.settings.store.clone().or_else(default).ok_or(Error::NoStore)
     }
 
-    /// A client for one repository, with the login for it.
-    pub fn endpoint(&self, repository: &Repository, access: Access) -> Result<Endpoint> {
-        let client = Client::new(&self.network(), &self.certificates())?;
-        let credentials = Arc::new(self.credentials(repository)?);
-        Ok(Endpoint::new(client, repository.clone(), credentials, access))
-    }
-
-    fn network(&self) -> Network {
+    pub(crate) fn network(&self) -> Network {
         let proxy = |name: &str| {
             let lower = env::var(name).ok();
             // Like curl: in a CGI program, HTTP_PROXY is a header of the request.
@@ -108,7 +100,7 @@ impl Session {
     }
 
     /// The first auth file with a login for the repository.
-    fn credentials(&self, repository: &Repository) -> Result<Credentials> {
+    pub(crate) fn credentials(&self, repository: &Repository) -> Result<Credentials> {
         for file in self.auth_files() {
             let mut credentials = Credentials::read(&file)?;
             credentials.ask_helper = Some(ask_helper);

@@ -43,7 +43,7 @@ pub struct CertificateFiles {
 }
 
 impl CertificateFiles {
-    pub fn read(&self) -> Result<Vec<CertificateDer<'static>>> {
+    pub(crate) fn read(&self) -> Result<Vec<CertificateDer<'static>>> {
         let mut roots = Vec::new();
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         for path in once(self.bundle.clone()).chain(entries.map(|entry| entry.path())) {
@@ -61,37 +61,37 @@ impl CertificateFiles {
     }
 }
 
-/// The settings of all connections. Authorities that rustls cannot parse are ignored.
-pub(crate) fn settings(
-    roots: Vec<CertificateDer<'static>>,
-    check: CertificateCheck,
-) -> Result<Arc<ClientConfig>> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Unusable(error.to_string()))?;
-    let builder = match check {
-        CertificateCheck::Verify => {
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(roots);
-            builder.with_root_certificates(store)
-        }
-        CertificateCheck::Skip => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(SkipVerifier))
-        }
-    };
-    Ok(Arc::new(builder.with_no_client_auth()))
-}
-
-/// Opens connections, through a proxy if one is configured, with TLS for `https`.
-pub(crate) fn connector(settings: &Arc<ClientConfig>) -> impl Connector {
-    ().chain(ConnectProxyConnector::default())
-        .chain(TcpConnector::default())
-        .chain(TlsConnector(Arc::clone(settings)))
-}
-
 /// Adds TLS to a connection for `https`.
-#[derive(Debug)]
-struct TlsConnector(Arc<ClientConfig>);
+#[derive(Clone, Debug)]
+pub(crate) struct TlsConnector(Arc<ClientConfig>);
+
+impl TlsConnector {
+    /// Authorities that rustls cannot parse are ignored.
+    pub(crate) fn new(
+        roots: Vec<CertificateDer<'static>>,
+        check: CertificateCheck,
+    ) -> Result<Self> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::Unusable(error.to_string()))?;
+        let builder = match check {
+            CertificateCheck::Verify => {
+                let mut store = RootCertStore::empty();
+                store.add_parsable_certificates(roots);
+                builder.with_root_certificates(store)
+            }
+            CertificateCheck::Skip => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(SkipVerifier))
+            }
+        };
+        Ok(Self(Arc::new(builder.with_no_client_auth())))
+    }
+
+    /// Opens connections too, through a proxy if one is configured.
+    pub(crate) fn over_tcp(self) -> impl Connector {
+        ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(self)
+    }
+}
 
 impl<In: Transport> Connector<In> for TlsConnector {
     type Out = Either<In, TlsTransport>;
@@ -137,7 +137,7 @@ fn remaining(details: &ConnectionDetails<'_>) -> NextTimeout {
     timeout
 }
 
-struct TlsTransport {
+pub(crate) struct TlsTransport {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
 }
