@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(key) = key {
         for (published, tag) in tagged(&all) {
-            let mut place = layout::place(&session, folder, tag)?;
+            let mut place = layout::place(folder, tag)?;
             registry::sign::sign(&mut place, &published.descriptor, repository, &key)?;
         }
     }
@@ -120,7 +120,7 @@ pub fn run(args: &Args) -> Result<()> {
     for (published, tag) in tagged(&all) {
         if args.layout.is_none() {
             let to = format!("{repository}:{tag}");
-            let mut from = layout::place(&session, folder, tag)?;
+            let mut from = layout::place(folder, tag)?;
             copy::copy(
                 &mut from,
                 &mut Location::open(&session, &to, Access::Push)?,

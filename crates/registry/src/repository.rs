@@ -8,10 +8,11 @@ use oci::{
     document::Document,
     manifest::Layer,
     reference::{Repository, Version},
-    size::Transfer,
+    size::{Counter, Transfer, length_of},
 };
 use oci_spec::image::Descriptor;
 use serde::Deserialize;
+use tempfile::NamedTempFile;
 use ureq::http::Method;
 
 use crate::{
@@ -65,12 +66,13 @@ impl<'a> Remote<'a> {
         Ok(Some(Fetched { descriptor, bytes: answer.bytes }))
     }
 
-    /// Whether a path of the repository exists, such as `blobs/sha256:…`.
-    pub fn exists(&mut self, path: &str) -> Result<bool> {
+    /// Whether `blobs` or `manifests` have a digest.
+    pub fn exists(&mut self, kind: &str, digest: &Digest) -> Result<bool> {
+        let path = format!("{kind}/{digest}");
         let doing = format!("asking {} for {path}", self.repository.registry);
         self.with_retry(&doing, |endpoint| {
             let accept = [("accept", oci::manifest::ACCEPT)];
-            let response = endpoint.head(path, &accept)?;
+            let response = endpoint.head(&path, &accept)?;
             match response.status().as_u16() {
                 200 => Ok(true),
                 404 => Ok(false),
@@ -110,17 +112,27 @@ impl<'a> Remote<'a> {
             }
             let bytes = buffer.get(..length).unwrap_or_default();
             file.write_all(bytes).during(doing)?;
-            transfer.add(oci::size::length_of(bytes));
+            transfer.add(length_of(bytes));
         }
         verify_file(path, from.digest(), layer.digest)
     }
 
     /// A small blob, verified.
     pub fn read_blob(&mut self, blob: &Descriptor) -> Result<Vec<u8>> {
-        let folder = tempfile::tempdir().during(|| "creating a directory for a blob")?;
-        let path = folder.path().join("blob");
-        self.fetch_blob(blob, &path, &oci::size::Counter::default())?;
-        fs::read(&path).during(|| format!("reading {}", path.display()))
+        let file = NamedTempFile::new().during(|| "creating a file for a blob")?;
+        self.fetch_blob(blob, file.path(), &Counter::default())?;
+        fs::read(file.path()).during(|| format!("reading {}", file.path().display()))
+    }
+
+    /// The progress display of a blob.
+    pub(crate) fn transfer(
+        &self,
+        doing: &str,
+        blob: &Descriptor,
+    ) -> Result<Box<dyn Transfer + 'a>> {
+        let digest = document::digest_of(blob)?.to_string();
+        let label = format!("{doing} {}", document::title_of(blob).unwrap_or(&digest));
+        Ok(self.session.observer().transfer(&label, blob.size()))
     }
 
     /// Pushes a manifest under a tag or its digest.

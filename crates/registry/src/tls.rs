@@ -114,12 +114,10 @@ impl<In: Transport> Connector<In> for TlsConnector {
             ClientConnection::new(Arc::clone(&self.0), name).map_err(ureq::Error::Rustls)?;
         let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         sock.set_timeout(remaining(details));
-        if let Err(error) = conn.complete_io(&mut sock) {
-            // After an error of TLS the connection returns that error again.
-            return Err(conn
-                .process_new_packets()
-                .map_or_else(ureq::Error::Rustls, |_| error.into()));
-        }
+        let done = conn.complete_io(&mut sock);
+        // Returns the error of TLS again, which `done` contains as text.
+        conn.process_new_packets().map_err(ureq::Error::Rustls)?;
+        done?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
         Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(conn, sock) })))

@@ -61,7 +61,7 @@ impl Remote<'_> {
         loop {
             // The registry may have the blob if only the last answer was lost.
             let may_exist = upload.is_none() && std::mem::take(&mut has_failed);
-            let step = if may_exist && self.exists(&format!("blobs/{}", local.digest))? {
+            let step = if may_exist && self.exists("blobs", &local.digest)? {
                 Ok(Step::Done)
             } else {
                 self.advance(&mut upload, local, chunked)

@@ -8,7 +8,7 @@ use oci::{
     document::{Annotations, Artifact, Descriptor},
     layout::Store,
 };
-use registry::{location::Location, session::Session};
+use registry::location::Location;
 
 use super::{
     forms,
@@ -27,8 +27,8 @@ pub struct Published {
 }
 
 /// The location of a tag in the layout.
-pub fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
-    Ok(Location::in_store(session.observer(), Store::open_existing(folder)?, tag))
+pub fn place(folder: &Path, tag: &str) -> Result<Location<'static>> {
+    Ok(Location::in_store(Store::open_existing(folder)?, tag))
 }
 
 /// Writes every form of a release. Manifests precede the indexes that list them.

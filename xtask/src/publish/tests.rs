@@ -217,7 +217,7 @@ fn what_is_published_can_be_verified() {
     let reference = format!("{}/ocidd", registry.local());
     for _again in 0..2 {
         for (_, tag) in tagged(&all) {
-            let mut from = layout::place(&session, folder.path(), tag).unwrap();
+            let mut from = layout::place(folder.path(), tag).unwrap();
             let mut to =
                 Location::open(&session, &format!("{reference}:{tag}"), Access::Push).unwrap();
             let (descriptor, _) = copy::copy(&mut from, &mut to, CopyScope::WithReferrers).unwrap();
