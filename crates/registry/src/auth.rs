@@ -158,9 +158,14 @@ fn check_realm(realm: &str, tls: Tls) -> Result<()> {
     }
 }
 
-/// The scope of a token, for a query or a form.
+/// The scope of a token, for a query or a form (distribution's "Token Scope Documentation").
 fn parameters(service: Option<&str>, access: Access, repository: &Repository) -> String {
-    let scope = escape(&format!("repository:{}:{}", repository.name, access.actions()));
+    let actions = match access {
+        Access::Pull => "pull",
+        Access::Push => "pull,push",
+        Access::Delete => "pull,delete",
+    };
+    let scope = escape(&format!("repository:{}:{actions}", repository.name));
     match service {
         Some(service) => format!("service={}&scope={scope}", escape(service)),
         None => format!("scope={scope}"),

@@ -47,7 +47,11 @@ pub fn copy_unnamed(
     let found = from.resolve()?;
     let doing = doing(from, to);
     let mut copier = Copier { from, to, copied: Copied::default() };
-    copier.copy(&found.descriptor, &found.bytes, scope).during(|| doing)?;
+    let done = copier.copy_manifest(&found.descriptor, &found.bytes).and_then(|()| match scope {
+        CopyScope::Image => Ok(()),
+        CopyScope::WithReferrers => copier.copy_referrers(&found.descriptor, &found.bytes),
+    });
+    done.during(|| doing)?;
     Ok((found, copier.copied))
 }
 
@@ -62,14 +66,6 @@ struct Copier<'a, 'f, 't> {
 }
 
 impl Copier<'_, '_, '_> {
-    fn copy(&mut self, image: &Descriptor, bytes: &[u8], scope: CopyScope) -> Result<()> {
-        self.copy_manifest(image, bytes)?;
-        match scope {
-            CopyScope::Image => Ok(()),
-            CopyScope::WithReferrers => self.copy_referrers(image, bytes),
-        }
-    }
-
     /// Copies the referrers and signatures of an image, and of its manifests. The image is there.
     fn copy_referrers(&mut self, image: &Descriptor, bytes: &[u8]) -> Result<()> {
         let digest = document::digest_of(image)?;

@@ -23,17 +23,6 @@ pub enum Access {
     Delete,
 }
 
-impl Access {
-    /// The actions of a token's scope (distribution's "Token Scope Documentation").
-    pub(crate) fn actions(self) -> &'static str {
-        match self {
-            Self::Pull => "pull",
-            Self::Push => "pull,push",
-            Self::Delete => "pull,delete",
-        }
-    }
-}
-
 /// A repository on one host, with the login for it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {

@@ -215,14 +215,6 @@ impl Error {
         }
     }
 
-    /// The status of the answer that the error is about, if it is about one.
-    pub fn status(&self) -> Option<u16> {
-        match self.root() {
-            Self::Status(error) => Some(error.status.as_u16()),
-            _ => None,
-        }
-    }
-
     /// How long the server asks to wait before the next request (RFC 9110, 10.2.3).
     pub fn retry_after(&self) -> Option<Duration> {
         match self.root() {

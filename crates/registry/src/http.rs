@@ -204,7 +204,11 @@ impl Client {
         headers: &Headers<'_>,
         body: SendBody<'_>,
     ) -> Result<Response> {
-        let agent = self.agent(url)?;
+        let agent = match self.tls {
+            _ if is_https(url) => &self.secure,
+            Tls::Plain => &self.plain,
+            Tls::Required => return Err(Error::PlainHttp { origin: origin_of(url).to_owned() }),
+        };
         let mut request = http::Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -213,16 +217,6 @@ impl Client {
         let request = request.body(body).map_err(|error| failed(error.into()))?;
         let request = agent.configure_request(request).timeout_global(self.limit).build();
         agent.run(request).map_err(failed)
-    }
-
-    fn agent(&self, url: &str) -> Result<&Agent> {
-        if scheme_of(url).eq_ignore_ascii_case("https") {
-            return Ok(&self.secure);
-        }
-        match self.tls {
-            Tls::Plain => Ok(&self.plain),
-            Tls::Required => Err(Error::PlainHttp { origin: origin_of(url).to_owned() }),
-        }
     }
 }
 
@@ -251,9 +245,7 @@ fn next_url(from: &str, response: &Response) -> Result<String> {
         return Err(Error::Protocol(format!("connecting to {origin}: {problem}")));
     };
     let next = resolve(from, location);
-    if scheme_of(from).eq_ignore_ascii_case("https")
-        && scheme_of(&next).eq_ignore_ascii_case("http")
-    {
+    if is_https(from) && scheme_of(&next).eq_ignore_ascii_case("http") {
         let (origin, target) = (origin.to_owned(), origin_of(&next).to_owned());
         return Err(Error::PlainRedirect { origin, target });
     }
@@ -288,6 +280,10 @@ pub fn read_body(response: Response, limit_bytes: u64, what: &str) -> Result<Vec
 pub fn with_query(url: &str, query: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{query}")
+}
+
+fn is_https(url: &str) -> bool {
+    scheme_of(url).eq_ignore_ascii_case("https")
 }
 
 fn scheme_of(url: &str) -> &str {

@@ -56,7 +56,7 @@ impl<'a> Remote<'a> {
         let doing = format!("asking {} for {version}", self.repository.registry);
         let answer =
             self.with_retry(&doing, |endpoint| match mirrors::fetch_answer(endpoint, version) {
-                Err(error) if error.status() == Some(404) => Ok(None),
+                Err(Error::Status(error)) if error.status == 404 => Ok(None),
                 other => other.map(Some),
             });
         let Some(answer) = answer? else { return Ok(None) };

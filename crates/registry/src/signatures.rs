@@ -85,18 +85,15 @@ struct Search<'a> {
 impl Search<'_> {
     fn find(&mut self, image: &Digest) -> Result<Option<Signed>> {
         let tag = signature::tag_of(image);
-        if let Some(bytes) =
-            self.fetch(&format!("manifests/{tag}"), MANIFEST_LIMIT_BYTES, MISSING)?
-            && let Some(signed) = self.verify(&bytes, &format!("tag {tag}"), image)?
-        {
+        let tagged = self.fetch(&format!("manifests/{tag}"), MANIFEST_LIMIT_BYTES, MISSING)?;
+        if let Some(signed) = self.verify(tagged, &format!("tag {tag}"), image)? {
             return Ok(Some(signed));
         }
         for digest in self.find_referrers(image)? {
             let place = format!("referrer {digest}");
-            if let Some(bytes) =
-                self.fetch_by_digest("manifests", &digest, MANIFEST_LIMIT_BYTES, &place)?
-                && let Some(signed) = self.verify(&bytes, &place, image)?
-            {
+            let listed =
+                self.fetch_by_digest("manifests", &digest, MANIFEST_LIMIT_BYTES, &place)?;
+            if let Some(signed) = self.verify(listed, &place, image)? {
                 return Ok(Some(signed));
             }
         }
@@ -132,9 +129,15 @@ impl Search<'_> {
         Ok(digests)
     }
 
-    /// Verifies the signatures in a manifest until one is by a trusted key.
-    fn verify(&mut self, bytes: &[u8], place: &str, image: &Digest) -> Result<Option<Signed>> {
-        let mut claims = match signature::parse_manifest(bytes) {
+    /// Verifies the signatures in a manifest, if it was found, until one is by a trusted key.
+    fn verify(
+        &mut self,
+        manifest: Option<Vec<u8>>,
+        place: &str,
+        image: &Digest,
+    ) -> Result<Option<Signed>> {
+        let Some(bytes) = manifest else { return Ok(None) };
+        let mut claims = match signature::parse_manifest(&bytes) {
             Ok(claims) => claims,
             Err(error) => {
                 self.reject(place, Error::from(error).to_line());

@@ -10,8 +10,8 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    StreamOwned,
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme as Scheme, StreamOwned,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::ring,
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
@@ -207,15 +207,10 @@ impl ServerCertVerifier for SkipVerifier {
         Ok(HandshakeSignatureValid::assertion())
     }
 
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+    fn supported_verify_schemes(&self) -> Vec<Scheme> {
         // Also those that ring does not have.
-        let mut schemes =
-            ring::default_provider().signature_verification_algorithms.supported_schemes();
-        schemes.extend([
-            SignatureScheme::ECDSA_NISTP521_SHA512,
-            SignatureScheme::ED448,
-            SignatureScheme::RSA_PKCS1_SHA1,
-        ]);
-        schemes
+        let others = [Scheme::ECDSA_NISTP521_SHA512, Scheme::ED448, Scheme::RSA_PKCS1_SHA1];
+        let verified = ring::default_provider().signature_verification_algorithms;
+        [verified.supported_schemes(), others.to_vec()].concat()
     }
 }
