@@ -39,20 +39,19 @@ pub fn parse_challenges(texts: &[&str]) -> Result<Challenge> {
             return invalid(format!("invalid WWW-Authenticate header '{text}'"));
         };
         for challenge in challenges {
-            if challenge.scheme.eq_ignore_ascii_case("bearer") {
-                let param = |name: &str| {
-                    let mut params = challenge.params.iter();
-                    let found = params.find(|(key, _)| key.eq_ignore_ascii_case(name));
-                    found.map(|(_, value)| value.to_unescaped())
-                };
-                let Some(realm) = param("realm") else {
-                    return invalid(format!(
-                        "the registry requires a token without a realm: '{text}'"
-                    ));
-                };
-                return Ok(Challenge::Bearer { realm, service: param("service") });
+            if !challenge.scheme.eq_ignore_ascii_case("bearer") {
+                offered.push(challenge.scheme.to_owned());
+                continue;
             }
-            offered.push(challenge.scheme.to_owned());
+            let param = |name: &str| {
+                let mut params = challenge.params.iter();
+                let found = params.find(|(key, _)| key.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.to_unescaped())
+            };
+            let Some(realm) = param("realm") else {
+                return invalid(format!("the registry requires a token without a realm: '{text}'"));
+            };
+            return Ok(Challenge::Bearer { realm, service: param("service") });
         }
     }
     if offered.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {

@@ -131,11 +131,6 @@ impl Client {
         })
     }
 
-    /// For a receiver of events. It gets no secrets and may use plain HTTP.
-    pub fn for_events(network: &Network, certificates: &CertificateFiles) -> Result<Self> {
-        Self::new(&Network { tls: Tls::Plain, ..network.clone() }, certificates)
-    }
-
     /// The same client with a time limit for each whole request, including the body.
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {

@@ -93,10 +93,8 @@ impl Session {
         let named = || env::var_os("SSL_CERT_FILE").map(PathBuf::from);
         let named = self.settings.ca_file.clone().or_else(named);
         let known = || BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.exists());
-        CertificateFiles {
-            bundle: named.or_else(known).unwrap_or_default(),
-            folder: PathBuf::new(),
-        }
+        let bundle = named.or_else(known).unwrap_or_default();
+        CertificateFiles { bundle, folder: PathBuf::new() }
     }
 
     /// The first auth file with a login for the repository.

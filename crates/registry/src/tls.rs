@@ -113,7 +113,14 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let mut conn =
             ClientConnection::new(Arc::clone(&self.0), name).map_err(ureq::Error::Rustls)?;
         let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
-        sock.set_timeout(remaining(details));
+        let mut timeout = details.timeout;
+        if let (Instant::Exact(now), Instant::Exact(start), Duration::Exact(limit)) =
+            ((details.current_time)(), details.now, timeout.after)
+        {
+            // The connection has used up a part.
+            timeout.after = Duration::Exact(limit.saturating_sub(now.duration_since(start)));
+        }
+        sock.set_timeout(timeout);
         let done = conn.complete_io(&mut sock);
         // Returns the error of TLS again, which `done` contains as text.
         conn.process_new_packets().map_err(ureq::Error::Rustls)?;
@@ -122,17 +129,6 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
         Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(conn, sock) })))
     }
-}
-
-/// What connecting has left of its time limit.
-fn remaining(details: &ConnectionDetails<'_>) -> NextTimeout {
-    let mut timeout = details.timeout;
-    if let (Instant::Exact(now), Instant::Exact(start), Duration::Exact(limit)) =
-        ((details.current_time)(), details.now, timeout.after)
-    {
-        timeout.after = Duration::Exact(limit.saturating_sub(now.duration_since(start)));
-    }
-    timeout
 }
 
 pub(crate) struct TlsTransport {
