@@ -10,7 +10,6 @@ use crate::{
     repository::Fetched,
 };
 
-/// What is copied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CopyScope {
     Image,
@@ -18,7 +17,6 @@ pub enum CopyScope {
     WithReferrers,
 }
 
-/// The result of a copy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Copied {
     pub blobs: u64,

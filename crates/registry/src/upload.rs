@@ -38,7 +38,6 @@ struct Upload {
     is_confirmed: bool,
 }
 
-/// What to do next.
 enum Step {
     /// The registry has the blob.
     Done,
