@@ -125,11 +125,7 @@ impl<'a> Remote<'a> {
     }
 
     /// The progress display of a blob.
-    pub(crate) fn transfer(
-        &self,
-        doing: &str,
-        blob: &Descriptor,
-    ) -> Result<Box<dyn Transfer + 'a>> {
+    pub fn transfer(&self, doing: &str, blob: &Descriptor) -> Result<Box<dyn Transfer + 'a>> {
         let digest = document::digest_of(blob)?.to_string();
         let label = format!("{doing} {}", document::title_of(blob).unwrap_or(&digest));
         Ok(self.session.observer().transfer(&label, blob.size()))

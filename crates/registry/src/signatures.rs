@@ -71,6 +71,9 @@ impl Registry<'_> {
     }
 }
 
+/// A document, if the registry has it.
+type Found = Option<Vec<u8>>;
+
 /// A search in one repository on one host.
 struct Search<'a> {
     endpoint: &'a mut Endpoint,
@@ -85,14 +88,13 @@ struct Search<'a> {
 impl Search<'_> {
     fn find(&mut self, image: &Digest) -> Result<Option<Signed>> {
         let tag = signature::tag_of(image);
-        let tagged = self.fetch(&format!("manifests/{tag}"), MANIFEST_LIMIT_BYTES, MISSING)?;
+        let tagged = self.fetch(&format!("manifests/{tag}"), MISSING)?;
         if let Some(signed) = self.verify(tagged, &format!("tag {tag}"), image)? {
             return Ok(Some(signed));
         }
         for digest in self.find_referrers(image)? {
             let place = format!("referrer {digest}");
-            let listed =
-                self.fetch_by_digest("manifests", &digest, MANIFEST_LIMIT_BYTES, &place)?;
+            let listed = self.fetch_exact("manifests", &digest, &place)?;
             if let Some(signed) = self.verify(listed, &place, image)? {
                 return Ok(Some(signed));
             }
@@ -103,11 +105,10 @@ impl Search<'_> {
     /// Manifests of signatures that refer to `image` (OCI distribution spec, "Listing Referrers" and
     /// "Referrers Tag Schema").
     fn find_referrers(&mut self, image: &Digest) -> Result<Vec<Digest>> {
-        let mut found =
-            self.fetch(&format!("referrers/{image}"), MANIFEST_LIMIT_BYTES, NO_REFERRERS)?;
+        let mut found = self.fetch(&format!("referrers/{image}"), NO_REFERRERS)?;
         if found.is_none() {
             let path = format!("manifests/{}", image.to_tag());
-            found = self.fetch(&path, MANIFEST_LIMIT_BYTES, MISSING)?;
+            found = self.fetch(&path, MISSING)?;
         }
         let referrers = found.map_or(Ok(Vec::new()), |bytes| signature::parse_referrers(&bytes));
         let referrers = referrers.unwrap_or_else(|error| {
@@ -130,13 +131,8 @@ impl Search<'_> {
     }
 
     /// Verifies the signatures in a manifest, if it was found, until one is by a trusted key.
-    fn verify(
-        &mut self,
-        manifest: Option<Vec<u8>>,
-        place: &str,
-        image: &Digest,
-    ) -> Result<Option<Signed>> {
-        let Some(bytes) = manifest else { return Ok(None) };
+    fn verify(&mut self, found: Found, place: &str, image: &Digest) -> Result<Option<Signed>> {
+        let Some(bytes) = found else { return Ok(None) };
         let mut claims = match signature::parse_manifest(&bytes) {
             Ok(claims) => claims,
             Err(error) => {
@@ -163,7 +159,7 @@ impl Search<'_> {
 
     fn verify_claim(&mut self, claim: &Claim, place: &str, image: &Digest) -> Result<Option<Key>> {
         let place = format!("{place}, payload {}", claim.payload);
-        let found = self.fetch_by_digest("blobs", &claim.payload, PAYLOAD_LIMIT_BYTES, &place)?;
+        let found = self.fetch_exact("blobs", &claim.payload, &place)?;
         let Some(payload) = found else { return Ok(None) };
         let verified = claim.verify(&payload, image, self.keys);
         Ok(verified.map_err(|error| self.reject(&place, error)).ok().cloned())
@@ -182,14 +178,8 @@ impl Search<'_> {
     }
 
     /// The content of `digest`, or nothing if it is missing or not what the registry sends.
-    fn fetch_by_digest(
-        &mut self,
-        kind: &str,
-        digest: &Digest,
-        limit_bytes: u64,
-        place: &str,
-    ) -> Result<Option<Vec<u8>>> {
-        match self.fetch(&format!("{kind}/{digest}"), limit_bytes, MISSING)? {
+    fn fetch_exact(&mut self, kind: &str, digest: &Digest, place: &str) -> Result<Found> {
+        match self.fetch(&format!("{kind}/{digest}"), MISSING)? {
             Some(bytes) if Digest::of(&bytes) == *digest => return Ok(Some(bytes)),
             Some(bytes) => {
                 self.reject(place, format!("the registry sends {} instead", Digest::of(&bytes)));
@@ -199,9 +189,11 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// At most `limit_bytes` of a document, or nothing if the status is one of `missing`. A longer
-    /// document is cut off and fails its verification.
-    fn fetch(&mut self, path: &str, limit_bytes: u64, missing: &[u16]) -> Result<Option<Vec<u8>>> {
+    /// A document, or nothing if the status is one of `missing`. A document above the limit is cut
+    /// off and fails its verification.
+    fn fetch(&mut self, path: &str, missing: &[u16]) -> Result<Found> {
+        let is_payload = path.starts_with("blobs/");
+        let limit_bytes = if is_payload { PAYLOAD_LIMIT_BYTES } else { MANIFEST_LIMIT_BYTES };
         let doing = format!("asking {} for a signature", self.endpoint.host());
         self.backoff.run(&doing, || {
             let response = self.endpoint.get(path, &[("accept", manifest::ACCEPT)])?;

@@ -67,10 +67,7 @@ pub(crate) struct TlsConnector(Arc<ClientConfig>);
 
 impl TlsConnector {
     /// Authorities that rustls cannot parse are ignored.
-    pub(crate) fn new(
-        roots: Vec<CertificateDer<'static>>,
-        check: CertificateCheck,
-    ) -> Result<Self> {
+    pub(crate) fn new(roots: Vec<CertificateDer<'_>>, check: CertificateCheck) -> Result<Self> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Unusable(error.to_string()))?;
