@@ -64,13 +64,13 @@ impl Endpoint {
     /// answered by logging in once, also if an earlier token has expired.
     pub fn get(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
         let url = self.url(path);
-        self.logged_in(headers, |client, headers| client.follow(&Method::GET, &url, headers))
+        self.logged_in(headers, &|client, headers| client.follow(&Method::GET, &url, headers))
     }
 
     /// Like [`Self::get`], without the body.
     pub fn head(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
         let url = self.url(path);
-        self.logged_in(headers, |client, headers| client.follow(&Method::HEAD, &url, headers))
+        self.logged_in(headers, &|client, headers| client.follow(&Method::HEAD, &url, headers))
     }
 
     /// Sends a request to a complete URL; the login is not sent to another host. Does not follow
@@ -83,7 +83,7 @@ impl Endpoint {
         payload: &Payload<'_>,
     ) -> Result<Response> {
         if is_same_origin(origin_of(url), &self.origin()) {
-            self.logged_in(headers, |client, headers| client.send(method, url, headers, payload))
+            self.logged_in(headers, &|client, headers| client.send(method, url, headers, payload))
         } else {
             self.client.send(method, url, headers, payload)
         }
@@ -103,7 +103,7 @@ impl Endpoint {
     fn logged_in(
         &mut self,
         headers: &Headers<'_>,
-        send: impl Fn(&Client, &Headers<'_>) -> Result<Response>,
+        send: &dyn Fn(&Client, &Headers<'_>) -> Result<Response>,
     ) -> Result<Response> {
         let response = send(&self.client, &self.with_login(headers))?;
         if response.status() != 401 {
