@@ -159,7 +159,7 @@ impl Registry {
         })?;
         store.keep(&manifest, Some("pushed"))?;
         let session = self.session();
-        let mut from = Location::in_store(session.observer(), store, "pushed");
+        let mut from = Location::in_store(store, "pushed");
         let mut to = Location::open(&session, &format!("{}/{name}", self.local()), Access::Push)?;
         copy(&mut from, &mut to, CopyScope::Image)?;
         Ok(descriptors)
