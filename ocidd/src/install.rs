@@ -64,9 +64,8 @@ pub fn install(
     }
     let keys = read_keys(plan, machine)?;
     let (path, device) = open_disk(plan, machine, listener)?;
-    let mut registry = open_registry(plan, machine)?;
-    let resolved =
-        registry.resolve(&plan.image, &plan.platform, &listener).map_err(classify::fetching)?;
+    let mut registry = open_registry(plan, machine, &listener)?;
+    let resolved = registry.resolve(&plan.image, &plan.platform).map_err(classify::fetching)?;
     let signed = verify_signature(&mut registry, plan, &resolved, &keys, listener)?;
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
@@ -79,7 +78,7 @@ pub fn install(
     if asks && !confirm(&job.path).or_fail(Cause::DECLINED)? {
         return Err(anyhow!("not confirmed")).or_fail(Cause::DECLINED);
     }
-    let blob = job.open_blob(registry, &listener)?;
+    let blob = job.open_blob(registry)?;
     if is_dry_run {
         return Ok(job.done(Outcome::DryRun, 0));
     }
@@ -108,7 +107,7 @@ fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
 
 /// If there are trusted keys, the image must be signed by one of them.
 fn verify_signature(
-    registry: &mut Registry,
+    registry: &mut Registry<'_>,
     plan: &Plan,
     resolved: &Resolved,
     keys: &[Key],
@@ -117,7 +116,7 @@ fn verify_signature(
     if keys.is_empty() {
         return Ok(None);
     }
-    let signed = registry.verify(&resolved.manifests, keys, &listener).map_err(|error| {
+    let signed = registry.verify(&resolved.manifests, keys).map_err(|error| {
         let doing = format!("verifying the signature of {}", plan.image);
         classify::fetching(error).context(doing)
     })?;
@@ -138,12 +137,17 @@ fn open_disk(
     Ok((path, device))
 }
 
-fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
+fn open_registry<'o>(
+    plan: &Plan,
+    machine: &Machine,
+    observer: &'o dyn Observer,
+) -> Result<Registry<'o>, Failure> {
     let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::UNTRUSTED)?;
     let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::LOGIN)?;
     let policy =
         RetryPolicy { max_retries: plan.retries.0, first_delay: machine.first_retry_delay };
-    Ok(Registry::new(plan.image.repository(), &plan.mirrors, &client, credentials, policy))
+    let repository = plan.image.repository();
+    Ok(Registry::new(repository, &plan.mirrors, &client, credentials, policy, observer))
 }
 
 /// Checks that an image of at least `size_bytes` fits.
@@ -182,12 +186,8 @@ impl Job<'_> {
     }
 
     /// Opens the layer, and rejects an image that is known to be too large.
-    fn open_blob<'o>(
-        &mut self,
-        registry: Registry,
-        observer: &'o dyn Observer,
-    ) -> Result<Blob<'o>, Failure> {
-        let mut blob = registry.open(&self.layer, observer).map_err(classify::fetching)?;
+    fn open_blob<'o>(&mut self, registry: Registry<'o>) -> Result<Blob<'o>, Failure> {
+        let mut blob = registry.open(&self.layer).map_err(classify::fetching)?;
         if self.layer.raw_size_bytes.is_none() {
             check_size(self.read_size(&mut blob), &self.device).map_err(|failure| {
                 failure.context("reading the size at the end of the gzip stream")

@@ -28,7 +28,7 @@ use ocidd::{
     trust::KEYS_FOLDER,
 };
 use params::{Options, site};
-use registry::http::{CertificateFiles, Client, Network};
+use registry::http::{CertificateFiles, Client, Network, Tls};
 
 /// Set by `init`, which relays lines to every console and to the kernel log.
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
@@ -82,8 +82,10 @@ fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
     let Some(url) = options.report.clone() else {
         return complete_and_install(options, &machine, report);
     };
-    let network = Network { timeout: webhook::TIMEOUT, ..plan::network_of(&options) };
-    let client = Client::for_events(&network, &machine.certificates).or_fail(Cause::PARAMETERS);
+    // The receiver gets no secrets and may use plain HTTP.
+    let (tls, timeout) = (Tls::Plain, webhook::TIMEOUT);
+    let network = Network { tls, timeout, ..plan::network_of(&options) };
+    let client = Client::new(&network, &machine.certificates).or_fail(Cause::PARAMETERS);
     let client = match client {
         Ok(client) => client,
         Err(failure) => return fail(failure, report),

@@ -109,9 +109,7 @@ pub fn run(args: &Args) -> Result<()> {
     for release in &releases {
         all.extend(layout::write(&Store::open(folder)?, release, &info)?);
     }
-    let place = |tag| -> Result<_> {
-        Ok(Location::in_store(session.observer(), Store::open_existing(folder)?, tag))
-    };
+    let place = |tag| -> Result<_> { Ok(Location::in_store(Store::open_existing(folder)?, tag)) };
     if let Some(key) = key {
         for (published, tag) in tagged(&all) {
             let mut place = place(tag)?;

@@ -14,8 +14,6 @@ pub mod location;
 pub mod mirrors;
 pub mod observer;
 #[cfg(feature = "push")]
-pub mod referrers;
-#[cfg(feature = "push")]
 pub mod repository;
 pub mod retry;
 #[cfg(feature = "push")]
@@ -23,6 +21,7 @@ pub mod session;
 #[cfg(feature = "push")]
 pub mod sign;
 pub mod signatures;
+mod tls;
 #[cfg(feature = "push")]
 pub mod upload;
 

@@ -1,27 +1,26 @@
 //! Reads and writes one repository of a registry (OCI distribution spec). Requests are retried.
 
-use std::{fs::OpenOptions, io::Write as _, path::Path};
+use std::{fs, fs::OpenOptions, io::Write as _, path::Path, sync::Arc};
 
 use oci::{
     digest::{Digest, Hasher, HashingReader},
     document,
-    document::Document,
+    document::{Annotations, Document},
     manifest::Layer,
     reference::{Repository, Version},
-    size::Transfer,
+    size::{Counter, Transfer, length_of},
 };
 use oci_spec::image::Descriptor;
 use serde::Deserialize;
+use tempfile::NamedTempFile;
 use ureq::http::Method;
 
 use crate::{
-    auth::Access,
     blob::Blob,
-    endpoint::Endpoint,
+    endpoint::{Access, Endpoint},
     error::{During as _, Error, Result},
-    http::{Payload, Response},
-    mirrors, retry,
-    retry::Backoff,
+    http::{Client, Payload, read_body},
+    mirrors,
     session::Session,
 };
 
@@ -30,7 +29,7 @@ const TAGS_PER_PAGE: u32 = 1000;
 const LIST_LIMIT_BYTES: u64 = 16 << 20;
 
 /// A repository that is opened for reading or writing.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Remote<'a> {
     pub endpoint: Endpoint,
     pub repository: Repository,
@@ -46,17 +45,10 @@ pub struct Fetched {
 
 impl<'a> Remote<'a> {
     pub fn open(session: &'a Session, repository: &Repository, access: Access) -> Result<Self> {
-        let endpoint = session.endpoint(repository, access)?;
+        let client = Client::new(&session.network(), &session.certificates())?;
+        let credentials = Arc::new(session.credentials(repository)?);
+        let endpoint = Endpoint::new(client, repository.clone(), credentials, access);
         Ok(Self { endpoint, repository: repository.clone(), session })
-    }
-
-    /// The `Authorization` header that the registry required, if any.
-    pub fn authorization(&self) -> Option<&str> {
-        self.endpoint.authorization()
-    }
-
-    pub fn blob_url(&self, digest: &str) -> String {
-        self.endpoint.url(&format!("blobs/{digest}"))
     }
 
     /// The verified manifest of a tag or digest, if it exists.
@@ -64,7 +56,7 @@ impl<'a> Remote<'a> {
         let doing = format!("asking {} for {version}", self.repository.registry);
         let answer =
             self.with_retry(&doing, |endpoint| match mirrors::fetch_answer(endpoint, version) {
-                Err(error) if error.status() == Some(404) => Ok(None),
+                Err(Error::Status(error)) if error.status == 404 => Ok(None),
                 other => other.map(Some),
             });
         let Some(answer) = answer? else { return Ok(None) };
@@ -74,19 +66,13 @@ impl<'a> Remote<'a> {
         Ok(Some(Fetched { descriptor, bytes: answer.bytes }))
     }
 
-    pub fn has_blob(&mut self, digest: &Digest) -> Result<bool> {
-        self.exists(&format!("blobs/{digest}"))
-    }
-
-    pub fn has_manifest(&mut self, digest: &Digest) -> Result<bool> {
-        self.exists(&format!("manifests/{digest}"))
-    }
-
-    fn exists(&mut self, path: &str) -> Result<bool> {
+    /// Whether `blobs` or `manifests` have a digest.
+    pub fn exists(&mut self, kind: &str, digest: &Digest) -> Result<bool> {
+        let path = format!("{kind}/{digest}");
         let doing = format!("asking {} for {path}", self.repository.registry);
         self.with_retry(&doing, |endpoint| {
             let accept = [("accept", oci::manifest::ACCEPT)];
-            let response = endpoint.head(path, &accept)?;
+            let response = endpoint.head(&path, &accept)?;
             match response.status().as_u16() {
                 200 => Ok(true),
                 404 => Ok(false),
@@ -116,10 +102,8 @@ impl<'a> Remote<'a> {
             (hasher, at) = (Hasher::default(), 0);
         }
         transfer.add(at);
-        let endpoints = vec![self.endpoint.clone()];
-        let (backoff, observer) =
-            (Backoff::new(self.session.settings.retry), self.session.observer());
-        let mut from = Blob::open(endpoints, &layer, backoff, observer, (at, hasher))?;
+        let (own, backoff) = (self.endpoint.clone(), self.session.backoff());
+        let mut from = Blob::open(Vec::new(), own, &layer, backoff, (at, hasher))?;
         let mut buffer = vec![0; 1 << 20];
         loop {
             let length = from.fetch(&mut buffer).during(doing)?;
@@ -128,22 +112,23 @@ impl<'a> Remote<'a> {
             }
             let bytes = buffer.get(..length).unwrap_or_default();
             file.write_all(bytes).during(doing)?;
-            transfer.add(oci::size::length_of(bytes));
+            transfer.add(length_of(bytes));
         }
-        let found = from.digest();
-        if found == layer.digest {
-            return Ok(());
-        }
-        std::fs::remove_file(path).during(doing)?;
-        Err(Error::BlobDigest { found, expected: layer.digest })
+        verify_file(path, from.digest(), layer.digest)
     }
 
     /// A small blob, verified.
     pub fn read_blob(&mut self, blob: &Descriptor) -> Result<Vec<u8>> {
-        let folder = tempfile::tempdir().during(|| "creating a directory for a blob")?;
-        let path = folder.path().join("blob");
-        self.fetch_blob(blob, &path, &oci::size::Counter::default())?;
-        std::fs::read(&path).during(|| format!("reading {}", path.display()))
+        let file = NamedTempFile::new().during(|| "creating a file for a blob")?;
+        self.fetch_blob(blob, file.path(), &Counter::default())?;
+        fs::read(file.path()).during(|| format!("reading {}", file.path().display()))
+    }
+
+    /// The progress display of a blob.
+    pub fn transfer(&self, doing: &str, blob: &Descriptor) -> Result<Box<dyn Transfer + 'a>> {
+        let digest = document::digest_of(blob)?.to_string();
+        let label = format!("{doing} {}", document::title_of(blob).unwrap_or(&digest));
+        Ok(self.session.observer().transfer(&label, blob.size()))
     }
 
     /// Pushes a manifest under a tag or its digest.
@@ -203,7 +188,7 @@ impl<'a> Remote<'a> {
                 let response = endpoint.get(&path, &[])?;
                 let response = endpoint.expect(200, response)?;
                 let has_more = response.headers().contains_key("link");
-                Ok((read_limited(response)?, has_more))
+                Ok((read_body(response, LIST_LIMIT_BYTES, "an answer")?, has_more))
             });
             let (bytes, has_more) = page?;
             let page: Tags = serde_json::from_slice(&bytes).during(|| doing.as_str())?;
@@ -218,26 +203,84 @@ impl<'a> Remote<'a> {
         }
     }
 
+    /// Adds a referrer to the index under a tag, for registries that keep no list (distribution
+    /// spec, "Pushing Manifests with Subject").
+    fn add_referrer(
+        &mut self,
+        subject: &Digest,
+        document: &Document,
+        descriptor: &Descriptor,
+    ) -> Result<()> {
+        let tag = subject.to_tag();
+        let mut entries = match self.fallback_document(&tag)? {
+            Some(Document::Index(index)) => index.manifests().clone(),
+            Some(Document::Manifest(_)) => {
+                let repository = self.repository.to_string();
+                return Err(Error::ReferrersTag { tag, repository });
+            }
+            None => Vec::new(),
+        };
+        if entries.iter().any(|entry| entry.digest() == descriptor.digest()) {
+            return Ok(());
+        }
+        let mut entry = descriptor.clone();
+        if let Document::Manifest(manifest) = document {
+            let config = manifest.config().media_type();
+            entry.set_artifact_type(Some(
+                manifest.artifact_type().clone().unwrap_or_else(|| config.clone()),
+            ));
+            entry.set_annotations(manifest.annotations().clone());
+        }
+        entries.push(entry);
+        let bytes = document::to_bytes(&document::index_of(entries, Annotations::new()))?;
+        let index = document::describe(document::INDEX, &bytes)?;
+        self.push_manifest(&Version::Tag(tag), &index, &bytes)
+    }
+
+    fn fallback_document(&mut self, tag: &str) -> Result<Option<Document>> {
+        let Some(fetched) = self.fetch(&Version::Tag(tag.to_owned()))? else { return Ok(None) };
+        Ok(Some(Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())?))
+    }
+
+    /// The referrers of `subject`, from the registry's list or the index under a tag.
+    pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let doing = format!("asking {} for the referrers of {subject}", self.repository.registry);
+        let listed = self.with_retry(&doing, |endpoint| {
+            let accept = [("accept", document::INDEX)];
+            let response = endpoint.get(&format!("referrers/{subject}"), &accept)?;
+            match response.status().as_u16() {
+                200 => read_body(response, LIST_LIMIT_BYTES, "an answer").map(Some),
+                // The statuses of registries without this API.
+                400 | 404 | 405 | 501 => Ok(None),
+                _ => Err(endpoint.rejected(response)),
+            }
+        });
+        let Some(bytes) = listed? else {
+            return Ok(match self.fallback_document(&subject.to_tag())? {
+                Some(Document::Index(index)) => index.manifests().clone(),
+                Some(Document::Manifest(_)) | None => Vec::new(),
+            });
+        };
+        let index = document::parse_index(&bytes).during(|| doing)?;
+        Ok(index.manifests().clone())
+    }
+
     /// Retries `operation`; the error says that it happened while `doing`.
     pub(crate) fn with_retry<T>(
         &mut self,
         doing: &str,
         mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
-        let (policy, observer) = (self.session.settings.retry, self.session.observer());
         let operation = || operation(&mut self.endpoint);
-        retry::with_retry(policy, doing, observer, operation).during(|| doing)
+        self.session.backoff().run(doing, operation).during(|| doing)
     }
 }
 
-impl std::fmt::Debug for Remote<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Remote({})", self.repository)
+/// Removes a file with a wrong digest.
+pub fn verify_file(path: &Path, found: Digest, expected: Digest) -> Result<()> {
+    if found == expected {
+        return Ok(());
     }
-}
-
-/// Reads the body of a list, at most [`LIST_LIMIT_BYTES`].
-pub fn read_limited(response: Response) -> Result<Vec<u8>> {
-    let body = response.into_body().into_with_config().limit(LIST_LIMIT_BYTES).read_to_vec();
-    body.map_err(|error| Error::Interrupted(format!("reading an answer: {error}")))
+    fs::remove_file(path).during(|| format!("removing {}", path.display()))?;
+    Err(Error::BlobDigest { found, expected })
 }

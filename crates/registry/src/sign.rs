@@ -56,7 +56,7 @@ pub fn sign(
     let manifest = document::describe(document::MANIFEST, &bytes)?;
     store.add(config.as_slice())?;
     store.add(payload.as_slice())?;
-    let mut made = Location::in_store(location.observer(), store, "");
+    let mut made = Location::in_store(store, "");
     for blob in listing.layers().iter().chain([listing.config()]) {
         if !signatures.has_blob(&document::digest_of(blob)?)? {
             signatures.copy_blob(blob, &mut made).during(doing)?;

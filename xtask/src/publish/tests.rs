@@ -218,11 +218,7 @@ fn what_is_published_can_be_verified() {
     let reference = format!("{}/ocidd", registry.local());
     for _again in 0..2 {
         for (_, tag) in tagged(&all) {
-            let mut from = Location::in_store(
-                session.observer(),
-                Store::open_existing(folder.path()).unwrap(),
-                tag,
-            );
+            let mut from = Location::in_store(Store::open_existing(folder.path()).unwrap(), tag);
             let mut to =
                 Location::open(&session, &format!("{reference}:{tag}"), Access::Push).unwrap();
             let (descriptor, _) = copy::copy(&mut from, &mut to, CopyScope::WithReferrers).unwrap();

@@ -154,7 +154,7 @@ impl Registry {
         let artifact = document::artifact(kind, layers, Annotations::new())?;
         store.keep(&store.add_manifest(&artifact)?, Some("pushed"))?;
         let session = self.session();
-        let mut from = Location::in_store(session.observer(), store, "pushed");
+        let mut from = Location::in_store(store, "pushed");
         let mut to = Location::open(&session, &format!("{}/{name}", self.local()), Access::Push)?;
         copy(&mut from, &mut to, CopyScope::Image)?;
         Ok(descriptors)

@@ -43,7 +43,7 @@ pub(super) fn run(args: &Attach, session: &Session) -> Result<()> {
     let made = store.add_manifest(&artifact)?;
     // By digest, because a referrer has no name. It is removed from the store afterwards.
     store.keep(&made, None)?;
-    let mut from = Location::in_store(session.observer(), store, made.digest().as_ref());
+    let mut from = Location::in_store(store, made.digest().as_ref());
     copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
     // Last, because the target may be the store itself.

@@ -59,7 +59,7 @@ fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Location<'a>> {
         && let Some(store) = session.existing_store()?
         && store.resolve(&args.image)?.is_some()
     {
-        return Ok(Location::in_store(session.observer(), store, &args.image));
+        return Ok(Location::in_store(store, &args.image));
     }
     Ok(Location::open(session, &args.image, Access::Pull)?)
 }

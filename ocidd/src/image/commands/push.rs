@@ -84,7 +84,7 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
         store.keep(&image, args.platform.is_none().then_some(target.as_str()))?;
         name = image.digest().to_string();
     }
-    let mut from = Location::in_store(session.observer(), store, &name);
+    let mut from = Location::in_store(store, &name);
     let part = from.resolve()?;
     let named = match &args.platform {
         Some(platform) => extended(platform, &part, &mut to)?,
