@@ -9,45 +9,31 @@ use crate::{console::Console, shell, supervise, supervise::Outcome};
 
 const FOLDER: &str = "/etc/ocidd/hooks";
 
-/// When a hook runs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Hook {
-    /// Before ocidd. If it fails, ocidd does not run and the install has failed.
-    Before,
-    /// After a successful install. A failure is only reported.
-    After,
-    /// After a failed install. `$1` is the exit code of ocidd or of `before`, like in a shell.
-    Failed,
-}
-
-impl Hook {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Before => "before",
-            Self::After => "after",
-            Self::Failed => "failed",
-        }
-    }
-}
+/// Runs before ocidd. If it fails, ocidd does not run and the install has failed.
+pub(crate) const BEFORE: &str = "before";
+/// Runs after a successful install. A failure is only reported.
+pub(crate) const AFTER: &str = "after";
+/// Runs after a failed install. `$1` is the exit code of ocidd or of `before`, like in a shell.
+pub(crate) const FAILED: &str = "failed";
 
 /// Runs a hook, if the site has it.
-pub(crate) fn run(hook: Hook, arguments: &[String], console: &Console) -> Option<Outcome> {
+pub(crate) fn run(hook: &str, arguments: &[String], console: &Console) -> Option<Outcome> {
     run_in(Path::new(FOLDER), hook, arguments, console, || shell::install_applets(console))
 }
 
 fn run_in(
     folder: &Path,
-    hook: Hook,
+    hook: &str,
     arguments: &[String],
     console: &Console,
     prepare: impl FnOnce(),
 ) -> Option<Outcome> {
-    let program = folder.join(hook.name());
+    let program = folder.join(hook);
     // A dangling link is a hook that cannot be started.
     program.symlink_metadata().ok()?;
     prepare();
     let mut command = supervise::command(program, "dumb");
-    let name = format!("the hook '{}'", hook.name());
+    let name = format!("the hook '{hook}'");
     Some(supervise::run_relayed(name, command.args(arguments), console))
 }
 
@@ -71,7 +57,7 @@ mod tests {
         folder
     }
 
-    fn run_hook(folder: &TempDir, hook: Hook, arguments: &[&str]) -> Option<Outcome> {
+    fn run_hook(folder: &TempDir, hook: &str, arguments: &[&str]) -> Option<Outcome> {
         let _alone = alone();
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let console = Console { device: "/dev/null".into(), ..Console::fallback() };
@@ -81,7 +67,7 @@ mod tests {
     #[test]
     fn passes_arguments_and_reports_the_exit_code() {
         let folder = folder_with("failed", "#!/bin/sh\necho \"$*\" > $0.out\nexit 3\n", 0o755);
-        let outcome = run_hook(&folder, Hook::Failed, &["4"]).unwrap();
+        let outcome = run_hook(&folder, FAILED, &["4"]).unwrap();
         assert_eq!(outcome.to_string(), "the hook 'failed' ended with exit code 3");
         assert_eq!(fs::read_to_string(folder.path().join("failed.out")).unwrap(), "4\n");
     }
@@ -90,7 +76,7 @@ mod tests {
     fn reports_success() {
         let folder =
             folder_with("before", "#!/bin/sh\ntest -n \"$PATH$OCIDD_LINE_LEVELS\"\n", 0o755);
-        assert!(run_hook(&folder, Hook::Before, &[]).unwrap().is_success());
+        assert!(run_hook(&folder, BEFORE, &[]).unwrap().is_success());
     }
 
     #[test]
@@ -100,17 +86,17 @@ mod tests {
         let console = Console::fallback();
         for folder in [folder.path(), &folder.path().join("nosuch")] {
             let unneeded = || panic!("prepared for nothing");
-            assert!(run_in(folder, Hook::After, &[], &console, unneeded).is_none());
+            assert!(run_in(folder, AFTER, &[], &console, unneeded).is_none());
         }
     }
 
     #[test]
     fn a_hook_that_cannot_be_started_has_failed() {
         let folder = folder_with("before", "exit 0\n", 0o644);
-        let text = run_hook(&folder, Hook::Before, &[]).unwrap().to_string();
+        let text = run_hook(&folder, BEFORE, &[]).unwrap().to_string();
         assert!(text.starts_with("the hook 'before' could not be started: starting /"), "{text}");
         symlink("nowhere", folder.path().join("after")).unwrap();
-        let outcome = run_hook(&folder, Hook::After, &[]).unwrap();
+        let outcome = run_hook(&folder, AFTER, &[]).unwrap();
         assert_eq!((outcome.is_success(), outcome.code()), (false, 127));
     }
 }

@@ -16,7 +16,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use params::{After, Ending, OnError, Options};
 
-use crate::{console::Console, hooks::Hook, log::report, supervise::Outcome, time::clock};
+use crate::{console::Console, log::report, supervise::Outcome, time::clock};
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {
@@ -57,13 +57,13 @@ fn open_consoles() -> Console {
 
 /// Returns the outcome of the first program that failed, or of ocidd.
 fn install(parameters: &[OsString], console: &Console) -> Outcome {
-    hooks::run(Hook::Before, &[], console)
+    hooks::run(hooks::BEFORE, &[], console)
         .filter(|before| !before.is_success())
         .unwrap_or_else(|| supervise::run_installer(parameters, console))
 }
 
 fn finish(options: &Options, console: &Console, outcome: &Outcome) -> ! {
-    run_hook(Hook::After, &[], console);
+    run_hook(hooks::AFTER, &[], console);
     match options.after {
         After::End(ending) => power::end_in(3, ending, outcome),
         After::Shell => {
@@ -75,14 +75,14 @@ fn finish(options: &Options, console: &Console, outcome: &Outcome) -> ! {
 
 fn fail(options: &Options, console: &Console, outcome: &Outcome) -> ! {
     report::error(outcome);
-    run_hook(Hook::Failed, &[outcome.code().to_string()], console);
+    run_hook(hooks::FAILED, &[outcome.code().to_string()], console);
     if let OnError::End(ending, seconds) = options.on_error {
         power::end_in_unless_entered(seconds, ending, console);
     }
     run_shell(console)
 }
 
-fn run_hook(hook: Hook, arguments: &[String], console: &Console) {
+fn run_hook(hook: &str, arguments: &[String], console: &Console) {
     let outcome = hooks::run(hook, arguments, console);
     outcome.filter(|hook| !hook.is_success()).iter().for_each(report::error);
 }

@@ -36,8 +36,7 @@ pub(crate) fn end_in_unless_entered(seconds: u32, ending: Ending, console: &Cons
         "{ending} in {seconds} s; press Enter on {} for a shell",
         console.device.display()
     ));
-    let count = count_down(seconds, SECOND, keys, |left| print_left(ending, left));
-    if count == Count::Over {
+    if count_down(seconds, SECOND, keys, |left| print_left(ending, left)) {
         end(ending);
     }
 }
@@ -48,24 +47,13 @@ fn print_left(ending: Ending, left: u32) {
     }
 }
 
-/// How a countdown ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Count {
-    Over,
-    Interrupted,
-}
-
-fn count_down(
-    seconds: u32,
-    second: Duration,
-    mut keys: Option<Keys>,
-    print: impl Fn(u32),
-) -> Count {
+/// Returns false if Enter interrupts the countdown.
+fn count_down(seconds: u32, second: Duration, mut keys: Option<Keys>, print: impl Fn(u32)) -> bool {
     for left in (0..seconds).rev() {
         let next = Instant::now() + second;
         if let Some(open) = &mut keys {
             match open.wait_for_enter(next) {
-                Ok(true) => return Count::Interrupted,
+                Ok(true) => return false,
                 Ok(false) => {}
                 Err(error) => {
                     report::warn_error(&error);
@@ -76,7 +64,7 @@ fn count_down(
         sleep(next.saturating_duration_since(Instant::now()));
         print(left);
     }
-    Count::Over
+    true
 }
 
 /// The keyboard of a console, which is read by lines.
@@ -166,17 +154,17 @@ mod tests {
     fn a_countdown_prints_every_second() {
         let printed = Mutex::new(Vec::new());
         let over = count_down(3, MOMENT, None, |left| printed.lock().unwrap().push(left));
-        assert_eq!((over, printed.into_inner().unwrap()), (Count::Over, vec![2, 1, 0]));
-        assert_eq!(count_down(0, LONG, None, |_| {}), Count::Over);
+        assert_eq!((over, printed.into_inner().unwrap()), (true, vec![2, 1, 0]));
+        assert!(count_down(0, LONG, None, |_| {}));
     }
 
     #[test]
     fn only_enter_interrupts_a_countdown() {
         for (typed, count, seconds, second) in [
-            (&b"\n"[..], Count::Interrupted, 60, LONG),
-            (b"abc\n", Count::Interrupted, 60, LONG),
-            (b"abc", Count::Over, 3, MOMENT),
-            (b"", Count::Over, 3, MOMENT),
+            (&b"\n"[..], false, 60, LONG),
+            (b"abc\n", false, 60, LONG),
+            (b"abc", true, 3, MOMENT),
+            (b"", true, 3, MOMENT),
         ] {
             let (keys, mut keyboard) = pipe().unwrap();
             keyboard.write_all(typed).unwrap();
@@ -191,7 +179,7 @@ mod tests {
         drop(keyboard);
         let mut keys = Keys(OwnedFd::from(keys).into());
         assert!(keys.wait_for_enter(Instant::now() + LONG).is_err());
-        assert_eq!(count_down(3, MOMENT, Some(keys), |_| {}), Count::Over);
+        assert!(count_down(3, MOMENT, Some(keys), |_| {}));
     }
 
     #[test]

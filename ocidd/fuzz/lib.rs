@@ -67,8 +67,8 @@ pub fn challenge(bytes: &[u8]) {
 }
 
 pub fn content_range(bytes: &[u8]) {
-    if let Some(range) = parse_content_range(&text(bytes)) {
-        assert!(range.first <= range.last && range.size.is_none_or(|size| range.last < size));
+    if let Some((range, size)) = parse_content_range(&text(bytes)) {
+        assert!(range.start() <= range.end() && size.is_none_or(|size| *range.end() < size));
     }
 }
 

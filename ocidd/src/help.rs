@@ -76,8 +76,8 @@ mod tests {
         for (code, meaning) in failure::EXIT_CODES {
             assert_row(format!("| {code} | {meaning} |\n"));
         }
-        for entry in failure::CAUSES {
-            assert_row(format!("| `{}` | {} | {} |\n", entry.id, entry.exit_code, entry.remedy));
+        for cause in failure::tests::ALL_CAUSES {
+            assert_row(format!("| `{}` | {} | {} |\n", cause.id, cause.exit_code, cause.remedy));
         }
     }
 }

@@ -34,14 +34,14 @@ use crate::{
         diagnostic::Diagnostic,
         event,
         event::{Done, Event, Listener, Outcome, Progress},
-        failure::{Cause, DiskState, Failure, OrFail as _},
+        failure::{Cause, Failure, OrFail as _},
     },
     trust::Trust,
     write::{
         ends::Finish,
         error::SinkError,
         marker, pipeline,
-        sink::{Abandoned, Committed, Sink},
+        sink::{Committed, Sink},
     },
 };
 
@@ -64,9 +64,8 @@ pub fn install(
     }
     let keys = read_keys(plan, machine)?;
     let (path, device) = open_disk(plan, machine, listener)?;
-    let mut registry = open_registry(plan, machine)?;
-    let resolved =
-        registry.resolve(&plan.image, &plan.platform, &listener).map_err(classify::fetching)?;
+    let mut registry = open_registry(plan, machine, &listener)?;
+    let resolved = registry.resolve(&plan.image, &plan.platform).map_err(classify::fetching)?;
     let signed = verify_signature(&mut registry, plan, &resolved, &keys, listener)?;
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
@@ -76,10 +75,10 @@ pub fn install(
     }
     let is_dry_run = plan.mode == InstallMode::DryRun;
     let asks = plan.confirm == Confirm::Ask && !is_dry_run;
-    if asks && !confirm(&job.path).map_err(|problem| problem.fail(Cause::Declined))? {
-        return Err(anyhow!("not confirmed")).or_fail(Cause::Declined);
+    if asks && !confirm(&job.path).or_fail(Cause::DECLINED)? {
+        return Err(anyhow!("not confirmed")).or_fail(Cause::DECLINED);
     }
-    let blob = job.open_blob(registry, &listener)?;
+    let blob = job.open_blob(registry)?;
     if is_dry_run {
         return Ok(job.done(Outcome::DryRun, 0));
     }
@@ -92,23 +91,23 @@ pub fn install(
 /// The trusted keys; none if no signature is required.
 fn read_keys(plan: &Plan, machine: &Machine) -> Result<Vec<Key>, Failure> {
     let cause = match plan.trust {
-        Trust::Site => Cause::Signature,
-        Trust::Named(_) => Cause::Parameters,
+        Trust::Site => Cause::SIGNATURE,
+        Trust::Named(_) => Cause::PARAMETERS,
     };
     let keys = plan.trust.read(&machine.keys_folder).or_fail(cause)?;
     match plan.image {
         Image::Blob(_) if !keys.is_empty() => Err(Diagnostic::new(
             "oci.blob is given, but a blob without a manifest has no signature to verify",
             "select a manifest with oci.tag",
-        )
-        .fail(Cause::Parameters)),
+        ))
+        .or_fail(Cause::PARAMETERS),
         _ => Ok(keys),
     }
 }
 
 /// If there are trusted keys, the image must be signed by one of them.
 fn verify_signature(
-    registry: &mut Registry,
+    registry: &mut Registry<'_>,
     plan: &Plan,
     resolved: &Resolved,
     keys: &[Key],
@@ -117,7 +116,7 @@ fn verify_signature(
     if keys.is_empty() {
         return Ok(None);
     }
-    let signed = registry.verify(&resolved.manifests, keys, &listener).map_err(|error| {
+    let signed = registry.verify(&resolved.manifests, keys).map_err(|error| {
         let doing = format!("verifying the signature of {}", plan.image);
         classify::fetching(error).context(doing)
     })?;
@@ -138,19 +137,24 @@ fn open_disk(
     Ok((path, device))
 }
 
-fn open_registry(plan: &Plan, machine: &Machine) -> Result<Registry, Failure> {
-    let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::Untrusted)?;
-    let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::Login)?;
+fn open_registry<'o>(
+    plan: &Plan,
+    machine: &Machine,
+    observer: &'o dyn Observer,
+) -> Result<Registry<'o>, Failure> {
+    let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::UNTRUSTED)?;
+    let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::LOGIN)?;
     let policy =
-        RetryPolicy { max_retries: plan.retries.limit(), first_delay: machine.first_retry_delay };
-    Ok(Registry::new(plan.image.repository(), &plan.mirrors, &client, credentials, policy))
+        RetryPolicy { max_retries: plan.retries.0, first_delay: machine.first_retry_delay };
+    let repository = plan.image.repository();
+    Ok(Registry::new(repository, &plan.mirrors, &client, credentials, policy, observer))
 }
 
 /// Checks that an image of at least `size_bytes` fits.
 fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
     let disk = device.size_bytes();
     match size_bytes.filter(|image| *image > disk) {
-        Some(image) => Err(SinkError::TooSmall { image, disk }).or_fail(Cause::DiskTooSmall),
+        Some(image) => Err(SinkError::TooSmall { image, disk }).or_fail(Cause::DISK_TOO_SMALL),
         None => Ok(()),
     }
 }
@@ -182,12 +186,8 @@ impl Job<'_> {
     }
 
     /// Opens the layer, and rejects an image that is known to be too large.
-    fn open_blob<'o>(
-        &mut self,
-        registry: Registry,
-        observer: &'o dyn Observer,
-    ) -> Result<Blob<'o>, Failure> {
-        let mut blob = registry.open(&self.layer, observer).map_err(classify::fetching)?;
+    fn open_blob<'o>(&mut self, registry: Registry<'o>) -> Result<Blob<'o>, Failure> {
+        let mut blob = registry.open(&self.layer).map_err(classify::fetching)?;
         if self.layer.raw_size_bytes.is_none() {
             check_size(self.read_size(&mut blob), &self.device).map_err(|failure| {
                 failure.context("reading the size at the end of the gzip stream")
@@ -223,7 +223,7 @@ impl Job<'_> {
             .transfer_size
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(pipeline::IMAGE_BYTES);
-        let mut sink = Sink::new(&mut self.device, transfer_bytes).verifying(self.plan.verify);
+        let mut sink = Sink::new(&mut self.device, transfer_bytes, self.plan.verify);
         let progress = Progress::default();
         let transferred = event::follow(self.listener, &progress, size_bytes, || {
             pipeline::transfer(blob, &self.layer, &mut sink, &progress)
@@ -231,10 +231,8 @@ impl Job<'_> {
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));
         committed.map_err(|error| {
-            let (cause, hint) = (classify::transfer(&error), classify::transfer_hint(&error));
-            let state = disk_state(sink.abandon(), &disk);
-            let error = anyhow::Error::new(error).context(format!("installing to {disk}"));
-            Failure { cause, error, hint, disk: state }
+            let failure = classify::transfer(error).context(format!("installing to {disk}"));
+            Failure { disk: sink.abandon(&disk), ..failure }
         })
     }
 
@@ -249,8 +247,7 @@ impl Job<'_> {
                 Ok(partitions) if partitions.is_empty() => {}
                 Ok(partitions) => listener.note(format!("partitions: {}", partitions.join(", "))),
                 Err(error) => {
-                    listener
-                        .warn(format!("{:#}; reboot to see the new partitions", anyhow!(error)));
+                    listener.warn(format!("{error:#}; reboot to see the new partitions"));
                 }
             }
         }
@@ -297,15 +294,5 @@ impl Job<'_> {
             "dry run: nothing was written".to_owned(),
         ];
         lines.join("\n")
-    }
-}
-
-fn disk_state(abandoned: Result<Abandoned, SinkError>, disk: &str) -> DiskState {
-    match abandoned {
-        Ok(Abandoned::Untouched) => DiskState::Untouched,
-        Ok(Abandoned::Cleared) => DiskState::Cleared { disk: disk.to_owned() },
-        Err(error) => {
-            DiskState::Unknown { disk: disk.to_owned(), reason: format!("{:#}", anyhow!(error)) }
-        }
     }
 }

@@ -17,10 +17,3 @@ pub mod write;
 /// Runs `ocidd image` if the arguments start with `image`. The initramfs is built without it.
 #[cfg(feature = "image")]
 pub use image::run as run_image;
-
-#[cfg(not(feature = "image"))]
-pub fn run_image(
-    _arguments: impl Iterator<Item = std::ffi::OsString>,
-) -> Option<std::process::ExitCode> {
-    None
-}

@@ -18,7 +18,7 @@ use ocidd::{
     plan::Plan,
     prompt::Console,
     report::{
-        console::{Marks, Report, Style},
+        console::{Report, Style},
         event::{Event, Listener},
         failure::{Cause, Failure, OrFail as _},
         webhook,
@@ -28,12 +28,13 @@ use ocidd::{
     trust::KEYS_FOLDER,
 };
 use params::{Options, site};
-use registry::http::{CertificateFiles, Client, Network};
+use registry::http::{CertificateFiles, Client, Network, Tls};
 
 /// Set by `init`, which relays lines to every console and to the kernel log.
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
 fn main() -> ExitCode {
+    #[cfg(feature = "image")]
     if let Some(exit_code) = ocidd::run_image(env::args_os().skip(1)) {
         return exit_code;
     }
@@ -42,35 +43,37 @@ fn main() -> ExitCode {
         Ok(Request::Install(options)) => run_install(*options, &report),
         Ok(Request::Help) => print(&Help.to_string()),
         Ok(Request::Version) => print(&format!("ocidd {}\n", env!("CARGO_PKG_VERSION"))),
-        Err(failure) => fail(&failure, &report),
+        Err(failure) => fail(failure, &report),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(cause) => ExitCode::from(cause.exit_code()),
+        Err(cause) => ExitCode::from(cause.exit_code),
     }
 }
 
 fn report() -> Report {
     let term = env::var("TERM").ok();
-    let marks = if env::var_os(LINE_LEVELS).is_some() { Marks::Levels } else { Marks::None };
-    Report::new(Style::for_terminal(io::stderr().is_terminal(), term.as_deref()), marks)
+    Report::new(match env::var_os(LINE_LEVELS) {
+        Some(_) => Style::Levels,
+        None => Style::for_terminal(io::stderr().is_terminal(), term.as_deref()),
+    })
 }
 
 fn read_request() -> Result<Request, Failure> {
     let mut arguments = site::read_site_file(Path::new(site::SITE_FILE))
         .with_context(|| format!("reading {}", site::SITE_FILE))
-        .or_fail(Cause::Parameters)?;
+        .or_fail(Cause::PARAMETERS)?;
     arguments.extend(env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()));
     parse_request(&arguments)
         .map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
             anyhow::anyhow!(errors.join("\n"))
         })
-        .or_fail(Cause::Parameters)
+        .or_fail(Cause::PARAMETERS)
 }
 
 fn print(text: &str) -> Result<(), Cause> {
-    io::stdout().write_all(text.as_bytes()).map_err(|_closed| Cause::Internal)
+    io::stdout().write_all(text.as_bytes()).map_err(|_closed| Cause::INTERNAL)
 }
 
 /// Installs and reports the outcome to the console and to the receiver of events.
@@ -79,11 +82,13 @@ fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
     let Some(url) = options.report.clone() else {
         return complete_and_install(options, &machine, report);
     };
-    let network = Network { timeout: webhook::TIMEOUT, ..plan::network_of(&options) };
-    let client = Client::for_events(&network, &machine.certificates).or_fail(Cause::Parameters);
+    // The receiver gets no secrets and may use plain HTTP.
+    let (tls, timeout) = (Tls::Plain, webhook::TIMEOUT);
+    let network = Network { tls, timeout, ..plan::network_of(&options) };
+    let client = Client::new(&network, &machine.certificates).or_fail(Cause::PARAMETERS);
     let client = match client {
         Ok(client) => client,
-        Err(failure) => return fail(&failure, report),
+        Err(failure) => return fail(failure, report),
     };
     let console = self::report();
     let post = Webhook::start(client, url, &machine, move |warning| console.warn(warning));
@@ -103,7 +108,7 @@ fn complete_and_install(
     let plan = console
         .complete(&mut options, disks)
         .and_then(|()| Plan::try_from(&options))
-        .map_err(|problem| problem.fail(Cause::Parameters));
+        .or_fail(Cause::PARAMETERS);
     let done = plan.and_then(|plan| {
         install(&plan, machine, listener, |disk| {
             console.confirm(&plan.image, &disk.display().to_string(), &disks())
@@ -114,13 +119,15 @@ fn complete_and_install(
             listener.on_event(&Event::Done(done));
             Ok(())
         }
-        Err(failure) => fail(&failure, listener),
+        Err(failure) => fail(failure, listener),
     }
 }
 
-fn fail(failure: &Failure, listener: &dyn Listener) -> Result<(), Cause> {
-    listener.on_event(&Event::from(failure));
-    Err(failure.cause)
+fn fail(failure: Failure, listener: &dyn Listener) -> Result<(), Cause> {
+    let diagnostic = failure.diagnostic();
+    let Failure { cause, disk, .. } = failure;
+    listener.on_event(&Event::Failed { cause, diagnostic, disk });
+    Err(cause)
 }
 
 fn machine() -> Machine {

@@ -2,10 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use oci::{
-    platform::Platform,
-    reference::{Image, ReferenceError},
-};
+use oci::{platform::Platform, reference::Image};
 use params::{Options, Retries};
 use registry::http::{CertificateCheck, DEFAULT_TIMEOUT, Network, Tls};
 
@@ -56,7 +53,7 @@ pub struct Plan {
 }
 
 /// Enough for a slow switch port or a registry restart: about three minutes in total.
-const DEFAULT_RETRIES: Retries = Retries::Times(8);
+const DEFAULT_RETRIES: Retries = Retries(Some(8));
 /// Disks at slow controllers and USB appear late.
 const DEFAULT_DISK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -72,14 +69,14 @@ pub fn parse_image(options: &Options) -> Result<Option<Image>, Diagnostic> {
 
 fn parse_reference<T>(key: &str, value: &str) -> Result<T, Diagnostic>
 where
-    T: FromStr<Err = ReferenceError>,
+    T: FromStr<Err = oci::Error>,
 {
     value.parse().map_err(|error| {
         let hint = match error {
-            ReferenceError::Scheme { .. } => {
+            oci::Error::Scheme { .. } => {
                 Some("remove the scheme, and set oci.allow_no_tls for plain HTTP".to_owned())
             }
-            ReferenceError::NoDigest(_) => Some("set oci.tag for a tag".to_owned()),
+            oci::Error::NoDigest(_) => Some("set oci.tag for a tag".to_owned()),
             _ => None,
         };
         invalid(key, Diagnostic { message: error.to_string(), hint })

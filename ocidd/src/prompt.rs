@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, Write};
 
+use anyhow::Context as _;
 use oci::{reference::Image, size::Rounded};
 use params::Options;
 
@@ -49,19 +50,13 @@ impl<R: BufRead, W: Write> Console<R, W> {
             let answer = self.ask(
                 "Image, as registry/repository:tag, or oci.blob=registry/repository@sha256:…: ",
             )?;
-            let asked = match answer.strip_prefix("oci.blob=") {
-                Some(blob) => Options { blob: Some(blob.to_owned()), ..Options::default() },
-                None => Options {
-                    tag: Some(answer.strip_prefix("oci.tag=").unwrap_or(&answer).to_owned()),
-                    ..Options::default()
-                },
+            (options.tag, options.blob) = match answer.strip_prefix("oci.blob=") {
+                Some(blob) => (None, Some(blob.to_owned())),
+                None => (Some(answer.strip_prefix("oci.tag=").unwrap_or(&answer).to_owned()), None),
             };
-            match parse_image(&asked) {
-                Ok(_) => {
-                    (options.tag, options.blob) = (asked.tag, asked.blob);
-                    return Ok(());
-                }
-                Err(fault) => writeln!(self.output, "{fault}")?,
+            match parse_image(options) {
+                Ok(_) => return Ok(()),
+                Err(problem) => writeln!(self.output, "{problem}")?,
             }
         }
     }
@@ -94,11 +89,8 @@ impl<R: BufRead, W: Write> Console<R, W> {
             write!(self.output, "{question}")?;
             self.output.flush()?;
             let mut line = String::new();
-            let length = self.input.read_line(&mut line).map_err(|error| Diagnostic {
-                message: format!("reading the answer from the console: {error}"),
-                hint: None,
-            })?;
-            if length == 0 {
+            let length = self.input.read_line(&mut line);
+            if length.context("reading the answer from the console")? == 0 {
                 let question = question.trim_end_matches([':', ' ']);
                 return Err(Diagnostic::new(
                     format!("no answer on the console to '{question}'"),
@@ -123,7 +115,7 @@ impl std::fmt::Display for FoundDisk {
         let partitions: Vec<String> = self
             .partitions
             .iter()
-            .map(|p| format!("{} {}", p.name, Rounded(p.size_bytes)))
+            .map(|(name, size_bytes)| format!("{name} {}", Rounded(*size_bytes)))
             .collect();
         match partitions.len() {
             0 => f.write_str("  no partitions")?,
@@ -139,16 +131,15 @@ impl std::fmt::Display for FoundDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::{bus::Transport, probe::Partition};
 
     fn disks() -> Vec<FoundDisk> {
-        let partition = Partition { name: "sda1".to_owned(), size_bytes: 1 << 20 };
+        let partition = ("sda1".to_owned(), 1 << 20);
         let sda = FoundDisk {
             path: "/dev/sda".to_owned(),
             size_bytes: 4 << 30,
             model: Some("DISK".to_owned()),
             serial: Some("S1".to_owned()),
-            transport: Transport::Sata,
+            transport: "sata",
             partitions: vec![partition],
             holders: vec!["/dev/sda1 is swap".to_owned()],
             ..FoundDisk::default()
@@ -156,7 +147,7 @@ mod tests {
         let vdb = FoundDisk {
             path: "/dev/vdb".to_owned(),
             size_bytes: 1 << 40,
-            transport: Transport::Virtio,
+            transport: "virtio",
             ..FoundDisk::default()
         };
         vec![sda, vdb]

@@ -5,13 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use base64::Engine as _;
-use oci::{
-    BASE64,
-    signature::{Key, KeyError},
-};
-use thiserror::Error;
+use oci::{BASE64, signature::Key};
+
+use crate::report::diagnostic::Diagnostic;
 
 /// The keys of the site in an initramfs.
 pub const KEYS_FOLDER: &str = "/etc/ocidd/keys.d";
@@ -35,22 +33,14 @@ pub enum Named {
     Key(Key),
 }
 
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum TrustError {
-    #[error("'{0}' is neither an absolute path nor a base64 key")]
-    Shape(String),
-    #[error("'{0}': {1}")]
-    Key(String, KeyError),
-}
-
 impl Trust {
     /// Parses the parameter: files and keys, separated by commas.
-    pub fn parse(value: &str) -> Result<Self, TrustError> {
+    pub fn parse(value: &str) -> Result<Self> {
         value.split(',').map(Named::parse).collect::<Result<_, _>>().map(Self::Named)
     }
 
     /// Reads the keys. Empty only if the site has no directory of keys; unreadable keys are errors.
-    pub fn read(&self, folder: &Path) -> Result<Vec<Key>> {
+    pub fn read(&self, folder: &Path) -> Result<Vec<Key>, Diagnostic> {
         match self {
             Self::Site => read_folder(folder),
             Self::Named(names) => {
@@ -66,15 +56,14 @@ impl Trust {
 
 impl Named {
     // The base64 of a DER key never begins with a slash.
-    fn parse(text: &str) -> Result<Self, TrustError> {
+    fn parse(text: &str) -> Result<Self> {
         if text.starts_with('/') {
             return Ok(Self::File(text.into()));
         }
         let der = BASE64.decode(text).ok().filter(|der| !der.is_empty());
-        let der = der.ok_or_else(|| TrustError::Shape(text.to_owned()))?;
-        Key::parse_der(&der, PARAMETER)
-            .map(Self::Key)
-            .map_err(|bad| TrustError::Key(text.to_owned(), bad))
+        let der =
+            der.with_context(|| format!("'{text}' is neither an absolute path nor a base64 key"))?;
+        Key::parse_der(&der, PARAMETER).map(Self::Key).with_context(|| format!("'{text}'"))
     }
 }
 
@@ -84,12 +73,12 @@ fn read_file(file: &Path) -> Result<Vec<Key>> {
     Key::parse_pem(&pem, &file.display().to_string()).with_context(doing)
 }
 
-fn read_folder(folder: &Path) -> Result<Vec<Key>> {
+fn read_folder(folder: &Path) -> Result<Vec<Key>, Diagnostic> {
     let doing = || format!("reading keys from {}", folder.display());
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(doing),
+        Err(error) => return Err(anyhow!(error).context(doing()).into()),
     };
     let files: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
     let mut files = files.with_context(doing)?;
@@ -97,7 +86,8 @@ fn read_folder(folder: &Path) -> Result<Vec<Key>> {
     files.sort();
     // An existing directory means that signatures are required. A misnamed key must not disable this.
     if files.is_empty() {
-        bail!("{} contains no key; hint: add PEM files named *.pub or *.pem", folder.display());
+        let message = format!("{} contains no key", folder.display());
+        return Err(Diagnostic::new(message, "add PEM files named *.pub or *.pem"));
     }
     Ok(files.iter().map(|file| read_file(file)).collect::<Result<Vec<_>>>()?.concat())
 }
@@ -113,7 +103,7 @@ mod tests {
         *,
     };
 
-    fn read(value: &str) -> Result<Vec<String>> {
+    fn read(value: &str) -> Result<Vec<String>, Diagnostic> {
         let keys = Trust::parse(value)?.read(Path::new("/nowhere"))?;
         Ok(keys.iter().map(Key::to_string).collect())
     }
@@ -143,7 +133,7 @@ mod tests {
             ("AAAA", "'AAAA': found a key of an unknown kind, expected an ECDSA P-256 or Ed25519"),
             ("/no/such/key", "reading keys from /no/such/key: No such file"),
         ] {
-            let error = format!("{:#}", read(value).unwrap_err());
+            let error = read(value).unwrap_err().to_string();
             assert!(error.contains(fault), "{value}: {error}");
         }
     }
@@ -157,7 +147,7 @@ mod tests {
                 fs::create_dir_all(&keys).unwrap();
                 fs::write(keys.join(name), text).unwrap();
             }
-            let found = Trust::Site.read(&keys).map_err(|error| format!("{error:#}"));
+            let found = Trust::Site.read(&keys).map_err(|error| error.to_string());
             let names = |keys: Vec<Key>| keys.iter().map(Key::to_string).collect::<Vec<_>>();
             found.map(names).map_err(|error| error.replace(&*keys.to_string_lossy(), "KEYS"))
         };
@@ -167,7 +157,7 @@ mod tests {
         for (files, fault) in [
             (
                 &[("site.key", P256_PEM)][..],
-                "KEYS contains no key; hint: add PEM files named *.pub",
+                "KEYS contains no key\nhint: add PEM files named *.pub",
             ),
             (
                 &[("a.pub", P256_PEM), ("b.pub", "")],
@@ -187,6 +177,6 @@ mod tests {
     fn rejects_an_unreadable_directory() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = Trust::Site.read(file.path()).unwrap_err();
-        assert!(error.to_string().starts_with("reading keys from /"), "{error:#}");
+        assert!(error.message.starts_with("reading keys from /"), "{error}");
     }
 }

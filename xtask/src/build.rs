@@ -99,63 +99,39 @@ pub fn run(args: &Args) -> Result<()> {
 pub fn run_kernel(args: &KernelArgs) -> Result<()> {
     let Wanted { arch, profile, sources } = &args.wanted;
     let (archs, profile) = (arch.chosen()?, *profile);
-    let config = config::read_kernel_config()?;
-    let settings = Settings::read()?;
+    let config = &config::read_kernel_config()?;
+    let settings = &Settings::read()?;
     setup::require_for(&archs, &[Need::Kernel])?;
-    let sources = Sources::open(sources)?;
+    let sources = &Sources::open(sources)?;
     for arch in archs {
-        let built = kernel::build(&KernelRequest {
-            arch,
-            profile,
-            sources: &sources,
-            settings: &settings,
-            config: &config,
-        })?;
+        let built = kernel::build(&KernelRequest { arch, profile, sources, settings, config })?;
         let path = kernel_path(arch, profile);
         output::publish(&built.image, &path)?;
         report::result(path.display());
     }
-    output::write_sums()
+    output::write_sums(&project::out())
 }
 
-/// Builds the files of each architecture.
 pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
-    let archs = wanted.arch.chosen()?;
-    let (image_configs, kernel_config, settings) = read_inputs(&archs)?;
+    let (archs, profile) = (wanted.arch.chosen()?, wanted.profile);
+    let (image_configs, config, settings) = &read_inputs(&archs)?;
     setup::require_for(&archs, &[Need::Binaries, Need::Kernel])?;
-    let sources = Sources::open(&wanted.sources)?;
+    let sources = &Sources::open(&wanted.sources)?;
     // First, because it takes a minute and a kernel up to half an hour.
     let images = image_configs
         .iter()
-        .map(|(arch, config)| initramfs::build(*arch, config, &settings, &sources))
+        .map(|(arch, config)| initramfs::build(*arch, config, settings, sources))
         .collect::<Result<Vec<_>>>()?;
     let mut all = Vec::new();
     for (arch, image) in archs.into_iter().zip(&images) {
-        let kernel = kernel::build(&KernelRequest {
-            arch,
-            profile: wanted.profile,
-            sources: &sources,
-            settings: &settings,
-            config: &kernel_config,
-        })?;
-        let built = Built {
-            arch,
-            kernel: kernel_path(arch, wanted.profile),
-            initramfs: image.path.clone(),
-        };
-        output::publish(&kernel.image, &built.kernel)?;
-        let outputs = [built.kernel.clone(), built.initramfs.clone()];
-        describe::write(&Facts {
-            arch,
-            profile: wanted.profile,
-            settings: &settings,
-            kernel: &kernel,
-            image,
-            outputs: &outputs,
-        })?;
-        all.push(built);
+        let kernel = &kernel::build(&KernelRequest { arch, profile, sources, settings, config })?;
+        let path = kernel_path(arch, profile);
+        output::publish(&kernel.image, &path)?;
+        let outputs = &[path.clone(), image.path.clone()];
+        describe::write(&Facts { arch, profile, settings, kernel, image, outputs })?;
+        all.push(Built { arch, kernel: path, initramfs: image.path.clone() });
     }
-    output::write_sums()?;
+    output::write_sums(&project::out())?;
     Ok(all)
 }
 
@@ -192,7 +168,8 @@ fn read_inputs(archs: &[Arch]) -> Result<Inputs> {
     match (images, config::read_kernel_config(), Settings::read()) {
         (Ok(images), Ok(kernel), Ok(settings)) => Ok((images, kernel, settings)),
         (images, kernel, settings) => {
-            Err(report::join_errors([images.err(), kernel.err(), settings.err()]))
+            let errors = [images.err(), kernel.err(), settings.err()];
+            Err(report::join_errors(errors.into_iter().flatten()))
         }
     }
 }

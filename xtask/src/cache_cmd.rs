@@ -6,8 +6,8 @@ use anyhow::Result;
 use oci::size::Bytes;
 
 use crate::{
-    host::{arch::Arch, output::SUMS, report},
-    sources::cache::{ABANDONED, Cache, KERNEL_LOCK, KERNELS, SOURCES, Usage, children, is_there},
+    host::{arch::Arch, output, output::SUMS, report},
+    sources::cache::{ABANDONED, Cache, KERNEL_LOCK, KERNELS, SOURCES, Usage, children},
 };
 
 /// Manage the build cache
@@ -68,7 +68,7 @@ pub fn prune(cache: &Cache, max_age: Duration) -> Result<()> {
         if entry.usage.unused < entry.max_age.unwrap_or(max_age) {
             continue;
         }
-        let name = entry.path.strip_prefix(cache.root()).unwrap_or(&entry.path).display();
+        let name = entry.path.strip_prefix(&cache.root).unwrap_or(&entry.path).display();
         if remove(cache, &entry)? {
             freed += entry.usage.bytes;
             report::result(format_args!("removed {name}: {}", Bytes(entry.usage.bytes)));
@@ -82,13 +82,13 @@ pub fn prune(cache: &Cache, max_age: Duration) -> Result<()> {
 
 /// Everything that xtask has stored, and nothing else. Changes nothing.
 pub fn entries(cache: &Cache) -> Vec<Entry> {
-    let root = cache.root();
+    let root = &cache.root;
     let mut entries = Vec::new();
     let mut add = |path: PathBuf, in_use, max_age| {
         let usage = Usage::of(&path);
         entries.extend(usage.map(|usage| Entry { path, usage, in_use, max_age }));
     };
-    let digests = |below| children(&root.join(below)).filter(|(name, _)| is_digest(name));
+    let digests = |below| children(&root.join(below)).filter(|(name, _)| output::is_sha256(name));
     for (_, folder) in digests(SOURCES) {
         for (_, path) in children(&folder).filter(|(_, path)| path.is_file()) {
             add(path.clone(), InUse::File(path), None);
@@ -116,7 +116,7 @@ pub fn remove(cache: &Cache, entry: &Entry) -> Result<bool> {
         InUse::File(mark) => {
             let _changing = cache.changing()?;
             let is_removed = cache.remove_unlocked(&entry.path, mark)?;
-            let sources = cache.root().join(SOURCES);
+            let sources = cache.root.join(SOURCES);
             if let Some(digest) = entry.path.parent().filter(|parent| parent.starts_with(sources)) {
                 // This fails, as intended, if the directory contains another file.
                 std::fs::remove_dir(digest).ok();
@@ -125,15 +125,7 @@ pub fn remove(cache: &Cache, entry: &Entry) -> Result<bool> {
         }
         InUse::Lock(name) => {
             let Some(_lock) = cache.try_lock(name)? else { return Ok(false) };
-            if is_there(&entry.path) {
-                cache.delete(&entry.path)?;
-            }
-            Ok(true)
+            cache.delete(&entry.path).map(|()| true)
         }
     }
-}
-
-fn is_digest(name: &str) -> bool {
-    name.len() == 64
-        && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

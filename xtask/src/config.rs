@@ -39,22 +39,12 @@ impl Pin {
 
 /// The content of the initramfs.
 pub fn read_image_config(arch: Arch) -> Result<ImageConfig> {
-    parse_image_config(&read(&project::root(), IMAGE_FILE)?, arch)
+    ImageConfig::parse(&read(&project::root(), IMAGE_FILE)?, arch, &project::root())
 }
 
 /// The kernel's source and profiles.
 pub fn read_kernel_config() -> Result<KernelConfig> {
-    parse_kernel_config(&read(&project::root(), KERNEL_FILE)?)
-}
-
-/// The content of the initramfs if `text` were the project's `initramfs.toml`.
-pub fn parse_image_config(text: &str, arch: Arch) -> Result<ImageConfig> {
-    ImageConfig::parse(text, arch, &project::root())
-}
-
-/// The kernel's source and profiles if `text` were the project's `kernel/kernel.toml`.
-pub fn parse_kernel_config(text: &str) -> Result<KernelConfig> {
-    KernelConfig::parse(text, &project::root())
+    KernelConfig::parse(&read(&project::root(), KERNEL_FILE)?, &project::root())
 }
 
 fn read(root: &Path, file: &str) -> Result<String> {
@@ -63,16 +53,11 @@ fn read(root: &Path, file: &str) -> Result<String> {
 
 /// The programs of the workspace at `root`, without xtask, whose code is never in an image.
 fn workspace_packages(root: &Path) -> Result<Vec<String>> {
-    #[derive(serde::Deserialize)]
-    struct Manifest {
-        workspace: Workspace,
-    }
-    #[derive(serde::Deserialize)]
-    struct Workspace {
-        members: Vec<String>,
-    }
-    let is_program = |member: &String| member != "xtask" && !member.starts_with("crates/");
-    let manifest: Manifest =
+    let manifest: toml::Table =
         toml::from_str(&read(root, "Cargo.toml")?).context("parsing Cargo.toml")?;
-    Ok(manifest.workspace.members.into_iter().filter(is_program).collect())
+    let members = manifest.get("workspace").and_then(|workspace| workspace.get("members"));
+    let members = members.and_then(toml::Value::as_array).context("Cargo.toml has no members")?;
+    let is_program = |member: &&str| *member != "xtask" && !member.starts_with("crates/");
+    let names = members.iter().filter_map(toml::Value::as_str).filter(is_program);
+    Ok(names.map(str::to_owned).collect())
 }

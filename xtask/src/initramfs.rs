@@ -4,7 +4,10 @@ pub mod binaries;
 pub mod parts;
 pub mod toolchain;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use archive::{
@@ -20,7 +23,7 @@ use crate::{
         output, project, report, setup,
         setup::Need,
     },
-    initramfs::{parts::Parts, toolchain::Toolchain},
+    initramfs::{binaries::Programs, parts::Parts, toolchain::Toolchain},
     sources::{SourceOptions, Sources},
 };
 
@@ -66,7 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
         let image = build(arch, &config, &settings, &sources)?;
         report::result(image.path.display());
     }
-    output::write_sums()
+    output::write_sums(&project::out())
 }
 
 /// Builds the initramfs that `config` describes.
@@ -88,16 +91,13 @@ pub fn build(
     Ok(Image { path, toolchain, programs, parts })
 }
 
-/// The compressed archive.
 fn compose(
     config: &ImageConfig,
-    programs: &BTreeMap<String, Vec<u8>>,
+    programs: &Programs,
     parts: &Parts,
     mtime: u32,
 ) -> Result<Vec<u8>> {
-    let locals = read_locals(config)?;
-    let tree = build_tree(config, programs, parts, &locals)
-        .context("building the tree of the initramfs")?;
+    let tree = build_tree(config, programs, parts).context("building the tree of the initramfs")?;
     let archive = newc::write(&tree, mtime).context("writing the initramfs")?;
     let zipped = gzip::compress(&archive)?;
     report::step(format_args!(
@@ -114,22 +114,13 @@ pub fn output_path(arch: Arch) -> PathBuf {
     project::out().join(format!("initramfs-{}.gz", arch.oci()))
 }
 
-/// The contents of the project's own files, by path.
-fn read_locals(config: &ImageConfig) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
-    let read = |file: &PathBuf| {
-        std::fs::read(project::root().join(file))
-            .with_context(|| format!("reading {}", file.display()))
-    };
-    config.locals.iter().map(|local| Ok((local.file.clone(), read(&local.file)?))).collect()
+/// The content of one of the project's own files.
+fn read_local(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(project::root().join(file)).with_context(|| format!("reading {}", file.display()))
 }
 
-/// The tree that `config` describes, with the bytes of each file.
-fn build_tree(
-    config: &ImageConfig,
-    programs: &BTreeMap<String, Vec<u8>>,
-    parts: &Parts,
-    locals: &BTreeMap<PathBuf, Vec<u8>>,
-) -> Result<Tree> {
+/// The tree that `config` describes, with the bytes of each file. Reads the project's own files.
+fn build_tree(config: &ImageConfig, programs: &Programs, parts: &Parts) -> Result<Tree> {
     let mut entries: Vec<(String, Entry)> = Vec::new();
     let mut add = |path: &str, entry| entries.push((path.to_owned(), entry));
     for folder in &config.folders {
@@ -151,9 +142,7 @@ fn build_tree(
         add(&binary.path, Entry::file(binary.mode, bytes.clone()));
     }
     for local in &config.locals {
-        let bytes = locals.get(&local.file);
-        let bytes = bytes.ok_or_else(|| anyhow!("{} was not read", local.file.display()))?;
-        add(&local.path, Entry::file(local.mode, bytes.clone()));
+        add(&local.path, Entry::file(local.mode, read_local(&local.file)?));
     }
     Ok(Tree::new(entries)?)
 }
@@ -183,7 +172,7 @@ mod tests {
             .map(|part| (part.clone(), part.path.clone().into_bytes()))
             .collect();
         let parts = Parts { files, set, sources: Vec::new() };
-        let tree = build_tree(&config, &programs, &parts, &read_locals(&config).unwrap()).unwrap();
+        let tree = build_tree(&config, &programs, &parts).unwrap();
         golden::listing(&newc::read(&newc::write(&tree, 0).unwrap()).unwrap())
     }
 
@@ -204,7 +193,7 @@ mod tests {
     fn rejects_an_image_with_missing_bytes() {
         let config = config::read_image_config(Arch::X86_64).unwrap();
         let parts = Parts { files: Vec::new(), set: SourceSet::Upstream, sources: Vec::new() };
-        let error = build_tree(&config, &BTreeMap::new(), &parts, &BTreeMap::new()).unwrap_err();
+        let error = build_tree(&config, &BTreeMap::new(), &parts).unwrap_err();
         assert_eq!(error.to_string(), "package 'init' was not built");
     }
 }

@@ -16,7 +16,10 @@ pub use check::check_configurations;
 pub use make::{Place, Surroundings};
 pub use plan::KernelRequest;
 
-use crate::{kernel::key::Key, sources::Source};
+use crate::{
+    kernel::{key::Key, plan::Plan},
+    sources::Source,
+};
 
 /// The stored files of a kernel.
 pub const IMAGE: &str = "image";
@@ -37,20 +40,10 @@ pub struct KernelBuild {
     pub key: String,
 }
 
-/// The inputs of a kernel.
-#[derive(Clone, Debug)]
-pub struct KernelInputs {
-    pub source: Source,
-    pub compiler: String,
-    /// The digest of all inputs.
-    pub key: String,
-}
-
 /// The requested kernel, from the cache if it was built before.
 pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
-    let plan = plan::plan(request)?;
-    let cache = request.sources.cache();
-    let key = Key::of(&plan);
+    let (plan, key) = inputs(request)?;
+    let cache = &request.sources.cache;
     let folder = match cache.kernel(&key.digest)? {
         Some(folder) => folder,
         None => compile::compile(&plan, &key, cache)
@@ -65,11 +58,11 @@ pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
     })
 }
 
-/// The inputs of the requested kernel. Builds nothing.
-pub fn inputs(request: &KernelRequest<'_>) -> Result<KernelInputs> {
+/// The inputs of the requested kernel, and their key. Builds nothing.
+pub fn inputs<'a>(request: &KernelRequest<'a>) -> Result<(Plan<'a>, Key)> {
     let plan = plan::plan(request)?;
-    let key = Key::of(&plan).digest;
-    Ok(KernelInputs { source: plan.source, compiler: plan.compiler, key })
+    let key = Key::of(&plan);
+    Ok((plan, key))
 }
 
 /// Builds the requested kernel in `place`, without reading or writing kernels in the cache. Returns

@@ -53,7 +53,6 @@ const CREDENTIALS: &str = "etc/ocidd/auth.json";
 const KNOWN: &str = "parameters, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, \
                      hooks/{before,after,failed} and firmware/";
 
-/// A finished overlay.
 #[derive(Debug)]
 pub struct Overlay {
     tree: Tree,
@@ -153,7 +152,7 @@ fn rule(path: &str) -> Option<(String, u32, Check)> {
         _ if path == "parameters" => (0o644, check_parameters),
         _ if path == "auth.json" => (0o600, check_credentials),
         ("ca.d", "pem") => (0o644, check_authorities),
-        ("keys.d", "pub" | "pem") => (0o644, check_keys),
+        ("keys.d", "pub" | "pem") => (0o644, |_, pem| Ok(Key::parse_pem(pem, "").map(drop)?)),
         _ if ["hooks/before", "hooks/after", "hooks/failed"].contains(&path) => (0o755, check_hook),
         // The kernel's directory (Documentation/driver-api/firmware/fw_search_path.rst).
         _ if path.starts_with("firmware/") => {
@@ -223,11 +222,6 @@ fn check_authorities(_file: &Path, pem: &[u8]) -> Result<()> {
         }
     }
     ensure!(!store.is_empty(), "no certificate found; hint: use PEM, -----BEGIN CERTIFICATE-----");
-    Ok(())
-}
-
-fn check_keys(_file: &Path, pem: &[u8]) -> Result<()> {
-    Key::parse_pem(pem, "")?;
     Ok(())
 }
 

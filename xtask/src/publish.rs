@@ -7,7 +7,7 @@ mod release;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use forms::ReleaseInfo;
 use layout::Published;
 use oci::{layout::Store, signing_key::SigningKey};
@@ -28,6 +28,7 @@ use crate::{
     host::{
         arch::{ArchOption, Archs},
         project, report,
+        report::hinted,
     },
 };
 
@@ -89,7 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
     let password = std::env::var("COSIGN_PASSWORD").ok();
     let read_key = |path: &std::path::Path| SigningKey::read(path, password.as_deref());
     let key = args.sign.as_deref().map(read_key).transpose().context("reading the signing key")?;
-    let archs = ArchOption::from(args.arch).chosen()?;
+    let archs = ArchOption { arch: Some(args.arch) }.chosen()?;
     let mut releases = Vec::new();
     for profile in &args.profile {
         releases.push(Release::read(&project::out(), *profile, &archs)?);
@@ -109,11 +110,11 @@ pub fn run(args: &Args) -> Result<()> {
     for release in &releases {
         all.extend(layout::write(&Store::open(folder)?, release, &info)?);
     }
+    let place = |tag| -> Result<_> { Ok(Location::in_store(Store::open_existing(folder)?, tag)) };
     if let Some(key) = key {
         for (_, tag) in tagged(&all) {
             let image = Own::read(&Store::open_existing(folder)?, tag)?;
-            let place = layout::place(&session, folder, tag)?;
-            registry::sign::sign(&place, &image, repository, &key)?;
+            registry::sign::sign(&place(tag)?, &image, repository, &key)?;
         }
     }
     if args.dry_run {
@@ -122,9 +123,8 @@ pub fn run(args: &Args) -> Result<()> {
     for (published, tag) in tagged(&all) {
         if args.layout.is_none() {
             let to = format!("{repository}:{tag}");
-            let mut from = layout::place(&session, folder, tag)?;
             copy::copy(
-                &mut from,
+                &mut place(tag)?,
                 &mut Location::open(&session, &to, Access::Push)?,
                 CopyScope::WithReferrers,
             )
@@ -140,24 +140,20 @@ fn tagged(all: &[Published]) -> impl Iterator<Item = (&Published, &str)> {
     all.iter().filter_map(|published| Some((published, published.tag.as_deref()?)))
 }
 
-/// Splits a reference into repository and tag.
 fn split(reference: &str) -> Result<(&str, &str)> {
     reference.parse::<oci::reference::ManifestReference>()?;
     let (repository, version) = reference.rsplit_once(':').context("reading the reference")?;
-    ensure!(
-        !reference.contains('@'),
-        "'{reference}' has a digest, expected a tag  hint: use registry/repository:VERSION"
-    );
+    if reference.contains('@') {
+        let fact = format!("'{reference}' has a digest, expected a tag");
+        return Err(hinted(fact, "use registry/repository:VERSION"));
+    }
     Ok((repository, version))
 }
 
 fn show(published: &Published, repository: &str) -> Result<()> {
     let value: serde_json::Value = serde_json::from_slice(&published.bytes)?;
-    let (tag, digest) = (&published.tag, published.descriptor.digest());
-    let name = match tag {
-        Some(tag) => format!("{repository}:{tag}"),
-        None => "a referrer".to_owned(),
-    };
+    let (tag, digest) = (published.tag.as_ref(), published.descriptor.digest());
+    let name = tag.map_or("a referrer".to_owned(), |tag| format!("{repository}:{tag}"));
     report::result(format_args!("{name} {digest}\n{}", serde_json::to_string_pretty(&value)?));
     Ok(())
 }

@@ -67,11 +67,10 @@ pub struct Source {
     pub path: PathBuf,
 }
 
-/// The sources of one run.
 #[derive(Debug)]
 pub struct Sources {
     options: SourceOptions,
-    cache: Cache,
+    pub cache: Cache,
     client: Client,
     /// Unreachable hosts, so that each costs one timeout.
     unreachable: RefCell<BTreeSet<String>>,
@@ -105,10 +104,6 @@ impl Sources {
             unreachable: RefCell::default(),
             replaced: RefCell::default(),
         })
-    }
-
-    pub fn cache(&self) -> &Cache {
-        &self.cache
     }
 
     /// The pinned file, from the cache, `--source-dir` or its URL.
@@ -148,7 +143,7 @@ impl Sources {
             None if self.options.offline => {
                 let reason =
                     format!("{} is not in the cache, and --offline forbids downloads", pin.url);
-                self.fall_back(pin, &reason).map(|()| None)
+                self.fall_back(pin, &reason)
             }
             None => self.fetched(pin),
         }
@@ -166,22 +161,22 @@ impl Sources {
     fn fetched(&self, pin: &Pin) -> Result<Option<PathBuf>> {
         let host = download::host(&pin.url);
         if self.unreachable.borrow().contains(host) {
-            return self.fall_back(pin, &format!("'{host}' cannot be reached")).map(|()| None);
+            return self.fall_back(pin, &format!("'{host}' cannot be reached"));
         }
         report::step(format_args!("fetching {} {} from {}", pin.name, pin.version, pin.url));
         let mut file = self.cache.temporary_file()?;
-        match self.client.fetch(&pin.url, &pin.name, file.as_file_mut()) {
+        match self.client.try_fetch(&pin.url, &pin.name, file.as_file_mut(), u64::MAX) {
             Ok(_) => self.verified(pin, file, &pin.url).map(Some),
             Err(error @ DownloadError::Unreachable { .. }) => {
                 self.unreachable.borrow_mut().insert(host.to_owned());
-                self.fall_back(pin, &error.to_string()).map(|()| None)
+                self.fall_back(pin, &error.to_string())
             }
             Err(error) => Err(error.into_anyhow().context(format!("fetching {}", pin.url))),
         }
     }
 
     /// Warns that the Debian set replaces `pin`, or fails if that is forbidden.
-    fn fall_back(&self, pin: &Pin, reason: &str) -> Result<()> {
+    fn fall_back(&self, pin: &Pin, reason: &str) -> Result<Option<PathBuf>> {
         let flag = match (self.options.locked, self.options.sources) {
             (true, _) => "--locked",
             (false, Some(SourceSet::Upstream)) => "--sources upstream",
@@ -193,7 +188,7 @@ impl Sources {
                         pin.name, pin.version
                     ));
                 }
-                return Ok(());
+                return Ok(None);
             }
         };
         let once = if self.options.offline { "run once without --offline, " } else { "" };
@@ -214,10 +209,8 @@ impl Sources {
         }
         let evidence = self.cache.store_evidence(file, &pin.sha256, pin.file_name())?;
         let (expected, kept) = (&pin.sha256, evidence.display());
-        Err(hinted(
-            format!("sha256 is {found}, expected {expected} (from {from}, kept as {kept})"),
-            "the upstream file changed; find out why before you update the pin",
-        ))
+        let fact = format!("sha256 is {found}, expected {expected} (from {from}, kept as {kept})");
+        Err(hinted(fact, "the upstream file changed; find out why before you update the pin"))
     }
 }
 

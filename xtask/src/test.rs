@@ -9,7 +9,7 @@ pub mod lint;
 use std::{sync::mpsc, thread::ScopedJoinHandle};
 
 use anyhow::{Context as _, Result, anyhow};
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
 use crate::{
     build,
@@ -47,7 +47,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let wanted = Wanted {
-        arch: ArchOption::from(args.arch),
+        arch: ArchOption { arch: Some(args.arch) },
         profile: args.profile,
         sources: args.sources.clone(),
     };
@@ -114,8 +114,7 @@ fn outcome(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
 /// The checks that need no boot files.
 fn check_sources(options: &SourceOptions) -> Result<()> {
     report::step("unit and integration tests");
-    let shell = Shell::new()?;
-    shell.change_dir(project::root());
+    let shell = project::shell()?;
     let cargo = cmd::cargo();
     // Lint has printed a warning if they are missing.
     let packages = lint::packages(&shell).unwrap_or_default();

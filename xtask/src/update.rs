@@ -13,10 +13,7 @@ use toml_edit::{DocumentMut, Item, Value};
 use crate::{
     config::Pin,
     host::{output, project, report, report::hinted},
-    sources::{
-        cache::Cache,
-        download::{Client, DownloadError},
-    },
+    sources::{cache::Cache, download::Client},
 };
 
 /// Work with the pins of the upstream sources
@@ -28,48 +25,39 @@ pub struct Args {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Subcommand {
-    Update(UpdateArgs),
-}
-
-/// Pin the newest patch release of a series
-///
-/// Looks for newer releases of the pinned series of Linux and Alpine, downloads them into the
-/// cache, verifies the publisher's digests, and writes version and digest into kernel/kernel.toml
-/// and initramfs.toml. Never changes to another series or an older release. Uses the hosts of the
-/// pinned URLs, so a mirror with the same layout works too.
-#[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Examples:
+    /// Pin the newest patch release of a series
+    ///
+    /// Looks for newer releases of the pinned series of Linux and Alpine, downloads them into the
+    /// cache, verifies the publisher's digests, and writes version and digest into
+    /// kernel/kernel.toml and initramfs.toml. Never changes to another series or an older release.
+    /// Uses the hosts of the pinned URLs, so a mirror with the same layout works too.
+    #[command(after_help = "Examples:
   cargo xtask sources update
       Update both, trusting their hosts over HTTPS
   cargo xtask sources update linux --keyring autosigner.gpg
       Verify kernel.org's signature with a key from gpg --export autosigner@kernel.org
   cargo xtask sources update --dry-run
       Print what would change")]
-struct UpdateArgs {
-    /// Pins to update [default: all]
-    #[arg(value_enum)]
-    which: Option<Publisher>,
-    /// Download and verify, but do not change the files with the pins
-    #[arg(long)]
-    dry_run: bool,
-    /// File with the publisher's public key, from `gpg --export`; repeatable. Without it,
-    /// signatures are not verified
-    #[arg(long, value_name = "FILE")]
-    keyring: Vec<PathBuf>,
+    Update {
+        /// Pins to update [default: all]
+        #[arg(value_enum)]
+        which: Option<Publisher>,
+        /// Download and verify, but do not change the files with the pins
+        #[arg(long)]
+        dry_run: bool,
+        /// File with the publisher's public key, from `gpg --export`; repeatable. Without it,
+        /// signatures are not verified
+        #[arg(long, value_name = "FILE")]
+        keyring: Vec<PathBuf>,
+    },
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Outcome {
     /// No release is newer than this pin.
     Newest(Pin),
-    Moved(Vec<Move>),
-}
-
-/// A pin before and after.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Move {
-    old: Pin,
-    new: Pin,
+    /// Pins before and after.
+    Moved(Vec<(Pin, Pin)>),
 }
 
 /// Whether the file with the pins is changed.
@@ -80,11 +68,11 @@ enum Mode {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let Subcommand::Update(args) = &args.subcommand;
-    let keys = TrustedKeys::open(&args.keyring)?;
+    let Subcommand::Update { which, dry_run, keyring } = &args.subcommand;
+    let keys = TrustedKeys::open(keyring)?;
     let cache = Cache::open()?;
-    let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
-    let chosen = |publisher: &Publisher| args.which.is_none_or(|which| which == *publisher);
+    let mode = if *dry_run { Mode::DryRun } else { Mode::Write };
+    let chosen = |publisher: &Publisher| which.is_none_or(|which| which == *publisher);
     let outcomes = Publisher::ALL.into_iter().filter(chosen).map(|publisher| {
         let site = Site { publisher, client: Client::default(), keys: keys.clone() };
         let file = publisher.file();
@@ -102,7 +90,7 @@ fn print(outcome: &Outcome, file: &str, mode: Mode) {
             report::result(format_args!("{name} {version} is already the newest of its series"));
         }
         Outcome::Moved(moves) => {
-            for Move { old, new } in moves {
+            for (old, new) in moves {
                 report::result(format_args!(
                     "{} {} -> {}, {done} {file}\n  {}\n  sha256 {} -> {}",
                     new.name, old.version, new.version, new.url, old.sha256, new.sha256
@@ -129,7 +117,7 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
             .with_context(|| format!("{} pins nothing", file.display()));
     };
     let (version_key, digest_keys) = publisher.keys();
-    let draft = with_values(&text, &[(version_key, newest)])?;
+    let draft = with_values(&text, &[(version_key.to_owned(), newest)])?;
     let (mut moves, mut digests) = (Vec::new(), Vec::new());
     let olds = pins.into_iter().zip(&lists).zip(digest_keys);
     for (((old, list), key), mut new) in olds.zip(publisher.pins(&draft)?) {
@@ -137,7 +125,7 @@ fn update(file: &Path, site: &Site, cache: &Cache, mode: Mode) -> Result<Outcome
         let path = download(&new, site, cache)?;
         site.verify_signature(&new, &path)?;
         digests.push((key, new.sha256.clone()));
-        moves.push(Move { old, new });
+        moves.push((old, new));
     }
     let draft = with_values(&draft, &digests)?;
     publisher.pins(&draft).context("checking the new text")?;
@@ -166,20 +154,14 @@ fn download(pin: &Pin, site: &Site, cache: &Cache) -> Result<PathBuf> {
     if let Some(path) = cache.source(&pin.sha256, pin.file_name())? {
         return Ok(path);
     }
-    let fetching = || format!("fetching {}", pin.url);
-    report::step(fetching());
+    report::step(format_args!("fetching {}", pin.url));
     let mut file = cache.temporary_file()?;
-    site.client
-        .fetch(&pin.url, &pin.name, file.as_file_mut())
-        .map_err(DownloadError::into_anyhow)
-        .with_context(fetching)?;
+    site.client.fetch(&pin.url, &pin.name, file.as_file_mut(), u64::MAX)?;
     let found = output::digest(file.path())?;
     if found != pin.sha256 {
         let Pin { url, sha256, .. } = pin;
-        return Err(hinted(
-            format!("sha256 of {url} is {found}, the published one is {sha256}"),
-            "try again later; a mirror may be updating",
-        ));
+        let fact = format!("sha256 of {url} is {found}, the published one is {sha256}");
+        return Err(hinted(fact, "try again later; a mirror may be updating"));
     }
     cache.store_source(file, &found, pin.file_name())
 }

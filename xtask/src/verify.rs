@@ -67,12 +67,6 @@ pub struct Args {
     sources: SourceOptions,
 }
 
-impl Args {
-    fn first(&self) -> First {
-        if self.rebuild { First::Rebuilt } else { First::Cached }
-    }
-}
-
 pub fn run(args: &Args) -> Result<()> {
     let archs = args.arch.chosen()?;
     if let Some(from) = &args.against {
@@ -82,7 +76,6 @@ pub fn run(args: &Args) -> Result<()> {
     archs.iter().try_for_each(|arch| twice(args, *arch))
 }
 
-/// Builds twice.
 fn twice(args: &Args, arch: Arch) -> Result<()> {
     if args.reprotest {
         reprotest::reprotest(arch, &args.sources)?;
@@ -94,44 +87,36 @@ fn twice(args: &Args, arch: Arch) -> Result<()> {
         return Ok(());
     }
     setup::require(&[Need::Kernel, Need::Compiler(arch), Need::Test])?;
-    let settings = Settings::read()?;
-    with_kernel(arch, args.profile, &settings, &args.sources, |request| {
-        kernel::check_kernel(request, args.first())
-    })?;
-    report::result(format_args!("kernel for {arch}, profile {}: the same bytes", args.profile));
+    let (settings, profile) = (&Settings::read()?, args.profile);
+    let (config, sources) = (&config::read_kernel_config()?, &Sources::open(&args.sources)?);
+    let request = KernelRequest { arch, profile, sources, settings, config };
+    let first = if args.rebuild { First::Rebuilt } else { First::Cached };
+    kernel::check_kernel(&request, first)?;
+    report::result(format_args!("kernel for {arch}, profile {profile}: the same bytes"));
     Ok(())
-}
-
-fn with_kernel(
-    arch: Arch,
-    profile: Profile,
-    settings: &Settings,
-    options: &SourceOptions,
-    act: impl FnOnce(&KernelRequest<'_>) -> Result<()>,
-) -> Result<()> {
-    let (config, sources) = (config::read_kernel_config()?, Sources::open(options)?);
-    act(&KernelRequest { arch, profile, sources: &sources, settings, config: &config })
 }
 
 /// Rebuilds the files of a set for `arch`.
 fn against(args: &Args, arch: Arch, set: &fetch::Set) -> Result<()> {
-    let published = set.published(arch, args.profile)?;
+    let profile = args.profile;
+    let published = set.published(arch, profile)?;
     let settings = &published.settings;
     setup::require(&[Need::Binaries, Need::Kernel, Need::Compiler(arch)])?;
     let chosen = args.sources.sources.or(Some(published.set));
     let options = SourceOptions { sources: chosen, ..args.sources.clone() };
-    with_kernel(arch, args.profile, settings, &options, |request| {
-        let inputs = || against::own_inputs(request, published.inputs.files.keys());
-        let build = |name: &str| {
-            if name.starts_with(against::INITRAMFS) {
-                twice::rebuilt_initramfs(arch, settings, &options)
-            } else {
-                kernel::image(request, args.first())
-            }
-        };
-        against::compare(set, &published, inputs, build, difference::keep)
-    })
-    .with_context(|| format!("comparing with {}", set.name))?;
+    let (config, sources) = (&config::read_kernel_config()?, &Sources::open(&options)?);
+    let request = KernelRequest { arch, profile, sources, settings, config };
+    let first = if args.rebuild { First::Rebuilt } else { First::Cached };
+    let inputs = || against::own_inputs(&request, published.inputs.files.keys());
+    let build = |name: &str| {
+        if name.starts_with(against::INITRAMFS) {
+            twice::rebuilt_initramfs(arch, settings, &options)
+        } else {
+            kernel::image(&request, first)
+        }
+    };
+    against::compare(set, &published, inputs, build, difference::keep)
+        .with_context(|| format!("comparing with {}", set.name))?;
     report::result(format_args!("{} for {arch}: rebuilt with the same bytes", set.name));
     Ok(())
 }

@@ -59,45 +59,39 @@ pub enum Compression {
     Gzip,
 }
 
+/// The type of an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
-    File,
-    Directory,
-    Link,
-    CharacterDevice,
-    BlockDevice,
-    Pipe,
-    Socket,
-    Unknown,
+pub struct Kind {
+    bits: u32,
+    pub name: &'static str,
+    /// The first letter of a line of `ls -l`.
+    pub letter: char,
 }
 
 impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Directory => "directory",
-            Self::Link => "link",
-            Self::CharacterDevice => "character device",
-            Self::BlockDevice => "block device",
-            Self::Pipe => "pipe",
-            Self::Socket => "socket",
-            Self::Unknown => "unknown kind",
-        }
-    }
+    pub const FILE: Self = Self { bits: 0o100_000, name: "file", letter: '-' };
+    pub const DIRECTORY: Self = Self { bits: 0o040_000, name: "directory", letter: 'd' };
+    pub const LINK: Self = Self { bits: 0o120_000, name: "link", letter: 'l' };
+    pub const CHARACTERS: Self = Self { bits: 0o020_000, name: "character device", letter: 'c' };
+    pub const BLOCKS: Self = Self { bits: 0o060_000, name: "block device", letter: 'b' };
+    pub const PIPE: Self = Self { bits: 0o010_000, name: "pipe", letter: 'p' };
+    pub const SOCKET: Self = Self { bits: 0o140_000, name: "socket", letter: 's' };
+    pub const UNKNOWN: Self = Self { bits: 0, name: "unknown kind", letter: '?' };
+    const KNOWN: [Self; 7] = [
+        Self::FILE,
+        Self::DIRECTORY,
+        Self::LINK,
+        Self::CHARACTERS,
+        Self::BLOCKS,
+        Self::PIPE,
+        Self::SOCKET,
+    ];
 }
 
 impl Record {
     pub fn kind(&self) -> Kind {
-        match self.mode & TYPE_BITS {
-            0o100_000 => Kind::File,
-            0o040_000 => Kind::Directory,
-            0o120_000 => Kind::Link,
-            0o020_000 => Kind::CharacterDevice,
-            0o060_000 => Kind::BlockDevice,
-            0o010_000 => Kind::Pipe,
-            0o140_000 => Kind::Socket,
-            _ => Kind::Unknown,
-        }
+        let is_kind = |kind: &Kind| kind.bits == self.mode & TYPE_BITS;
+        Kind::KNOWN.into_iter().find(is_kind).unwrap_or(Kind::UNKNOWN)
     }
 
     /// The mode without the file type.
@@ -106,7 +100,7 @@ impl Record {
     }
 
     pub fn is_device(&self) -> bool {
-        matches!(self.kind(), Kind::CharacterDevice | Kind::BlockDevice)
+        [Kind::CHARACTERS, Kind::BLOCKS].contains(&self.kind())
     }
 }
 

@@ -1,90 +1,54 @@
 //! Kernel, initramfs, root file system and command line as one image, in the current format of
 //! ironcore and in the older one of onmetal-image.
 
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::json;
 
-use crate::{
-    document,
-    document::{Annotations, Artifact, DocumentError},
-};
+use crate::{document, document::Annotations, error::Result};
 
 /// The media types of a bundle.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Flavour {
-    /// `application/vnd.ironcore.image.…`, read by boot-operator and ironcore-image.
-    Ironcore,
-    /// `application/vnd.onmetal.image.…v1alpha1…`, read by onmetal-image, which needs all files.
-    Onmetal,
+#[derive(Debug)]
+pub struct Flavour {
+    pub rootfs: &'static str,
+    pub initramfs: &'static str,
+    pub kernel: &'static str,
+    config: &'static str,
 }
 
-/// A layer of a bundle.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Part {
-    Rootfs,
-    Initramfs,
-    Kernel,
-}
-
-impl Part {
-    pub fn media_type(self, flavour: Flavour) -> &'static str {
-        match (flavour, self) {
-            (Flavour::Ironcore, Self::Rootfs) => "application/vnd.ironcore.image.rootfs",
-            (Flavour::Ironcore, Self::Initramfs) => "application/vnd.ironcore.image.initramfs",
-            (Flavour::Ironcore, Self::Kernel) => "application/vnd.ironcore.image.kernel",
-            (Flavour::Onmetal, Self::Rootfs) => {
-                "application/vnd.onmetal.image.rootfs.v1alpha1.rootfs"
-            }
-            (Flavour::Onmetal, Self::Initramfs) => {
-                "application/vnd.onmetal.image.initramfs.v1alpha1.initramfs"
-            }
-            (Flavour::Onmetal, Self::Kernel) => {
-                "application/vnd.onmetal.image.vmlinuz.v1alpha1.vmlinuz"
-            }
-        }
-    }
-}
+/// Read by boot-operator and ironcore-image.
+pub const IRONCORE: Flavour = Flavour {
+    rootfs: "application/vnd.ironcore.image.rootfs",
+    initramfs: "application/vnd.ironcore.image.initramfs",
+    kernel: "application/vnd.ironcore.image.kernel",
+    config: "application/vnd.ironcore.image.config.v1+json",
+};
+/// Read by onmetal-image, which needs all files.
+pub const ONMETAL: Flavour = Flavour {
+    rootfs: "application/vnd.onmetal.image.rootfs.v1alpha1.rootfs",
+    initramfs: "application/vnd.onmetal.image.initramfs.v1alpha1.initramfs",
+    kernel: "application/vnd.onmetal.image.vmlinuz.v1alpha1.vmlinuz",
+    config: "application/vnd.onmetal.image.config.v1alpha1+json",
+};
 
 /// The name of a layer without a title: `kernel`, `initramfs` or `rootfs`.
 pub fn name_of(layer: &Descriptor) -> Option<&'static str> {
-    let media_type = layer.media_type().as_ref();
-    let is_part = |part: Part| {
-        [Flavour::Ironcore, Flavour::Onmetal]
-            .iter()
-            .any(|flavour| part.media_type(*flavour) == media_type)
+    let name_in = |Flavour { rootfs, initramfs, kernel, .. }| {
+        let names = [(rootfs, "rootfs"), (initramfs, "initramfs"), (kernel, "kernel")];
+        names.into_iter().find(|(media_type, _)| *media_type == layer.media_type().as_ref())
     };
-    [(Part::Rootfs, "rootfs"), (Part::Initramfs, "initramfs"), (Part::Kernel, "kernel")]
-        .into_iter()
-        .find_map(|(part, name)| is_part(part).then_some(name))
+    [IRONCORE, ONMETAL].into_iter().find_map(name_in).map(|(_, name)| name)
 }
 
-/// The content of a bundle.
-#[derive(Clone, Debug)]
-pub struct Bundle {
-    pub flavour: Flavour,
-    pub command_line: String,
-    /// Blobs, described by [`Part::media_type`].
-    pub layers: Vec<Descriptor>,
-    pub annotations: Annotations,
-}
-
-impl Bundle {
-    /// The config blob and the manifest.
-    pub fn to_artifact(&self) -> Result<(Vec<u8>, Artifact), DocumentError> {
-        let media_type = match self.flavour {
-            Flavour::Ironcore => "application/vnd.ironcore.image.config.v1+json",
-            Flavour::Onmetal => "application/vnd.onmetal.image.config.v1alpha1+json",
-        };
-        let config = document::to_bytes(&json!({ "commandLine": self.command_line }))?;
-        let artifact = Artifact {
-            artifact_type: None,
-            config: document::describe(media_type, &config)?,
-            layers: self.layers.clone(),
-            annotations: self.annotations.clone(),
-            subject: None,
-        };
-        Ok((config, artifact))
-    }
+/// The config blob and the manifest of a bundle. `layers` have the media types of `flavour`.
+pub fn manifest(
+    flavour: &Flavour,
+    command_line: &str,
+    layers: Vec<Descriptor>,
+    annotations: Annotations,
+) -> Result<(Vec<u8>, ImageManifest)> {
+    let config = document::to_bytes(&json!({ "commandLine": command_line }))?;
+    let descriptor = document::describe(flavour.config, &config)?;
+    Ok((config, document::manifest(descriptor, layers, annotations)?))
 }
 
 #[cfg(test)]
@@ -93,11 +57,13 @@ mod tests {
 
     #[test]
     fn names_layers_by_their_media_type() {
-        for (part, name) in
-            [(Part::Rootfs, "rootfs"), (Part::Initramfs, "initramfs"), (Part::Kernel, "kernel")]
-        {
-            for flavour in [Flavour::Ironcore, Flavour::Onmetal] {
-                let layer = document::describe(part.media_type(flavour), b"").unwrap();
+        for flavour in [IRONCORE, ONMETAL] {
+            for (media_type, name) in [
+                (flavour.rootfs, "rootfs"),
+                (flavour.initramfs, "initramfs"),
+                (flavour.kernel, "kernel"),
+            ] {
+                let layer = document::describe(media_type, b"").unwrap();
                 assert_eq!(name_of(&layer), Some(name));
             }
         }

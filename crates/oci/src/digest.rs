@@ -3,18 +3,16 @@
 use std::{fmt, io, io::Read, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
-use thiserror::Error;
 
-use crate::size::{Transfer, length_of};
+use crate::{
+    error::{Error, Result},
+    size::{Transfer, length_of},
+};
 
 /// The digest of a blob or manifest: `sha256:` and 64 lower-case hexadecimal digits (OCI image
 /// spec, descriptor.md, "Digests").
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Digest([u8; 32]);
-
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("invalid digest '{0}': expected 'sha256:' and 64 lower-case hexadecimal digits")]
-pub struct DigestError(String);
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
@@ -33,21 +31,19 @@ impl Digest {
 }
 
 impl FromStr for Digest {
-    type Err = DigestError;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, DigestError> {
-        let invalid = || DigestError(text.to_owned());
-        let hex = text.strip_prefix("sha256:").ok_or_else(invalid)?;
-        let nibble = |c: u8| match c {
-            b'0'..=b'9' => Some(c - b'0'),
-            b'a'..=b'f' => Some(c - b'a' + 10),
-            _ => None,
+    fn from_str(text: &str) -> Result<Self> {
+        let parse = || {
+            let hex = text.strip_prefix("sha256:")?;
+            // `from_str_radix` accepts a sign and upper-case letters.
+            let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+            let is_valid = hex.len() == 64 && hex.bytes().all(is_digit);
+            let (high, low) = hex.split_at_checked(32).filter(|_| is_valid)?;
+            let half = |hex| Some(u128::from_str_radix(hex, 16).ok()?.to_be_bytes());
+            [half(high)?, half(low)?].as_flattened().try_into().ok()
         };
-        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-        let bytes: Option<Vec<u8>> =
-            pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?)).collect();
-        let bytes = bytes.filter(|_| rest.is_empty()).ok_or_else(invalid)?;
-        bytes.try_into().map(Self).map_err(|_wrong_length: Vec<u8>| invalid())
+        parse().map(Self).ok_or_else(|| Error::Digest(text.to_owned()))
     }
 }
 

@@ -1,20 +1,20 @@
 //! Manifests and image indexes as values and as bytes, with their media types and annotations.
 //! Equal values have equal bytes.
 
-use std::{collections::BTreeMap, str::FromStr as _};
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 pub use oci_spec::image::{Descriptor, Platform};
 use oci_spec::{
     OciSpecError,
-    image::{ImageIndex, ImageManifest, ImageManifestBuilder, MediaType, Sha256Digest},
+    image::{ImageIndex, ImageManifest, ImageManifestBuilder, MediaType},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use thiserror::Error;
 
 use crate::{
-    digest::{Digest, DigestError},
+    digest::Digest,
+    error::{Error, Result},
     size::length_of,
 };
 
@@ -52,25 +52,9 @@ pub const DISK_TYPE: (&str, &str) = ("disktype", "raw");
 /// Sorted annotations.
 pub type Annotations = BTreeMap<String, String>;
 
-#[derive(Debug, Error)]
-pub enum DocumentError {
-    #[error("reading the {name}")]
-    Json { name: &'static str, source: serde_json::Error },
-    #[error("'{0}' is neither an image manifest nor an image index")]
-    UnknownType(String),
-    #[error("invalid media type '{0}': expected two names, such as build/log")]
-    MediaType(String),
-    #[error(transparent)]
-    Digest(#[from] DigestError),
-    #[error("writing a document")]
-    Write(#[from] OciSpecError),
-}
-
-impl DocumentError {
-    /// For `map_err`: the document called `name` is invalid.
-    pub(crate) fn json(name: &'static str) -> impl FnOnce(serde_json::Error) -> Self {
-        move |source| Self::Json { name, source }
-    }
+/// Parses the document that errors call `name`.
+pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8], name: &'static str) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|source| Error::Document { name, source })
 }
 
 /// What a reference leads to.
@@ -82,13 +66,11 @@ pub enum Document {
 }
 
 impl Document {
-    pub fn parse(bytes: &[u8], media_type: &str) -> Result<Self, DocumentError> {
+    pub fn parse(bytes: &[u8], media_type: &str) -> Result<Self> {
         match media_type {
-            MANIFEST | DOCKER_MANIFEST => serde_json::from_slice(bytes)
-                .map(Self::Manifest)
-                .map_err(DocumentError::json("manifest")),
+            MANIFEST | DOCKER_MANIFEST => parse_json(bytes, "manifest").map(Self::Manifest),
             INDEX | DOCKER_INDEX => parse_index(bytes).map(Self::Index),
-            other => Err(DocumentError::UnknownType(escape_controls(other))),
+            other => Err(Error::UnknownType(escape_controls(other))),
         }
     }
 
@@ -102,7 +84,7 @@ impl Document {
 }
 
 /// Accepts the media types that the image spec allows (RFC 6838, 4.2).
-pub fn parse_media_type(text: &str) -> Result<String, DocumentError> {
+pub fn parse_media_type(text: &str) -> Result<String> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
     let is_name = |name: &str| {
         (1..=127).contains(&name.len())
@@ -111,7 +93,7 @@ pub fn parse_media_type(text: &str) -> Result<String, DocumentError> {
     };
     match text.split_once('/') {
         Some((kind, name)) if is_name(kind) && is_name(name) => Ok(text.to_owned()),
-        _ => Err(DocumentError::MediaType(text.to_owned())),
+        _ => Err(Error::MediaType(text.to_owned())),
     }
 }
 
@@ -122,10 +104,15 @@ pub fn is_document(media_type: &str) -> bool {
 
 /// The media type that a document states, otherwise its `Content-Type`.
 pub fn media_type_of(bytes: &[u8], content_type: &str) -> String {
-    let stated = serde_json::from_slice::<Value>(bytes)
-        .ok()
-        .and_then(|document| Some(document.get("mediaType")?.as_str()?.to_owned()));
-    stated.unwrap_or_else(|| essence_of(content_type).to_owned())
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Stated {
+        media_type: String,
+    }
+    match serde_json::from_slice::<Stated>(bytes) {
+        Ok(stated) => stated.media_type,
+        Err(_) => essence_of(content_type).to_owned(),
+    }
 }
 
 /// A `Content-Type` without its parameters.
@@ -134,13 +121,13 @@ pub(crate) fn essence_of(content_type: &str) -> &str {
 }
 
 /// Reads an image index with all properties of its platforms.
-pub fn parse_index(bytes: &[u8]) -> Result<ImageIndex, DocumentError> {
-    let error = || DocumentError::json("image index");
-    let mut index = serde_json::from_slice(bytes).map_err(error())?;
+pub fn parse_index(bytes: &[u8]) -> Result<ImageIndex> {
+    let name = "image index";
+    let mut index = parse_json(bytes, name)?;
     for (in_crate, in_spec) in PLATFORM_KEYS {
         rename_platform_key(&mut index, in_spec, in_crate);
     }
-    serde_json::from_value(index).map_err(error())
+    serde_json::from_value(index).map_err(|source| Error::Document { name, source })
 }
 
 /// Platform properties whose names in oci-spec 0.10 differ from the image spec (image-index.md).
@@ -149,10 +136,8 @@ const PLATFORM_KEYS: [(&str, &str); 2] =
 
 fn rename_platform_key(index: &mut Value, from: &str, to: &str) {
     let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
-    for entry in entries.into_iter().flatten() {
-        let Some(platform) = entry.get_mut("platform").and_then(Value::as_object_mut) else {
-            continue;
-        };
+    let platforms = entries.into_iter().flatten().filter_map(|entry| entry.get_mut("platform"));
+    for platform in platforms.filter_map(Value::as_object_mut) {
         if let Some(value) = platform.remove(from) {
             platform.insert(to.to_owned(), value);
         }
@@ -160,7 +145,7 @@ fn rename_platform_key(index: &mut Value, from: &str, to: &str) {
 }
 
 /// JSON without spaces and with sorted keys, because annotations have no order.
-pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, DocumentError> {
+pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut value = serde_json::to_value(value).map_err(OciSpecError::from)?;
     for (in_crate, in_spec) in PLATFORM_KEYS {
         rename_platform_key(&mut value, in_crate, in_spec);
@@ -169,18 +154,13 @@ pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, DocumentError> {
     Ok(serde_json::to_vec(&value).map_err(OciSpecError::from)?)
 }
 
-pub fn descriptor(
-    media_type: &str,
-    digest: Digest,
-    size_bytes: u64,
-) -> Result<Descriptor, DocumentError> {
-    let hex = digest.to_string().split_off("sha256:".len());
-    let digest = Sha256Digest::from_str(&hex)?;
+pub fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> Result<Descriptor> {
+    let digest = oci_spec::image::Digest::try_from(digest.to_string())?;
     Ok(Descriptor::new(MediaType::from(media_type), size_bytes, digest))
 }
 
 /// The descriptor of these bytes.
-pub fn describe(media_type: &str, bytes: &[u8]) -> Result<Descriptor, DocumentError> {
+pub fn describe(media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
     descriptor(media_type, Digest::of(bytes), length_of(bytes))
 }
 
@@ -195,7 +175,7 @@ fn to_map<M: FromIterator<(String, String)>>(annotations: Annotations) -> Option
 }
 
 /// The digest of a descriptor. Only SHA-256 is supported.
-pub fn digest_of(descriptor: &Descriptor) -> Result<Digest, DigestError> {
+pub fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
     descriptor.digest().as_ref().parse()
 }
 
@@ -228,36 +208,37 @@ pub(crate) fn escape_controls(text: &str) -> String {
 }
 
 /// The config of artifacts without one, with its content embedded in the descriptor.
-pub fn empty_config() -> Result<Descriptor, DocumentError> {
+pub fn empty_config() -> Result<Descriptor> {
     let mut config = describe(EMPTY, EMPTY_JSON)?;
     config.set_data(Some(crate::BASE64.encode(EMPTY_JSON)));
     Ok(config)
 }
 
-/// The content of a manifest.
-#[derive(Clone, Debug)]
-pub struct Artifact {
-    /// `None` for bundles, which are identified by their config.
-    pub artifact_type: Option<String>,
-    pub config: Descriptor,
-    pub layers: Vec<Descriptor>,
-    pub annotations: Annotations,
-    pub subject: Option<Descriptor>,
+/// A manifest. Bundles and container images have no artifact type, their config identifies them.
+pub fn manifest(
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+    annotations: Annotations,
+) -> Result<ImageManifest> {
+    let mut manifest = ImageManifestBuilder::default()
+        .schema_version(2_u32)
+        .media_type(MediaType::ImageManifest)
+        .config(config)
+        .layers(layers)
+        .build()?;
+    manifest.set_annotations(to_map(annotations));
+    Ok(manifest)
 }
 
-impl Artifact {
-    pub fn to_bytes(&self) -> Result<Vec<u8>, DocumentError> {
-        let mut manifest = ImageManifestBuilder::default()
-            .schema_version(2_u32)
-            .media_type(MediaType::ImageManifest)
-            .config(self.config.clone())
-            .layers(self.layers.clone())
-            .build()?;
-        manifest.set_artifact_type(self.artifact_type.as_deref().map(MediaType::from));
-        manifest.set_annotations(to_map(self.annotations.clone()));
-        manifest.set_subject(self.subject.clone());
-        to_bytes(&manifest)
-    }
+/// The manifest of an artifact without a config.
+pub fn artifact(
+    artifact_type: &str,
+    layers: Vec<Descriptor>,
+    annotations: Annotations,
+) -> Result<ImageManifest> {
+    let mut manifest = manifest(empty_config()?, layers, annotations)?;
+    manifest.set_artifact_type(Some(artifact_type.into()));
+    Ok(manifest)
 }
 
 /// An image index of these manifests, in this order.
@@ -278,16 +259,13 @@ mod tests {
     fn equal_values_have_equal_bytes() {
         let annotations: Annotations =
             ('a'..='z').map(|key| (key.to_string(), "x".to_owned())).collect();
-        let artifact = || Artifact {
-            artifact_type: Some("a/b".to_owned()),
-            config: empty_config().unwrap(),
-            layers: vec![with_annotations(describe("c/d", b"e").unwrap(), annotations.clone())],
-            annotations: annotations.clone(),
-            subject: None,
+        let bytes = || {
+            let layer = with_annotations(describe("c/d", b"e").unwrap(), annotations.clone());
+            to_bytes(&artifact("a/b", vec![layer], annotations.clone()).unwrap()).unwrap()
         };
-        let bytes = artifact().to_bytes().unwrap();
-        assert_eq!(artifact().to_bytes().unwrap(), bytes);
-        let text = String::from_utf8(bytes).unwrap();
+        let first = bytes();
+        assert_eq!(bytes(), first);
+        let text = String::from_utf8(first).unwrap();
         assert!(text.starts_with(r#"{"annotations":{"a":"x","b":"x","c":"x","#), "{text}");
         assert!(
             text.ends_with(

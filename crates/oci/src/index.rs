@@ -1,41 +1,18 @@
 //! Image indexes: one manifest for each platform.
 
 use oci_spec::image::{Descriptor, ImageIndex, MediaType};
-use thiserror::Error;
 
 use crate::{
-    digest::DigestError,
     document,
-    document::{Annotations, DISK_TYPE, Document, DocumentError, list},
+    document::{Annotations, DISK_TYPE, Document, list},
+    error::{Error, Result},
     platform::Platform,
 };
-
-#[derive(Debug, Error)]
-pub enum IndexError {
-    #[error("the image index has no manifest for {platform}; it has: {available}")]
-    NoMatch {
-        platform: Platform,
-        available: String,
-        /// Whether another platform can be requested instead.
-        has_platforms: bool,
-    },
-    #[error("the image index has {count} manifests for {platform}: {manifests}")]
-    Ambiguous { platform: Platform, count: usize, manifests: String },
-    #[error("{0} is an image index")]
-    Nested(oci_spec::image::Digest),
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-    #[error(transparent)]
-    Digest(#[from] DigestError),
-}
 
 /// Selects the entry for `platform`, independent of the order of entries. An entry without a
 /// platform is selected if there is no other. If no variant is requested, an entry without a
 /// variant is preferred.
-pub fn select<'a>(
-    index: &'a ImageIndex,
-    platform: &Platform,
-) -> Result<&'a Descriptor, IndexError> {
+pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Descriptor> {
     let images: Vec<(&Descriptor, Option<Platform>)> = index
         .manifests()
         .iter()
@@ -45,13 +22,18 @@ pub fn select<'a>(
     if let [(entry, None)] = images.as_slice() {
         return Ok(entry);
     }
-    let grade = |offered: &Option<Platform>| platform.matches(offered.as_ref()?);
-    let best = images.iter().filter_map(|(_, offered)| grade(offered)).max();
-    let matching: Vec<_> =
-        images.iter().filter(|(_, offered)| best.is_some() && grade(offered) == best).collect();
+    let find = |is_match: fn(&Platform, &Platform) -> bool| -> Vec<_> {
+        let is_match =
+            |offered: &Option<Platform>| offered.as_ref().is_some_and(|it| is_match(platform, it));
+        images.iter().filter(|(_, offered)| is_match(offered)).collect()
+    };
+    let mut matching = find(Platform::eq);
+    if matching.is_empty() {
+        matching = find(Platform::includes);
+    }
     match matching.as_slice() {
         [(entry, _)] => Ok(entry),
-        [] => Err(IndexError::NoMatch {
+        [] => Err(Error::NoMatch {
             platform: platform.clone(),
             available: list(images.iter().map(|(entry, offered)| match offered {
                 Some(offered) => offered.to_string(),
@@ -59,7 +41,7 @@ pub fn select<'a>(
             })),
             has_platforms: images.iter().any(|(_, offered)| offered.is_some()),
         }),
-        several => Err(IndexError::Ambiguous {
+        several => Err(Error::SeveralMatches {
             platform: platform.clone(),
             count: several.len(),
             manifests: list(several.iter().map(|(entry, offered)| match offered {
@@ -72,14 +54,10 @@ pub fn select<'a>(
 
 /// The entry for an image with the manifest `bytes`. It repeats the properties that other programs
 /// read from indexes.
-pub fn entry_for(
-    platform: &Platform,
-    image: &Descriptor,
-    bytes: &[u8],
-) -> Result<Descriptor, IndexError> {
+pub fn entry_for(platform: &Platform, image: &Descriptor, bytes: &[u8]) -> Result<Descriptor> {
     let media_type = image.media_type().as_ref();
     let Document::Manifest(manifest) = Document::parse(bytes, media_type)? else {
-        return Err(IndexError::Nested(image.digest().clone()));
+        return Err(Error::Nested(image.digest().clone()));
     };
     let (key, _) = DISK_TYPE;
     let disk_type = manifest.annotations().as_ref().and_then(|annotations| annotations.get(key));
@@ -161,6 +139,27 @@ mod tests {
     }
 
     #[test]
+    fn matches_own_platform_and_requested_variant() {
+        for (requested, offered, expected) in [
+            ("linux/amd64", "linux/x86_64", true),
+            ("linux/arm64", "linux/arm64/v8", true),
+            ("linux/arm64/v8", "linux/arm64", true),
+            ("linux/amd64", "linux/amd64/v3", true),
+            ("linux/amd64/v3", "linux/amd64/v3", true),
+            ("linux/amd64/v3", "linux/amd64", false),
+            ("linux/amd64/v3", "linux/amd64/v2", false),
+            ("linux/amd64", "linux/arm64", false),
+            ("linux/amd64", "windows/amd64", false),
+            ("linux/amd64", "unknown/unknown", false),
+            ("unknown/unknown", "unknown/unknown", false),
+        ] {
+            let entries = entries(&[offered]);
+            let found = select(&entries, &requested.parse().unwrap());
+            assert_eq!(found.is_ok(), expected, "{requested} from {offered}");
+        }
+    }
+
+    #[test]
     fn lists_the_entries_unless_exactly_one_matches() {
         for (platforms, asked, fault) in [
             (
@@ -216,7 +215,7 @@ mod tests {
             .collect();
         let wanted = [Some("linux/arm64"), Some("unknown/unknown"), None];
         assert_eq!(platforms, wanted.map(|platform| platform.map(str::to_owned)));
-        let DocumentError::Json { source, .. } = document::parse_index(b"{}").unwrap_err() else {
+        let Error::Document { source, .. } = document::parse_index(b"{}").unwrap_err() else {
             panic!("another error")
         };
         assert!(source.to_string().starts_with("missing field"), "{source}");

@@ -2,7 +2,7 @@
 //! names are annotations in `index.json`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     fs::{File, OpenOptions},
     io,
@@ -10,28 +10,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use oci_spec::image::{Descriptor, ImageIndex};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use tempfile::NamedTempFile;
 
 use crate::{
     digest::{Digest, HashingReader},
     document,
-    document::{Annotations, Artifact, Document},
-    layout_error::{INDEX, LayoutError, MARKER},
+    document::{Annotations, Document},
+    error::{Error, Result},
     partial,
     partial::{Complete, PREFIX, Partial},
 };
 
+const INDEX: &str = "index.json";
+/// Marks a layout. A shared lock on it protects blobs that no name refers to yet.
+const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const BLOBS: &str = "blobs/sha256";
 /// The minimum length of a shortened digest.
 const MIN_DIGITS: usize = 6;
 
-type Result<T> = std::result::Result<T, LayoutError>;
-
 /// For `map_err`: `doing` failed for `path`.
-fn at<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> LayoutError + 'a {
-    move |source| LayoutError::Io { doing, path: path.to_owned(), source }
+fn at<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
+    move |source| Error::Io { doing, path: path.to_owned(), source }
 }
 
 /// What [`Store::collect`] removed.
@@ -86,29 +87,25 @@ impl Store {
             return Ok(None);
         }
         let matches = |entry: &Descriptor| entry.digest().digest().starts_with(digits);
-        let mut found: Vec<_> = entries.into_iter().filter(matches).map(without_name).collect();
-        found.sort_by_key(|entry| entry.digest().to_string());
-        found.dedup_by_key(|entry| entry.digest().to_string());
+        // Reversed, because of entries with the same digest the first one counts.
+        let found = entries.into_iter().rev().filter(matches).map(without_name);
+        let mut found: BTreeMap<_, _> =
+            found.map(|entry| (entry.digest().to_string(), entry)).collect();
         match found.len() {
-            0 | 1 => Ok(found.pop()),
-            count => Err(LayoutError::Ambiguous { count, digits: digits.to_owned() }),
+            0 | 1 => Ok(found.pop_first().map(|(_, entry)| entry)),
+            count => Err(Error::AmbiguousDigits { count, digits: digits.to_owned() }),
         }
     }
 
     /// Adds an entry for an image. A name moves to this image from any other.
     pub fn keep(&self, image: &Descriptor, name: Option<&str>) -> Result<()> {
         self.change_index(|entries| {
-            let mut entry = without_name(image.clone());
-            let is_known = entries.iter().any(|known| known.digest() == entry.digest());
-            if let Some(name) = name {
-                entries.retain(|known| name_of(known) != Some(name));
-                let mut annotations = annotations_of(&entry);
-                annotations.insert(document::REF_NAME.to_owned(), name.to_owned());
-                entry = document::with_annotations(entry, annotations);
-            } else if is_known {
+            if name.is_some() {
+                entries.retain(|known| name_of(known) != name);
+            } else if entries.iter().any(|known| known.digest() == image.digest()) {
                 return;
             }
-            entries.push(entry);
+            entries.push(with_name(image.clone(), name));
         })
     }
 
@@ -146,81 +143,68 @@ impl Store {
         Ok(found)
     }
 
-    /// Whether a blob is a file of this size. Its content is not verified.
-    pub fn has(&self, digest: &Digest, size_bytes: u64) -> bool {
-        self.open_blob(digest, size_bytes).is_ok()
+    /// Whether a blob is a file of the right size. Its content is not verified.
+    pub fn has(&self, blob: &Descriptor) -> bool {
+        self.open_blob(blob).is_ok()
     }
 
     /// Reads a manifest or index. `None` for other entries, which a layout may contain, and for
     /// missing blobs, because a layout may contain a part of an index.
     fn read_document(&self, entry: &Descriptor) -> Result<Option<Document>> {
         let media_type = entry.media_type().as_ref();
-        if !document::is_document(media_type)
-            || !self.has(&document::digest_of(entry)?, entry.size())
-        {
+        if !document::is_document(media_type) || !self.has(entry) {
             return Ok(None);
         }
         Ok(Some(Document::parse(&self.read(entry)?, media_type)?))
     }
 
     /// Reads and verifies a small blob.
-    pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        let digest = document::digest_of(descriptor)?;
-        let path = self.path(&digest);
+    pub fn read(&self, blob: &Descriptor) -> Result<Vec<u8>> {
+        let path = self.path(&document::digest_of(blob)?);
         let mut bytes = Vec::new();
-        let mut file = self.open_blob(&digest, descriptor.size())?;
-        file.read_to_end(&mut bytes).map_err(at("reading", &path))?;
-        let found = Digest::of(&bytes);
-        if found == digest { Ok(bytes) } else { Err(LayoutError::Damaged { path, found }) }
+        self.open_blob(blob)?.read_to_end(&mut bytes).map_err(at("reading", &path))?;
+        verify(path, Digest::of(&bytes), blob)?;
+        Ok(bytes)
     }
 
-    /// Opens a blob, which the caller must verify. It has to be a regular file of this size, because
-    /// others may write to the layout.
-    pub fn open_blob(&self, digest: &Digest, size_bytes: u64) -> Result<File> {
-        let path = self.path(digest);
+    /// Opens a blob, which the caller must verify. It has to be a regular file of the right size,
+    /// because others may write to the layout.
+    pub fn open_blob(&self, blob: &Descriptor) -> Result<File> {
+        let path = self.path(&document::digest_of(blob)?);
         let open = || {
             let file = partial::open(OpenOptions::new().read(true), &path)?;
             Ok((file.metadata()?, file))
         };
         let (metadata, file) = open().map_err(at("opening", &path))?;
-        let found = if metadata.is_file() { Some(metadata.len()) } else { None };
-        if found == Some(size_bytes) {
+        if metadata.is_file() && metadata.len() == blob.size() {
             return Ok(file);
         }
-        Err(LayoutError::Size { path, found, expected: size_bytes })
+        Err(Error::DamagedSize { path, found: metadata.len(), expected: blob.size() })
     }
 
     /// Opens a blob and verifies its digest.
-    pub fn open_verified(&self, digest: &Digest, size_bytes: u64) -> Result<File> {
-        let mut file = self.open_blob(digest, size_bytes)?;
-        let path = self.path(digest);
-        let mut hash = || {
-            let (hasher, _) = HashingReader::new(&file).drain()?;
-            file.rewind()?;
-            Ok(hasher.finish())
-        };
-        let found = hash().map_err(at("reading", &path))?;
-        if found == *digest { Ok(file) } else { Err(LayoutError::Damaged { path, found }) }
+    pub fn open_verified(&self, blob: &Descriptor) -> Result<File> {
+        let mut file = self.open_blob(blob)?;
+        let path = self.path(&document::digest_of(blob)?);
+        let (hasher, _) = HashingReader::new(&file).drain().map_err(at("reading", &path))?;
+        file.rewind().map_err(at("reading", &path))?;
+        verify(path, hasher.finish(), blob)?;
+        Ok(file)
     }
 
     /// Copies a blob to an unfinished file in `directory`.
-    pub fn copy_blob(
-        &self,
-        digest: &Digest,
-        size_bytes: u64,
-        directory: &Path,
-    ) -> Result<Complete> {
-        let mut from = HashingReader::new(self.open_blob(digest, size_bytes)?);
+    pub fn copy_blob(&self, blob: &Descriptor, directory: &Path) -> Result<Complete> {
+        let digest = document::digest_of(blob)?;
+        let mut from = HashingReader::new(self.open_blob(blob)?);
         let mut copy = || {
-            let mut partial = Partial::open(directory, digest)?;
+            let mut partial = Partial::open(directory, &digest)?;
             partial.clear()?;
             io::copy(&mut from, partial.file())?;
             Ok(partial)
         };
         let partial = copy().map_err(at("copying a blob to", directory))?;
-        let path = self.path(digest);
-        let (found, _) = from.finish();
-        partial.complete(found).map_err(|found| LayoutError::Damaged { path, found })
+        let path = self.path(&digest);
+        partial.complete(from.finish().0).map_err(|found| Error::Damaged { path, found })
     }
 
     /// Adds a blob. Returns its digest and size.
@@ -233,12 +217,14 @@ impl Store {
         Ok((digest, size))
     }
 
-    /// Adds a manifest, and the empty config that it may use. Other blobs must exist already.
-    pub fn add_artifact(&self, artifact: &Artifact) -> Result<Descriptor> {
-        let bytes = artifact.to_bytes()?;
-        self.add(document::EMPTY_JSON)?;
+    /// Adds a manifest, and the empty config if it has that. Other blobs must exist already.
+    pub fn add_manifest(&self, manifest: &ImageManifest) -> Result<Descriptor> {
+        let bytes = document::to_bytes(manifest)?;
+        if manifest.config().media_type().as_ref() == document::EMPTY {
+            self.add(document::EMPTY_JSON)?;
+        }
         self.add(bytes.as_slice())?;
-        Ok(document::describe(document::MANIFEST, &bytes)?)
+        document::describe(document::MANIFEST, &bytes)
     }
 
     /// Creates a file for [`Self::finish`].
@@ -265,10 +251,9 @@ impl Store {
     /// Removes every blob that is not reachable from an entry, and incomplete files. Fails if
     /// another process has the layout open, because it may be adding blobs.
     pub fn collect(self) -> Result<Freed> {
-        let lock = at("locking the store", &self.folder);
-        self.marker.unlock().map_err(lock)?;
+        self.marker.unlock().map_err(at("locking the store", &self.folder))?;
         if self.marker.try_lock().is_err() {
-            return Err(LayoutError::InUse(self.folder));
+            return Err(Error::InUse(self.folder));
         }
         let mut reachable = BTreeSet::new();
         for entry in self.entries()? {
@@ -311,7 +296,8 @@ impl Store {
     fn read_index(&self) -> Result<ImageIndex> {
         let path = self.folder.join(INDEX);
         let text = fs::read(&path).map_err(at("reading", &path))?;
-        document::parse_index(&text).map_err(|source| LayoutError::Index { path, source })
+        document::parse_index(&text)
+            .map_err(|source| Error::LayoutIndex { path, source: source.into() })
     }
 
     fn change_index(&self, change: impl FnOnce(&mut Vec<Descriptor>)) -> Result<()> {
@@ -336,7 +322,7 @@ fn create(folder: &Path) -> Result<()> {
         return Ok(());
     }
     if folder.join(INDEX).exists() {
-        return Err(LayoutError::NotALayout(folder.to_owned()));
+        return Err(Error::NotALayout(folder.to_owned()));
     }
     fs::create_dir_all(folder.join(BLOBS)).map_err(&error)?;
     let empty = document::index_of(Vec::new(), Annotations::new());
@@ -349,18 +335,25 @@ pub fn name_of(entry: &Descriptor) -> Option<&str> {
     document::annotation(entry, document::REF_NAME)
 }
 
-fn annotations_of(entry: &Descriptor) -> Annotations {
-    entry.annotations().clone().unwrap_or_default().into_iter().collect()
+fn with_name(entry: Descriptor, name: Option<&str>) -> Descriptor {
+    let mut annotations: Annotations =
+        entry.annotations().clone().unwrap_or_default().into_iter().collect();
+    annotations.remove(document::REF_NAME);
+    annotations.extend(name.map(|name| (document::REF_NAME.to_owned(), name.to_owned())));
+    document::with_annotations(entry, annotations)
 }
 
 fn without_name(entry: Descriptor) -> Descriptor {
-    let mut annotations = annotations_of(&entry);
-    annotations.remove(document::REF_NAME);
-    document::with_annotations(entry, annotations)
+    with_name(entry, None)
 }
 
 fn hex(digest: &Digest) -> String {
     digest.to_string().split_off("sha256:".len())
+}
+
+/// Whether the content of a blob at `path` has the digest of its descriptor.
+fn verify(path: PathBuf, found: Digest, blob: &Descriptor) -> Result<()> {
+    if found == document::digest_of(blob)? { Ok(()) } else { Err(Error::Damaged { path, found }) }
 }
 
 /// Writes a file completely or not at all.

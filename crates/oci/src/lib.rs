@@ -4,10 +4,10 @@
 pub mod bundle;
 pub mod digest;
 pub mod document;
+mod error;
 pub mod index;
 #[cfg(feature = "sign")]
 pub mod layout;
-pub mod layout_error;
 pub mod manifest;
 #[cfg(feature = "sign")]
 pub mod partial;
@@ -22,6 +22,7 @@ use base64::{
     alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+pub use error::Error;
 
 /// The standard alphabet with optional padding, which hand-written credential files often lack.
 pub const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -4,13 +4,16 @@ use std::str::FromStr;
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::de::IgnoredAny;
-use thiserror::Error;
 
 pub use crate::document::list;
 use crate::{
-    digest::{Digest, DigestError},
+    digest::Digest,
     document,
-    document::{BYTES, DocumentError, RAW_DIGEST, RAW_SIZE, annotation, escape_controls, title_of},
+    document::{
+        BYTES, DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, RAW_DIGEST, RAW_SIZE, annotation,
+        escape_controls, title_of,
+    },
+    error::{Error, Result},
 };
 
 #[cfg(test)]
@@ -70,46 +73,26 @@ pub enum Content {
     Index(ImageIndex),
 }
 
-#[derive(Debug, Error)]
-pub enum ManifestError {
-    #[error("the registry answered with a web page ('{0}'), not a manifest")]
-    WebPage(String),
-    #[error("reading the manifest, which was sent as '{content_type}'")]
-    NotJson { content_type: String, source: serde_json::Error },
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-    #[error(transparent)]
-    Digest(#[from] DigestError),
-    #[error("invalid annotation {key} of layer {layer}: '{text}' is not a {expected}")]
-    Annotation { layer: Digest, key: &'static str, text: String, expected: &'static str },
-    #[error("the reference names a container image, not a disk image; its layers are: {layers}")]
-    Container { layers: String },
-    #[error("the manifest has no disk layer; its layers are: {layers}")]
-    NoDisk { layers: String },
-    #[error(
-        "the manifest has {count} layers of media type {types}, expected one; \
-         its layers are: {layers}"
-    )]
-    SeveralDisks { count: usize, types: String, layers: String },
-}
-
 /// Reads a manifest with exactly one disk layer, or an image index. `content_type` applies if the
 /// document does not state its media type.
-pub fn parse(bytes: &[u8], content_type: &str) -> Result<Content, ManifestError> {
+pub fn parse(bytes: &[u8], content_type: &str) -> Result<Content> {
     let content_type = document::essence_of(content_type);
     if let Err(source) = serde_json::from_slice::<IgnoredAny>(bytes) {
         let is_web_page = is_web_page(bytes, content_type);
         let content_type = escape_controls(content_type);
         return Err(if is_web_page {
-            ManifestError::WebPage(content_type)
+            Error::WebPage(content_type)
         } else {
-            ManifestError::NotJson { content_type, source }
+            Error::NotJson { content_type, source }
         });
     }
-    let media_type = document::media_type_of(bytes, content_type);
-    match document::Document::parse(bytes, &media_type)? {
-        document::Document::Manifest(manifest) => find_disk(&manifest).map(Content::Disk),
-        document::Document::Index(index) => Ok(Content::Index(index)),
+    match document::media_type_of(bytes, content_type).as_str() {
+        MANIFEST | DOCKER_MANIFEST => {
+            find_disk(&document::parse_json(bytes, "manifest")?).map(Content::Disk)
+        }
+        // Not `parse_index`: the installer needs no more of a platform than its variant.
+        INDEX | DOCKER_INDEX => Ok(Content::Index(document::parse_json(bytes, "image index")?)),
+        other => Err(Error::UnknownType(escape_controls(other))),
     }
 }
 
@@ -118,20 +101,20 @@ fn is_web_page(bytes: &[u8], content_type: &str) -> bool {
         || bytes.trim_ascii_start().starts_with(b"<")
 }
 
-fn find_disk(manifest: &ImageManifest) -> Result<Layer, ManifestError> {
+fn find_disk(manifest: &ImageManifest) -> Result<Layer> {
     let disks = disk_layers(manifest.layers());
     let layers = || list(manifest.layers().iter().map(describe));
     match disks.as_slice() {
         [disk] => parse_layer(disk),
-        [] if is_container(manifest) => Err(ManifestError::Container { layers: layers() }),
-        [] => Err(ManifestError::NoDisk { layers: layers() }),
+        [] if is_container(manifest) => Err(Error::Container { layers: layers() }),
+        [] => Err(Error::NoDisk { layers: layers() }),
         several => {
             let mut types: Vec<&str> =
                 several.iter().map(|disk| disk.media_type().as_ref()).collect();
             types.sort_unstable();
             types.dedup();
             let (count, types) = (several.len(), types.join(" or "));
-            Err(ManifestError::SeveralDisks { count, types, layers: layers() })
+            Err(Error::SeveralDisks { count, types, layers: layers() })
         }
     }
 }
@@ -175,7 +158,7 @@ fn is_container(manifest: &ImageManifest) -> bool {
         )
 }
 
-fn parse_layer(layer: &Descriptor) -> Result<Layer, ManifestError> {
+fn parse_layer(layer: &Descriptor) -> Result<Layer> {
     let digest = document::digest_of(layer)?;
     Ok(Layer {
         digest,
@@ -194,12 +177,12 @@ fn parse_first<T: FromStr>(
     layer: Digest,
     keys: &[&'static str],
     expected: &'static str,
-) -> Result<Option<T>, ManifestError> {
+) -> Result<Option<T>> {
     let Some((key, text)) = keys.iter().find_map(|key| Some((*key, annotation(descriptor, key)?)))
     else {
         return Ok(None);
     };
-    text.parse().map(Some).map_err(|_reason| ManifestError::Annotation {
+    text.parse().map(Some).map_err(|_reason| Error::Annotation {
         layer,
         key,
         text: escape_controls(text),

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use thiserror::Error;
+use crate::error::{Error, Result};
 
 /// A platform in normal form: `x86_64` becomes `amd64`, `aarch64` becomes `arm64`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -11,18 +11,6 @@ pub struct Platform {
     architecture: String,
     /// `None` for the baseline variant of the architecture.
     variant: Option<String>,
-}
-
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("invalid platform '{0}': expected OS/ARCHITECTURE[/VARIANT], such as linux/amd64")]
-pub struct PlatformError(String);
-
-/// How closely an index entry matches. The highest match is selected.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Match {
-    /// The entry has a variant, the request has none.
-    AnyVariant,
-    Exact,
 }
 
 impl Platform {
@@ -62,32 +50,23 @@ impl Platform {
         spec
     }
 
-    /// Whether and how closely an entry for `offered` matches a request for this platform.
-    pub fn matches(&self, offered: &Self) -> Option<Match> {
-        // Builders list attestations as unknown/unknown, which is never a match.
-        if offered.is_unknown()
-            || (&self.os, &self.architecture) != (&offered.os, &offered.architecture)
-        {
-            return None;
-        }
-        match (&self.variant, &offered.variant) {
-            (requested, offered) if requested == offered => Some(Match::Exact),
-            (None, Some(_)) => Some(Match::AnyVariant),
-            _ => None,
-        }
+    /// Whether this platform has no variant, and `offered` is the same with any variant.
+    pub fn includes(&self, offered: &Self) -> bool {
+        self.variant.is_none()
+            && (&self.os, &self.architecture) == (&offered.os, &offered.architecture)
     }
 
-    /// `unknown/unknown`.
+    /// `unknown/unknown`, the platform under which builders list attestations.
     pub fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"
     }
 }
 
 impl FromStr for Platform {
-    type Err = PlatformError;
+    type Err = Error;
 
     /// The operating system defaults to Linux.
-    fn from_str(text: &str) -> Result<Self, PlatformError> {
+    fn from_str(text: &str) -> Result<Self> {
         let parts: Vec<&str> = text.split('/').collect();
         let is_name = |part: &&str| {
             !part.is_empty()
@@ -100,7 +79,7 @@ impl FromStr for Platform {
             [os, architecture, variant] => Some(Self::new(os, architecture, Some(variant))),
             _ => None,
         };
-        platform.ok_or_else(|| PlatformError(text.to_owned()))
+        platform.ok_or_else(|| Error::Platform(text.to_owned()))
     }
 }
 
@@ -145,26 +124,6 @@ mod tests {
         for text in ["", "/", "linux/", "/arm64", "linux/arm64/", "a/b/c/d", "linux amd64", "a,b"] {
             let error = text.parse::<Platform>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("invalid platform '{text}': expected ")), "{error}");
-        }
-    }
-
-    #[test]
-    fn matches_own_platform_and_requested_variant() {
-        for (requested, offered, expected) in [
-            ("linux/amd64", "linux/x86_64", Some(Match::Exact)),
-            ("linux/arm64", "linux/arm64/v8", Some(Match::Exact)),
-            ("linux/arm64/v8", "linux/arm64", Some(Match::Exact)),
-            ("linux/amd64", "linux/amd64/v3", Some(Match::AnyVariant)),
-            ("linux/amd64/v3", "linux/amd64/v3", Some(Match::Exact)),
-            ("linux/amd64/v3", "linux/amd64", None),
-            ("linux/amd64/v3", "linux/amd64/v2", None),
-            ("linux/amd64", "linux/arm64", None),
-            ("linux/amd64", "windows/amd64", None),
-            ("linux/amd64", "unknown/unknown", None),
-            ("unknown/unknown", "unknown/unknown", None),
-        ] {
-            let found = platform(requested).matches(&platform(offered));
-            assert_eq!(found, expected, "{requested} from {offered}");
         }
     }
 

@@ -11,12 +11,7 @@ use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{
-    BASE64,
-    digest::{Digest, DigestError},
-    document,
-    document::DocumentError,
-};
+use crate::{BASE64, digest::Digest, document, error::Result};
 
 /// The media type of signed payloads.
 pub const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -49,7 +44,7 @@ pub struct Claim {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum SignatureError {
     #[error("payload: {0}")]
-    Digest(#[from] DigestError),
+    Digest(String),
     #[error("its payload has {0} bytes, the maximum is {PAYLOAD_LIMIT_BYTES}")]
     Size(u64),
     #[error("the annotation {SIGNATURE} is missing")]
@@ -93,9 +88,8 @@ pub enum Referrer {
 }
 
 /// The signatures that a manifest lists. Each can be invalid by itself.
-pub fn parse_manifest(bytes: &[u8]) -> Result<Vec<Result<Claim, SignatureError>>, DocumentError> {
-    let manifest: ImageManifest =
-        serde_json::from_slice(bytes).map_err(DocumentError::json("manifest of signatures"))?;
+pub fn parse_manifest(bytes: &[u8]) -> Result<Vec<Result<Claim, SignatureError>>> {
+    let manifest: ImageManifest = document::parse_json(bytes, "manifest of signatures")?;
     let layers = manifest.layers().iter().filter(|layer| is_payload(layer));
     Ok(layers.map(parse_layer).collect())
 }
@@ -106,7 +100,8 @@ pub fn is_payload(layer: &Descriptor) -> bool {
 
 /// The signature of a payload.
 pub fn parse_layer(layer: &Descriptor) -> Result<Claim, SignatureError> {
-    let payload = document::digest_of(layer)?;
+    let payload = document::digest_of(layer)
+        .map_err(|invalid| SignatureError::Digest(invalid.to_string()))?;
     if layer.size() > PAYLOAD_LIMIT_BYTES {
         return Err(SignatureError::Size(layer.size()));
     }
@@ -116,9 +111,8 @@ pub fn parse_layer(layer: &Descriptor) -> Result<Claim, SignatureError> {
 }
 
 /// The signatures among the referrers of a manifest.
-pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Referrer>, DocumentError> {
-    let index: ImageIndex =
-        serde_json::from_slice(bytes).map_err(DocumentError::json("list of referrers"))?;
+pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Referrer>> {
+    let index: ImageIndex = document::parse_json(bytes, "list of referrers")?;
     let mut referrers = Vec::new();
     for entry in index.manifests() {
         let artifact = entry.artifact_type().as_ref().map(AsRef::as_ref).unwrap_or_default();

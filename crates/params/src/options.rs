@@ -39,28 +39,16 @@ pub struct Options {
     pub time_servers: TimeServers,
 }
 
-/// Maximum number of consecutive retries after transient errors.
+/// Maximum number of consecutive retries after transient errors, or `None` without a limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Retries {
-    Times(u32),
-    Infinite,
-}
-
-impl Retries {
-    /// `None` without a limit.
-    pub fn limit(self) -> Option<u32> {
-        match self {
-            Self::Times(times) => Some(times),
-            Self::Infinite => None,
-        }
-    }
-}
+pub struct Retries(pub Option<u32>);
 
 impl FromStr for Retries {
     type Err = ParseIntError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "infinite" { Ok(Self::Infinite) } else { text.parse().map(Self::Times) }
+        let limit = if text == "infinite" { None } else { Some(text.parse()?) };
+        Ok(Self(limit))
     }
 }
 
@@ -129,20 +117,18 @@ impl Server {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Some(Self { host: address.to_string(), port: Self::PORT });
         }
-        if let Some((address, port)) = text.strip_prefix('[').and_then(|text| text.split_once(']'))
-        {
-            let address: Ipv6Addr = address.parse().ok()?;
-            let port =
-                if port.is_empty() { Self::PORT } else { port.strip_prefix(':')?.parse().ok()? };
-            return Some(Self { host: address.to_string(), port });
-        }
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, port.parse().ok()?),
-            None => (text, Self::PORT),
+        let is_name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let (host, port) = if let Some((address, port)) = bracketed {
+            (address.parse::<Ipv6Addr>().ok()?.to_string(), port)
+        } else {
+            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let is_name = !host.is_empty() && host.bytes().all(is_name_byte);
+            is_name.then(|| (host.to_owned(), port))?
         };
-        let is_name = !host.is_empty()
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-        is_name.then(|| Self { host: host.to_owned(), port })
+        let port =
+            if port.is_empty() { Self::PORT } else { port.strip_prefix(':')?.parse().ok()? };
+        Some(Self { host, port })
     }
 }
 

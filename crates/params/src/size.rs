@@ -1,32 +1,25 @@
 //! Sizes in bytes with the suffixes of `dd`.
 
-/// Suffixes and factors (coreutils manual, "dd invocation"; busybox also accepts `k`).
-const SUFFIXES: [(&str, u64); 17] = [
-    ("c", 1),
-    ("w", 2),
-    ("b", 512),
-    ("k", 1 << 10),
-    ("K", 1 << 10),
-    ("KiB", 1 << 10),
-    ("kB", 1000),
-    ("M", 1 << 20),
-    ("MiB", 1 << 20),
-    ("MB", 1_000_000),
-    ("G", 1 << 30),
-    ("GiB", 1 << 30),
-    ("GB", 1_000_000_000),
-    ("T", 1 << 40),
-    ("TiB", 1 << 40),
-    ("TB", 1_000_000_000_000),
-    ("", 1),
-];
-
 /// Parses `64k`, `1M`, `4096`; `None` if the text is not a size, zero, or too large.
 pub fn parse_size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, suffix) = text.split_at(digits);
-    let (_, factor) = SUFFIXES.iter().find(|(name, _)| *name == suffix)?;
-    number.parse::<u64>().ok()?.checked_mul(*factor).filter(|bytes| *bytes > 0)
+    // Coreutils manual, "dd invocation"; busybox also accepts `k`.
+    let factor = match suffix {
+        "" | "c" => 1,
+        "w" => 2,
+        "b" => 512,
+        "k" | "K" | "KiB" => 1 << 10,
+        "kB" => 1000,
+        "M" | "MiB" => 1 << 20,
+        "MB" => 1_000_000,
+        "G" | "GiB" => 1 << 30,
+        "GB" => 1_000_000_000,
+        "T" | "TiB" => 1 << 40,
+        "TB" => 1_000_000_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]

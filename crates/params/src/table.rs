@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    options::{After, Ending, OnError, Options, Server, TimeServers},
+    options::{After, Ending, OnError, Options, Retries, Server, TimeServers},
     size::parse_size,
 };
 
@@ -13,11 +13,12 @@ pub struct Parameter {
     /// `key=VALUE`, or `key` for a switch.
     pub syntax: &'static str,
     pub help: &'static str,
-    /// Sets the option, or returns what value is expected.
+    /// Sets the option, or returns the expected value.
     pub(crate) apply: Apply,
 }
 
-type Apply = fn(&mut Options, &str) -> Result<(), &'static str>;
+type Expected = &'static str;
+type Apply = fn(&mut Options, &str) -> Result<(), Expected>;
 
 impl Parameter {
     pub fn key(&self) -> &'static str {
@@ -39,122 +40,112 @@ pub const PARAMETERS: [Parameter; 24] = [
         "oci.tag=REF",
         "Image to install: registry/repository:tag (or @sha256:…) of a manifest \
          with exactly one disk layer, or of an index of such manifests",
-        |options, value| set_text(&mut options.tag, value, "a reference"),
+        |to, value| set(&mut to.tag, text(value), "a reference"),
     ),
     parameter(
         "oci.blob=REPO@sha256:…",
         "Install this blob; mutually exclusive with oci.tag",
-        |options, value| set_text(&mut options.blob, value, "a reference"),
+        |to, value| set(&mut to.blob, text(value), "a reference"),
     ),
     parameter(
         "oci.platform=OS/ARCH",
         "Platform to select from an image index (default: this machine's)",
-        |options, value| set_text(&mut options.platform, value, "a platform such as linux/amd64"),
+        |to, value| set(&mut to.platform, text(value), "a platform such as linux/amd64"),
     ),
     parameter(
         "oci.mirror=HOST[,HOST…]",
         "Mirrors to try first, in random order, for content addressed by digest and for signatures",
-        |options, value| set(&mut options.mirrors, Some(list(value)), "hosts"),
+        |to, value| set(&mut to.mirrors, Some(list(value)), "hosts"),
     ),
     parameter(
         "oci.verify_key=KEY[,KEY…]",
         "Require a signature by one of these keys (PEM files or base64 DER); \
          replaces the site's keys",
-        |options, value| {
-            set_text(&mut options.verify_key, value, "a key; signatures cannot be turned off")
-        },
+        |to, value| set(&mut to.verify_key, text(value), "a key; signatures cannot be turned off"),
     ),
     parameter(
         "oci.retries=N|infinite",
         "Maximum number of consecutive retries of a transfer (default: 8)",
-        |options, value| {
-            set(&mut options.retries, value.parse().ok().map(Some), "a number or 'infinite'")
-        },
+        |to, value| set(&mut to.retries, value.parse::<Retries>().ok(), "a number or 'infinite'"),
     ),
     parameter(
         "oci.timeout=SECONDS",
         "Inactivity timeout of a connection (default: 60)",
-        |options, value| {
+        |to, value| {
             let timeout = seconds(value).filter(|time| !time.is_zero());
-            set(&mut options.timeout, timeout.map(Some), "1 to 86400 seconds")
+            set(&mut to.timeout, timeout, "1 to 86400 seconds")
         },
     ),
     parameter(
         "oci.allow_no_tls",
         "Use plain HTTP. Digests still protect the image, but not the tag",
-        |options, value| set(&mut options.allow_no_tls, switch(value), SWITCH),
+        |to, value| set(&mut to.allow_no_tls, switch(value), SWITCH),
     ),
     parameter(
         "oci.insecure_skip_verify",
         "Skip TLS certificate verification. Allows man-in-the-middle attacks",
-        |options, value| set(&mut options.insecure_skip_verify, switch(value), SWITCH),
+        |to, value| set(&mut to.insecure_skip_verify, switch(value), SWITCH),
     ),
     parameter(
         "http_proxy=URL",
         "Proxy for plain HTTP: http://[user:password@]host:port",
-        |options, value| set(&mut options.http_proxy, Some(text(value)), "a URL"),
+        |to, value| set(&mut to.http_proxy, Some(text(value)), "a URL"),
     ),
-    parameter("https_proxy=URL", "Proxy for HTTPS", |options, value| {
-        set(&mut options.https_proxy, Some(text(value)), "a URL")
+    parameter("https_proxy=URL", "Proxy for HTTPS", |to, value| {
+        set(&mut to.https_proxy, Some(text(value)), "a URL")
     }),
     parameter(
         "no_proxy=HOST[,HOST…]",
         "Hosts to reach without a proxy (registry.example, *.example)",
-        |options, value| set_text(&mut options.no_proxy, value, "hosts"),
+        |to, value| set(&mut to.no_proxy, text(value), "hosts"),
     ),
     parameter(
         "dd.of=DISK",
         "Target: a whole disk, a selector (serial:, wwn:, model:, path:, transport:, size:, \
          smallest, largest) or an existing regular file",
-        |options, value| {
-            set_text(&mut options.disk, value, "a disk such as /dev/sda, or a selector")
-        },
+        |to, value| set(&mut to.disk, text(value), "a disk such as /dev/sda, or a selector"),
     ),
     parameter(
         "dd.timeout=SECONDS",
         "Time to wait for the target disk (default: 10)",
-        |options, value| set(&mut options.disk_timeout, seconds(value).map(Some), SECONDS),
+        |to, value| set(&mut to.disk_timeout, seconds(value), SECONDS),
     ),
     parameter(
         "dd.bs=SIZE",
         "Maximum size of one write, with the suffixes of dd (default: automatic)",
-        |options, value| {
-            set(&mut options.transfer_size, parse_size(value).map(Some), "a size such as 64k or 1M")
-        },
+        |to, value| set(&mut to.transfer_size, parse_size(value), "a size such as 64k or 1M"),
     ),
     parameter(
         "dd.gpt=move|keep",
         "Move the backup GPT to the end of the disk, or keep its position (default: move)",
-        |options, value| {
+        |to, value| {
             let keep = choice(value, [("move", false), ("keep", true)]);
-            set(&mut options.keep_gpt, keep, "move or keep")
+            set(&mut to.keep_gpt, keep, "move or keep")
         },
     ),
     parameter(
         "dd.verify=readback|off",
         "Read the image back and compare it before reporting success (default: off)",
-        |options, value| {
+        |to, value| {
             let read_back = choice(value, [("off", false), ("readback", true)]);
-            set(&mut options.read_back, read_back, "readback or off")
+            set(&mut to.read_back, read_back, "readback or off")
         },
     ),
-    parameter("wait", "Ask for confirmation before overwriting the disk", |options, value| {
-        set(&mut options.wait, switch(value), SWITCH)
+    parameter("wait", "Ask for confirmation before overwriting the disk", |to, value| {
+        set(&mut to.wait, switch(value), SWITCH)
     }),
-    parameter(
-        "ocidd.dry_run",
-        "Run all checks, print the plan, write nothing",
-        |options, value| set(&mut options.dry_run, switch(value), SWITCH),
-    ),
+    parameter("ocidd.dry_run", "Run all checks, print the plan, write nothing", |to, value| {
+        set(&mut to.dry_run, switch(value), SWITCH)
+    }),
     parameter(
         "ocidd.skip_if_installed",
         "Succeed without writing if the disk already contains this image",
-        |options, value| set(&mut options.skip_if_installed, switch(value), SWITCH),
+        |to, value| set(&mut to.skip_if_installed, switch(value), SWITCH),
     ),
-    parameter("ocidd.report=URL", "POST events as JSON to this URL", |options, value| {
+    parameter("ocidd.report=URL", "POST events as JSON to this URL", |to, value| {
         let is_url = value.starts_with("http://") || value.starts_with("https://");
-        let url = is_url.then(|| Some(value.to_owned()));
-        set(&mut options.report, url, "an http:// or https:// URL")
+        let url = is_url.then(|| value.to_owned());
+        set(&mut to.report, url, "an http:// or https:// URL")
     }),
     AFTER,
     ON_ERROR,
@@ -164,42 +155,33 @@ pub const PARAMETERS: [Parameter; 24] = [
 const AFTER: Parameter = parameter(
     "ocidd.after=reboot|poweroff|halt|shell",
     "Action after success (default: reboot); handled by init",
-    |options, value| set(&mut options.after, after(value), "reboot, poweroff, halt or shell"),
+    |to, value| set(&mut to.after, after(value), "reboot, poweroff, halt or shell"),
 );
 const ON_ERROR: Parameter = parameter(
     "ocidd.on_error=shell|reboot|poweroff[,SECONDS]",
     "Action after failure (default: shell) and its delay (default: 60); handled by init",
-    |options, value| {
+    |to, value| {
         let expected = "shell, or reboot or poweroff with an optional ,SECONDS";
-        set(&mut options.on_error, on_error(value), expected)
+        set(&mut to.on_error, on_error(value), expected)
     },
 );
 const NTP: Parameter = parameter(
     "ocidd.ntp=HOST[,HOST…]|off",
     "Time servers (default: those from DHCP); handled by init",
-    |options, value| {
-        set(&mut options.time_servers, time_servers(value), "hosts separated by commas, or off")
-    },
+    |to, value| set(&mut to.time_servers, time_servers(value), "hosts separated by commas, or off"),
 );
 
 /// The parameters that init acts on. Its program contains no other texts of the table.
 pub(crate) const INIT_PARAMETERS: [Parameter; 3] = [AFTER, ON_ERROR, NTP];
 
-fn set<T>(option: &mut T, value: Option<T>, expected: &'static str) -> Result<(), &'static str> {
-    *option = value.ok_or(expected)?;
+/// An option without a default is an `Option`, which `Into` wraps the value in.
+fn set<T>(to: &mut T, value: Option<impl Into<T>>, expected: Expected) -> Result<(), Expected> {
+    *to = value.ok_or(expected)?.into();
     Ok(())
 }
 
 fn text(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
-}
-
-fn set_text(
-    option: &mut Option<String>,
-    value: &str,
-    expected: &'static str,
-) -> Result<(), &'static str> {
-    set(option, text(value).map(Some), expected)
 }
 
 fn switch(value: &str) -> Option<bool> {
@@ -226,9 +208,11 @@ fn seconds(value: &str) -> Option<Duration> {
 }
 
 fn after(value: &str) -> Option<After> {
-    let halt = After::End(Ending::Halt);
-    choice(value, [("shell", After::Shell), ("halt", halt)])
-        .or_else(|| restart(value).map(After::End))
+    match value {
+        "shell" => Some(After::Shell),
+        "halt" => Some(After::End(Ending::Halt)),
+        _ => restart(value).map(After::End),
+    }
 }
 
 fn on_error(value: &str) -> Option<OnError> {

@@ -8,30 +8,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::http::{HeaderMap, Method, Uri};
 
+pub use crate::endpoint::Access;
 use crate::{
     credentials::{Login, Proof, Secret, without_content},
+    endpoint::Endpoint,
     error::{During as _, Error, Result, StatusError},
-    http::{Client, Response, SMALL_BODY_BYTES, Tls, with_query},
+    http::{Response, SMALL_BODY_BYTES, Tls, with_query},
 };
-
-/// What a repository is opened for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Access {
-    Pull,
-    Push,
-    Delete,
-}
-
-impl Access {
-    /// The actions of a token's scope (distribution's "Token Scope Documentation").
-    fn actions(self) -> &'static str {
-        match self {
-            Self::Pull => "pull",
-            Self::Push => "pull,push",
-            Self::Delete => "pull,delete",
-        }
-    }
-}
 
 /// The authentication that a registry requires.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,37 +29,29 @@ pub enum Challenge {
     Basic,
 }
 
-/// The challenge of an answer. See [`parse_challenges`].
-pub fn read_challenge(headers: &HeaderMap) -> Result<Challenge> {
-    let values = headers.get_all("www-authenticate");
-    let texts: Vec<&str> = values.iter().filter_map(|value| value.to_str().ok()).collect();
-    parse_challenges(&texts)
-}
-
 /// Parses the values of `WWW-Authenticate` headers (RFC 9110, 11.6.1) and chooses one. A token is
 /// preferred to a password, which every request would repeat. Errors name what is offered.
 pub fn parse_challenges(texts: &[&str]) -> Result<Challenge> {
-    let invalid = |text: String| Err(Error::Authentication(text));
+    let invalid = |text: String| Err(Error::Unusable(text));
     let mut offered = Vec::new();
     for text in texts {
         let Ok(challenges) = http_auth::parse_challenges(text) else {
             return invalid(format!("invalid WWW-Authenticate header '{text}'"));
         };
         for challenge in challenges {
-            if challenge.scheme.eq_ignore_ascii_case("bearer") {
-                let param = |name: &str| {
-                    let mut params = challenge.params.iter();
-                    let found = params.find(|(key, _)| key.eq_ignore_ascii_case(name));
-                    found.map(|(_, value)| value.to_unescaped())
-                };
-                let Some(realm) = param("realm") else {
-                    return invalid(format!(
-                        "the registry requires a token without a realm: '{text}'"
-                    ));
-                };
-                return Ok(Challenge::Bearer { realm, service: param("service") });
+            if !challenge.scheme.eq_ignore_ascii_case("bearer") {
+                offered.push(challenge.scheme.to_owned());
+                continue;
             }
-            offered.push(challenge.scheme.to_owned());
+            let param = |name: &str| {
+                let mut params = challenge.params.iter();
+                let found = params.find(|(key, _)| key.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.to_unescaped())
+            };
+            let Some(realm) = param("realm") else {
+                return invalid(format!("the registry requires a token without a realm: '{text}'"));
+            };
+            return Ok(Challenge::Bearer { realm, service: param("service") });
         }
     }
     if offered.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
@@ -98,91 +73,82 @@ struct Answer {
     access_token: Option<String>,
 }
 
-/// The value of an `Authorization` header that answers `challenge` and allows `access` to
-/// `repository`. Without a login, an anonymous token is requested. Secrets are sent over HTTPS, or
-/// over plain HTTP if the client allows that.
-pub fn authorize(
-    client: &Client,
-    challenge: &Challenge,
-    repository: &Repository,
-    access: Access,
-    login: Option<&Login>,
-) -> Result<Secret> {
-    let registry = &repository.registry;
-    match (challenge, login, login.map(|login| &login.proof)) {
-        (Challenge::Bearer { .. }, _, Some(Proof::RegistryToken(token))) => {
-            Ok(Secret::new(format!("Bearer {}", token.expose())))
+impl Endpoint {
+    /// The value of an `Authorization` header that answers the challenge in `headers`. Without a
+    /// login, an anonymous token is requested. Secrets are sent over HTTPS, or over plain HTTP if
+    /// the client allows that.
+    pub(crate) fn authorize(&mut self, headers: &HeaderMap) -> Result<Secret> {
+        let values = headers.get_all("www-authenticate");
+        let texts: Vec<&str> = values.iter().filter_map(|value| value.to_str().ok()).collect();
+        let challenge = parse_challenges(&texts)?;
+        self.login = self.credentials.login_for(&self.repository)?;
+        let registry = self.repository.registry.clone();
+        match (challenge, &self.login) {
+            (Challenge::Bearer { .. }, Some(Login { proof: Proof::RegistryToken(token), .. })) => {
+                Ok(Secret::new(format!("Bearer {}", token.expose())))
+            }
+            (Challenge::Bearer { realm, service }, _) => self
+                .fetch_token(&realm, service.as_deref())
+                .during(|| format!("fetching a token from {realm}")),
+            (Challenge::Basic, Some(Login { proof: Proof::Password { user, password }, .. })) => {
+                Ok(basic(user, password))
+            }
+            (Challenge::Basic, Some(login)) => Err(Error::LoginRejected(format!(
+                "registry {registry} requires a user and a password, {login} is neither"
+            ))),
+            (Challenge::Basic, None) => Err(Error::LoginRequired { registry }),
         }
-        (Challenge::Bearer { realm, service }, _, _) => {
-            let query = parameters(service.as_deref(), access, repository);
-            fetch_token(client, realm, &query, repository, login)
-                .during(|| format!("fetching a token from {realm}"))
-        }
-        (Challenge::Basic, _, Some(Proof::Password { user, password })) => {
-            Ok(basic(user, password))
-        }
-        (Challenge::Basic, Some(login), _) => Err(Error::LoginRejected(format!(
-            "registry {registry} requires a user and a password, {login} is neither"
-        ))),
-        (Challenge::Basic, None, _) => Err(Error::LoginRequired { registry: registry.clone() }),
     }
-}
 
-fn fetch_token(
-    client: &Client,
-    realm: &str,
-    query: &str,
-    repository: &Repository,
-    login: Option<&Login>,
-) -> Result<Secret> {
-    check_realm(realm, client.tls())?;
-    let url = with_query(realm, query);
-    let get = |headers: &_| client.follow(&Method::GET, &url, headers);
-    let response = match login.map(|login| &login.proof) {
-        Some(Proof::IdentityToken(token)) => {
-            let token = escape(token.expose());
-            let form =
-                format!("grant_type=refresh_token&{query}&client_id=ocidd&refresh_token={token}");
-            client.post(realm, "application/x-www-form-urlencoded", &form)?
+    fn fetch_token(&self, realm: &str, service: Option<&str>) -> Result<Secret> {
+        check_realm(realm, self.client.tls())?;
+        let query = parameters(service, self.access, &self.repository);
+        let url = with_query(realm, &query);
+        let get = |headers: &_| self.client.follow(&Method::GET, &url, headers);
+        let response = match self.login.as_ref().map(|login| &login.proof) {
+            Some(Proof::IdentityToken(token)) => {
+                let token = escape(token.expose());
+                let form = format!(
+                    "grant_type=refresh_token&{query}&client_id=ocidd&refresh_token={token}"
+                );
+                self.client.post(realm, "application/x-www-form-urlencoded", &form)?
+            }
+            Some(Proof::Password { user, password }) => {
+                get(&[("authorization", basic(user, password).expose())])?
+            }
+            // A registry's token is never sent to a token server.
+            Some(Proof::RegistryToken(_)) | None => get(&[])?,
+        };
+        if response.status() != 200 {
+            return Err(self.token_rejected(response));
         }
-        Some(Proof::Password { user, password }) => {
-            get(&[("authorization", basic(user, password).expose())])?
+        let body = response.into_body().into_with_config().limit(SMALL_BODY_BYTES).read_to_vec();
+        let bytes = body.map_err(|error| Error::Unusable(error.to_string()))?;
+        let answer: Answer =
+            serde_json::from_slice(&bytes).map_err(|error| without_content(&error))?;
+        match answer.token.or(answer.access_token) {
+            Some(token) => Ok(Secret::new(format!("Bearer {token}"))),
+            None => Err(Error::Unusable("the answer contains no token".to_owned())),
         }
-        // A registry's token is never sent to a token server.
-        Some(Proof::RegistryToken(_)) | None => get(&[])?,
-    };
-    if response.status() != 200 {
-        return Err(rejected(response, repository, login));
     }
-    let body = response.into_body().into_with_config().limit(SMALL_BODY_BYTES).read_to_vec();
-    let bytes = body.map_err(|error| Error::Authentication(error.to_string()))?;
-    let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| without_content(&error))?;
-    match answer.token.or(answer.access_token) {
-        Some(token) => Ok(Secret::new(format!("Bearer {token}"))),
-        None => Err(Error::Authentication("the answer contains no token".to_owned())),
-    }
-}
 
-/// After a login was sent, the error has the status only: the body could repeat a secret.
-fn rejected(response: Response, repository: &Repository, login: Option<&Login>) -> Error {
-    let status = response.status();
-    let Some(login) = login else {
-        let server = format!("registry {}", repository.registry);
-        return StatusError::new(server, response, None).into();
-    };
-    // 400 is OAuth's answer to an invalid refresh token (RFC 6749, 5.2).
-    if matches!(status.as_u16(), 401 | 403)
-        || (status == 400 && matches!(login.proof, Proof::IdentityToken(_)))
-    {
-        Error::LoginRejected(format!("the token server rejected {login} ({status})"))
-    } else {
-        StatusError::without_body("the token server", status, login).into()
+    /// After a login was sent, the error has the status only: the body could repeat a secret.
+    fn token_rejected(&self, response: Response) -> Error {
+        let status = response.status();
+        let Some(login) = &self.login else { return self.rejected(response) };
+        // 400 is OAuth's answer to an invalid refresh token (RFC 6749, 5.2).
+        if matches!(status.as_u16(), 401 | 403)
+            || (status == 400 && matches!(login.proof, Proof::IdentityToken(_)))
+        {
+            return Error::LoginRejected(format!("the token server rejected {login} ({status})"));
+        }
+        StatusError::without_body(format!("showing {login}: the token server"), status).into()
     }
 }
 
 fn check_realm(realm: &str, tls: Tls) -> Result<()> {
     let realm: Uri = realm.parse().map_err(|error: ureq::http::uri::InvalidUri| {
-        Error::Authentication(format!("reading the token server's URL: {error}"))
+        Error::Unusable(format!("reading the token server's URL: {error}"))
     })?;
     match realm.scheme_str() {
         Some("https") => Ok(()),
@@ -191,9 +157,14 @@ fn check_realm(realm: &str, tls: Tls) -> Result<()> {
     }
 }
 
-/// The scope of a token, for a query or a form.
+/// The scope of a token, for a query or a form (distribution's "Token Scope Documentation").
 fn parameters(service: Option<&str>, access: Access, repository: &Repository) -> String {
-    let scope = escape(&format!("repository:{}:{}", repository.name, access.actions()));
+    let actions = match access {
+        Access::Pull => "pull",
+        Access::Push => "pull,push",
+        Access::Delete => "pull,delete",
+    };
+    let scope = escape(&format!("repository:{}:{actions}", repository.name));
     match service {
         Some(service) => format!("service={}&scope={scope}", escape(service)),
         None => format!("scope={scope}"),

@@ -1,10 +1,10 @@
 //! A resumable download of one blob. A broken transfer resumes at the next byte, on the next host
 //! if there is one. The bytes are hashed but not verified: compare the digest at the end.
 
-use std::{collections::VecDeque, io, io::Read};
+use std::{collections::VecDeque, io, io::Read, ops::RangeInclusive};
 
 use oci::{
-    digest::{Digest, Hasher},
+    digest::{Digest, Hasher, HashingReader},
     manifest::Layer,
     size::{Bytes, length_of},
 };
@@ -14,7 +14,6 @@ use crate::{
     endpoint::Endpoint,
     error::{During as _, Error, Result},
     http::{Response, header},
-    observer::Observer,
     retry::Backoff,
 };
 
@@ -23,11 +22,12 @@ use crate::{
 const RESET_BYTES: u64 = 1 << 20;
 
 /// A blob that is being downloaded.
+#[expect(missing_debug_implementations, reason = "the body of an answer has none")]
 pub struct Blob<'a> {
-    /// Mirrors, then the repository's own registry.
-    endpoints: Vec<Endpoint>,
-    /// Index of the endpoint in use.
-    current: usize,
+    /// The first one is in use.
+    mirrors: Vec<Endpoint>,
+    /// In use after all mirrors.
+    own: Endpoint,
     layer: Layer,
     size_bytes: Option<u64>,
     body: Option<BodyReader<'static>>,
@@ -36,27 +36,26 @@ pub struct Blob<'a> {
     /// Bytes fetched so far, and their hash.
     at: u64,
     hasher: Hasher,
-    backoff: Backoff,
+    backoff: Backoff<'a>,
     /// Number of bytes fetched before the last error.
     error_at: u64,
     /// What the last `io::Error` of `read` stands for.
     failure: Option<Error>,
-    observer: &'a dyn Observer,
 }
 
 impl<'a> Blob<'a> {
     /// Requests the blob; returns when a host begins to send it. Resumes after the given number of
     /// bytes, which have the given hash.
     pub fn open(
-        endpoints: Vec<Endpoint>,
+        mirrors: Vec<Endpoint>,
+        own: Endpoint,
         layer: &Layer,
-        backoff: Backoff,
-        observer: &'a dyn Observer,
+        backoff: Backoff<'a>,
         (at, hasher): (u64, Hasher),
     ) -> Result<Self> {
         let mut blob = Self {
-            endpoints,
-            current: 0,
+            mirrors,
+            own,
             layer: layer.clone(),
             size_bytes: layer.size_bytes,
             body: None,
@@ -66,7 +65,6 @@ impl<'a> Blob<'a> {
             backoff,
             error_at: at,
             failure: None,
-            observer,
         };
         blob.connect()?;
         Ok(blob)
@@ -93,7 +91,7 @@ impl<'a> Blob<'a> {
 
     /// The last `length` bytes, if the host sends them. They are not verified.
     pub fn read_tail(&self, length: u64) -> Option<Vec<u8>> {
-        let endpoint = self.endpoints.get(self.current)?;
+        let endpoint = self.mirrors.first().unwrap_or(&self.own);
         let range = format!("bytes=-{length}");
         let path = format!("blobs/{}", self.layer.digest);
         let response = endpoint.probe(&path, &[("range", &range)])?;
@@ -105,10 +103,8 @@ impl<'a> Blob<'a> {
     /// Reads the next bytes like `read`, reconnecting if necessary.
     pub fn fetch(&mut self, into: &mut [u8]) -> Result<usize> {
         loop {
-            let Some(body) = &mut self.body else {
-                self.connect()?;
-                continue;
-            };
+            self.connect()?;
+            let Some(body) = &mut self.body else { continue };
             let reason = match body.read(into) {
                 Ok(length) if length > 0 || into.is_empty() => {
                     let read = into.get(..length).unwrap_or_default();
@@ -137,25 +133,24 @@ impl<'a> Blob<'a> {
 
     /// Opens a body that continues at `self.at`.
     fn connect(&mut self) -> Result<()> {
-        loop {
+        while self.body.is_none() {
             match self.request() {
-                Ok(body) => {
-                    self.body = Some(body);
-                    return Ok(());
-                }
+                Ok(body) => self.body = Some(body),
                 Err(error) => self.on_error(error)?,
             }
         }
+        Ok(())
     }
 
     /// Moves to the next host, or waits before a retry. Returns the error if neither is possible.
     fn on_error(&mut self, error: Error) -> Result<()> {
         let doing = self.doing();
         self.body = None;
-        if self.current + 1 < self.endpoints.len() {
+        if !self.mirrors.is_empty() {
+            self.mirrors.remove(0);
             let error = error.to_line();
-            self.observer.warn(format!("mirror: {doing}: {error}; asking the next registry"));
-            self.current += 1;
+            let text = format!("mirror: {doing}: {error}; asking the next registry");
+            self.backoff.observer.warn(text);
             if self.at == 0 {
                 // The size announced by a host that sent nothing does not count.
                 self.size_bytes = self.layer.size_bytes;
@@ -166,19 +161,17 @@ impl<'a> Blob<'a> {
             self.backoff.reset();
         }
         self.error_at = self.at;
-        self.backoff.wait(error, &doing, self.observer).during(|| doing)
+        self.backoff.wait(error, &doing).during(|| doing)
     }
 
     fn doing(&self) -> String {
-        let host = self.endpoints.get(self.current).map(Endpoint::host).unwrap_or_default();
-        let after =
-            if self.at == 0 { String::new() } else { format!(", after {}", Bytes(self.at)) };
-        format!("fetching layer {} from {host}{after}", self.layer.digest)
+        let host = self.mirrors.first().unwrap_or(&self.own).host();
+        format!("fetching layer {} from {host}{}", self.layer.digest, after(self.at))
     }
 
     fn request(&mut self) -> Result<BodyReader<'static>> {
         let at = self.at;
-        let endpoint = self.endpoints.get_mut(self.current).ok_or(Error::NoEndpoint)?;
+        let endpoint = self.mirrors.first_mut().unwrap_or(&mut self.own);
         let range = (at > 0 && endpoint.supports_ranges).then(|| format!("bytes={at}-"));
         let headers: Vec<(&str, &str)> =
             range.iter().map(|range| ("range", range.as_str())).collect();
@@ -190,10 +183,16 @@ impl<'a> Blob<'a> {
                 self.skip(&mut body)?;
                 return Ok(body);
             }
-            (206, true) => match wrong_part(&response, at, self.size_bytes) {
-                None => return Ok(response.into_body().into_reader()),
-                Some(reason) => reason,
-            },
+            (206, true) => {
+                let found = header(&response, "content-range").unwrap_or("nothing");
+                if is_part(found, at, self.size_bytes) {
+                    return Ok(response.into_body().into_reader());
+                }
+                format!(
+                    "the registry was asked to resume at byte {at} and sends '{found}'; \
+                    requesting the whole"
+                )
+            }
             (416, true) => format!("the registry does not resume at byte {at} (416)"),
             _ => return Err(endpoint.rejected(response)),
         };
@@ -208,20 +207,15 @@ impl<'a> Blob<'a> {
         if let Some(page) = media_type.filter(|media_type| media_type.starts_with("text/html")) {
             return Err(Error::WebPage { media_type: page.to_owned() });
         }
-        match (self.size_bytes, response.body().content_length()) {
-            (Some(expected), Some(found)) if expected != found => {
-                let source = if self.layer.size_bytes.is_some() {
-                    "the manifest"
-                } else {
-                    "the answer before"
-                };
+        let offered = response.body().content_length();
+        self.size_bytes = self.size_bytes.or(offered);
+        match self.size_bytes.zip(offered) {
+            Some((expected, offered)) if expected != offered => {
+                let is_listed = self.layer.size_bytes.is_some();
+                let source = if is_listed { "the manifest" } else { "the answer before" };
                 Err(Error::Protocol(format!(
-                    "the registry offers {found} bytes, {source} has {expected}"
+                    "the registry offers {offered} bytes, {source} has {expected}"
                 )))
-            }
-            (None, found) => {
-                self.size_bytes = found;
-                Ok(())
             }
             _ => Ok(()),
         }
@@ -229,25 +223,13 @@ impl<'a> Blob<'a> {
 
     /// Reads the bytes before `self.at` again, if a host starts at 0, and compares their hash.
     fn skip(&self, body: &mut BodyReader<'static>) -> Result<()> {
-        let mut hasher = Hasher::default();
-        let mut buffer = vec![0; 64 << 10];
-        let mut left = self.at;
-        while left > 0 {
-            let max = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-            let room = buffer.get_mut(..max).unwrap_or_default();
-            let reason = match body.read(room) {
-                Ok(0) => format!("the connection ended {} before that", Bytes(left)),
-                Ok(length) => {
-                    let read = buffer.get(..length).unwrap_or_default();
-                    hasher.update(read);
-                    left -= length_of(read);
-                    continue;
-                }
-                Err(error) => error.to_string(),
-            };
-            return Err(Error::Interrupted(reason));
+        let reread = HashingReader::new(body.take(self.at)).drain();
+        let (hasher, length) = reread.map_err(|error| Error::Interrupted(error.to_string()))?;
+        if length < self.at {
+            let left = Bytes(self.at - length);
+            return Err(Error::Interrupted(format!("the connection ended {left} before that")));
         }
-        if hasher.finish() != self.hasher.clone().finish() {
+        if hasher.finish() != self.digest() {
             let text = "the registry sends other bytes than it sent before";
             return Err(Error::Protocol(text.to_owned()));
         }
@@ -255,17 +237,16 @@ impl<'a> Blob<'a> {
     }
 }
 
-/// Why a part is not the requested one.
-fn wrong_part(response: &Response, at: u64, size_bytes: Option<u64>) -> Option<String> {
-    let text = header(response, "content-range").unwrap_or("nothing");
-    let is_right = parse_content_range(text).is_some_and(|range| {
-        range.first == at
-            && range.size.zip(size_bytes).is_none_or(|(found, expected)| found == expected)
-    });
-    (!is_right).then(|| {
-        format!(
-            "the registry was asked to resume at byte {at} and sends '{text}'; requesting the whole"
-        )
+/// The position in a blob at which a transfer failed, for an error.
+pub(crate) fn after(at: u64) -> String {
+    if at == 0 { String::new() } else { format!(", after {}", Bytes(at)) }
+}
+
+/// Whether a part is the requested one.
+fn is_part(content_range: &str, at: u64, size_bytes: Option<u64>) -> bool {
+    parse_content_range(content_range).is_some_and(|(range, size)| {
+        *range.start() == at
+            && size.zip(size_bytes).is_none_or(|(found, expected)| found == expected)
     })
 }
 
@@ -282,31 +263,16 @@ impl Read for Blob<'_> {
     }
 }
 
-impl std::fmt::Debug for Blob<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Blob({}, {} of {:?} bytes)", self.layer.digest, self.at, self.size_bytes)
-    }
-}
-
-/// A parsed `Content-Range` header, in bytes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ContentRange {
-    pub first: u64,
-    pub last: u64,
-    /// Size of the whole, if the server knows it.
-    pub size: Option<u64>,
-}
-
 /// Parses `bytes FIRST-LAST/SIZE`, where SIZE may be `*` (RFC 9110, 14.4). `None` for everything
 /// else and for contradictory ranges.
-pub fn parse_content_range(text: &str) -> Option<ContentRange> {
+pub fn parse_content_range(text: &str) -> Option<(RangeInclusive<u64>, Option<u64>)> {
     let (unit, rest) = text.trim().split_once(' ')?;
     let (range, size) = rest.trim().split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let size = if size == "*" { None } else { Some(number(size)?) };
-    let range = ContentRange { first: number(first)?, last: number(last)?, size };
-    let is_valid = range.first <= range.last && size.is_none_or(|size| range.last < size);
-    (unit.eq_ignore_ascii_case("bytes") && is_valid).then_some(range)
+    let range = number(first)?..=number(last)?;
+    let is_valid = !range.is_empty() && size.is_none_or(|size| *range.end() < size);
+    (unit.eq_ignore_ascii_case("bytes") && is_valid).then_some((range, size))
 }
 
 /// Digits only: `parse` accepts a sign.
@@ -320,7 +286,7 @@ mod tests {
 
     #[test]
     fn accepts_only_valid_content_ranges() {
-        let range = |first, last, size| Some(ContentRange { first, last, size });
+        let range = |first, last, size| Some((first..=last, size));
         for (text, wanted) in [
             ("bytes 0-0/1", range(0, 0, Some(1))),
             ("bytes 100-199/200", range(100, 199, Some(200))),

@@ -10,7 +10,6 @@ use crate::{
     repository::Fetched,
 };
 
-/// What is copied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CopyScope {
     Image,
@@ -18,7 +17,6 @@ pub enum CopyScope {
     WithReferrers,
 }
 
-/// The result of a copy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Copied {
     pub blobs: u64,
@@ -45,99 +43,82 @@ pub fn copy_unnamed(
     scope: CopyScope,
 ) -> Result<(Fetched, Copied)> {
     let found = from.resolve()?;
-    let Fetched { descriptor, bytes } = &found;
-    let mut copied = Copied::default();
-    let mut copy_all = || {
-        copy_parts(from, to, descriptor, bytes, &mut copied)?;
-        to.add_manifest(descriptor, bytes)?;
-        match scope {
-            CopyScope::Image => Ok(()),
-            CopyScope::WithReferrers => copy_referrers(from, to, descriptor, bytes, &mut copied),
-        }
-    };
-    copy_all().during(|| doing(from, to))?;
-    Ok((found, copied))
+    let doing = doing(from, to);
+    let mut copier = Copier { from, to, copied: Copied::default() };
+    let done = copier.copy_manifest(&found.descriptor, &found.bytes).and_then(|()| match scope {
+        CopyScope::Image => Ok(()),
+        CopyScope::WithReferrers => copier.copy_referrers(&found.descriptor, &found.bytes),
+    });
+    done.during(|| doing)?;
+    Ok((found, copier.copied))
 }
 
 fn doing(from: &Location<'_>, to: &Location<'_>) -> String {
     format!("copying {} to {}", from.location(), to.location())
 }
 
-/// Copies the referrers and signatures of an image, and of its manifests. The image is there.
-fn copy_referrers(
-    from: &mut Location<'_>,
-    to: &mut Location<'_>,
-    image: &Descriptor,
-    bytes: &[u8],
-    copied: &mut Copied,
-) -> Result<()> {
-    let digest = document::digest_of(image)?;
-    let tag = signature::tag_of(&digest);
-    if let Some(signatures) = from.sibling(&tag)?.find()? {
-        let (descriptor, bytes) = (&signatures.descriptor, &signatures.bytes);
-        copy_parts(from, to, descriptor, bytes, copied)?;
-        to.sibling(&tag)?.add_named(descriptor, bytes)?;
-    }
-    for referrer in from.referrers(&digest)? {
-        let bytes = from.read_manifest(&referrer)?;
-        // Check the manifest itself: a list could form a cycle.
-        let document = Document::parse(&bytes, referrer.media_type().as_ref())?;
-        if document.subject().is_none_or(|subject| subject.digest() != image.digest()) {
-            continue;
-        }
-        copy_parts(from, to, &referrer, &bytes, copied)?;
-        to.add_manifest(&referrer, &bytes)?;
-        to.keep(&referrer)?;
-        copy_referrers(from, to, &referrer, &bytes, copied)?;
-    }
-    if let Document::Index(index) = Document::parse(bytes, image.media_type().as_ref())? {
-        for part in index.manifests() {
-            let bytes = from.read_manifest(part)?;
-            copy_referrers(from, to, part, &bytes, copied)?;
-        }
-    }
-    Ok(())
+struct Copier<'a, 'f, 't> {
+    from: &'a mut Location<'f>,
+    to: &'a mut Location<'t>,
+    copied: Copied,
 }
 
-/// Copies the blobs of a manifest, or the manifests of an index.
-fn copy_parts(
-    from: &mut Location<'_>,
-    to: &mut Location<'_>,
-    descriptor: &Descriptor,
-    bytes: &[u8],
-    copied: &mut Copied,
-) -> Result<()> {
-    match Document::parse(bytes, descriptor.media_type().as_ref())? {
-        Document::Index(index) => {
+impl Copier<'_, '_, '_> {
+    /// Copies the referrers and signatures of an image, and of its manifests. The image is there.
+    fn copy_referrers(&mut self, image: &Descriptor, bytes: &[u8]) -> Result<()> {
+        let digest = document::digest_of(image)?;
+        let tag = signature::tag_of(&digest);
+        if let Some(Fetched { descriptor, bytes }) = self.from.sibling(&tag)?.find()? {
+            self.copy_parts(&descriptor, &bytes)?;
+            self.to.sibling(&tag)?.add_named(&descriptor, &bytes)?;
+        }
+        for referrer in self.from.referrers(&digest)? {
+            let bytes = self.from.read_manifest(&referrer)?;
+            // Check the manifest itself: a list could form a cycle.
+            let document = Document::parse(&bytes, referrer.media_type().as_ref())?;
+            if document.subject().is_some_and(|subject| subject.digest() == image.digest()) {
+                self.copy_manifest(&referrer, &bytes)?;
+                self.to.keep(&referrer)?;
+                self.copy_referrers(&referrer, &bytes)?;
+            }
+        }
+        if let Document::Index(index) = Document::parse(bytes, image.media_type().as_ref())? {
             for part in index.manifests() {
-                if to.has_manifest(part)? {
-                    continue;
-                }
-                let bytes = from.read_manifest(part)?;
-                copy_parts(from, to, part, &bytes, copied)?;
-                to.add_manifest(part, &bytes)?;
+                let bytes = self.from.read_manifest(part)?;
+                self.copy_referrers(part, &bytes)?;
             }
         }
-        Document::Manifest(manifest) => {
-            for blob in manifest.layers().iter().chain([manifest.config()]) {
-                copy_blob(from, to, blob, copied)?;
-            }
-        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn copy_blob(
-    from: &mut Location<'_>,
-    to: &mut Location<'_>,
-    blob: &Descriptor,
-    copied: &mut Copied,
-) -> Result<()> {
-    if to.has_blob(blob)? {
-        copied.present += 1;
-        return Ok(());
+    fn copy_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        self.copy_parts(descriptor, bytes)?;
+        self.to.add_manifest(descriptor, bytes)
     }
-    copied.blobs += 1;
-    copied.bytes += blob.size();
-    to.copy_blob(blob, from)
+
+    /// Copies the blobs of a manifest, or the manifests of an index.
+    fn copy_parts(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        match Document::parse(bytes, descriptor.media_type().as_ref())? {
+            Document::Index(index) => {
+                for part in index.manifests() {
+                    if !self.to.has_manifest(part)? {
+                        let bytes = self.from.read_manifest(part)?;
+                        self.copy_manifest(part, &bytes)?;
+                    }
+                }
+            }
+            Document::Manifest(manifest) => {
+                for blob in manifest.layers().iter().chain([manifest.config()]) {
+                    if self.to.has_blob(blob)? {
+                        self.copied.present += 1;
+                        continue;
+                    }
+                    self.copied.blobs += 1;
+                    self.copied.bytes += blob.size();
+                    self.to.copy_blob(blob, self.from)?;
+                }
+            }
+        }
+        Ok(())
+    }
 }

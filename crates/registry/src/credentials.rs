@@ -19,9 +19,6 @@ use crate::error::{During as _, Error, Result};
 #[cfg(test)]
 mod tests;
 
-/// The user name that marks an identity token (docker's credential-helpers, "credentials.go").
-const TOKEN_USER: &str = "<token>";
-
 /// A secret. `Debug` prints `<hidden>`.
 #[derive(Clone, Deserialize, Eq, PartialEq)]
 #[serde(transparent)]
@@ -88,7 +85,7 @@ pub struct Credentials {
     file: PathBuf,
     /// `None` rejects entries that need a helper.
     #[serde(skip)]
-    ask_helper: Option<AskHelper>,
+    pub ask_helper: Option<AskHelper>,
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
     /// Credential helpers for one registry, and for all others.
@@ -125,12 +122,6 @@ impl Credentials {
         Ok(Self { file: file.to_owned(), ..content })
     }
 
-    /// Allows credential helpers.
-    #[must_use]
-    pub fn with_helpers(self, ask_helper: AskHelper) -> Self {
-        Self { ask_helper: Some(ask_helper), ..self }
-    }
-
     /// The login of the entry that matches most of the repository's path. Invalid entries that do
     /// not match are ignored.
     pub fn login_for(&self, repository: &Repository) -> Result<Option<Login>> {
@@ -150,15 +141,16 @@ impl Credentials {
             .map(|(_, helper)| helper)
             .or(self.creds_store.as_ref())
             .filter(|helper| !helper.is_empty());
-        if let Some((helper, ask)) = helper.zip(self.ask_helper) {
-            let (key, file) = (repository.registry.clone(), self.file.clone());
-            return Ok(ask(helper, &key)?.map(|proof| Login { proof, key, file }));
+        let (file, registry) = (self.file.clone(), repository.registry.clone());
+        match (helper, self.ask_helper) {
+            (None, _) => Ok(None),
+            (Some(helper), Some(ask)) => {
+                Ok(ask(helper, &registry)?.map(|proof| Login { proof, key: registry, file }))
+            }
+            (Some(helper), None) => {
+                Err(Error::CredentialHelper { file, registry, helper: helper.clone() })
+            }
         }
-        if let Some(helper) = helper {
-            let (file, registry) = (self.file.clone(), repository.registry.clone());
-            return Err(Error::CredentialHelper { file, registry, helper: helper.clone() });
-        }
-        Ok(None)
     }
 }
 
@@ -166,47 +158,44 @@ impl Entry {
     /// In docker's order. Nothing if the entry is empty, which means that a helper has the secret.
     fn proof(&self) -> Result<Option<Proof>> {
         let given = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
-        let proof = if let Some(token) = given(&self.registrytoken) {
-            Proof::RegistryToken(printable(token, "registrytoken")?)
-        } else if let Some(token) = given(&self.identitytoken) {
-            Proof::IdentityToken(printable(token, "identitytoken")?)
-        } else if let Some(auth) = given(&self.auth) {
+        if let Some(token) = given(&self.registrytoken) {
+            return Ok(Some(Proof::RegistryToken(printable(token, "registrytoken")?)));
+        }
+        if let Some(token) = given(&self.identitytoken) {
+            return Ok(Some(Proof::IdentityToken(printable(token, "identitytoken")?)));
+        }
+        let (user, password) = if let Some(auth) = given(&self.auth) {
             // A base64 error would quote a part of the secret.
             let decoded =
                 BASE64.decode(auth.expose().trim()).ok().and_then(|b| String::from_utf8(b).ok());
             let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
             let (user, password) =
                 pair.ok_or_else(|| invalid("its auth is not the base64 of user:password"))?;
-            password_of(user, Secret::new(password.to_owned()))?
+            (user.to_owned(), Secret::new(password.to_owned()))
         } else if let (Some(user), Some(password)) = (&self.username, given(&self.password)) {
-            password_of(user, password)?
+            (user.clone(), password)
         } else {
             return Ok(None);
         };
-        Ok(Some(proof))
+        // RFC 7617, 2: the first colon ends the user.
+        if user.is_empty() || user.contains(':') || user.contains(char::is_control) {
+            return Err(invalid("its user is empty or contains a colon or a control character"));
+        }
+        Ok(Some(Proof::Password { user, password: printable(password, "password")? }))
     }
 }
 
 fn invalid(text: &str) -> Error {
-    Error::Authentication(text.to_owned())
-}
-
-fn password_of(user: &str, password: Secret) -> Result<Proof> {
-    // RFC 7617, 2: the first colon ends the user.
-    if user.is_empty() || user.contains(':') || user.contains(char::is_control) {
-        return Err(invalid("its user is empty or contains a colon or a control character"));
-    }
-    Ok(Proof::Password { user: user.to_owned(), password: printable(password, "password")? })
+    Error::Unusable(text.to_owned())
 }
 
 /// HTTP headers cannot contain control characters. Editors and `echo` add a line break at the end.
 fn printable(secret: Secret, field: &str) -> Result<Secret> {
-    if secret.expose().contains(char::is_control) {
-        return Err(invalid(&format!(
-            "its {field} contains a control character, such as a line break at the end"
-        )));
+    if !secret.expose().contains(char::is_control) {
+        return Ok(secret);
     }
-    Ok(secret)
+    let fault = "contains a control character, such as a line break at the end";
+    Err(invalid(&format!("its {field} {fault}")))
 }
 
 /// The repository and everything that contains it, the narrowest first.
@@ -227,17 +216,17 @@ fn find<'a, T>(map: &'a BTreeMap<String, T>, scope: &str) -> Option<(&'a String,
 /// The scope of a key. A key with a scheme is the URL of a registry's API; its path is ignored.
 fn scope_of(key: &str) -> String {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
-    let (host, path) =
-        bare.unwrap_or(key).split_once('/').unwrap_or_else(|| (bare.unwrap_or(key), ""));
+    let (host, path) = bare.unwrap_or(key).split_once('/').unwrap_or((bare.unwrap_or(key), ""));
     let host = canonical_host(host);
     match path.trim_end_matches('/') {
-        path if path.is_empty() || bare.is_some() || matches!(path, "v1" | "v2") => host,
+        "" | "v1" | "v2" => host,
+        _ if bare.is_some() => host,
         path => format!("{host}/{path}"),
     }
 }
 
 /// Docker Hub has three names.
-fn canonical_host(host: &str) -> String {
+pub(crate) fn canonical_host(host: &str) -> String {
     match host.to_ascii_lowercase().as_str() {
         "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
         other => other.to_owned(),
@@ -262,17 +251,20 @@ pub fn ask_helper(name: &str, registry: &str) -> Result<Option<Proof>> {
         .during(doing)?;
     if let Some(mut input) = child.stdin.take() {
         // A helper that answers without reading closes its end.
-        input.write_all(helper_key(registry).as_bytes()).ok();
+        let is_hub = canonical_host(registry) == "docker.io";
+        // Helpers know Docker Hub by an old URL.
+        let key = if is_hub { "https://index.docker.io/v1/" } else { registry };
+        input.write_all(key.as_bytes()).ok();
     }
     let output = child.wait_with_output().during(doing)?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stdout);
-        if text.to_ascii_lowercase().contains("credentials not found") {
-            return Ok(None);
-        }
-        return Err(invalid(&format!("it ended with {}", output.status))).during(doing);
+    if output.status.success() {
+        return parse_helper(&output.stdout).during(doing);
     }
-    parse_helper(&output.stdout).during(doing)
+    let text = String::from_utf8_lossy(&output.stdout).to_ascii_lowercase();
+    if text.contains("credentials not found") {
+        return Ok(None);
+    }
+    Err(invalid(&format!("it ended with {}", output.status))).during(doing)
 }
 
 fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
@@ -287,23 +279,16 @@ fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
         return Ok(None);
     }
     Ok(Some(match answer.username.as_str() {
-        TOKEN_USER => Proof::IdentityToken(answer.secret),
+        // Docker's credential-helpers, "credentials.go".
+        "<token>" => Proof::IdentityToken(answer.secret),
         _ => Proof::Password { user: answer.username, password: answer.secret },
     }))
-}
-
-/// Helpers know Docker Hub by an old URL.
-fn helper_key(registry: &str) -> &str {
-    match registry {
-        "docker.io" | "index.docker.io" | "registry-1.docker.io" => "https://index.docker.io/v1/",
-        other => other,
-    }
 }
 
 /// An error in a JSON document with secrets. serde's own text would quote the value that it found.
 pub fn without_content(error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
-    Error::Authentication(match error.classify() {
+    Error::Unusable(match error.classify() {
         Category::Data => format!("a value has the wrong type at line {line} column {column}"),
         Category::Io | Category::Syntax | Category::Eof => error.to_string(),
     })

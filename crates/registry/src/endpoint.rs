@@ -7,9 +7,7 @@ use oci::reference::Repository;
 use ureq::{ResponseExt as _, http::Method};
 
 use crate::{
-    auth,
-    auth::Access,
-    credentials::{Credentials, Login, Secret},
+    credentials::{Credentials, Login, Secret, canonical_host},
     error::{Error, Result, StatusError},
     http::{Client, Headers, Payload, Response, Tls, origin_of},
 };
@@ -17,15 +15,23 @@ use crate::{
 /// Time limit of [`Endpoint::probe`].
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
+/// What a repository is opened for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    Pull,
+    Push,
+    Delete,
+}
+
 /// A repository on one host, with the login for it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    client: Client,
-    repository: Repository,
-    credentials: Arc<Credentials>,
-    access: Access,
+    pub(crate) client: Client,
+    pub(crate) repository: Repository,
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) access: Access,
     /// The login that was sent after the host required one.
-    login: Option<Login>,
+    pub(crate) login: Option<Login>,
     authorization: Option<Secret>,
     /// False after the host answered a range request incorrectly.
     pub supports_ranges: bool,
@@ -58,13 +64,13 @@ impl Endpoint {
     /// host is answered by logging in once, also if an earlier token has expired.
     pub fn get(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
         let url = self.url(path);
-        self.logged_in(headers, |client, headers| client.follow(&Method::GET, &url, headers))
+        self.logged_in(headers, &|client, headers| client.follow(&Method::GET, &url, headers))
     }
 
     /// Like [`Self::get`], without the body.
     pub fn head(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
         let url = self.url(path);
-        self.logged_in(headers, |client, headers| client.follow(&Method::HEAD, &url, headers))
+        self.logged_in(headers, &|client, headers| client.follow(&Method::HEAD, &url, headers))
     }
 
     /// Sends a request to a complete URL; the login is not sent to another host. Does not follow
@@ -77,7 +83,7 @@ impl Endpoint {
         payload: &Payload<'_>,
     ) -> Result<Response> {
         if is_same_origin(origin_of(url), &self.origin()) {
-            self.logged_in(headers, |client, headers| client.send(method, url, headers, payload))
+            self.logged_in(headers, &|client, headers| client.send(method, url, headers, payload))
         } else {
             self.client.send(method, url, headers, payload)
         }
@@ -97,18 +103,13 @@ impl Endpoint {
     fn logged_in(
         &mut self,
         headers: &Headers<'_>,
-        send: impl Fn(&Client, &Headers<'_>) -> Result<Response>,
+        send: &dyn Fn(&Client, &Headers<'_>) -> Result<Response>,
     ) -> Result<Response> {
         let response = send(&self.client, &self.with_login(headers))?;
         if response.status() != 401 || !self.is_from_host(&response) {
             return Ok(response);
         }
-        let challenge = auth::read_challenge(response.headers())?;
-        self.login = self.credentials.login_for(&self.repository)?;
-        let login = self.login.as_ref();
-        let secret =
-            auth::authorize(&self.client, &challenge, &self.repository, self.access, login)?;
-        self.authorization = Some(secret);
+        self.authorization = Some(self.authorize(response.headers())?);
         let response = send(&self.client, &self.with_login(headers))?;
         if response.status() == 401 { Err(self.rejected(response)) } else { Ok(response) }
     }
@@ -134,14 +135,14 @@ impl Endpoint {
         // A blob store after a redirect has not received the login.
         let is_direct = self.is_from_host(&response);
         let is_about_login = is_direct && matches!(response.status().as_u16(), 401 | 403);
-        let login = self.login.as_ref().filter(|_| is_about_login);
-        let login = login.map(|login| login as &dyn std::fmt::Display);
         let mut server = format!("registry {}", self.host());
-        if !is_direct {
+        if let Some(login) = self.login.as_ref().filter(|_| is_about_login) {
+            server = format!("showing {login}: {server}");
+        } else if !is_direct {
             let target = response.get_uri().to_string();
             server = format!("{server} redirects to {}, which", origin_of(&target));
         }
-        StatusError::new(server, response, login).into()
+        StatusError::new(server, response).into()
     }
 
     /// Whether this host sent an answer, not a redirect target. Only then its challenge counts: the
@@ -152,7 +153,9 @@ impl Endpoint {
 
     pub fn origin(&self) -> String {
         let scheme = if self.client.tls() == Tls::Plain { "http" } else { "https" };
-        format!("{scheme}://{}", host_of(self.host()))
+        // Docker Hub's registry has another host name than its references.
+        let is_hub = canonical_host(self.host()) == "docker.io";
+        format!("{scheme}://{}", if is_hub { "registry-1.docker.io" } else { self.host() })
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -168,15 +171,6 @@ fn is_same_origin(one: &str, other: &str) -> bool {
         origin.strip_suffix(port).unwrap_or(&origin).to_owned()
     };
     bare(one) == bare(other)
-}
-
-/// Docker Hub's registry has another host name than its references.
-fn host_of(registry: &str) -> &str {
-    if matches!(registry, "docker.io" | "index.docker.io") {
-        "registry-1.docker.io"
-    } else {
-        registry
-    }
 }
 
 #[cfg(test)]

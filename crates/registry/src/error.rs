@@ -2,18 +2,12 @@
 
 use std::{
     fmt, io,
+    iter::successors,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
 
-use oci::{
-    digest::{Digest, DigestError},
-    document::DocumentError,
-    index::IndexError,
-    layout_error::LayoutError,
-    manifest::ManifestError,
-    reference::ReferenceError,
-};
+use oci::digest::Digest;
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
@@ -28,12 +22,11 @@ pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a registry operation failed. The text states facts; callers add hints for their own options.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// What was being done when `source` happened.
     #[error("{doing}")]
     During { doing: String, source: Box<Error> },
-    /// No answer.
     #[error("connecting to {origin}: {reason}")]
     Connect { origin: String, reason: String },
     /// An answer that is not HTTP.
@@ -43,16 +36,12 @@ pub enum Error {
     HostNotFound { origin: String },
     #[error("connecting to {origin}: {reason}")]
     Certificate { origin: String, fault: CertificateFault, reason: String },
-    /// The server does not answer in TLS.
     #[error("connecting to {origin}: {reason}")]
     NoTls { origin: String, reason: String },
-    /// A transfer broke off.
     #[error("{0}")]
     Interrupted(String),
-    /// The URL is plain HTTP, and TLS is required.
     #[error("connecting to {origin}: plain HTTP is not allowed")]
     PlainHttp { origin: String },
-    /// A redirect from HTTPS to plain HTTP.
     #[error("connecting to {origin}: it redirects to {target}")]
     PlainRedirect { origin: String, target: String },
     #[error("the token server is not reached over HTTPS")]
@@ -72,9 +61,10 @@ pub enum Error {
         .file.display()
     )]
     CredentialHelper { file: PathBuf, registry: String, helper: String },
-    /// A challenge, an answer of a token server or an auth file that cannot be used.
+    /// Certificate authorities, a proxy, an auth file, a challenge or an answer of a token server
+    /// that cannot be used.
     #[error("{0}")]
-    Authentication(String),
+    Unusable(String),
     #[error("the registry answered with a web page ('{media_type}') instead")]
     WebPage { media_type: String },
     #[error("registry {host} rejects a request of this size (413)")]
@@ -107,7 +97,6 @@ pub enum Error {
     SeveralImages { directory: PathBuf, count: usize },
     #[error("'{0}' does not name a directory")]
     NoDirectory(String),
-    /// The tag that lists the referrers of a manifest is not an index.
     #[error("the tag '{tag}' of {repository}, where clients list referrers, is not an image index")]
     ReferrersTag { tag: String, repository: String },
     /// A signature would cover images that the key has not signed.
@@ -119,53 +108,32 @@ pub enum Error {
     Contended,
     #[error("neither HOME nor XDG_DATA_HOME is set")]
     NoStore,
-    #[error("no registry to ask")]
-    NoEndpoint,
-    /// Certificate authorities or a proxy that cannot be used.
-    #[error("{0}")]
-    Client(String),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
-    InvalidDigest(#[from] DigestError),
-    #[error(transparent)]
-    InvalidReference(#[from] ReferenceError),
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
+    Oci(#[from] oci::Error),
 }
 
 /// An answer with a status other than the expected one.
 #[derive(Debug, thiserror::Error)]
-#[error("{login}{server} answered {status}{reason}")]
+#[error("{server} answered {status}{reason}")]
 pub struct StatusError {
+    /// After `showing LOGIN: ` if it received one.
     server: String,
     pub status: StatusCode,
     retry_after: Option<Duration>,
     /// ` (CODE: message)`, or empty.
     reason: String,
-    /// `showing LOGIN: ` if the server received one, or empty.
-    login: String,
 }
 
 impl StatusError {
     /// Reads the body of `response` for the reason.
-    pub(crate) fn new(
-        server: String,
-        response: Response,
-        login: Option<&dyn fmt::Display>,
-    ) -> Self {
+    pub(crate) fn new(server: String, response: Response) -> Self {
         let status = response.status();
         let retry_after = header(&response, "retry-after").and_then(parse_retry_after);
-        let login = login.map(|login| format!("showing {login}: ")).unwrap_or_default();
-        Self { server, status, retry_after, reason: read_reason(response), login }
+        Self { server, status, retry_after, reason: read_reason(response) }
     }
 
     /// Whether the server gave this error code (OCI distribution spec, "Error Codes").
@@ -174,9 +142,8 @@ impl StatusError {
     }
 
     /// For an answer whose body may repeat a secret.
-    pub(crate) fn without_body(server: &str, status: StatusCode, login: &dyn fmt::Display) -> Self {
-        let (server, login) = (server.to_owned(), format!("showing {login}: "));
-        Self { server, status, retry_after: None, reason: String::new(), login }
+    pub(crate) fn without_body(server: String, status: StatusCode) -> Self {
+        Self { server, status, retry_after: None, reason: String::new() }
     }
 }
 
@@ -194,32 +161,29 @@ impl Error {
     pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
         use rustls::CertificateError as Bad;
         let (origin, reason) = (origin.to_owned(), error.to_string());
-        if matches!(error, ureq::Error::HostNotFound) {
-            return Self::HostNotFound { origin };
-        }
-        let fault = match tls_error(error) {
+        let bad = match error {
+            ureq::Error::HostNotFound => return Self::HostNotFound { origin },
+            ureq::Error::Rustls(rustls::Error::InvalidCertificate(bad)) => bad,
             // A plain HTTP answer is an invalid TLS message.
-            Some(rustls::Error::InvalidMessage(_)) => return Self::NoTls { origin, reason },
-            Some(rustls::Error::InvalidCertificate(bad)) => match bad {
-                // A bad signature means that another authority has the same name.
-                Bad::UnknownIssuer | Bad::BadSignature => CertificateFault::UnknownIssuer,
-                Bad::Expired
-                | Bad::ExpiredContext { .. }
-                | Bad::NotValidYet
-                | Bad::NotValidYetContext { .. } => CertificateFault::Time,
-                _ => CertificateFault::Other,
-            },
-            Some(_) => return Self::Connect { origin, reason },
-            None => {
-                return match error {
-                    ureq::Error::Io(_)
-                    | ureq::Error::Timeout(_)
-                    | ureq::Error::ConnectionFailed
-                    | ureq::Error::ConnectProxyFailed(_)
-                    | ureq::Error::Tls(_) => Self::Connect { origin, reason },
-                    _ => Self::NotHttp { origin, reason },
-                };
+            ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => {
+                return Self::NoTls { origin, reason };
             }
+            ureq::Error::Rustls(_)
+            | ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::ConnectProxyFailed(_)
+            | ureq::Error::Tls(_) => return Self::Connect { origin, reason },
+            _ => return Self::NotHttp { origin, reason },
+        };
+        let fault = match bad {
+            // A bad signature means that another authority has the same name.
+            Bad::UnknownIssuer | Bad::BadSignature => CertificateFault::UnknownIssuer,
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => CertificateFault::Time,
+            _ => CertificateFault::Other,
         };
         Self::Certificate { origin, fault, reason }
     }
@@ -246,14 +210,6 @@ impl Error {
         }
     }
 
-    /// The status of the answer that the error is about, if it is about one.
-    pub fn status(&self) -> Option<u16> {
-        match self.root() {
-            Self::Status(error) => Some(error.status.as_u16()),
-            _ => None,
-        }
-    }
-
     /// How long the server asks to wait before the next request (RFC 9110, 10.2.3).
     pub fn retry_after(&self) -> Option<Duration> {
         match self.root() {
@@ -264,14 +220,15 @@ impl Error {
 
     /// The text of the error and of its sources, separated by colons.
     pub fn to_line(&self) -> String {
-        let mut line = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(source) = next {
-            line.push_str(": ");
-            line.push_str(&source.to_string());
-            next = source.source();
-        }
-        line
+        let sources = successors(Some(self as &dyn std::error::Error), |error| error.source());
+        sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+}
+
+/// Not derived: that code is 13 kB, and is inlined three times into the installer.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_line())
     }
 }
 
@@ -287,20 +244,6 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
             doing: doing().into(),
             source: Box::new(error.into()),
         })
-    }
-}
-
-/// The error of a TLS handshake.
-// ureq's connector runs the handshake by rustls' `complete_io`, whose `io::Error` contains the
-// error of rustls. No hook sees it earlier: ureq builds the rustls configuration and its certificate
-// verifier itself, accepts only a crypto provider, and keeps the fields of its transport private.
-// Avoiding the downcast would take an own connector, transport and verifier, about 100 lines that
-// decide about trust.
-fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
-    match error {
-        ureq::Error::Rustls(error) => Some(error),
-        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
-        _ => None,
     }
 }
 
@@ -355,8 +298,7 @@ mod tests {
         let text = String::new;
         let status = |code| {
             let status = StatusCode::from_u16(code).unwrap();
-            let (server, reason, login) = (text(), text(), text());
-            let error = StatusError { server, status, retry_after: None, reason, login };
+            let error = StatusError::without_body(text(), status);
             Err::<(), _>(Error::from(error)).during(|| "asking").unwrap_err()
         };
         for code in [408, 429, 500, 502, 503, 504] {

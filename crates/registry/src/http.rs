@@ -1,26 +1,22 @@
-//! HTTP(S) requests: one client with its timeouts, certificate authorities, proxies and rules for
-//! redirects. It does not depend on OCI. Nothing else in this crate opens a socket.
+//! HTTP(S) requests: one client with its timeouts, proxies and rules for redirects. It does not
+//! depend on OCI.
 
-use std::{
-    fs,
-    fs::File,
-    io,
-    io::Read,
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, io, io::Read, os::unix::fs::FileExt as _, time::Duration};
 
+use oci::size::length_of;
 pub use ureq::Proxy;
 use ureq::{
-    Agent, SendBody, http,
-    http::Method,
-    tls::{Certificate, PemItem, RootCerts, TlsConfig},
+    Agent, ProxyProtocol, SendBody, http, http::Method, unversioned::resolver::DefaultResolver,
 };
 
-use crate::error::{During as _, Error, Result};
-pub use crate::error::{Response, header};
+use crate::{
+    error::{Error, Result},
+    tls::TlsConnector,
+};
+pub use crate::{
+    error::{Response, header},
+    tls::{CertificateCheck, CertificateFiles},
+};
 
 /// Headers of a request: name and value.
 pub type Headers<'a> = [(&'a str, &'a str)];
@@ -34,19 +30,12 @@ pub const SMALL_BODY_BYTES: u64 = 1 << 20;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Whether plain HTTP is allowed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Tls {
+    #[default]
     Required,
     /// Registries are reached over plain HTTP.
     Plain,
-}
-
-/// Whether certificates are verified.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CertificateCheck {
-    Verify,
-    /// Allows man-in-the-middle attacks.
-    Skip,
 }
 
 /// How the network is used.
@@ -59,15 +48,6 @@ pub struct Network {
     pub http_proxy: Option<String>,
     pub https_proxy: Option<String>,
     pub no_proxy: Option<String>,
-}
-
-/// Where certificate authorities are read from. Either may be missing.
-#[derive(Clone, Debug)]
-pub struct CertificateFiles {
-    /// One PEM file with many certificates.
-    pub bundle: PathBuf,
-    /// A directory of PEM files.
-    pub folder: PathBuf,
 }
 
 /// A part of a file. Reading it does not move the file's position.
@@ -86,16 +66,6 @@ pub enum Payload<'a> {
     Section(Section<'a>),
 }
 
-impl Payload<'_> {
-    fn length(&self) -> u64 {
-        match self {
-            Self::Empty => 0,
-            Self::Bytes(bytes) => oci::size::length_of(bytes),
-            Self::Section(section) => section.length,
-        }
-    }
-}
-
 impl Read for Section<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let max = usize::try_from(self.length).unwrap_or(usize::MAX).min(into.len());
@@ -104,7 +74,7 @@ impl Read for Section<'_> {
             let text = "the file became shorter while it was sent";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
         }
-        let read = oci::size::length_of(into.get(..length).unwrap_or_default());
+        let read = length_of(into.get(..length).unwrap_or_default());
         (self.at, self.length) = (self.at + read, self.length - read);
         Ok(length)
     }
@@ -124,27 +94,22 @@ pub struct Client {
 impl Client {
     pub fn new(network: &Network, certificates: &CertificateFiles) -> Result<Self> {
         // Also for registries over plain HTTP: token servers and blob stores may use HTTPS.
-        let roots = read_roots(certificates)?;
-        let unchecked = network.certificates == CertificateCheck::Skip;
-        if roots.is_empty() && network.tls == Tls::Required && !unchecked {
+        let roots = certificates.read()?;
+        let is_needed =
+            network.tls == Tls::Required && network.certificates == CertificateCheck::Verify;
+        if roots.is_empty() && is_needed {
             let paths =
                 [&certificates.bundle, &certificates.folder].map(|path| path.display().to_string());
             let paths: Vec<_> = paths.into_iter().filter(|path| !path.is_empty()).collect();
-            return Err(Error::Client(format!(
+            return Err(Error::Unusable(format!(
                 "no certificate authorities in {}; without them no registry can be trusted",
                 paths.join(" and ")
             )));
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls_config = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(provider)
-            .root_certs(RootCerts::new_with_certs(&roots))
-            .disable_verification(unchecked)
-            .build();
+        let tls = TlsConnector::new(roots, network.certificates)?;
         let agent = |proxy: Option<&String>| -> Result<Agent> {
             let config = Agent::config_builder()
                 .http_status_as_error(false)
-                .tls_config(tls_config.clone())
                 .user_agent(concat!("ocidd/", env!("CARGO_PKG_VERSION")))
                 // `follow` does it: errors name the host of each hop, another host does not
                 // receive the login, and each scheme has its own proxy.
@@ -156,7 +121,7 @@ impl Client {
                 .timeout_per_read(Some(network.timeout))
                 .timeout_per_write(Some(network.timeout))
                 .build();
-            Ok(config.new_agent())
+            Ok(Agent::with_parts(config, tls.clone().over_tcp(), DefaultResolver::default()))
         };
         Ok(Self {
             plain: agent(network.http_proxy.as_ref())?,
@@ -164,11 +129,6 @@ impl Client {
             tls: network.tls,
             limit: None,
         })
-    }
-
-    /// For a receiver of events. It gets no secrets and may use plain HTTP.
-    pub fn for_events(network: &Network, certificates: &CertificateFiles) -> Result<Self> {
-        Self::new(&Network { tls: Tls::Plain, ..network.clone() }, certificates)
     }
 
     /// The same client with a time limit for each whole request, including the body.
@@ -208,20 +168,21 @@ impl Client {
         headers: &Headers<'_>,
         payload: &Payload<'_>,
     ) -> Result<Response> {
-        let length = payload.length().to_string();
+        let mut payload = *payload;
+        let (length, body): (_, Option<&mut dyn Read>) = match &mut payload {
+            Payload::Empty => (0, None),
+            Payload::Bytes(bytes) => (length_of(bytes), Some(bytes)),
+            Payload::Section(section) => (section.length, Some(section)),
+        };
+        let length = length.to_string();
         let mut headers = headers.to_vec();
         // Some registries answer 411 if an empty body has no length.
         if !matches!(*method, Method::GET | Method::DELETE) {
             headers.push(("content-length", &length));
         }
-        match *payload {
-            Payload::Empty => self.send_body(method, url, &headers, SendBody::none()),
-            Payload::Bytes(mut bytes) => {
-                self.send_body(method, url, &headers, SendBody::from_reader(&mut bytes))
-            }
-            Payload::Section(mut section) => {
-                self.send_body(method, url, &headers, SendBody::from_reader(&mut section))
-            }
+        match body {
+            None => self.send_body(method, url, &headers, SendBody::none()),
+            Some(body) => self.send_body(method, url, &headers, SendBody::from_reader(body)),
         }
     }
 
@@ -238,7 +199,11 @@ impl Client {
         headers: &Headers<'_>,
         body: SendBody<'_>,
     ) -> Result<Response> {
-        let agent = self.agent(url)?;
+        let agent = match self.tls {
+            _ if is_https(url) => &self.secure,
+            Tls::Plain => &self.plain,
+            Tls::Required => return Err(Error::PlainHttp { origin: origin_of(url).to_owned() }),
+        };
         let mut request = http::Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -248,73 +213,34 @@ impl Client {
         let request = agent.configure_request(request).timeout_global(self.limit).build();
         agent.run(request).map_err(failed)
     }
-
-    fn agent(&self, url: &str) -> Result<&Agent> {
-        if scheme_of(url).eq_ignore_ascii_case("https") {
-            return Ok(&self.secure);
-        }
-        match self.tls {
-            Tls::Plain => Ok(&self.plain),
-            Tls::Required => Err(Error::PlainHttp { origin: origin_of(url).to_owned() }),
-        }
-    }
-}
-
-fn read_roots(files: &CertificateFiles) -> Result<Vec<Certificate<'static>>> {
-    let mut roots = Vec::new();
-    match fs::read(&files.bundle) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        pem => add_certificates(pem, &files.bundle, &mut roots)?,
-    }
-    let entries = fs::read_dir(&files.folder).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()) {
-        add_certificates(fs::read(&path), &path, &mut roots)?;
-    }
-    Ok(roots)
-}
-
-fn add_certificates(
-    pem: io::Result<Vec<u8>>,
-    path: &Path,
-    roots: &mut Vec<Certificate<'static>>,
-) -> Result<()> {
-    let doing = || format!("reading certificates from {}", path.display());
-    for item in ureq::tls::parse_pem(&pem.during(doing)?) {
-        let item = item.map_err(|error| Error::Client(error.to_string())).during(doing)?;
-        if let PemItem::Certificate(certificate) = item {
-            roots.push(certificate);
-        }
-    }
-    Ok(())
 }
 
 fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
     // The errors do not quote the URL, which may contain a password.
-    let failed = |what: &str| {
-        let what = what.to_owned();
-        move |error: ureq::Error| Error::Client(format!("{what}: {error}"))
-    };
-    let proxy = Proxy::new(url).map_err(failed("reading a proxy's URL"))?;
+    let failed = |error| Error::Unusable(format!("reading a proxy's URL: {error}"));
+    let proxy = Proxy::new(url).map_err(failed)?;
+    if !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
+        let text = format!("the proxy protocol {} is not supported", proxy.protocol());
+        return Err(Error::Unusable(text));
+    }
     let Some(expression) = &network.no_proxy else { return Ok(proxy) };
     let mut builder =
         Proxy::builder(proxy.protocol()).host(proxy.host()).port(proxy.port()).no_proxy(expression);
     if let Some((user, password)) = proxy.username().zip(proxy.password()) {
         builder = builder.username(user).password(password);
     }
-    builder.build().map_err(failed("reading no_proxy"))
+    builder.build().map_err(failed)
 }
 
 fn next_url(from: &str, response: &Response) -> Result<String> {
     let origin = origin_of(from);
-    let location = header(response, "location").filter(|location| !location.is_empty());
-    let location = location.ok_or_else(|| {
-        let status = response.status();
-        Error::Protocol(format!("connecting to {origin}: a redirect ({status}) without a location"))
-    })?;
+    let Some(location) = header(response, "location").filter(|location| !location.is_empty())
+    else {
+        let problem = format!("a redirect ({}) without a location", response.status());
+        return Err(Error::Protocol(format!("connecting to {origin}: {problem}")));
+    };
     let next = resolve(from, location);
-    if scheme_of(from).eq_ignore_ascii_case("https")
-        && scheme_of(&next).eq_ignore_ascii_case("http")
-    {
+    if is_https(from) && scheme_of(&next).eq_ignore_ascii_case("http") {
         let (origin, target) = (origin.to_owned(), origin_of(&next).to_owned());
         return Err(Error::PlainRedirect { origin, target });
     }
@@ -339,10 +265,20 @@ pub fn resolve(base: &str, location: &str) -> String {
     }
 }
 
+/// Reads a body of at most `limit_bytes`.
+pub fn read_body(response: Response, limit_bytes: u64, what: &str) -> Result<Vec<u8>> {
+    let body = response.into_body().into_with_config().limit(limit_bytes).read_to_vec();
+    body.map_err(|error| Error::Interrupted(format!("reading {what}: {error}")))
+}
+
 /// Adds a query, or to the query.
 pub fn with_query(url: &str, query: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{query}")
+}
+
+fn is_https(url: &str) -> bool {
+    scheme_of(url).eq_ignore_ascii_case("https")
 }
 
 fn scheme_of(url: &str) -> &str {
@@ -351,17 +287,34 @@ fn scheme_of(url: &str) -> &str {
 
 /// The scheme and authority of a URL.
 pub fn origin_of(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    let end = url
-        .get(after_scheme..)
-        .and_then(|rest| rest.find(['/', '?', '#']))
-        .map_or(url.len(), |at| after_scheme + at);
-    url.get(..end).unwrap_or(url)
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let length = url.bytes().skip(start).position(|byte| b"/?#".contains(&byte));
+    length.and_then(|length| url.get(..start + length)).unwrap_or(url)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rejects_proxies_without_connect() {
+        let network = Network {
+            tls: Tls::Required,
+            certificates: CertificateCheck::Skip,
+            timeout: DEFAULT_TIMEOUT,
+            http_proxy: None,
+            https_proxy: None,
+            no_proxy: Some("r.example".to_owned()),
+        };
+        for (url, is_supported) in [
+            ("http://proxy.example:3128", true),
+            ("https://user:password@proxy.example", true),
+            ("socks5://proxy.example", false),
+            ("socks4a://user@proxy.example", false),
+        ] {
+            assert_eq!(parse_proxy(url, &network).is_ok(), is_supported, "{url}");
+        }
+    }
 
     #[test]
     fn resolves_redirects() {

@@ -16,8 +16,6 @@ pub mod observer;
 #[cfg(feature = "push")]
 pub mod own;
 #[cfg(feature = "push")]
-pub mod referrers;
-#[cfg(feature = "push")]
 pub mod repository;
 pub mod retry;
 #[cfg(feature = "push")]
@@ -25,6 +23,7 @@ pub mod session;
 #[cfg(feature = "push")]
 pub mod sign;
 pub mod signatures;
+mod tls;
 #[cfg(feature = "push")]
 mod update;
 #[cfg(feature = "push")]

@@ -8,14 +8,12 @@ use oci::{
     layout::Store,
     partial::Complete,
     reference::{ManifestReference, Version},
-    size::Transfer,
 };
 use oci_spec::image::Descriptor;
 
 use crate::{
-    auth::Access,
+    endpoint::Access,
     error::{During as _, Error, Result},
-    observer::Observer,
     repository::{Fetched, Remote},
     session::Session,
     update,
@@ -39,9 +37,9 @@ fn parse_layout(location: &str) -> Result<Option<(&Path, Option<&str>)>> {
 }
 
 /// A tag, digest or name in an open repository or layout.
+#[derive(Debug)]
 pub struct Location<'a> {
     inner: Inner<'a>,
-    observer: &'a dyn Observer,
     /// As written by the user.
     text: String,
 }
@@ -67,13 +65,13 @@ impl<'a> Location<'a> {
             let remote = Box::new(Remote::open(session, &reference.repository, access)?);
             Inner::Remote { remote, version: reference.version }
         };
-        Ok(Self { inner, observer: session.observer(), text: location.to_owned() })
+        Ok(Self { inner, text: location.to_owned() })
     }
 
     /// A name in an open store.
-    pub fn in_store(observer: &'a dyn Observer, store: Store, name: &str) -> Self {
+    pub fn in_store(store: Store, name: &str) -> Self {
         let inner = Inner::Layout { store, name: Some(name.to_owned()) };
-        Self { inner, observer, text: name.to_owned() }
+        Self { inner, text: name.to_owned() }
     }
 
     /// The repository, or the whole location of a layout.
@@ -92,17 +90,12 @@ impl<'a> Location<'a> {
                 format!("{}:{tag}", remote.repository),
             ),
             Inner::Layout { store, .. } => {
-                let (store, directory) =
-                    (Store::open_existing(store.folder())?, store.folder().display());
-                let text = format!("oci:{directory}:{tag}");
+                let text = format!("oci:{}:{tag}", store.folder().display());
+                let store = Store::open_existing(store.folder())?;
                 (Inner::Layout { store, name: Some(tag.to_owned()) }, text)
             }
         };
-        Ok(Location { inner, observer: self.observer, text })
-    }
-
-    pub fn observer(&self) -> &'a dyn Observer {
-        self.observer
+        Ok(Location { inner, text })
     }
 
     pub fn location(&self) -> &str {
@@ -138,65 +131,55 @@ impl<'a> Location<'a> {
         }
     }
 
+    fn either<T>(
+        &mut self,
+        layout: impl FnOnce(&Store) -> Result<T, oci::Error>,
+        registry: impl FnOnce(&mut Remote<'a>) -> Result<T>,
+    ) -> Result<T> {
+        match &mut self.inner {
+            Inner::Layout { store, .. } => Ok(layout(store)?),
+            Inner::Remote { remote, .. } => registry(remote),
+        }
+    }
+
     /// A manifest by its digest.
     pub fn read_manifest(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        match &mut self.inner {
-            Inner::Layout { store, .. } => Ok(store.read(descriptor)?),
-            Inner::Remote { remote, .. } => {
-                let digest = document::digest_of(descriptor)?;
-                let fetched = remote.fetch(&Version::Digest(digest))?;
-                let repository = remote.repository.to_string();
-                let location = format!("{repository}@{digest}");
-                let fetched = fetched.ok_or(Error::NotInRegistry { location, repository })?;
-                Ok(fetched.bytes)
-            }
-        }
+        let digest = document::digest_of(descriptor)?;
+        let fetch = |remote: &mut Remote<'_>| {
+            let repository = remote.repository.to_string();
+            let location = format!("{repository}@{digest}");
+            let found = remote.fetch(&Version::Digest(digest))?;
+            Ok(found.ok_or(Error::NotInRegistry { location, repository })?.bytes)
+        };
+        self.either(|store| store.read(descriptor), fetch)
     }
 
     /// A small blob, verified.
     pub fn read_blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        match &mut self.inner {
-            Inner::Layout { store, .. } => Ok(store.read(descriptor)?),
-            Inner::Remote { remote, .. } => remote.read_blob(descriptor),
-        }
+        self.either(|store| store.read(descriptor), |remote| remote.read_blob(descriptor))
     }
 
     pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        match &mut self.inner {
-            Inner::Layout { store, .. } => Ok(store.referrers(subject)?),
-            Inner::Remote { remote, .. } => remote.referrers(subject),
-        }
+        self.either(|store| store.referrers(subject), |remote| remote.referrers(subject))
     }
 
+    /// Whether a manifest and its parts exist.
     pub fn has_manifest(&mut self, manifest: &Descriptor) -> Result<bool> {
         let digest = document::digest_of(manifest)?;
-        match &mut self.inner {
-            // A layout may contain a manifest without its blobs.
-            Inner::Layout { .. } => Ok(false),
-            Inner::Remote { remote, .. } => remote.has_manifest(&digest),
-        }
+        // A layout may contain a manifest without its blobs.
+        self.either(|_store| Ok(false), |remote| remote.exists("manifests", &digest))
     }
 
     /// Stores a manifest under its digest.
     pub fn add_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
-        match &mut self.inner {
-            Inner::Layout { store, .. } => {
-                store.add(bytes)?;
-                Ok(())
-            }
-            Inner::Remote { remote, .. } => {
-                let version = Version::Digest(document::digest_of(descriptor)?);
-                remote.push_manifest(&version, descriptor, bytes)
-            }
-        }
+        let version = Version::Digest(document::digest_of(descriptor)?);
+        let push = |remote: &mut Remote<'_>| remote.push_manifest(&version, descriptor, bytes);
+        self.either(|store| store.add(bytes).map(drop), push)
     }
 
     /// Keeps an unnamed manifest, such as a referrer, in a layout. Registries keep all of them.
     pub fn keep(&mut self, descriptor: &Descriptor) -> Result<()> {
-        match &self.inner {
-            Inner::Layout { store, .. } => Ok(store.keep(descriptor, None)?),
-            Inner::Remote { .. } => Ok(()),
-        }
+        self.either(|store| store.keep(descriptor, None), |_| Ok(()))
     }
 
     /// Stores a manifest under the tag, digest or name of this location.
@@ -236,10 +219,7 @@ impl<'a> Location<'a> {
 
     pub fn has_blob(&mut self, blob: &Descriptor) -> Result<bool> {
         let digest = document::digest_of(blob)?;
-        match &mut self.inner {
-            Inner::Layout { store, .. } => Ok(store.has(&digest, blob.size())),
-            Inner::Remote { remote, .. } => remote.has_blob(&digest),
-        }
+        self.either(|store| Ok(store.has(blob)), |remote| remote.exists("blobs", &digest))
     }
 
     /// Copies a blob to a file, resuming an earlier transfer. The digest is verified.
@@ -252,15 +232,11 @@ impl<'a> Location<'a> {
 
     /// Copies a blob to a file in `directory` that has no name of its own yet.
     fn fetch_blob(&mut self, blob: &Descriptor, directory: &Path) -> Result<Complete> {
-        match &mut self.inner {
-            Inner::Layout { store, .. } => {
-                Ok(store.copy_blob(&document::digest_of(blob)?, blob.size(), directory)?)
-            }
-            Inner::Remote { remote, .. } => {
-                let transfer = transfer(self.observer, "fetching", blob)?;
-                remote.fetch_blob(blob, directory, transfer.as_ref())
-            }
-        }
+        let fetch = |remote: &mut Remote<'_>| {
+            let transfer = remote.transfer("fetching", blob)?;
+            remote.fetch_blob(blob, directory, transfer.as_ref())
+        };
+        self.either(|store| store.copy_blob(blob, directory), fetch)
     }
 
     /// Copies a missing blob from another location. The digest is verified.
@@ -271,7 +247,7 @@ impl<'a> Location<'a> {
             Inner::Remote { remote, .. } => remote,
         };
         let (file, fetched) = match &mut from.inner {
-            Inner::Layout { store, .. } => (store.open_verified(&digest, blob.size())?, None),
+            Inner::Layout { store, .. } => (store.open_verified(blob)?, None),
             Inner::Remote { remote: other, .. } => {
                 let is_same_host = remote.repository.registry == other.repository.registry;
                 if is_same_host && remote.mount_blob(&digest, &other.repository.name) {
@@ -283,25 +259,9 @@ impl<'a> Location<'a> {
         };
         let local = Local { file: &file, digest, size_bytes: blob.size() };
         // Only now: its rate must not include the time that fetching took.
-        let transfer = transfer(self.observer, "pushing", blob)?;
+        let transfer = remote.transfer("pushing", blob)?;
         remote.push_blob(&local, transfer.as_ref())?;
         Ok(fetched.map_or(Ok(()), Complete::remove)?)
-    }
-}
-
-fn transfer<'a>(
-    observer: &'a dyn Observer,
-    doing: &str,
-    blob: &Descriptor,
-) -> Result<Box<dyn Transfer + 'a>> {
-    let digest = document::digest_of(blob)?.to_string();
-    let label = format!("{doing} {}", document::title_of(blob).unwrap_or(&digest));
-    Ok(observer.transfer(&label, blob.size()))
-}
-
-impl std::fmt::Debug for Location<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Location({})", self.text)
     }
 }
 

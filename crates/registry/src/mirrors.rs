@@ -9,16 +9,15 @@ use oci::{
     document, index, manifest,
     manifest::{Content, Layer},
     platform::Platform,
-    reference::{Image, ManifestReference, Repository, Version},
+    reference::{Image, Repository, Version},
 };
 
 use crate::{
-    auth::Access,
     blob::Blob,
     credentials::Credentials,
-    endpoint::Endpoint,
+    endpoint::{Access, Endpoint},
     error::{During as _, Error, Result},
-    http::{Client, header},
+    http::{Client, header, read_body},
     observer::Observer,
     retry,
     retry::{Backoff, RetryPolicy},
@@ -38,13 +37,15 @@ pub struct Resolved {
 
 /// One repository, in its own registry and in mirrors.
 #[derive(Debug)]
-pub struct Registry {
-    /// The mirrors in the order in which they are asked, then the own registry.
-    pub(crate) endpoints: Vec<Endpoint>,
+pub struct Registry<'a> {
+    /// In the order in which they are asked.
+    pub(crate) mirrors: Vec<Endpoint>,
+    pub(crate) own: Endpoint,
     pub(crate) policy: RetryPolicy,
+    pub(crate) observer: &'a dyn Observer,
 }
 
-impl Registry {
+impl<'a> Registry<'a> {
     /// Sends no request. `mirrors` are hosts; they are shuffled to spread a fleet over them.
     pub fn new(
         repository: &Repository,
@@ -52,49 +53,39 @@ impl Registry {
         client: &Client,
         credentials: Credentials,
         policy: RetryPolicy,
+        observer: &'a dyn Observer,
     ) -> Self {
-        let mut hosts: Vec<(u32, &String)> =
-            mirrors.iter().map(|host| (retry::random(), host)).collect();
-        hosts.sort_unstable();
-        let hosts = hosts.into_iter().map(|(_, host)| host).chain([&repository.registry]);
+        let mut mirrors = mirrors.to_vec();
+        mirrors.sort_by_cached_key(|_| retry::random());
         let credentials = Arc::new(credentials);
-        let endpoints = hosts.map(|host| {
-            let repository = Repository { registry: host.clone(), name: repository.name.clone() };
+        let endpoint = |registry| {
+            let repository = Repository { registry, name: repository.name.clone() };
             Endpoint::new(client.clone(), repository, Arc::clone(&credentials), Access::Pull)
-        });
-        Self { endpoints: endpoints.collect(), policy }
+        };
+        let own = endpoint(repository.registry.clone());
+        Self { mirrors: mirrors.into_iter().map(endpoint).collect(), own, policy, observer }
     }
 
     /// Finds the disk layer of `image`.
-    pub fn resolve(
-        &mut self,
-        image: &Image,
-        platform: &Platform,
-        observer: &dyn Observer,
-    ) -> Result<Resolved> {
+    pub fn resolve(&mut self, image: &Image, platform: &Platform) -> Result<Resolved> {
         match image {
             Image::Blob(blob) => {
                 Ok(Resolved { layer: Layer::of_blob(blob.digest), manifests: Vec::new() })
             }
             Image::Manifest(reference) => self
-                .resolve_manifest(reference, platform, observer)
+                .resolve_manifest(&reference.version, platform)
                 .during(|| format!("resolving {reference}")),
         }
     }
 
     /// Begins to download the layer. Its bytes are not verified.
-    pub fn open<'a>(self, layer: &Layer, observer: &'a dyn Observer) -> Result<Blob<'a>> {
-        let start = (0, Hasher::default());
-        Blob::open(self.endpoints, layer, Backoff::new(self.policy), observer, start)
+    pub fn open(self, layer: &Layer) -> Result<Blob<'a>> {
+        let backoff = Backoff::new(self.policy, self.observer);
+        Blob::open(self.mirrors, self.own, layer, backoff, (0, Hasher::default()))
     }
 
-    fn resolve_manifest(
-        &mut self,
-        reference: &ManifestReference,
-        platform: &Platform,
-        observer: &dyn Observer,
-    ) -> Result<Resolved> {
-        let (found, index) = match self.fetch_manifest(&reference.version, observer)? {
+    fn resolve_manifest(&mut self, version: &Version, platform: &Platform) -> Result<Resolved> {
+        let (found, index) = match self.fetch_manifest(version)? {
             (digest, Content::Disk(layer)) => {
                 return Ok(Resolved { layer, manifests: vec![digest] });
             }
@@ -103,49 +94,38 @@ impl Registry {
         let entry = index::select(&index, platform)?;
         let doing = || format!("following the image index to {}", entry.digest());
         let digest = document::digest_of(entry).during(doing)?;
-        match self.fetch_manifest(&Version::Digest(digest), observer).during(doing)? {
+        match self.fetch_manifest(&Version::Digest(digest)).during(doing)? {
             (_, Content::Disk(layer)) => Ok(Resolved { layer, manifests: vec![found, digest] }),
             // Disk images are not published like this, and indexes could form a cycle.
             (_, Content::Index(_)) => Err(Error::NestedIndex { digest }),
         }
     }
 
-    fn fetch_manifest(
-        &mut self,
-        version: &Version,
-        observer: &dyn Observer,
-    ) -> Result<(Digest, Content)> {
-        let own = self.endpoints.len().saturating_sub(1);
-        let mut current = if matches!(version, Version::Digest(_)) { 0 } else { own };
-        let mut backoff = Backoff::new(self.policy);
-        loop {
-            let endpoint = self.endpoints.get_mut(current).ok_or(Error::NoEndpoint)?;
-            let host = endpoint.host().to_owned();
-            match fetch_manifest_from(endpoint, version) {
-                Ok(document) => return Ok(document),
-                Err(error) if current < own => {
-                    let error = error.to_line();
-                    observer.warn(format!("mirror {host}: {error}; asking the next registry"));
-                    current += 1;
-                }
-                Err(error) => {
-                    backoff.wait(error, &format!("asking {host} for a manifest"), observer)?;
-                }
+    fn fetch_manifest(&mut self, version: &Version) -> Result<(Digest, Content)> {
+        let is_digest = matches!(version, Version::Digest(_));
+        for mirror in self.mirrors.iter_mut().filter(|_| is_digest) {
+            match fetch_manifest_from(mirror, version) {
+                Err(error) => warn_of_mirror(self.observer, mirror.host(), &error),
+                found => return found,
             }
         }
+        let doing = format!("asking {} for a manifest", self.own.host());
+        let fetch = || fetch_manifest_from(&mut self.own, version);
+        Backoff::new(self.policy, self.observer).run(&doing, fetch)
     }
+}
+
+pub(crate) fn warn_of_mirror(observer: &dyn Observer, host: &str, error: &Error) {
+    observer.warn(format!("mirror {host}: {}; asking the next registry", error.to_line()));
 }
 
 /// Fetches and parses a manifest. The digest is that of its bytes.
 fn fetch_manifest_from(endpoint: &mut Endpoint, version: &Version) -> Result<(Digest, Content)> {
     let answer = fetch_answer(endpoint, version)?;
-    let document = manifest::parse(&answer.bytes, &answer.media_type);
-    if let Err(mismatch) = answer.verify(version) {
-        // If this is a web page, that is the better error.
-        document?;
-        return Err(mismatch);
-    }
-    Ok((answer.digest, document?))
+    // If this is a web page, that is the better error.
+    let document = manifest::parse(&answer.bytes, &answer.media_type)?;
+    answer.verify(version)?;
+    Ok((answer.digest, document))
 }
 
 /// A manifest or an image index as sent by a registry.
@@ -162,19 +142,18 @@ pub struct Answer {
 impl Answer {
     /// Compares the digest with the requested one, or for a tag with the announced one.
     pub fn verify(&self, version: &Version) -> Result<()> {
-        let expected: Option<Digest> = match (version, &self.announced) {
-            (Version::Digest(digest), _) => Some(*digest),
+        let expected = match (version, &self.announced) {
+            (Version::Digest(digest), _) => *digest,
             // Reveals a proxy that changes what it passes on.
             (Version::Tag(_), Some(text)) => {
-                let digest = text.parse::<Digest>();
-                Some(digest.during(|| "reading the header Docker-Content-Digest")?)
+                text.parse().during(|| "reading the header Docker-Content-Digest")?
             }
-            (Version::Tag(_), None) => None,
+            (Version::Tag(_), None) => return Ok(()),
         };
-        match expected.filter(|expected| *expected != self.digest) {
-            Some(expected) => Err(Error::ManifestDigest { found: self.digest, expected }),
-            None => Ok(()),
+        if self.digest == expected {
+            return Ok(());
         }
+        Err(Error::ManifestDigest { found: self.digest, expected })
     }
 }
 
@@ -185,9 +164,7 @@ pub fn fetch_answer(endpoint: &mut Endpoint, version: &Version) -> Result<Answer
     let response = endpoint.expect(200, response)?;
     let media_type = header(&response, "content-type").unwrap_or_default().to_owned();
     let announced = header(&response, "docker-content-digest").map(str::to_owned);
-    let body = response.into_body().into_with_config().limit(MANIFEST_LIMIT_BYTES).read_to_vec();
-    let bytes =
-        body.map_err(|error| Error::Interrupted(format!("reading the manifest: {error}")))?;
+    let bytes = read_body(response, MANIFEST_LIMIT_BYTES, "the manifest")?;
     let digest = Digest::of(&bytes);
     Ok(Answer { bytes, media_type, digest, announced })
 }

@@ -1,7 +1,7 @@
 //! The interface through which transfers report retries, warnings and progress. A module of its
 //! own, because the front ends implement it.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use oci::size::Transfer;
 
@@ -26,4 +26,10 @@ pub trait Observer: Sync {
 
     /// Starts a progress display, which ends when the returned value is dropped.
     fn transfer(&self, label: &str, total_bytes: u64) -> Box<dyn Transfer + '_>;
+}
+
+impl fmt::Debug for dyn Observer + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
 }

@@ -1,29 +1,28 @@
 //! Reads and writes one repository of a registry (OCI distribution spec). Requests are retried.
 
-use std::{io::Write as _, path::Path};
+use std::{io::Write as _, path::Path, sync::Arc};
 
 use oci::{
     digest::{Digest, Hasher},
     document,
-    document::Document,
+    document::{Annotations, Document},
     manifest::Layer,
     partial::{Complete, Partial},
     reference::{Repository, Version},
-    size::Transfer,
+    size::{Transfer, length_of},
 };
 use oci_spec::image::{Descriptor, ImageIndex};
 use serde::Deserialize;
 use ureq::http::Method;
 
 use crate::{
-    auth::Access,
     blob::Blob,
-    endpoint::Endpoint,
+    endpoint::{Access, Endpoint},
     error::{During as _, Error, Result},
-    http::{Payload, Response},
-    mirrors, retry,
-    retry::Backoff,
+    http::{Client, Payload, read_body},
+    mirrors,
     session::Session,
+    update,
 };
 
 /// Maximum number of tags in one answer.
@@ -31,7 +30,7 @@ const TAGS_PER_PAGE: u32 = 1000;
 const LIST_LIMIT_BYTES: u64 = 16 << 20;
 
 /// A repository that is opened for reading or writing.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Remote<'a> {
     pub endpoint: Endpoint,
     pub repository: Repository,
@@ -58,17 +57,10 @@ impl Fetched {
 
 impl<'a> Remote<'a> {
     pub fn open(session: &'a Session, repository: &Repository, access: Access) -> Result<Self> {
-        let endpoint = session.endpoint(repository, access)?;
+        let client = Client::new(&session.network(), &session.certificates())?;
+        let credentials = Arc::new(session.credentials(repository)?);
+        let endpoint = Endpoint::new(client, repository.clone(), credentials, access);
         Ok(Self { endpoint, repository: repository.clone(), session })
-    }
-
-    /// The `Authorization` header that the registry required, if any.
-    pub fn authorization(&self) -> Option<&str> {
-        self.endpoint.authorization()
-    }
-
-    pub fn blob_url(&self, digest: &str) -> String {
-        self.endpoint.url(&format!("blobs/{digest}"))
     }
 
     /// The verified manifest of a tag or digest, if it exists.
@@ -76,7 +68,7 @@ impl<'a> Remote<'a> {
         let doing = format!("asking {} for {version}", self.repository.registry);
         let answer =
             self.with_retry(&doing, |endpoint| match mirrors::fetch_answer(endpoint, version) {
-                Err(error) if error.status() == Some(404) => Ok(None),
+                Err(Error::Status(error)) if error.status == 404 => Ok(None),
                 other => other.map(Some),
             });
         let Some(answer) = answer? else { return Ok(None) };
@@ -86,19 +78,13 @@ impl<'a> Remote<'a> {
         Ok(Some(Fetched { descriptor, bytes: answer.bytes }))
     }
 
-    pub fn has_blob(&mut self, digest: &Digest) -> Result<bool> {
-        self.exists(&format!("blobs/{digest}"))
-    }
-
-    pub fn has_manifest(&mut self, digest: &Digest) -> Result<bool> {
-        self.exists(&format!("manifests/{digest}"))
-    }
-
-    fn exists(&mut self, path: &str) -> Result<bool> {
+    /// Whether `blobs` or `manifests` have a digest.
+    pub fn exists(&mut self, kind: &str, digest: &Digest) -> Result<bool> {
+        let path = format!("{kind}/{digest}");
         let doing = format!("asking {} for {path}", self.repository.registry);
         self.with_retry(&doing, |endpoint| {
             let accept = [("accept", oci::manifest::ACCEPT)];
-            let response = endpoint.head(path, &accept)?;
+            let response = endpoint.head(&path, &accept)?;
             match response.status().as_u16() {
                 200 => Ok(true),
                 404 => Ok(false),
@@ -123,9 +109,9 @@ impl<'a> Remote<'a> {
             (hasher, at) = (Hasher::default(), 0);
         }
         transfer.add(at);
-        let found = self.transfer(blob, (at, hasher), |bytes| {
+        let found = self.download(blob, (at, hasher), |bytes| {
             partial.file().write_all(bytes).during(doing)?;
-            transfer.add(oci::size::length_of(bytes));
+            transfer.add(length_of(bytes));
             Ok(())
         })?;
         partial.complete(found).map_err(|found| Error::BlobDigest { found, expected })
@@ -135,10 +121,10 @@ impl<'a> Remote<'a> {
     pub fn read_blob(&mut self, blob: &Descriptor) -> Result<Vec<u8>> {
         let expected = document::digest_of(blob)?;
         let mut content = Vec::new();
-        let found = self.transfer(blob, (0, Hasher::default()), |bytes| {
+        let found = self.download(blob, (0, Hasher::default()), |bytes| {
             content.extend_from_slice(bytes);
-            if oci::size::length_of(&content) > LIST_LIMIT_BYTES {
-                return Err(Error::Protocol(format!("{expected} is larger than expected")));
+            if length_of(&content) > LIST_LIMIT_BYTES {
+                return Err(Error::Protocol(format!("blob {expected} is too large")));
             }
             Ok(())
         })?;
@@ -149,30 +135,33 @@ impl<'a> Remote<'a> {
     }
 
     /// Fetches the rest of a blob, of which `start` is known. Returns the digest of the whole.
-    fn transfer(
+    fn download(
         &mut self,
         blob: &Descriptor,
         start: (u64, Hasher),
         mut write: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<Digest> {
-        let (at, hasher) = start;
-        if at == blob.size() && at > 0 {
-            return Ok(hasher.finish());
+        if start.0 == blob.size() && start.0 > 0 {
+            return Ok(start.1.finish());
         }
         let layer =
             Layer { size_bytes: Some(blob.size()), ..Layer::of_blob(document::digest_of(blob)?) };
-        let endpoints = vec![self.endpoint.clone()];
-        let (backoff, observer) =
-            (Backoff::new(self.session.settings.retry), self.session.observer());
-        let mut from = Blob::open(endpoints, &layer, backoff, observer, (at, hasher))?;
+        let (own, backoff) = (self.endpoint.clone(), self.session.backoff());
+        let mut from = Blob::open(Vec::new(), own, &layer, backoff, start)?;
         let mut buffer = vec![0; 1 << 20];
         loop {
-            let length = from.fetch(&mut buffer)?;
-            if length == 0 {
-                return Ok(from.digest());
+            match from.fetch(&mut buffer)? {
+                0 => return Ok(from.digest()),
+                length => write(buffer.get(..length).unwrap_or_default())?,
             }
-            write(buffer.get(..length).unwrap_or_default())?;
         }
+    }
+
+    /// The progress display of a blob.
+    pub fn transfer(&self, doing: &str, blob: &Descriptor) -> Result<Box<dyn Transfer + 'a>> {
+        let digest = document::digest_of(blob)?.to_string();
+        let label = format!("{doing} {}", document::title_of(blob).unwrap_or(&digest));
+        Ok(self.session.observer().transfer(&label, blob.size()))
     }
 
     /// Pushes a manifest under a tag or its digest.
@@ -239,7 +228,7 @@ impl<'a> Remote<'a> {
                 let response = endpoint.get(&path, &[])?;
                 let response = endpoint.expect(200, response)?;
                 let has_more = response.headers().contains_key("link");
-                Ok((read_limited(response)?, has_more))
+                Ok((read_body(response, LIST_LIMIT_BYTES, "an answer")?, has_more))
             });
             let (bytes, has_more) = page?;
             let page: Tags = serde_json::from_slice(&bytes).during(|| doing.as_str())?;
@@ -254,26 +243,75 @@ impl<'a> Remote<'a> {
         }
     }
 
+    /// Adds a referrer to the index under a tag, for registries that keep no list (distribution
+    /// spec, "Pushing Manifests with Subject").
+    fn add_referrer(
+        &mut self,
+        subject: &Digest,
+        document: &Document,
+        descriptor: &Descriptor,
+    ) -> Result<()> {
+        let version = Version::Tag(subject.to_tag());
+        let mut entry = descriptor.clone();
+        if let Document::Manifest(manifest) = document {
+            let config = manifest.config().media_type();
+            entry.set_artifact_type(Some(
+                manifest.artifact_type().clone().unwrap_or_else(|| config.clone()),
+            ));
+            entry.set_annotations(manifest.annotations().clone());
+        }
+        let change = |remote: &mut Self, current: Option<&Fetched>| {
+            let mut entries = match current.map(Fetched::parse).transpose()? {
+                Some(Document::Index(index)) => index.manifests().clone(),
+                Some(Document::Manifest(_)) => {
+                    let (tag, repository) = (subject.to_tag(), remote.repository.to_string());
+                    return Err(Error::ReferrersTag { tag, repository });
+                }
+                None => Vec::new(),
+            };
+            if entries.iter().any(|other| other.digest() == entry.digest()) {
+                return Ok(None);
+            }
+            entries.push(entry.clone());
+            Ok(Some(Fetched::index(&document::index_of(entries, Annotations::new()))?))
+        };
+        let write = |remote: &mut Self, next: &Fetched| {
+            remote.push_manifest(&version, &next.descriptor, &next.bytes)
+        };
+        update::update(self, |remote| remote.fetch(&version), write, change).map(drop)
+    }
+
+    /// The referrers of `subject`, from the registry's list or the index under a tag.
+    pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let doing = format!("asking {} for the referrers of {subject}", self.repository.registry);
+        let listed = self.with_retry(&doing, |endpoint| {
+            let accept = [("accept", document::INDEX)];
+            let response = endpoint.get(&format!("referrers/{subject}"), &accept)?;
+            match response.status().as_u16() {
+                200 => read_body(response, LIST_LIMIT_BYTES, "an answer").map(Some),
+                // The statuses of registries without this API.
+                400 | 404 | 405 | 501 => Ok(None),
+                _ => Err(endpoint.rejected(response)),
+            }
+        });
+        let Some(bytes) = listed? else {
+            let found = self.fetch(&Version::Tag(subject.to_tag()))?;
+            return Ok(match found.as_ref().map(Fetched::parse).transpose()? {
+                Some(Document::Index(index)) => index.manifests().clone(),
+                Some(Document::Manifest(_)) | None => Vec::new(),
+            });
+        };
+        let index = document::parse_index(&bytes).during(|| doing)?;
+        Ok(index.manifests().clone())
+    }
+
     /// Retries `operation`; the error says that it happened while `doing`.
     pub(crate) fn with_retry<T>(
         &mut self,
         doing: &str,
         mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
-        let (policy, observer) = (self.session.settings.retry, self.session.observer());
         let operation = || operation(&mut self.endpoint);
-        retry::with_retry(policy, doing, observer, operation).during(|| doing)
+        self.session.backoff().run(doing, operation).during(|| doing)
     }
-}
-
-impl std::fmt::Debug for Remote<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Remote({})", self.repository)
-    }
-}
-
-/// Reads the body of a list, at most [`LIST_LIMIT_BYTES`].
-pub fn read_limited(response: Response) -> Result<Vec<u8>> {
-    let body = response.into_body().into_with_config().limit(LIST_LIMIT_BYTES).read_to_vec();
-    body.map_err(|error| Error::Interrupted(format!("reading an answer: {error}")))
 }

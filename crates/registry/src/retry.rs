@@ -32,37 +32,44 @@ impl Default for RetryPolicy {
 
 /// The retries of one operation.
 #[derive(Clone, Copy, Debug)]
-pub struct Backoff {
+pub struct Backoff<'a> {
     policy: RetryPolicy,
+    pub observer: &'a dyn Observer,
     made: u32,
 }
 
-impl Backoff {
-    pub fn new(policy: RetryPolicy) -> Self {
-        Self { policy, made: 0 }
+impl<'a> Backoff<'a> {
+    pub fn new(policy: RetryPolicy, observer: &'a dyn Observer) -> Self {
+        Self { policy, observer, made: 0 }
+    }
+
+    /// Calls `operation` until it succeeds, fails permanently, or the retries are used up.
+    pub fn run<T>(mut self, doing: &str, mut operation: impl FnMut() -> Result<T>) -> Result<T> {
+        loop {
+            match operation() {
+                Ok(done) => return Ok(done),
+                Err(error) => self.wait(error, doing)?,
+            }
+        }
     }
 
     /// Waits before the next retry. Returns `error` if it is permanent or the retries are used up.
     /// `doing` is added to the reason that the observer receives.
-    pub fn wait(&mut self, error: Error, doing: &str, observer: &dyn Observer) -> Result<()> {
-        if !error.is_transient() {
+    pub fn wait(&mut self, error: Error, doing: &str) -> Result<()> {
+        let of = self.policy.max_retries;
+        if !error.is_transient() || of == Some(0) {
             return Err(error);
         }
-        let of = self.policy.max_retries;
-        match of {
-            Some(0) => return Err(error),
-            Some(max) if self.made >= max => {
-                let noun = if max == 1 { "retry" } else { "retries" };
-                observer.warn(format!("giving up after {max} {noun}"));
-                return Err(error);
-            }
-            _ => {}
+        if let Some(max) = of.filter(|max| self.made >= *max) {
+            let noun = if max == 1 { "retry" } else { "retries" };
+            self.observer.warn(format!("giving up after {max} {noun}"));
+            return Err(error);
         }
         let delay = delay(self.policy.first_delay, self.made, random())
             .max(error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER));
         self.made += 1;
         let reason = format!("{doing}: {}", error.to_line());
-        observer.retry(Retry { number: self.made, of, delay, reason });
+        self.observer.retry(Retry { number: self.made, of, delay, reason });
         std::thread::sleep(delay);
         Ok(())
     }
@@ -70,22 +77,6 @@ impl Backoff {
     /// Starts counting again, after progress.
     pub fn reset(&mut self) {
         self.made = 0;
-    }
-}
-
-/// Calls `operation` until it succeeds, fails permanently, or the retries are used up.
-pub fn with_retry<T>(
-    policy: RetryPolicy,
-    doing: &str,
-    observer: &dyn Observer,
-    mut operation: impl FnMut() -> Result<T>,
-) -> Result<T> {
-    let mut backoff = Backoff::new(policy);
-    loop {
-        match operation() {
-            Ok(done) => return Ok(done),
-            Err(error) => backoff.wait(error, doing, observer)?,
-        }
     }
 }
 
@@ -139,8 +130,8 @@ mod tests {
         Error::Interrupted("cut".to_owned())
     }
 
-    fn backoff(max_retries: Option<u32>) -> Backoff {
-        Backoff::new(RetryPolicy { max_retries, first_delay: Duration::ZERO })
+    fn backoff(max_retries: Option<u32>, observer: &Received) -> Backoff<'_> {
+        Backoff::new(RetryPolicy { max_retries, first_delay: Duration::ZERO }, observer)
     }
 
     #[test]
@@ -162,15 +153,15 @@ mod tests {
     #[test]
     fn reports_giving_up_after_the_last_retry() {
         let received = Received::default();
-        let mut backoff = backoff(Some(2));
+        let mut backoff = backoff(Some(2), &received);
         let broken = || Err::<(), _>(cut()).during(|| "fetching").unwrap_err();
-        backoff.wait(broken(), "asking", &received).unwrap();
-        backoff.wait(broken(), "asking", &received).unwrap();
-        let error = backoff.wait(broken(), "asking", &received).unwrap_err();
+        backoff.wait(broken(), "asking").unwrap();
+        backoff.wait(broken(), "asking").unwrap();
+        let error = backoff.wait(broken(), "asking").unwrap_err();
         assert_eq!(error.to_line(), "fetching: cut");
         assert!(matches!(error.root(), Error::Interrupted(_)));
         backoff.reset();
-        backoff.wait(broken(), "asking", &received).unwrap();
+        backoff.wait(broken(), "asking").unwrap();
         let received = received.0.into_inner().unwrap();
         let wanted = [
             "1 of Some(2): asking: fetching: cut",
@@ -185,11 +176,9 @@ mod tests {
     fn returns_permanent_errors_at_once() {
         let received = Received::default();
         for retries in [Some(5), None] {
-            let mut backoff = backoff(retries);
-            backoff
-                .wait(Error::Protocol("a web page".to_owned()), "asking", &received)
-                .unwrap_err();
-            backoff.wait(Error::NoStore, "asking", &received).unwrap_err();
+            let mut backoff = backoff(retries, &received);
+            backoff.wait(Error::Protocol("a web page".to_owned()), "asking").unwrap_err();
+            backoff.wait(Error::NoStore, "asking").unwrap_err();
         }
         assert!(received.0.into_inner().unwrap().is_empty());
     }
@@ -197,8 +186,8 @@ mod tests {
     #[test]
     fn retries_without_a_limit() {
         let received = Received::default();
-        let mut backoff = backoff(None);
-        (0..100).for_each(|_| backoff.wait(cut(), "asking", &received).unwrap());
+        let mut backoff = backoff(None, &received);
+        (0..100).for_each(|_| backoff.wait(cut(), "asking").unwrap());
         assert_eq!(received.0.into_inner().unwrap()[99], "100 of None: asking: cut");
     }
 }

@@ -1,21 +1,16 @@
 //! Settings of an author's program, and the clients, stores and logins that follow from them.
 
-use std::{env, path::PathBuf, sync::Arc};
+use std::{env, path::PathBuf};
 
 use oci::{layout::Store, reference::Repository};
 
 use crate::{
-    auth::Access,
     credentials::{Credentials, ask_helper},
-    endpoint::Endpoint,
     error::{Error, Result},
-    http::{CertificateCheck, CertificateFiles, Client, DEFAULT_TIMEOUT, Network, Tls},
+    http::{CertificateCheck, CertificateFiles, DEFAULT_TIMEOUT, Network, Tls},
     observer::Observer,
-    retry::RetryPolicy,
+    retry::{Backoff, RetryPolicy},
 };
-
-/// Default size of a chunk. Smaller chunks cost more requests and gain nothing.
-const CHUNK_BYTES: u64 = 32 << 20;
 
 /// The distributions' bundles of certificate authorities: Debian's, Fedora's, SUSE's.
 const BUNDLES: [&str; 3] = [
@@ -25,7 +20,7 @@ const BUNDLES: [&str; 3] = [
 ];
 
 /// Options of a session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Directory of the local store. Default: `ocidd` in the XDG data directory.
     pub store: Option<PathBuf>,
@@ -36,34 +31,15 @@ pub struct Settings {
     /// Auth file. Default: those of podman and docker.
     pub auth_file: Option<PathBuf>,
     pub retry: RetryPolicy,
-    /// Maximum number of bytes of a blob in one request.
-    pub chunk_bytes: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            store: None,
-            tls: Tls::Required,
-            certificates: CertificateCheck::Verify,
-            ca_file: None,
-            auth_file: None,
-            retry: RetryPolicy::default(),
-            chunk_bytes: CHUNK_BYTES,
-        }
-    }
+    /// Maximum number of bytes of a blob in one request. Default: 32 MiB.
+    pub chunk_bytes: Option<u64>,
 }
 
 /// Settings, and the observer of all transfers.
+#[derive(Debug)]
 pub struct Session {
     pub settings: Settings,
     observer: Box<dyn Observer>,
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({:?})", self.settings)
-    }
 }
 
 impl Session {
@@ -73,6 +49,10 @@ impl Session {
 
     pub fn observer(&self) -> &dyn Observer {
         self.observer.as_ref()
+    }
+
+    pub fn backoff(&self) -> Backoff<'_> {
+        Backoff::new(self.settings.retry, self.observer())
     }
 
     /// The local store. Creates it if it does not exist.
@@ -87,22 +67,11 @@ impl Session {
     }
 
     fn store_directory(&self) -> Result<PathBuf> {
-        if let Some(directory) = &self.settings.store {
-            return Ok(directory.clone());
-        }
-        let data = variable("XDG_DATA_HOME");
-        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".local/share"));
-        data.or_else(home).map(|directory| directory.join("ocidd")).ok_or(Error::NoStore)
+        let default = || path_in("XDG_DATA_HOME", Some(".local/share"), "ocidd");
+        self.settings.store.clone().or_else(default).ok_or(Error::NoStore)
     }
 
-    /// A client for one repository, with the login for it.
-    pub fn endpoint(&self, repository: &Repository, access: Access) -> Result<Endpoint> {
-        let client = Client::new(&self.network(), &self.certificates())?;
-        let credentials = Arc::new(self.credentials(repository)?);
-        Ok(Endpoint::new(client, repository.clone(), credentials, access))
-    }
-
-    fn network(&self) -> Network {
+    pub(crate) fn network(&self) -> Network {
         let proxy = |name: &str| {
             let lower = env::var(name).ok();
             // Like curl: in a CGI program, HTTP_PROXY is a header of the request.
@@ -124,16 +93,15 @@ impl Session {
         let named = || env::var_os("SSL_CERT_FILE").map(PathBuf::from);
         let named = self.settings.ca_file.clone().or_else(named);
         let known = || BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.exists());
-        CertificateFiles {
-            bundle: named.or_else(known).unwrap_or_default(),
-            folder: PathBuf::new(),
-        }
+        let bundle = named.or_else(known).unwrap_or_default();
+        CertificateFiles { bundle, folder: PathBuf::new() }
     }
 
     /// The first auth file with a login for the repository.
-    fn credentials(&self, repository: &Repository) -> Result<Credentials> {
+    pub(crate) fn credentials(&self, repository: &Repository) -> Result<Credentials> {
         for file in self.auth_files() {
-            let credentials = Credentials::read(&file)?.with_helpers(ask_helper);
+            let mut credentials = Credentials::read(&file)?;
+            credentials.ask_helper = Some(ask_helper);
             // A missing helper is an error only if the registry requires a login.
             if !matches!(credentials.login_for(repository), Ok(None)) {
                 return Ok(credentials);
@@ -144,26 +112,23 @@ impl Session {
 
     /// The paths of auth files (containers-auth.json(5)).
     fn auth_files(&self) -> Vec<PathBuf> {
-        if let Some(file) =
-            self.settings.auth_file.clone().or_else(|| variable("REGISTRY_AUTH_FILE"))
-        {
+        let named = self.settings.auth_file.clone().or_else(|| variable("REGISTRY_AUTH_FILE"));
+        if let Some(file) = named {
             return vec![file];
         }
-        let home = variable("HOME");
-        let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
-        [
-            variable("XDG_RUNTIME_DIR").map(|directory| directory.join("containers/auth.json")),
-            variable("XDG_CONFIG_HOME")
-                .or_else(|| below_home(".config"))
-                .map(|directory| directory.join("containers/auth.json")),
-            variable("DOCKER_CONFIG")
-                .or_else(|| below_home(".docker"))
-                .map(|directory| directory.join("config.json")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let files = [
+            path_in("XDG_RUNTIME_DIR", None, "containers/auth.json"),
+            path_in("XDG_CONFIG_HOME", Some(".config"), "containers/auth.json"),
+            path_in("DOCKER_CONFIG", Some(".docker"), "config.json"),
+        ];
+        files.into_iter().flatten().collect()
     }
+}
+
+/// `path` in the directory that a variable names, or in one below HOME.
+fn path_in(name: &str, below_home: Option<&str>, path: &str) -> Option<PathBuf> {
+    let default = || Some(variable("HOME")?.join(below_home?));
+    Some(variable(name).or_else(default)?.join(path))
 }
 
 /// The path in an environment variable; empty variables count as unset.

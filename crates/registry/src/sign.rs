@@ -7,7 +7,7 @@ use oci::{
     BASE64,
     digest::Digest,
     document,
-    document::{Annotations, Artifact, Document},
+    document::{Annotations, Document},
     layout::Store,
     signature,
     signing_key::SigningKey,
@@ -49,19 +49,17 @@ pub fn sign(
         layers.push(layer);
     }
     let config = config(&layers)?;
-    let artifact = Artifact {
-        artifact_type: Some(signature::ARTIFACT.to_owned()),
-        config: document::describe(CONFIG, &config)?,
-        layers,
-        annotations: Annotations::new(),
-        subject: Some(document::descriptor(image.media_type().as_ref(), digest, image.size())?),
-    };
-    let bytes = artifact.to_bytes()?;
+    let described = document::describe(CONFIG, &config)?;
+    let mut listing = document::manifest(described, layers, Annotations::new())?;
+    listing.set_artifact_type(Some(signature::ARTIFACT.into()));
+    let subject = document::descriptor(image.media_type().as_ref(), digest, image.size())?;
+    listing.set_subject(Some(subject));
+    let bytes = document::to_bytes(&listing)?;
     let manifest = document::describe(document::MANIFEST, &bytes)?;
     store.add(config.as_slice())?;
     store.add(payload.as_slice())?;
-    let mut made = Location::in_store(location.observer(), store, "");
-    for blob in artifact.layers.iter().chain([&artifact.config]) {
+    let mut made = Location::in_store(store, "");
+    for blob in listing.layers().iter().chain([listing.config()]) {
         if !signatures.has_blob(blob)? {
             signatures.copy_blob(blob, &mut made).during(doing)?;
         }

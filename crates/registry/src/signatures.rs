@@ -13,10 +13,8 @@ use oci::{
 use crate::{
     endpoint::Endpoint,
     error::{Error, Result},
-    mirrors::{MANIFEST_LIMIT_BYTES, Registry},
-    observer::Observer,
-    retry,
-    retry::RetryPolicy,
+    mirrors::{MANIFEST_LIMIT_BYTES, Registry, warn_of_mirror},
+    retry::{Backoff, RetryPolicy},
 };
 
 /// Maximum number of signatures per manifest, and of manifests of signatures. A registry cannot
@@ -42,33 +40,23 @@ impl fmt::Display for Signed {
     }
 }
 
-impl Registry {
+impl Registry<'_> {
     /// Finds a signature of one of `manifests`, in their order, by one of `keys`. If there is none,
     /// the error is [`Error::Unsigned`] or [`Error::InvalidSignature`].
-    pub fn verify(
-        &mut self,
-        manifests: &[Digest],
-        keys: &[Key],
-        observer: &dyn Observer,
-    ) -> Result<Signed> {
-        let own = self.endpoints.len().saturating_sub(1);
+    pub fn verify(&mut self, manifests: &[Digest], keys: &[Key]) -> Result<Signed> {
         let (mut rejected, mut has_bundle) = (Vec::new(), false);
-        for (at, endpoint) in self.endpoints.iter_mut().enumerate() {
-            let is_mirror = at < own;
+        let mirrors = self.mirrors.iter_mut().map(|mirror| (mirror, true));
+        for (endpoint, is_mirror) in mirrors.chain([(&mut self.own, false)]) {
             // A mirror is asked once, like everywhere else.
             let max_retries = if is_mirror { Some(0) } else { self.policy.max_retries };
             let policy = RetryPolicy { max_retries, ..self.policy };
+            let backoff = Backoff::new(policy, self.observer);
             let rejections = Vec::new();
-            let mut search =
-                Search { endpoint, policy, keys, observer, rejections, has_bundle: false };
-            match search.run(manifests) {
+            let mut search = Search { endpoint, backoff, keys, rejections, has_bundle: false };
+            match manifests.iter().find_map(|image| search.find(image).transpose()).transpose() {
                 Ok(Some(signed)) => return Ok(signed),
                 Ok(None) => (rejected, has_bundle) = (search.rejections, search.has_bundle),
-                Err(error) if is_mirror => {
-                    let host = search.endpoint.host();
-                    let error = error.to_line();
-                    observer.warn(format!("mirror {host}: {error}; asking the next registry"));
-                }
+                Err(error) if is_mirror => warn_of_mirror(self.observer, endpoint.host(), &error),
                 Err(error) => return Err(error),
             }
         }
@@ -83,12 +71,14 @@ impl Registry {
     }
 }
 
+/// A document, if the registry has it.
+type Found = Option<Vec<u8>>;
+
 /// A search in one repository on one host.
 struct Search<'a> {
     endpoint: &'a mut Endpoint,
-    policy: RetryPolicy,
+    backoff: Backoff<'a>,
     keys: &'a [Key],
-    observer: &'a dyn Observer,
     /// Why the signatures that were found are not accepted.
     rejections: Vec<String>,
     /// Whether one of them is a sigstore bundle.
@@ -96,31 +86,17 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn run(&mut self, manifests: &[Digest]) -> Result<Option<Signed>> {
-        for manifest in manifests {
-            if let Some(key) = self.find(manifest)? {
-                return Ok(Some(Signed { manifest: *manifest, key }));
-            }
-        }
-        Ok(None)
-    }
-
-    fn find(&mut self, image: &Digest) -> Result<Option<Key>> {
+    fn find(&mut self, image: &Digest) -> Result<Option<Signed>> {
         let tag = signature::tag_of(image);
-        let place = format!("tag {tag}");
-        let path = format!("manifests/{tag}");
-        if let Some(bytes) = self.fetch(&path, MANIFEST_LIMIT_BYTES, MISSING)?
-            && let Some(key) = self.verify(&bytes, &place, image)?
-        {
-            return Ok(Some(key));
+        let tagged = self.fetch(&format!("manifests/{tag}"), MISSING)?;
+        if let Some(signed) = self.verify(tagged, &format!("tag {tag}"), image)? {
+            return Ok(Some(signed));
         }
         for digest in self.find_referrers(image)? {
             let place = format!("referrer {digest}");
-            if let Some(bytes) =
-                self.fetch_by_digest("manifests", &digest, MANIFEST_LIMIT_BYTES, &place)?
-                && let Some(key) = self.verify(&bytes, &place, image)?
-            {
-                return Ok(Some(key));
+            let listed = self.fetch_exact("manifests", &digest, &place)?;
+            if let Some(signed) = self.verify(listed, &place, image)? {
+                return Ok(Some(signed));
             }
         }
         Ok(None)
@@ -129,28 +105,24 @@ impl Search<'_> {
     /// Manifests of signatures that refer to `image` (OCI distribution spec, "Listing Referrers" and
     /// "Referrers Tag Schema").
     fn find_referrers(&mut self, image: &Digest) -> Result<Vec<Digest>> {
-        let mut found =
-            self.fetch(&format!("referrers/{image}"), MANIFEST_LIMIT_BYTES, NO_REFERRERS)?;
+        let mut found = self.fetch(&format!("referrers/{image}"), NO_REFERRERS)?;
         if found.is_none() {
             let path = format!("manifests/{}", image.to_tag());
-            found = self.fetch(&path, MANIFEST_LIMIT_BYTES, MISSING)?;
+            found = self.fetch(&path, MISSING)?;
         }
-        let Some(bytes) = found else { return Ok(Vec::new()) };
-        let referrers = match signature::parse_referrers(&bytes).map_err(Error::from) {
-            Ok(referrers) => referrers,
-            Err(error) => {
-                self.rejections.push(error.to_line());
-                return Ok(Vec::new());
-            }
-        };
+        let referrers = found.map_or(Ok(Vec::new()), |bytes| signature::parse_referrers(&bytes));
+        let referrers = referrers.unwrap_or_else(|error| {
+            self.rejections.push(Error::from(error).to_line());
+            Vec::new()
+        });
         let mut digests = Vec::new();
         for referrer in referrers {
             match referrer {
                 Referrer::Signatures(digest) => digests.push(digest),
                 Referrer::Bundle(digest) => {
                     self.has_bundle = true;
-                    let text = "sigstore bundles are not supported";
-                    self.rejections.push(format!("referrer {digest}: {text}"));
+                    let place = format!("referrer {digest}");
+                    self.reject(&place, "sigstore bundles are not supported");
                 }
             }
         }
@@ -158,27 +130,28 @@ impl Search<'_> {
         Ok(digests)
     }
 
-    /// The trusted key that made one of the signatures in a manifest.
-    fn verify(&mut self, bytes: &[u8], place: &str, image: &Digest) -> Result<Option<Key>> {
-        let mut claims = match signature::parse_manifest(bytes).map_err(Error::from) {
+    /// Verifies the signatures in a manifest, if it was found, until one is by a trusted key.
+    fn verify(&mut self, found: Found, place: &str, image: &Digest) -> Result<Option<Signed>> {
+        let Some(bytes) = found else { return Ok(None) };
+        let mut claims = match signature::parse_manifest(&bytes) {
             Ok(claims) => claims,
             Err(error) => {
-                self.rejections.push(format!("{place}: {}", error.to_line()));
+                self.reject(place, Error::from(error).to_line());
                 return Ok(None);
             }
         };
         if claims.is_empty() {
-            self.rejections.push(format!("{place}: no signature in the manifest"));
+            self.reject(place, "no signature in the manifest");
         }
         self.cut(&mut claims, place);
         for claim in claims {
             match claim {
                 Ok(claim) => {
                     if let Some(key) = self.verify_claim(&claim, place, image)? {
-                        return Ok(Some(key));
+                        return Ok(Some(Signed { manifest: *image, key }));
                     }
                 }
-                Err(error) => self.rejections.push(format!("{place}: {error}")),
+                Err(error) => self.reject(place, error),
             }
         }
         Ok(None)
@@ -186,63 +159,53 @@ impl Search<'_> {
 
     fn verify_claim(&mut self, claim: &Claim, place: &str, image: &Digest) -> Result<Option<Key>> {
         let place = format!("{place}, payload {}", claim.payload);
-        let found = self.fetch_by_digest("blobs", &claim.payload, PAYLOAD_LIMIT_BYTES, &place)?;
+        let found = self.fetch_exact("blobs", &claim.payload, &place)?;
         let Some(payload) = found else { return Ok(None) };
-        match claim.verify(&payload, image, self.keys) {
-            Ok(key) => Ok(Some(key.clone())),
-            Err(error) => {
-                self.rejections.push(format!("{place}: {error}"));
-                Ok(None)
-            }
-        }
+        let verified = claim.verify(&payload, image, self.keys);
+        Ok(verified.map_err(|error| self.reject(&place, error)).ok().cloned())
+    }
+
+    fn reject(&mut self, place: &str, reason: impl fmt::Display) {
+        self.rejections.push(format!("{place}: {reason}"));
     }
 
     fn cut<T>(&mut self, items: &mut Vec<T>, place: &str) {
-        if items.len() > MAX_SIGNATURES {
-            let count = items.len();
-            self.rejections
-                .push(format!("{place}: only {MAX_SIGNATURES} of {count} signatures checked"));
+        let count = items.len();
+        if count > MAX_SIGNATURES {
+            self.reject(place, format!("only {MAX_SIGNATURES} of {count} signatures checked"));
             items.truncate(MAX_SIGNATURES);
         }
     }
 
     /// The content of `digest`, or nothing if it is missing or not what the registry sends.
-    fn fetch_by_digest(
-        &mut self,
-        kind: &str,
-        digest: &Digest,
-        limit_bytes: u64,
-        place: &str,
-    ) -> Result<Option<Vec<u8>>> {
-        let reason = match self.fetch(&format!("{kind}/{digest}"), limit_bytes, MISSING)? {
+    fn fetch_exact(&mut self, kind: &str, digest: &Digest, place: &str) -> Result<Found> {
+        match self.fetch(&format!("{kind}/{digest}"), MISSING)? {
             Some(bytes) if Digest::of(&bytes) == *digest => return Ok(Some(bytes)),
-            Some(bytes) => format!("the registry sends {} instead", Digest::of(&bytes)),
-            None => "not found in the registry".to_owned(),
-        };
-        self.rejections.push(format!("{place}: {reason}"));
+            Some(bytes) => {
+                self.reject(place, format!("the registry sends {} instead", Digest::of(&bytes)));
+            }
+            None => self.reject(place, "not found in the registry"),
+        }
         Ok(None)
     }
 
-    /// At most `limit_bytes` of a document, or nothing if the status is one of `missing`.
-    fn fetch(&mut self, path: &str, limit_bytes: u64, missing: &[u16]) -> Result<Option<Vec<u8>>> {
+    /// A document, or nothing if the status is one of `missing`. A document above the limit is cut
+    /// off and fails its verification.
+    fn fetch(&mut self, path: &str, missing: &[u16]) -> Result<Found> {
+        let is_payload = path.starts_with("blobs/");
+        let limit_bytes = if is_payload { PAYLOAD_LIMIT_BYTES } else { MANIFEST_LIMIT_BYTES };
         let doing = format!("asking {} for a signature", self.endpoint.host());
-        let is_missing =
-            |error: &Error| error.status().is_some_and(|status| missing.contains(&status));
-        retry::with_retry(self.policy, &doing, self.observer, || {
-            match fetch_once(self.endpoint, path, limit_bytes) {
-                Err(error) if is_missing(&error) => Ok(None),
-                other => other.map(Some),
+        self.backoff.run(&doing, || {
+            let response = self.endpoint.get(path, &[("accept", manifest::ACCEPT)])?;
+            if missing.contains(&response.status().as_u16()) {
+                return Ok(None);
             }
+            let body = self.endpoint.expect(200, response)?.into_body().into_reader();
+            let mut bytes = Vec::new();
+            body.take(limit_bytes)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Error::Interrupted(format!("reading a signature: {error}")))?;
+            Ok(Some(bytes))
         })
     }
-}
-
-fn fetch_once(endpoint: &mut Endpoint, path: &str, limit_bytes: u64) -> Result<Vec<u8>> {
-    let response = endpoint.get(path, &[("accept", manifest::ACCEPT)])?;
-    let mut bytes = Vec::new();
-    // A longer document is cut off and fails its verification.
-    let mut body = endpoint.expect(200, response)?.into_body().into_reader().take(limit_bytes);
-    body.read_to_end(&mut bytes)
-        .map_err(|error| Error::Interrupted(format!("reading a signature: {error}")))?;
-    Ok(bytes)
 }

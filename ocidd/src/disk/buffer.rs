@@ -1,7 +1,5 @@
 //! Aligned buffers for direct I/O, and the search for zeroes.
 
-use std::fmt;
-
 use oci::size::prefix;
 
 /// Alignment of memory, offsets and lengths for `O_DIRECT` that every disk accepts: no logical
@@ -9,6 +7,7 @@ use oci::size::prefix;
 pub const ALIGNMENT: u16 = 4096;
 
 /// A fixed-size buffer that starts at a multiple of [`ALIGNMENT`] and is filled from its start.
+#[derive(Debug)]
 pub struct AlignedBuffer {
     memory: Vec<u8>,
     start: usize,
@@ -24,11 +23,6 @@ impl AlignedBuffer {
         // writes it through the page cache.
         let start = memory.as_ptr().align_offset(spare).min(spare);
         Self { memory, start, capacity, filled: 0 }
-    }
-
-    /// A buffer filled with zeroes.
-    pub fn zeroed(capacity: usize) -> Self {
-        Self { filled: capacity, ..Self::new(capacity) }
     }
 
     pub fn filled(&self) -> &[u8] {
@@ -48,12 +42,6 @@ impl AlignedBuffer {
 
     pub fn clear(&mut self) {
         self.filled = 0;
-    }
-}
-
-impl fmt::Debug for AlignedBuffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AlignedBuffer({} of {} bytes)", self.filled, self.capacity)
     }
 }
 

@@ -6,83 +6,39 @@
 //! `pci-0000:01:00.0-sas-phy3-lun-0`, `pci-0000:00:05.0` (virtio and MMC), `platform-fe310000.mmc`,
 //! `xen-vbd-51712`. Network disks (iSCSI, Fibre Channel) have none.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::disk::sysfs::{name_of, read_names, read_subsystem, read_text};
 
-/// The connection of a disk.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Transport {
-    Nvme,
-    Virtio,
-    /// All disks of libata, including parallel ones.
-    Sata,
-    Sas,
-    Usb,
-    Mmc,
-    Iscsi,
-    FibreChannel,
-    Xen,
-    /// Other SCSI hosts: RAID controllers, virtio-scsi, Hyper-V.
-    Scsi,
-    #[default]
-    Other,
-}
-
-/// Every transport and its name, the usual ones first.
-pub(super) const TRANSPORTS: [(Transport, &str); 11] = [
-    (Transport::Nvme, "nvme"),
-    (Transport::Virtio, "virtio"),
-    (Transport::Sata, "sata"),
-    (Transport::Sas, "sas"),
-    (Transport::Usb, "usb"),
-    (Transport::Mmc, "mmc"),
-    (Transport::Iscsi, "iscsi"),
-    (Transport::FibreChannel, "fc"),
-    (Transport::Xen, "xen"),
-    (Transport::Scsi, "scsi"),
-    (Transport::Other, "other"),
-];
-
-impl Transport {
-    pub fn name(self) -> &'static str {
-        TRANSPORTS.iter().find(|(known, _)| *known == self).map_or("other", |(_, name)| name)
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
+/// Every transport, the usual ones first. `sata` includes parallel disks of libata; `scsi` are
+/// other SCSI hosts: RAID controllers, virtio-scsi, Hyper-V.
+pub(super) const TRANSPORTS: [&str; 11] =
+    ["nvme", "virtio", "sata", "sas", "usb", "mmc", "iscsi", "fc", "xen", "scsi", "other"];
 
 /// Prefixes of directory names in the sysfs path of a disk that show its transport. The first match
 /// of this table decides: a SATA disk at a SAS controller is below `end_device-…`, and every SCSI
 /// disk of a virtual machine may be below `virtio…`.
-const PREFIXES: [(&str, Transport); 10] = [
-    ("nvme", Transport::Nvme),
-    ("rport-", Transport::FibreChannel),
-    ("end_device-", Transport::Sas),
-    ("session", Transport::Iscsi),
-    ("usb", Transport::Usb),
-    ("ata", Transport::Sata),
-    ("mmc", Transport::Mmc),
-    ("vbd-", Transport::Xen),
-    ("host", Transport::Scsi),
-    ("virtio", Transport::Virtio),
+const PREFIXES: [(&str, &str); 10] = [
+    ("nvme", "nvme"),
+    ("rport-", "fc"),
+    ("end_device-", "sas"),
+    ("session", "iscsi"),
+    ("usb", "usb"),
+    ("ata", "sata"),
+    ("mmc", "mmc"),
+    ("vbd-", "xen"),
+    ("host", "scsi"),
+    ("virtio", "virtio"),
 ];
 
 /// The transport of the disk with the real directory `folder` below `sys`.
-pub(super) fn transport_of(sys: &Path, folder: &Path) -> Transport {
+pub(super) fn transport_of(sys: &Path, folder: &Path) -> &'static str {
     let path = folder.strip_prefix(sys).unwrap_or(folder);
     let names: Vec<&str> = path.iter().filter_map(|name| name.to_str()).collect();
     PREFIXES
         .into_iter()
         .find(|(prefix, _)| names.iter().any(|name| is_numbered(name, prefix)))
-        .map_or(Transport::Other, |(_, transport)| transport)
+        .map_or("other", |(_, transport)| transport)
 }
 
 /// Whether a name is the prefix and a number, which more text may follow.
@@ -121,18 +77,6 @@ pub(super) fn read_bus_path(sys: &Path, folder: &Path) -> Option<String> {
     }
     steps.reverse();
     is_placed.then(|| steps.join("-"))
-}
-
-/// The spellings of a bus path in different versions of udev. The first one is shown.
-pub(super) fn spellings_of(place: &str, transport: Transport) -> Vec<String> {
-    let mut spellings = vec![place.to_owned()];
-    match transport {
-        // Newer versions append the drive at the port, which is 0 except for parallel ATA.
-        Transport::Sata if !place.ends_with(".1") => spellings.push(format!("{place}.0")),
-        Transport::Virtio => spellings.push(format!("virtio-{place}")),
-        _ => {}
-    }
-    spellings
 }
 
 /// Where the path to the bus begins. With native `NVMe` multipath the disk is below

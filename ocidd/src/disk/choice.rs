@@ -4,58 +4,56 @@ use oci::size::{Bytes, Rounded};
 use thiserror::Error;
 
 use crate::disk::{
+    device::DeviceError,
     probe::FoundDisk,
-    selector::{Extreme, Part, Property, Selector},
+    selector::{Extreme, Part, Selector, accepts, values},
 };
 
-/// Why no disk was chosen. Prints several lines, the last one a hint.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum ChoiceError {
+/// Why there is no target disk. With a table, which explains every rejected disk.
+#[derive(Debug, Error)]
+pub enum TargetError {
+    /// A disk may appear later.
+    #[error("no disk matches '{selector}'; this machine has no disks")]
+    NoDisks { selector: String },
     /// A matching disk may appear later.
-    #[error("no disk matches '{selector}'{table}")]
+    #[error("no disk matches '{selector}'; the disks of this machine:\n{table}no disk is selected")]
     NoMatch { selector: String, table: String },
     /// Waiting for more disks does not help.
-    #[error("{} disks match '{selector}'{table}", matching.len())]
+    #[error(
+        "{} disks match '{selector}'; the disks of this machine:\n{table}no disk is selected",
+        matching.len()
+    )]
     Ambiguous {
         selector: String,
         /// Paths of the matching disks.
         matching: Vec<String>,
         table: String,
     },
+    #[error(transparent)]
+    Device(#[from] DeviceError),
 }
 
 /// A disk and the reasons to reject it.
-struct Verdict<'a> {
-    disk: &'a FoundDisk,
-    reasons: Vec<String>,
-}
+type Verdict<'a> = (&'a FoundDisk, Vec<String>);
 
 impl Selector {
     /// The only disk that may be overwritten and has every property.
-    pub fn choose<'a>(&self, disks: &'a [FoundDisk]) -> Result<&'a FoundDisk, ChoiceError> {
+    pub fn choose<'a>(&self, disks: &'a [FoundDisk]) -> Result<&'a FoundDisk, TargetError> {
         let mut verdicts: Vec<Verdict<'a>> =
-            disks.iter().map(|disk| Verdict { disk, reasons: self.reject_reasons(disk) }).collect();
+            disks.iter().map(|disk| (disk, self.reject_reasons(disk))).collect();
         if let Some(extreme) = self.extreme {
             keep_extreme(extreme, &mut verdicts);
         }
-        let left: Vec<&'a FoundDisk> =
-            verdicts.iter().filter(|v| v.reasons.is_empty()).map(|v| v.disk).collect();
+        let left: Vec<&'a FoundDisk> = remaining(&verdicts).collect();
+        let (selector, table) = (self.text.clone(), table(&verdicts));
         match left.as_slice() {
             [only] => Ok(only),
-            [] => Err(ChoiceError::NoMatch {
-                selector: self.to_string(),
-                table: table(
-                    &verdicts,
-                    "hint: use a property from this list, such as dd.of=serial:…",
-                ),
-            }),
-            several => Err(ChoiceError::Ambiguous {
-                selector: self.to_string(),
+            [] if disks.is_empty() => Err(TargetError::NoDisks { selector }),
+            [] => Err(TargetError::NoMatch { selector, table }),
+            several => Err(TargetError::Ambiguous {
+                selector,
                 matching: several.iter().map(|disk| disk.path.clone()).collect(),
-                table: table(
-                    &verdicts,
-                    "hint: add a part that matches only one of them, such as serial:…",
-                ),
+                table,
             }),
         }
     }
@@ -63,16 +61,14 @@ impl Selector {
     /// Whether it selects by a unique property, so that disks found later cannot change the choice.
     pub fn is_unique(&self) -> bool {
         self.parts.iter().any(|part| match part {
-            Part::Text { property: Property::Serial | Property::Wwn | Property::Path, pattern } => {
-                pattern.is_exact()
-            }
+            Part::Text { property: "serial" | "wwn" | "path", pattern } => pattern.is_exact(),
             Part::Text { .. } | Part::Size { .. } => false,
         })
     }
 
     fn reject_reasons(&self, disk: &FoundDisk) -> Vec<String> {
         let mut reasons: Vec<String> =
-            self.parts.iter().filter_map(|part| part.reject_reasons(disk)).collect();
+            self.parts.iter().filter_map(|part| part.reject_reason(disk)).collect();
         if disk.removable {
             reasons.push("is removable".to_owned());
         }
@@ -87,21 +83,21 @@ impl Selector {
 }
 
 impl Part {
-    fn reject_reasons(&self, disk: &FoundDisk) -> Option<String> {
+    fn reject_reason(&self, disk: &FoundDisk) -> Option<String> {
         match self {
             Self::Text { property, pattern } => {
-                let values = property.values(disk);
+                let values = values(property, disk);
                 if pattern.matches_any(&values) {
                     return None;
                 }
                 Some(match values.first() {
-                    Some(shown) => format!("{} is '{shown}'", property.name()),
-                    None => format!("has no {}", property.name()),
+                    Some(shown) => format!("{property} is '{shown}'"),
+                    None => format!("has no {property}"),
                 })
             }
-            Self::Size { sign, accepted, bytes } => {
+            Self::Size { sign, bytes } => {
                 let (found, wanted) = (disk.size_bytes, *bytes);
-                if accepted.contains(&found.cmp(&wanted)) {
+                if accepts(sign, found.cmp(&wanted)) {
                     return None;
                 }
                 let rounded = (Rounded(found).to_string(), Rounded(wanted).to_string());
@@ -115,16 +111,21 @@ impl Part {
     }
 }
 
+/// The disks that are not rejected.
+fn remaining<'a>(verdicts: &[Verdict<'a>]) -> impl Iterator<Item = &'a FoundDisk> {
+    verdicts.iter().filter(|(_, reasons)| reasons.is_empty()).map(|(disk, _)| *disk)
+}
+
 /// Rejects all remaining disks except those of the smallest, or largest, size.
 fn keep_extreme(extreme: Extreme, verdicts: &mut [Verdict<'_>]) {
-    let left = verdicts.iter().filter(|v| v.reasons.is_empty()).map(|v| v.disk.size_bytes);
+    let sizes = remaining(verdicts).map(|disk| disk.size_bytes);
     let (best, reason) = match extreme {
-        Extreme::Smallest => (left.min(), "is not the smallest"),
-        Extreme::Largest => (left.max(), "is not the largest"),
+        Extreme::Smallest => (sizes.min(), "is not the smallest"),
+        Extreme::Largest => (sizes.max(), "is not the largest"),
     };
-    for verdict in verdicts.iter_mut().filter(|v| v.reasons.is_empty()) {
-        if Some(verdict.disk.size_bytes) != best {
-            verdict.reasons.push(reason.to_owned());
+    for (disk, reasons) in verdicts {
+        if reasons.is_empty() && Some(disk.size_bytes) != best {
+            reasons.push(reason.to_owned());
         }
     }
 }
@@ -132,31 +133,23 @@ fn keep_extreme(extreme: Extreme, verdicts: &mut [Verdict<'_>]) {
 const COLUMNS: [&str; 7] = ["disk", "size", "transport", "model", "serial", "wwn", "path"];
 
 /// The disks in aligned columns. Each verdict is on a line of its own because consoles are narrow.
-fn table(verdicts: &[Verdict<'_>], hint: &str) -> String {
-    if verdicts.is_empty() {
-        return "; this machine has no disks; hint: check the kernel for the driver of the controller"
-            .to_owned();
+fn table(verdicts: &[Verdict<'_>]) -> String {
+    let mut rows = vec![(COLUMNS.map(str::to_owned), String::new())];
+    rows.extend(verdicts.iter().map(|(disk, reasons)| match reasons.as_slice() {
+        [] => (cells(disk), "      matches\n".to_owned()),
+        reasons => (cells(disk), format!("      no: {}\n", reasons.join("; "))),
+    }));
+    let mut widths = [0; COLUMNS.len()];
+    for (cells, _) in &rows {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = cell.chars().count().max(*width);
+        }
     }
-    let mut rows = vec![COLUMNS.map(str::to_owned)];
-    rows.extend(verdicts.iter().map(|verdict| cells(verdict.disk)));
-    let widths: Vec<usize> = (0..COLUMNS.len())
-        .map(|column| {
-            rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max()
-        })
-        .map(Option::unwrap_or_default)
-        .collect();
-    let line = |row: &[String; 7]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("  {}\n", cells.collect::<Vec<String>>().join("  ").trim_end())
+    let line = |(cells, verdict): &([String; COLUMNS.len()], String)| {
+        let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("  {}\n{verdict}", cells.collect::<Vec<String>>().join("  ").trim_end())
     };
-    let answers = verdicts.iter().map(|verdict| match verdict.reasons.as_slice() {
-        [] => "      matches\n".to_owned(),
-        reasons => format!("      no: {}\n", reasons.join("; ")),
-    });
-    // The row of titles has no answer.
-    let answers = std::iter::once(String::new()).chain(answers);
-    let lines = rows.iter().zip(answers).map(|(row, answer)| line(row) + &answer);
-    format!("; the disks of this machine:\n{}{hint}", lines.collect::<String>())
+    rows.iter().map(line).collect()
 }
 
 fn cells(disk: &FoundDisk) -> [String; 7] {
@@ -164,7 +157,7 @@ fn cells(disk: &FoundDisk) -> [String; 7] {
     [
         disk.path.clone(),
         Rounded(disk.size_bytes).to_string(),
-        disk.transport.to_string(),
+        disk.transport.to_owned(),
         or_dash(&disk.model),
         or_dash(&disk.serial),
         or_dash(&disk.wwn),

@@ -10,7 +10,10 @@ use std::{
 };
 
 use oci::size::{length_of, prefix};
-use rustix::fs::{Advice, FallocateFlags, OFlags};
+use rustix::{
+    fs::{Advice, FallocateFlags, OFlags},
+    io::Errno,
+};
 use thiserror::Error;
 
 use crate::disk::{
@@ -60,38 +63,33 @@ impl Device {
         let failed = |error| DeviceError::of(path, error);
         // Without O_CREAT: a mistyped name must not create a file in memory.
         let kind = path.metadata().map_err(failed)?.file_type();
-        if !kind.is_block_device() && !kind.is_file() {
+        let is_disk = kind.is_block_device();
+        if !is_disk && !kind.is_file() {
             return Err(DeviceError::NotADisk { path: path.to_owned() });
         }
-        if kind.is_block_device() {
+        if is_disk {
             check_sysfs(path, &path.canonicalize().map_err(failed)?, sys, proc)?;
         }
-        let (mut file, is_direct) =
-            open_exclusively(path, kind.is_block_device()).map_err(failed)?;
+        let (mut file, is_direct) = open_exclusively(path, is_disk).map_err(failed)?;
         let size_bytes = file.seek(SeekFrom::End(0)).map_err(failed)?;
         if size_bytes == 0 {
             return Err(DeviceError::Empty { path: path.to_owned() });
         }
-        let sector_bytes = if kind.is_block_device() {
-            Some(rustix::fs::ioctl_blksszget(&file).map_err(|error| failed(error.into()))?.into())
-        } else {
-            None
-        };
+        let sector_bytes = is_disk.then(|| rustix::fs::ioctl_blksszget(&file));
+        let sector_bytes = sector_bytes.transpose().map_err(|error| failed(error.into()))?;
+        let sector_bytes = sector_bytes.map(u64::from);
         // The alignment of a file is that of the disk below; no sector is larger than `ALIGNMENT`.
         let alignment = sector_bytes.unwrap_or(u64::from(ALIGNMENT));
         Ok(Self { file, size_bytes, sector_bytes, alignment, is_direct, kernel_zeroes: true })
     }
 
-    fn is_aligned(&self, bytes: &[u8], offset: u64) -> bool {
-        let is_multiple = |number: u64| number.is_multiple_of(self.alignment);
-        is_multiple(offset)
-            && is_multiple(length_of(bytes))
-            && bytes.as_ptr().align_offset(usize::from(ALIGNMENT)) == 0
-    }
-
     /// Uses the page cache from here on unless a direct transfer of these bytes is possible.
     fn prepare(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.is_direct && !self.is_aligned(bytes, offset) {
+        let is_aligned = bytes.as_ptr().align_offset(usize::from(ALIGNMENT)) == 0
+            && [offset, length_of(bytes)]
+                .iter()
+                .all(|number| number.is_multiple_of(self.alignment));
+        if self.is_direct && !is_aligned {
             let flags = rustix::fs::fcntl_getfl(&self.file)?;
             rustix::fs::fcntl_setfl(&self.file, flags - OFlags::DIRECT)?;
             self.is_direct = false;
@@ -100,7 +98,8 @@ impl Device {
     }
 
     fn write_zeroes(&mut self, offset: u64, length: u64) -> io::Result<()> {
-        let zeroes = AlignedBuffer::zeroed(1 << 20);
+        let mut zeroes = AlignedBuffer::new(1 << 20);
+        zeroes.advance(1 << 20);
         (offset..offset + length)
             .step_by(1 << 20)
             .try_for_each(|at| self.write_all_at(prefix(zeroes.filled(), offset + length - at), at))
@@ -137,17 +136,11 @@ impl Medium for Device {
     fn zero_at(&mut self, offset: u64, length: u64) -> io::Result<()> {
         if self.kernel_zeroes {
             let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-            let zeroed = rustix::io::retry_on_intr(|| {
-                rustix::fs::fallocate(&self.file, flags, offset, length)
-            });
-            match zeroed {
+            let zero = || rustix::fs::fallocate(&self.file, flags, offset, length);
+            match rustix::io::retry_on_intr(zero) {
                 Ok(()) => return Ok(()),
                 // tmpfs does not support ZERO_RANGE; a disk rejects partial sectors with EINVAL.
-                Err(
-                    rustix::io::Errno::OPNOTSUPP
-                    | rustix::io::Errno::NOSYS
-                    | rustix::io::Errno::INVAL,
-                ) => self.kernel_zeroes = false,
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.kernel_zeroes = false,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -6,12 +6,8 @@ use crate::disk::sysfs::{block_folder, node, read_names, read_partition_names, r
 
 /// Prefixes of the UUID of a device mapper volume, and what it belongs to
 /// (Documentation/admin-guide/device-mapper in the kernel).
-const VOLUMES: [(&str, &str); 4] = [
-    ("LVM-", "LVM volume"),
-    ("CRYPT-", "encrypted volume"),
-    ("mpath-", "multipath disk"),
-    ("", "mapped volume"),
-];
+const VOLUMES: [(&str, &str); 3] =
+    [("LVM-", "LVM volume"), ("CRYPT-", "encrypted volume"), ("mpath-", "multipath disk")];
 
 /// All uses of the block device `name` and its partitions that must end before the disk may be
 /// overwritten: `/dev/sda1 is mounted on /boot`. `sys` and `proc` are a mounted sysfs and procfs.
@@ -48,11 +44,9 @@ fn read_hold(sys: &Path, holder: String) -> String {
     if folder.join("dm").exists() {
         let uuid = read_text(&folder.join("dm/uuid")).unwrap_or_default();
         let kind = VOLUMES.iter().find(|(prefix, _)| uuid.starts_with(prefix));
-        let kind = kind.map_or("volume", |(_, kind)| kind);
-        return format!(
-            "belongs to {kind} {}",
-            read_text(&folder.join("dm/name")).unwrap_or(holder)
-        );
+        let kind = kind.map_or("mapped volume", |(_, kind)| kind);
+        let name = read_text(&folder.join("dm/name")).unwrap_or(holder);
+        return format!("belongs to {kind} {name}");
     }
     if folder.join("md").exists() {
         let level = read_text(&folder.join("md/level")).map(|level| format!(" ({level})"));
@@ -85,20 +79,16 @@ fn read_table(file: &Path) -> String {
 /// The kernel escapes blanks and backslashes in names as `\` and three octal digits.
 fn unescape(text: &str) -> String {
     let mut pieces = text.split('\\');
-    let mut name = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
+    let start = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(start, |name, piece| {
         let escaped = piece.split_at_checked(3).and_then(|(digits, rest)| {
             Some((char::from(u8::from_str_radix(digits, 8).ok()?), rest))
         });
-        if let Some((escaped, rest)) = escaped {
-            name.push(escaped);
-            name.push_str(rest);
-        } else {
-            name.push('\\');
-            name.push_str(piece);
+        match escaped {
+            Some((escaped, rest)) => format!("{name}{escaped}{rest}"),
+            None => format!("{name}\\{piece}"),
         }
-    }
-    name
+    })
 }
 
 #[cfg(test)]

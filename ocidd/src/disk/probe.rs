@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::disk::{
-    bus::{Transport, read_bus_path, transport_of},
+    bus::{read_bus_path, transport_of},
     holders::read_holders,
     sysfs::{
         block_folder, clean, name_of, node, read_names, read_partition_names, read_subsystem,
@@ -22,22 +22,18 @@ pub struct FoundDisk {
     /// Texts are trimmed and printable.
     pub model: Option<String>,
     pub serial: Option<String>,
-    /// World wide name in the spelling of the kernel: `naa.5000…`.
+    /// World wide name as the kernel spells it: `naa.…`, `eui.…`, `nvme.…`, `uuid.…`, `t10.…`.
     pub wwn: Option<String>,
     /// Location in the machine, `pci-0000:03:00.0-nvme-1`; see [`super::bus`].
     pub bus_path: Option<String>,
-    pub transport: Transport,
+    /// One of [`super::bus::TRANSPORTS`].
+    pub transport: &'static str,
     pub removable: bool,
     pub read_only: bool,
-    pub partitions: Vec<Partition>,
+    /// Names and sizes in bytes.
+    pub partitions: Vec<(String, u64)>,
     /// Uses of the disk and its partitions; see [`read_holders`].
     pub holders: Vec<String>,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Partition {
-    pub name: String,
-    pub size_bytes: u64,
 }
 
 /// sysfs always counts in 512-byte sectors (Documentation/ABI/stable/sysfs-block, "size").
@@ -80,12 +76,6 @@ fn read_disk(sys: &Path, proc: &Path, name: &str) -> Option<FoundDisk> {
     if size_bytes == 0 || is_set(&folder, "hidden") || is_boot_area {
         return None;
     }
-    let partitions = read_partition_names(&folder)
-        .into_iter()
-        .filter_map(|part| {
-            Some(Partition { size_bytes: read_size(&folder.join(&part))?, name: part })
-        })
-        .collect();
     Some(FoundDisk {
         path: node(name),
         size_bytes,
@@ -93,12 +83,15 @@ fn read_disk(sys: &Path, proc: &Path, name: &str) -> Option<FoundDisk> {
             .unwrap_or(SYSFS_SECTOR_BYTES),
         model: read_model(&folder),
         serial: read_serial(&folder),
-        wwn: read_wwn(&folder),
+        wwn: read_text(&folder.join("wwid")).or_else(|| read_text(&folder.join("device/wwid"))),
         bus_path: read_bus_path(&sys, &folder),
         transport: transport_of(&sys, &folder),
         removable: is_set(&folder, "removable"),
         read_only: is_set(&folder, "ro"),
-        partitions,
+        partitions: read_partition_names(&folder)
+            .into_iter()
+            .filter_map(|part| read_size(&folder.join(&part)).map(|size| (part, size)))
+            .collect(),
         holders: read_holders(&sys, proc, name),
     })
 }
@@ -121,11 +114,6 @@ fn read_serial(folder: &Path) -> Option<String> {
         .or_else(|| read_text(&folder.join("device/serial"))) // NVMe, MMC
         .or_else(|| parse_unit_serial(&fs::read(folder.join("device/vpd_pg80")).ok()?)) // SCSI
         .or_else(|| read_usb_serial(folder)) // The kernel reads VPD pages of few USB disks.
-}
-
-/// The world wide name: `naa.…`, `eui.…`, `nvme.…`, `uuid.…`, `t10.…`.
-fn read_wwn(folder: &Path) -> Option<String> {
-    read_text(&folder.join("wwid")).or_else(|| read_text(&folder.join("device/wwid")))
 }
 
 /// The model, with its vendor if the bus has one that is not part of the model.

@@ -16,10 +16,7 @@ use std::{cmp::Ordering, fmt, path::PathBuf, str::FromStr};
 use params::parse_size;
 
 use crate::{
-    disk::{
-        bus::{TRANSPORTS, Transport, spellings_of},
-        probe::FoundDisk,
-    },
+    disk::{bus::TRANSPORTS, probe::FoundDisk},
     report::diagnostic::Diagnostic,
 };
 
@@ -31,18 +28,21 @@ pub enum Target {
     Selector(Selector),
 }
 
-/// Properties that exactly one disk must have. Prints the original text.
+/// Properties that exactly one disk must have.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Selector {
-    text: String,
+    /// As given.
+    pub(super) text: String,
     pub(super) parts: Vec<Part>,
     pub(super) extreme: Option<Extreme>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Part {
-    Text { property: Property, pattern: Pattern },
-    Size { sign: &'static str, accepted: &'static [Ordering], bytes: u64 },
+    /// A property of [`PROPERTIES`].
+    Text { property: &'static str, pattern: Pattern },
+    /// A sign of [`SIGNS`].
+    Size { sign: &'static str, bytes: u64 },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,15 +51,19 @@ pub(super) enum Extreme {
     Largest,
 }
 
-/// Signs of comparisons of sizes, and the results of `cmp` that they accept.
-pub(super) const COMPARISONS: [(&str, &[Ordering]); 5] = [
-    (">=", &[Ordering::Greater, Ordering::Equal]),
-    ("<=", &[Ordering::Less, Ordering::Equal]),
-    (">", &[Ordering::Greater]),
-    ("<", &[Ordering::Less]),
-    ("=", EQUAL),
-];
-const EQUAL: &[Ordering] = &[Ordering::Equal];
+/// Signs of comparisons of sizes; a prefix of another follows it.
+const SIGNS: [&str; 5] = [">=", "<=", ">", "<", "="];
+
+/// Whether the sign of a comparison accepts this result.
+pub(super) fn accepts(sign: &str, ordering: Ordering) -> bool {
+    match sign {
+        ">=" => ordering.is_ge(),
+        "<=" => ordering.is_le(),
+        ">" => ordering.is_gt(),
+        "<" => ordering.is_lt(),
+        _ => ordering.is_eq(),
+    }
+}
 
 /// Syntax and meaning of each kind of part, for errors, help and documentation.
 pub const PARTS: [(&str, &str); 8] = [
@@ -88,7 +92,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
-            Self::Selector(selector) => selector.fmt(f),
+            Self::Selector(selector) => f.write_str(&selector.text),
         }
     }
 }
@@ -119,12 +123,6 @@ impl FromStr for Selector {
     }
 }
 
-impl fmt::Display for Selector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 /// The texts between commas, trimmed, with `\,` replaced by a comma. Parameters contain no NUL.
 fn split_parts(text: &str) -> Vec<String> {
     let text = text.replace("\\,", "\0");
@@ -139,41 +137,39 @@ fn parse_part(part: &str) -> Result<Option<Part>, Diagnostic> {
     if name == "size" {
         return parse_comparison(part, value).map(Some);
     }
-    let Some((property, _)) = PROPERTIES.into_iter().find(|(_, known)| *known == name) else {
+    let Some(property) = PROPERTIES.into_iter().find(|known| *known == name) else {
         return Ok(None);
     };
     if value.trim().is_empty() {
         return Err(Diagnostic::new(format!("'{part}' has no value"), format!("write {part}TEXT")));
     }
-    let value = if property == Property::Wwn { strip_wwn_prefix(value.trim()) } else { value };
+    let value = if property == "wwn" { strip_wwn_prefix(value.trim()) } else { value };
     let pattern = Pattern::new(value).ok_or_else(|| {
         let message = format!("'{part}' contains a '*' in the middle");
         Diagnostic::new(message, "'*' is valid at the start and at the end")
     })?;
-    let is_known = |(known, _): &(Transport, _)| pattern.matches_any(&transport_names(*known));
-    if property == Property::Transport && !TRANSPORTS.iter().any(is_known) {
-        let known = TRANSPORTS.map(|(_, name)| name).join(", ");
-        return Err(Diagnostic::new(
-            format!("unknown transport '{part}'"),
-            format!("one of {known}"),
-        ));
+    let is_known = |transport| {
+        let disk = FoundDisk { transport, ..FoundDisk::default() };
+        pattern.matches_any(&values(property, &disk))
+    };
+    if property == "transport" && !TRANSPORTS.into_iter().any(is_known) {
+        let hint = format!("one of {}", TRANSPORTS.join(", "));
+        return Err(Diagnostic::new(format!("unknown transport '{part}'"), hint));
     }
     Ok(Some(Part::Text { property, pattern }))
 }
 
 fn parse_comparison(part: &str, value: &str) -> Result<Part, Diagnostic> {
     let value = value.trim();
-    let (sign, accepted, size) = COMPARISONS
-        .into_iter()
-        .find_map(|(sign, accepted)| Some((sign, accepted, value.strip_prefix(sign)?)))
-        .unwrap_or(("=", EQUAL, value));
+    let signed = SIGNS.into_iter().find_map(|sign| Some((sign, value.strip_prefix(sign)?)));
+    let (sign, size) = signed.unwrap_or(("=", value));
     let bytes = parse_size(size.trim()).ok_or_else(|| {
         Diagnostic::new(
             format!("invalid size '{part}'"),
             "write size:>=100G, with >=, <=, >, < or = and a suffix of dd",
         )
     })?;
-    Ok(Part::Size { sign, accepted, bytes })
+    Ok(Part::Size { sign, bytes })
 }
 
 fn unknown(text: &str, part: &str, number: usize) -> Diagnostic {
@@ -193,23 +189,29 @@ fn unknown(text: &str, part: &str, number: usize) -> Diagnostic {
     )
 }
 
-/// A text property of a disk.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Property {
-    Serial,
-    Wwn,
-    Model,
-    Path,
-    Transport,
-}
+/// Text properties of a disk.
+const PROPERTIES: [&str; 5] = ["serial", "wwn", "model", "path", "transport"];
 
-const PROPERTIES: [(Property, &str); 5] = [
-    (Property::Serial, "serial"),
-    (Property::Wwn, "wwn"),
-    (Property::Model, "model"),
-    (Property::Path, "path"),
-    (Property::Transport, "transport"),
-];
+/// All spellings of a text property of a disk; the first one is shown. Empty if it is missing.
+pub(super) fn values(property: &str, disk: &FoundDisk) -> Vec<String> {
+    let shown = match property {
+        "serial" => disk.serial.as_deref(),
+        "wwn" => disk.wwn.as_deref(),
+        "model" => disk.model.as_deref(),
+        "path" => disk.bus_path.as_deref(),
+        _ => Some(disk.transport),
+    };
+    let Some(shown) = shown else { return Vec::new() };
+    let other = match (property, disk.transport) {
+        ("wwn", _) => strip_wwn_prefix(shown).to_owned(),
+        ("transport", "sata") => "ata".to_owned(),
+        // Newer versions of udev append the drive at the port, which is 0 except for parallel ATA.
+        ("path", "sata") if !shown.ends_with(".1") => format!("{shown}.0"),
+        ("path", "virtio") => format!("virtio-{shown}"),
+        _ => return vec![shown.to_owned()],
+    };
+    vec![shown.to_owned(), other]
+}
 
 /// A folded text, and whether more text may precede or follow.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -217,39 +219,6 @@ pub(super) struct Pattern {
     core: String,
     open_start: bool,
     open_end: bool,
-}
-
-impl Property {
-    pub(super) fn name(self) -> &'static str {
-        PROPERTIES.iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name)
-    }
-
-    /// All spellings of this property of a disk; the first one is shown. Empty if it is missing.
-    pub(super) fn values(self, disk: &FoundDisk) -> Vec<String> {
-        let shown = match self {
-            Self::Serial => &disk.serial,
-            Self::Wwn => &disk.wwn,
-            Self::Model => &disk.model,
-            Self::Path => &disk.bus_path,
-            Self::Transport => return transport_names(disk.transport),
-        };
-        let Some(shown) = shown else {
-            return Vec::new();
-        };
-        match self {
-            Self::Wwn => vec![shown.clone(), strip_wwn_prefix(shown).to_owned()],
-            Self::Path => spellings_of(shown, disk.transport),
-            _ => vec![shown.clone()],
-        }
-    }
-}
-
-pub(super) fn transport_names(transport: Transport) -> Vec<String> {
-    let mut names = vec![transport.name().to_owned()];
-    if transport == Transport::Sata {
-        names.push("ata".to_owned());
-    }
-    names
 }
 
 /// `naa.5000…`, `0x5000…` and `wwn-0x5000…` of udev are the same name.

@@ -6,10 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use thiserror::Error;
-
 use crate::disk::{
-    choice::ChoiceError,
+    choice::TargetError,
     device::DeviceError,
     probe::{FoundDisk, read_disks},
     selector::{Selector, Target},
@@ -22,31 +20,6 @@ pub const INTERVAL: Duration = Duration::from_millis(250);
 /// before all disks are found (USB, `NVMe`), and the smallest so far must not be overwritten.
 pub const SETTLE: Duration = Duration::from_secs(1);
 
-/// A clock that a test can replace.
-pub trait Clock {
-    fn elapsed(&self) -> Duration;
-    fn sleep(&mut self, duration: Duration);
-}
-
-impl Clock for Instant {
-    fn elapsed(&self) -> Duration {
-        Self::elapsed(self)
-    }
-
-    fn sleep(&mut self, duration: Duration) {
-        std::thread::sleep(duration);
-    }
-}
-
-/// Why no target disk was found.
-#[derive(Debug, Error)]
-pub enum TargetError {
-    #[error(transparent)]
-    Choice(#[from] ChoiceError),
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-}
-
 /// Returns the path of the target disk. Waits for a missing device or a matching disk; several
 /// matching disks are an error at once. `sys` and `proc` are a mounted sysfs and procfs. `on_wait`
 /// receives one line when waiting begins.
@@ -57,25 +30,31 @@ pub fn find_target(
     timeout: Duration,
     on_wait: impl FnOnce(&str),
 ) -> Result<PathBuf, TargetError> {
+    let start = Instant::now();
+    let pause = |duration| {
+        std::thread::sleep(duration);
+        start.elapsed()
+    };
     let disks = || read_disks(sys, proc);
-    find_among(target, Path::new("/dev"), disks, timeout, &mut Instant::now(), on_wait)
+    find_among(target, Path::new("/dev"), disks, timeout, pause, on_wait)
 }
 
-/// Like [`find_target`], with the device directory, the disks and the clock as arguments. Looks once
-/// if `timeout` is zero, and for the last time at its end.
+/// Like [`find_target`], with the device directory, the disks and the clock as arguments. `pause`
+/// waits and returns the time since the start. Looks once if `timeout` is zero, and for the last
+/// time at its end.
 fn find_among(
     target: &Target,
     dev: &Path,
     mut disks: impl FnMut() -> Vec<FoundDisk>,
     timeout: Duration,
-    clock: &mut impl Clock,
+    mut pause: impl FnMut(Duration) -> Duration,
     on_wait: impl FnOnce(&str),
 ) -> Result<PathBuf, TargetError> {
     let mut on_wait = Some(on_wait);
     // The last disk found, and since when.
     let mut last: Option<(PathBuf, Duration)> = None;
+    let mut now = Duration::ZERO;
     loop {
-        let now = clock.elapsed();
         let (found, is_final) = match target {
             Target::Path(path) => look_for_path(path, dev),
             Target::Selector(selector) => look_for_disk(selector, &disks()),
@@ -100,7 +79,7 @@ fn find_among(
             };
             on_wait(&format!("waiting up to {} s for {what}", timeout.as_secs()));
         }
-        clock.sleep(INTERVAL.min(end.saturating_sub(now)));
+        now = pause(INTERVAL.min(end.saturating_sub(now)));
     }
 }
 
@@ -120,8 +99,8 @@ fn look_for_disk(selector: &Selector, disks: &[FoundDisk]) -> Look {
     match selector.choose(disks) {
         Ok(disk) => (Ok(PathBuf::from(&disk.path)), selector.is_unique()),
         Err(error) => {
-            let is_final = matches!(error, ChoiceError::Ambiguous { .. });
-            (Err(error.into()), is_final)
+            let is_final = matches!(error, TargetError::Ambiguous { .. });
+            (Err(error), is_final)
         }
     }
 }

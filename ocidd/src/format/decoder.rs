@@ -2,62 +2,65 @@
 //! truncated stream as complete.
 
 use std::{
+    cell::Cell,
     fmt, io,
     io::{BufRead, ErrorKind, Read},
+    rc::Rc,
 };
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Format, FormatError, xz::XzReader, zstd::ZstdReader};
+use super::{Format, FormatError, WINDOW_BYTES, xz::XzReader, zstd::ZstdReader};
 
 /// Decompresses a disk image: all gzip members, zstd frames or xz streams. Trailing data, a wrong
-/// checksum and a window larger than [`super::WINDOW_BYTES`] are errors. Errors of the inner reader
-/// are returned unchanged. Nothing can be read after an error.
-pub struct Decoder<R: BufRead> {
-    stream: Stream<R>,
+/// checksum and a window larger than [`WINDOW_BYTES`] are errors. Errors of the inner reader are
+/// returned unchanged. Nothing can be read after an error.
+pub struct Decoder<'a> {
+    stream: Box<dyn Read + 'a>,
+    bypass: Rc<Bypass>,
     failed: bool,
 }
 
-enum Stream<R: BufRead> {
-    Gzip(Box<MultiGzDecoder<Guarded<R>>>),
-    Zstd(Box<ZstdReader<Guarded<R>>>),
-    Xz(Box<XzReader<Guarded<R>>>),
-    Raw(Guarded<R>),
+/// Facts that do not pass through the libraries, which wrap, reword or drop errors.
+#[derive(Default)]
+pub(super) struct Bypass {
+    /// Whether something tried to read beyond the end of the inner reader.
+    pub(super) ended: Cell<bool>,
+    /// The error of the inner reader.
+    failure: Cell<Option<io::Error>>,
+    /// Why the stream is not decompressed, if it is intact but unsupported.
+    unsupported: Cell<Option<FormatError>>,
 }
 
-impl<R: BufRead> Decoder<R> {
-    pub fn new(format: Format, reader: R) -> Self {
-        let reader = Guarded { reader, failure: None };
-        let stream = match format {
-            Format::Gzip => Stream::Gzip(Box::new(MultiGzDecoder::new(reader))),
-            Format::Zstd => Stream::Zstd(Box::new(ZstdReader::new(reader))),
-            Format::Xz => Stream::Xz(Box::new(XzReader::new(reader))),
-            Format::Raw => Stream::Raw(reader),
+impl Bypass {
+    /// Stores and returns the error for a window larger than [`WINDOW_BYTES`].
+    pub(super) fn unsupported(&self, format: Format, found: u64) -> io::Error {
+        let error = FormatError::Window { format, found, allowed: WINDOW_BYTES };
+        self.unsupported.set(Some(error.clone()));
+        io::Error::new(ErrorKind::OutOfMemory, error)
+    }
+}
+
+impl<'a> Decoder<'a> {
+    pub fn new(format: Format, reader: impl BufRead + 'a) -> Self {
+        let bypass = Rc::new(Bypass::default());
+        let reader = Guarded { reader, bypass: Rc::clone(&bypass) };
+        let stream: Box<dyn Read + 'a> = match format {
+            Format::Gzip => Box::new(MultiGzDecoder::new(reader)),
+            Format::Zstd => Box::new(ZstdReader::new(reader, Rc::clone(&bypass))),
+            Format::Xz => Box::new(XzReader::new(reader, Rc::clone(&bypass))),
+            Format::Raw => Box::new(reader),
         };
-        Self { stream, failed: false }
+        Self { stream, bypass, failed: false }
     }
 
     /// The reason of the last error if the stream is intact but unsupported.
     pub fn take_unsupported(&mut self) -> Option<FormatError> {
-        match &mut self.stream {
-            Stream::Zstd(decoder) => decoder.unsupported.take(),
-            Stream::Xz(decoder) => decoder.unsupported.take(),
-            Stream::Gzip(_) | Stream::Raw(_) => None,
-        }
-    }
-
-    fn failure(&mut self) -> Option<io::Error> {
-        let reader = match &mut self.stream {
-            Stream::Gzip(decoder) => decoder.get_mut(),
-            Stream::Zstd(decoder) => &mut decoder.reader,
-            Stream::Xz(decoder) => &mut decoder.reader,
-            Stream::Raw(reader) => reader,
-        };
-        reader.failure.take()
+        self.bypass.unsupported.take()
     }
 }
 
-impl<R: BufRead> Read for Decoder<R> {
+impl Read for Decoder<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.failed {
             return Err(io::Error::other("reading after an error"));
@@ -65,45 +68,42 @@ impl<R: BufRead> Read for Decoder<R> {
         if into.is_empty() {
             return Ok(0);
         }
-        let outcome = match &mut self.stream {
-            Stream::Gzip(decoder) => decoder.read(into),
-            Stream::Zstd(decoder) => decoder.read(into),
-            Stream::Xz(decoder) => decoder.read(into),
-            Stream::Raw(reader) => reader.read(into),
-        };
-        // Checked at an end too: a library may treat an error as the end.
-        let outcome = match outcome {
+        let outcome = match self.stream.read(into) {
             Ok(length) if length > 0 => return Ok(length),
-            ended => self.failure().map_or(ended, Err),
+            // Checked at an end too: a library may treat an error as the end.
+            ended => self.bypass.failure.take().map_or(ended, Err),
         };
         self.failed = outcome.is_err();
         outcome
     }
 }
 
-impl<R: BufRead> fmt::Debug for Decoder<R> {
+impl fmt::Debug for Decoder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder").field("failed", &self.failed).finish_non_exhaustive()
     }
 }
 
-/// Stores the error of the inner reader, which the libraries wrap, reword or drop.
+/// Records the end and the error of the inner reader.
 struct Guarded<R> {
     reader: R,
-    failure: Option<io::Error>,
+    bypass: Rc<Bypass>,
 }
 
 impl<R: BufRead> BufRead for Guarded<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         loop {
             match self.reader.fill_buf() {
-                Ok([]) => return Ok(&[]),
+                Ok([]) => {
+                    self.bypass.ended.set(true);
+                    return Ok(&[]);
+                }
                 // A second call because of the borrow; it returns what the first one has filled.
                 Ok(_) => return self.reader.fill_buf(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     let stand_in = io::Error::from(error.kind());
-                    self.failure = Some(error);
+                    self.bypass.failure.set(Some(error));
                     return Err(stand_in);
                 }
             }

@@ -107,6 +107,7 @@ fn text(first: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::tests::with_hint;
 
     fn at(offset: usize, magic: &[u8]) -> Vec<u8> {
         let mut first = vec![0; 512];
@@ -126,9 +127,9 @@ mod tests {
         ] {
             assert_eq!(detect(first), Ok(format), "{first:x?}");
             assert_eq!(detect(&at(0, first)), Ok(format), "{first:x?}");
-            let inside = check_unpacked(&at(0, first)).unwrap_err().to_string();
+            let inside = with_hint(&check_unpacked(&at(0, first)).unwrap_err());
             let says = format!(
-                "decompressed layer looks like another {format} stream, not like a disk image; hint: compress the disk image once"
+                "decompressed layer looks like another {format} stream, not like a disk image\nhint: compress the disk image once"
             );
             assert!(inside.contains(&says), "{inside}");
         }
@@ -163,7 +164,7 @@ mod tests {
         for (first, says) in [
             (
                 at(0, b"BZh91AY&SY"),
-                "layer looks like a bzip2 stream, not like a disk image; hint: decompress it, then compress it with gzip, zstd or xz",
+                "layer looks like a bzip2 stream, not like a disk image\nhint: decompress it, then compress it with gzip, zstd or xz",
             ),
             (at(0, b"\x04\x22\x4d\x18"), "an lz4 stream"),
             (at(0, b"\x02\x21\x4c\x18"), "an lz4 stream"),
@@ -173,19 +174,19 @@ mod tests {
             (at(0, b"PK\x03\x04"), "a zip archive"),
             (
                 at(257, b"ustar\x0000"),
-                "a tar archive, not like a disk image; hint: push the disk image inside it",
+                "a tar archive, not like a disk image\nhint: push the disk image inside it",
             ),
             (at(257, b"ustar  \0"), "a tar archive"),
             (
                 at(0, b"QFI\xfb\0\0\0\x03"),
-                "a qcow2 image, not like a disk image; hint: convert it with `qemu-img convert -O raw`",
+                "a qcow2 image, not like a disk image\nhint: convert it with `qemu-img convert -O raw`",
             ),
             (at(0, b"KDMV\x01"), "a VMDK image"),
             (b"# Disk DescriptorFile\nversion=1\n".to_vec(), "a VMDK image"),
             (at(0, b"vhdxfile"), "a VHDX image"),
             (
                 b"<!DOCTYPE html><html>".to_vec(),
-                "layer looks like a web page, not like a disk image; hint: check that",
+                "layer looks like a web page, not like a disk image\nhint: check that",
             ),
             (b"\xef\xbb\xbf\r\n <!doctype HTML>".to_vec(), "a web page"),
             (b"<HTML>Please log in</HTML>".to_vec(), "a web page"),
@@ -193,7 +194,7 @@ mod tests {
             (b"{\n  \"schemaVersion\": 2".to_vec(), "JSON text"),
             (b"{}".to_vec(), "JSON text"),
         ] {
-            let error = detect(&first).unwrap_err().to_string();
+            let error = with_hint(&detect(&first).unwrap_err());
             assert!(error.contains(says), "{error}\nlacks\n{says}");
             let FormatError::NoDisk { found, hint } = detect(&first).unwrap_err() else {
                 panic!("{error}");

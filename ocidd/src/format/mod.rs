@@ -10,7 +10,7 @@ use std::fmt;
 
 pub use decoder::Decoder;
 pub use detect::{check_unpacked, detect};
-use oci::size::Bytes;
+use oci::{document::BYTES, size::Bytes};
 use thiserror::Error;
 
 /// Number of first bytes that [`detect`] needs.
@@ -20,9 +20,6 @@ pub const FIRST_BYTES: usize = 512;
 /// below 64 MiB. RFC 8878 (3.1.1.1.2) requires at least 8 MiB, as `zstd -19` needs; `zstd -20` and
 /// `xz -8` need 32 MiB.
 pub const WINDOW_BYTES: u64 = 32 << 20;
-
-/// Media type of a raw disk image, and of one in an unnamed format.
-const DISK: &str = "application/octet-stream";
 
 /// Format of a layer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,29 +58,32 @@ impl Format {
 
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum FormatError {
-    #[error("layer looks like {found}, not like a disk image; hint: {hint}")]
+    #[error("layer looks like {found}, not like a disk image")]
     NoDisk { found: &'static str, hint: &'static str },
-    #[error("decompressed layer looks like {found}, not like a disk image; hint: {hint}")]
+    #[error("decompressed layer looks like {found}, not like a disk image")]
     NoDiskInside { found: &'static str, hint: &'static str },
-    #[error(
-        "layer has the media type '{announced}', but its format is {found}; \
-        hint: push it again as '{}'", .found.media_type().unwrap_or(DISK)
-    )]
+    #[error("layer has the media type '{announced}', but its format is {found}")]
     NotAnnounced { announced: String, found: Format },
     #[error(
-        "the {format} stream of the layer needs a window of {}, at most {} are supported; \
-        hint: compress it with `{}` or less",
-        Bytes(*.found), Bytes(*.allowed), compress_command(*.format)
+        "the {format} stream of the layer needs a window of {}, at most {} are supported",
+        Bytes(*.found), Bytes(*.allowed)
     )]
     Window { format: Format, found: u64, allowed: u64 },
 }
 
-/// The command with the largest supported window.
-fn compress_command(format: Format) -> &'static str {
-    match format {
-        Format::Zstd => "zstd --long=25",
-        Format::Xz => "xz -8",
-        Format::Gzip | Format::Raw => "gzip",
+impl FormatError {
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoDisk { hint, .. } | Self::NoDiskInside { hint, .. } => (*hint).to_owned(),
+            Self::NotAnnounced { found, .. } => {
+                format!("push it again as '{}'", found.media_type().unwrap_or(BYTES))
+            }
+            // The commands with the largest supported window.
+            Self::Window { format: Format::Zstd, .. } => {
+                "compress it with `zstd --long=25` or less".to_owned()
+            }
+            Self::Window { .. } => "compress it with `xz -8` or less".to_owned(),
+        }
     }
 }
 

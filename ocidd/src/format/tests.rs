@@ -11,6 +11,10 @@ use samples::Torn;
 
 use super::*;
 
+pub(super) fn with_hint(error: &FormatError) -> String {
+    format!("{error}\nhint: {}", error.hint())
+}
+
 /// Decompresses all of it, in pieces of `piece` bytes.
 fn unpack(format: Format, packed: &[u8], piece: usize) -> std::io::Result<Vec<u8>> {
     let mut image = Vec::new();
@@ -35,11 +39,11 @@ fn rejects_a_media_type_of_another_format() {
     for (found, says) in [
         (
             Format::Zstd,
-            "layer has the media type 'application/octet-stream+gzip', but its format is zstd; hint: push it again as 'application/octet-stream+zstd'",
+            "layer has the media type 'application/octet-stream+gzip', but its format is zstd\nhint: push it again as 'application/octet-stream+zstd'",
         ),
-        (Format::Raw, "but its format is raw; hint: push it again as 'application/octet-stream'"),
+        (Format::Raw, "but its format is raw\nhint: push it again as 'application/octet-stream'"),
     ] {
-        let error = check(Some("application/octet-stream+gzip"), found).unwrap_err().to_string();
+        let error = with_hint(&check(Some("application/octet-stream+gzip"), found).unwrap_err());
         assert!(error.ends_with(says), "{error}");
     }
 }

@@ -4,39 +4,36 @@
 use std::{
     io,
     io::{BufRead, ErrorKind, Read},
+    rc::Rc,
 };
 
 use lzma_rust2::{Action, Status, XzStream};
 
-use super::{Format, FormatError, WINDOW_BYTES};
+use super::{Format, WINDOW_BYTES, decoder::Bypass};
 
 /// Memory that the decoder counts besides the dictionary, in KiB.
 const BESIDES_KIB: u32 = 40;
 
 pub(super) struct XzReader<R> {
-    pub(super) reader: R,
+    reader: R,
     stream: XzStream,
-    /// Why the stream is not decompressed, if it is intact but unsupported.
-    pub(super) unsupported: Option<FormatError>,
+    bypass: Rc<Bypass>,
 }
 
 impl<R: BufRead> XzReader<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(super) fn new(reader: R, bypass: Rc<Bypass>) -> Self {
         let limit = u32::try_from(WINDOW_BYTES / 1024).unwrap_or(u32::MAX - BESIDES_KIB);
         let stream = XzStream::new_mem_limit(true, limit + BESIDES_KIB);
-        Self { reader, stream, unsupported: None }
+        Self { reader, stream, bypass }
     }
 
     /// Replaces the decoder's error about a dictionary that is too large.
-    fn explain(&mut self, error: io::Error) -> io::Error {
+    fn explain(&self, error: io::Error) -> io::Error {
         let needed = self.stream.memory_usage().unwrap_or_default();
         if error.kind() != ErrorKind::OutOfMemory || needed <= self.stream.mem_limit() {
             return error;
         }
-        let found = u64::from(needed - BESIDES_KIB) * 1024;
-        let error = FormatError::Window { format: Format::Xz, found, allowed: WINDOW_BYTES };
-        self.unsupported = Some(error.clone());
-        io::Error::new(ErrorKind::OutOfMemory, error)
+        self.bypass.unsupported(Format::Xz, u64::from(needed - BESIDES_KIB) * 1024)
     }
 }
 

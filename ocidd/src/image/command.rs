@@ -2,27 +2,10 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use registry::session::Session;
 
-use crate::image::{
-    commands,
-    commands::{
-        attach::Attach,
-        build::Build,
-        copy::Copy,
-        inspect::Inspect,
-        list::List,
-        pull::Pull,
-        push::Push,
-        referrers::Referrers,
-        store::{Rm, Tag, Untag},
-        url::Url,
-    },
-    error::Result,
-    meter::Console,
-    options::Options,
-};
+use crate::image::{commands::Command, meter::Console, options::Options};
 
 /// Push disk images and boot files to registries, and inspect them
 #[derive(Debug, Parser)]
@@ -42,24 +25,6 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    Push(Push),
-    Build(Build),
-    List(List),
-    Tag(Tag),
-    Untag(Untag),
-    Inspect(Inspect),
-    Pull(Pull),
-    Url(Url),
-    Copy(Copy),
-    Attach(Attach),
-    Referrers(Referrers),
-    Rm(Rm),
-    /// Remove blobs from the store that no image uses
-    Gc,
-}
-
 /// Runs `ocidd image` if the first argument is `image`. Exit codes: 0 success, 1 failure, 2 invalid
 /// arguments.
 pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
@@ -73,29 +38,11 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         }
     };
     let session = Session::new(cli.options.into(), Box::new(Console::new()));
-    Some(match dispatch(&cli.command, &session) {
+    Some(match cli.command.run(&session) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             Console::new().fail(&error.into_diagnostic());
             ExitCode::FAILURE
         }
     })
-}
-
-fn dispatch(command: &Command, session: &Session) -> Result<()> {
-    match command {
-        Command::Push(args) => commands::push::run(args, session),
-        Command::Build(args) => commands::build::run(args, session),
-        Command::List(args) => commands::list::run(args, session),
-        Command::Tag(args) => commands::store::tag(args, session),
-        Command::Untag(args) => commands::store::untag(args, session),
-        Command::Inspect(args) => commands::inspect::run(args, session),
-        Command::Pull(args) => commands::pull::run(args, session),
-        Command::Url(args) => commands::url::run(args, session),
-        Command::Copy(args) => commands::copy::run(args, session),
-        Command::Attach(args) => commands::attach::run(args, session),
-        Command::Referrers(args) => commands::referrers::run(args, session),
-        Command::Rm(args) => commands::store::remove(args, session),
-        Command::Gc => commands::store::collect(session),
-    }
 }

@@ -7,22 +7,23 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
 use flate2::GzBuilder;
 use oci::{
     digest::{Digest, HashingReader},
     document,
-    document::{Annotations, Artifact},
+    document::Annotations,
     layout::Store,
     size::Transfer,
 };
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, ImageManifest};
 use registry::observer::Observer;
 
 use crate::{
     format,
-    format::{Decoder, Format},
+    format::{Decoder, Format, FormatError},
+    image::error::Error,
 };
 
 /// Compression of a raw disk image.
@@ -47,30 +48,26 @@ pub(super) fn add_layer(
     compression: Compression,
     store: &Store,
     observer: &dyn Observer,
-) -> Result<Descriptor> {
+) -> Result<Descriptor, Error> {
     let doing = || format!("reading the disk image {}", path.display());
     let mut file = File::open(path).with_context(doing)?;
     let metadata = file.metadata().with_context(doing)?;
     if !metadata.is_file() {
-        bail!("'{}' is not a regular file", path.display());
+        return Err(anyhow!("'{}' is not a regular file", path.display()).into());
     }
     let mut first = Vec::new();
-    (&mut file)
-        .take(format::FIRST_BYTES.try_into()?)
-        .read_to_end(&mut first)
-        .with_context(doing)?;
+    (&mut file).take(format::FIRST_BYTES as u64).read_to_end(&mut first).with_context(doing)?;
     file.rewind().with_context(doing)?;
-    let found = format::detect(&first).with_context(doing)?;
+    let found = format::detect(&first).map_err(|error| rejected(path, &error))?;
     let name = file_name(path)?;
     let is_raw = found == Format::Raw;
     let label = if is_raw { format!("compressing {name}") } else { format!("checking {name}") };
     let transfer = observer.transfer(&label, metadata.len());
-    let layer = if is_raw {
-        compress(&file, compression, store, transfer.as_ref())
+    let Stored { format, blob: (digest, bytes), raw } = if is_raw {
+        compress(&file, compression, store, transfer.as_ref()).with_context(doing)?
     } else {
-        check(&file, found, store, transfer.as_ref())
+        check(path, &file, found, store, transfer.as_ref())?
     };
-    let layer = layer.with_context(doing)?;
     let title = match compression {
         _ if !is_raw => name,
         Compression::Gzip => format!("{name}.gz"),
@@ -78,33 +75,26 @@ pub(super) fn add_layer(
     };
     let annotations = Annotations::from([
         (document::TITLE.to_owned(), title),
-        (document::RAW_SIZE.to_owned(), layer.raw_bytes.to_string()),
-        (document::RAW_DIGEST.to_owned(), layer.raw_digest.to_string()),
+        (document::RAW_SIZE.to_owned(), raw.1.to_string()),
+        (document::RAW_DIGEST.to_owned(), raw.0.to_string()),
     ]);
-    let media_type = layer.format.media_type().unwrap_or(document::BYTES);
-    let descriptor = document::descriptor(media_type, layer.digest, layer.bytes)?;
+    let media_type = format.media_type().unwrap_or(document::BYTES);
+    let descriptor = document::descriptor(media_type, digest, bytes)?;
     Ok(document::with_annotations(descriptor, annotations))
 }
 
 /// The manifest of a disk image.
-pub(super) fn artifact(layer: Descriptor, mut annotations: Annotations) -> Result<Artifact> {
+pub(super) fn artifact(layer: Descriptor, mut annotations: Annotations) -> Result<ImageManifest> {
     let (key, value) = document::DISK_TYPE;
     annotations.insert(key.to_owned(), value.to_owned());
-    Ok(Artifact {
-        artifact_type: Some(document::DISK_ARTIFACT.to_owned()),
-        config: document::empty_config()?,
-        layers: vec![layer],
-        annotations,
-        subject: None,
-    })
+    Ok(document::artifact(document::DISK_ARTIFACT, vec![layer], annotations)?)
 }
 
+/// Digests and sizes of a layer and of its content.
 struct Stored {
     format: Format,
-    digest: Digest,
-    bytes: u64,
-    raw_digest: Digest,
-    raw_bytes: u64,
+    blob: (Digest, u64),
+    raw: (Digest, u64),
 }
 
 fn compress(
@@ -133,26 +123,40 @@ fn compress(
             Format::Zstd
         }
     };
-    let (raw_digest, raw_bytes) = raw.finish();
     unfinished.rewind()?;
     let (hasher, bytes) = HashingReader::new(unfinished.as_file()).drain()?;
     let digest = hasher.finish();
     store.finish(unfinished, &digest)?;
-    Ok(Stored { format, digest, bytes, raw_digest, raw_bytes })
+    Ok(Stored { format, blob: (digest, bytes), raw: raw.finish() })
 }
 
 /// Stores a compressed disk image and decompresses it. A broken stream is rejected.
-fn check(file: &File, format: Format, store: &Store, transfer: &dyn Transfer) -> Result<Stored> {
-    let (digest, bytes) = store.add(HashingReader::with_transfer(file, transfer))?;
-    let blob = BufReader::with_capacity(BUFFER_BYTES, store.open_blob(&digest, bytes)?);
-    let mut raw = HashingReader::new(Decoder::new(format, blob));
+fn check(
+    path: &Path,
+    file: &File,
+    format: Format,
+    store: &Store,
+    transfer: &dyn Transfer,
+) -> Result<Stored, Error> {
+    let doing = || format!("reading the disk image {}", path.display());
+    let blob = store.add(HashingReader::with_transfer(file, transfer)).with_context(doing)?;
+    let stored = File::open(store.path(&blob.0)).with_context(doing)?;
+    let mut decoder = Decoder::new(format, BufReader::with_capacity(BUFFER_BYTES, stored));
+    let mut raw = HashingReader::new(&mut decoder);
     let mut first = Vec::new();
-    (&mut raw).take(format::FIRST_BYTES.try_into()?).read_to_end(&mut first)?;
-    format::check_unpacked(&first)?;
-    io::copy(&mut raw, &mut io::sink())
-        .with_context(|| format!("decompressing its {format} stream"))?;
-    let (raw_digest, raw_bytes) = raw.finish();
-    Ok(Stored { format, digest, bytes, raw_digest, raw_bytes })
+    let read = (&mut raw).take(format::FIRST_BYTES as u64).read_to_end(&mut first);
+    format::check_unpacked(&first).map_err(|error| rejected(path, &error))?;
+    let read = read.and_then(|_first| io::copy(&mut raw, &mut io::sink()));
+    let raw = raw.finish();
+    if let Some(error) = decoder.take_unsupported() {
+        return Err(rejected(path, &error));
+    }
+    read.with_context(|| format!("decompressing its {format} stream")).with_context(doing)?;
+    Ok(Stored { format, blob, raw })
+}
+
+fn rejected(path: &Path, error: &FormatError) -> Error {
+    Error::new(format!("reading the disk image {}: {error}", path.display()), error.hint())
 }
 
 /// The file name as a title.

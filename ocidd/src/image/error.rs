@@ -1,10 +1,5 @@
 //! The error of the subcommands.
 
-use oci::{
-    digest::DigestError, document::DocumentError, index::IndexError, layout_error::LayoutError,
-    reference::ReferenceError,
-};
-
 use crate::report::diagnostic::{Diagnostic, Terms};
 
 pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -22,36 +17,22 @@ pub(super) enum Error {
 
 impl Error {
     pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Diagnostic(Diagnostic { message: message.into(), hint: Some(hint.into()) })
+        Self::Diagnostic(Diagnostic::new(message, hint))
+    }
+
+    pub(super) fn into_diagnostic(self) -> Diagnostic {
+        match self {
+            Self::Registry(error) => {
+                Diagnostic { message: error.to_line(), hint: TERMS.hint(&error) }
+            }
+            Self::Diagnostic(diagnostic) => diagnostic,
+            Self::Other(error) => Diagnostic { message: format!("{error:#}"), hint: None },
+        }
     }
 }
 
-impl From<DigestError> for Error {
-    fn from(error: DigestError) -> Self {
-        Self::Registry(error.into())
-    }
-}
-
-impl From<DocumentError> for Error {
-    fn from(error: DocumentError) -> Self {
-        Self::Registry(error.into())
-    }
-}
-
-impl From<IndexError> for Error {
-    fn from(error: IndexError) -> Self {
-        Self::Registry(error.into())
-    }
-}
-
-impl From<LayoutError> for Error {
-    fn from(error: LayoutError) -> Self {
-        Self::Registry(error.into())
-    }
-}
-
-impl From<ReferenceError> for Error {
-    fn from(error: ReferenceError) -> Self {
+impl From<oci::Error> for Error {
+    fn from(error: oci::Error) -> Self {
         Self::Registry(error.into())
     }
 }
@@ -64,15 +45,3 @@ const TERMS: Terms = Terms {
     fix_clock: "fix the clock",
     auth_file: "the file passed with --authfile",
 };
-
-impl Error {
-    pub(super) fn into_diagnostic(self) -> Diagnostic {
-        match self {
-            Self::Registry(error) => {
-                Diagnostic { message: error.to_line(), hint: TERMS.hint(&error) }
-            }
-            Self::Diagnostic(diagnostic) => diagnostic,
-            Self::Other(error) => Diagnostic { message: format!("{error:#}"), hint: None },
-        }
-    }
-}

@@ -7,7 +7,7 @@ use oci::size::Transfer;
 use registry::observer::{Observer, Retry};
 
 use crate::report::{
-    console::{Marks, Report, Style},
+    console::{Report, Style},
     diagnostic::Diagnostic,
     event::{Event, Listener as _},
 };
@@ -22,7 +22,7 @@ impl Console {
     pub(super) fn new() -> Self {
         let term = env::var("TERM").ok();
         let style = Style::for_terminal(io::stderr().is_terminal(), term.as_deref());
-        Self { report: Report::new(style, Marks::None), style }
+        Self { report: Report::new(style), style }
     }
 
     pub(super) fn fail(&self, diagnostic: &Diagnostic) {
@@ -46,7 +46,7 @@ impl Observer for Console {
     fn transfer(&self, label: &str, total_bytes: u64) -> Box<dyn Transfer + '_> {
         let target = match self.style {
             Style::Live => ProgressDrawTarget::stderr(),
-            Style::Plain => ProgressDrawTarget::hidden(),
+            Style::Plain | Style::Levels => ProgressDrawTarget::hidden(),
         };
         #[expect(clippy::literal_string_with_formatting_args, reason = "keys of indicatif")]
         let template =

@@ -47,8 +47,8 @@ impl From<Options> for Settings {
             },
             ca_file: options.ca_file,
             auth_file: options.authfile,
-            retry: RetryPolicy { max_retries: options.retries.limit(), ..RetryPolicy::default() },
-            chunk_bytes: options.chunk_size << 20,
+            retry: RetryPolicy { max_retries: options.retries.0, ..RetryPolicy::default() },
+            chunk_bytes: Some(options.chunk_size << 20),
         }
     }
 }

@@ -5,13 +5,13 @@ use std::io::ErrorKind;
 use registry::Error;
 
 use crate::{
-    disk::{choice::ChoiceError, device::DeviceError, wait::TargetError},
+    disk::{choice::TargetError, device::DeviceError},
     machine::AUTH_FILE,
     report::{
         diagnostic::Terms,
         failure::{Cause, Failure},
     },
-    write::{error::SinkError, pipeline::TransferError, source::SourceError},
+    write::{error::SinkError, pipeline::TransferError},
 };
 
 /// The names in hints of the installer.
@@ -25,22 +25,25 @@ const TERMS: Terms = Terms {
 
 /// A failure before the first write, from an error of the registry client.
 pub(crate) fn fetching(error: Error) -> Failure {
-    let cause = registry_cause(&error).unwrap_or(Cause::Manifest);
+    let cause = registry_cause(&error).unwrap_or(Cause::MANIFEST);
     let hint = TERMS.hint(&error);
-    Failure::new(cause, error, hint)
+    Failure::new(cause, error).with_hint(hint)
 }
 
 pub(crate) fn target(error: TargetError) -> Failure {
-    match error {
-        TargetError::Choice(error) => {
-            let cause = match error {
-                ChoiceError::NoMatch { .. } => Cause::DiskMissing,
-                ChoiceError::Ambiguous { .. } => Cause::DiskAmbiguous,
-            };
-            Failure::new(cause, error, None)
+    let (cause, hint) = match error {
+        TargetError::NoDisks { .. } => {
+            (Cause::DISK_MISSING, "check the kernel for the driver of the controller")
         }
-        TargetError::Device(error) => device(error),
-    }
+        TargetError::NoMatch { .. } => {
+            (Cause::DISK_MISSING, "use a property from this list, such as dd.of=serial:…")
+        }
+        TargetError::Ambiguous { .. } => {
+            (Cause::DISK_AMBIGUOUS, "add a part that matches only one of them, such as serial:…")
+        }
+        TargetError::Device(error) => return device(error),
+    };
+    Failure::new(cause, error).with_hint(Some(hint.to_owned()))
 }
 
 pub(crate) fn device(error: DeviceError) -> Failure {
@@ -51,60 +54,55 @@ pub(crate) fn device(error: DeviceError) -> Failure {
             if source.kind() == ErrorKind::NotFound && path.starts_with("/dev/disk") =>
         {
             let text = "udev may not run here; set dd.of=serial:…, wwn:… or path:…";
-            (Cause::DiskMissing, hint(text))
+            (Cause::DISK_MISSING, hint(text))
         }
-        DeviceError::Open { .. } => (Cause::DiskMissing, None),
-        DeviceError::NotADisk { .. } | DeviceError::Empty { .. } => (Cause::DiskNotWhole, None),
+        DeviceError::Open { .. } => (Cause::DISK_MISSING, None),
+        DeviceError::NotADisk { .. } | DeviceError::Empty { .. } => (Cause::DISK_NOT_WHOLE, None),
         DeviceError::Partition { disk, .. } => {
-            (Cause::DiskNotWhole, Some(format!("set dd.of={disk}")))
+            (Cause::DISK_NOT_WHOLE, Some(format!("set dd.of={disk}")))
         }
         DeviceError::Busy { holders, .. } if holders.is_empty() => {
-            (Cause::DiskBusy, hint("look for a program that has it open"))
+            (Cause::DISK_BUSY, hint("look for a program that has it open"))
         }
         DeviceError::Busy { .. } => {
-            (Cause::DiskBusy, hint("stop using it, or choose another disk"))
+            (Cause::DISK_BUSY, hint("stop using it, or choose another disk"))
         }
         DeviceError::ReadOnly { .. } => {
-            (Cause::DiskReadOnly, hint("check for a write-protect switch, or virtual media"))
+            (Cause::DISK_READ_ONLY, hint("check for a write-protect switch, or virtual media"))
         }
     };
-    Failure::new(cause, error, hint)
+    Failure::new(cause, error).with_hint(hint)
 }
 
-pub(crate) fn transfer(error: &TransferError) -> Cause {
-    match error {
-        TransferError::Source(SourceError::Fetch(error)) => {
-            registry_cause(error).unwrap_or(Cause::Transfer)
+/// A failure after the first write, or before.
+pub(crate) fn transfer(error: TransferError) -> Failure {
+    let hint = |text: &str| Some(text.to_owned());
+    let (cause, hint) = match &error {
+        TransferError::Fetch(error) => {
+            (registry_cause(error).unwrap_or(Cause::TRANSFER), TERMS.hint(error))
         }
-        TransferError::Source(_) => Cause::Transfer,
-        TransferError::Digest { .. } => Cause::Digest,
-        TransferError::Decode { .. }
-        | TransferError::RawSize { .. }
-        | TransferError::RawDigest { .. }
-        | TransferError::Empty => Cause::Stream,
-        TransferError::Format(_) => Cause::Format,
+        TransferError::Short { .. } | TransferError::Long { .. } => (Cause::TRANSFER, None),
+        TransferError::Digest { .. } => (Cause::DIGEST, None),
+        TransferError::Decode { .. } => (Cause::STREAM, hint("compress and push the image again")),
+        TransferError::RawSize { .. } | TransferError::RawDigest { .. } | TransferError::Empty => {
+            (Cause::STREAM, None)
+        }
+        TransferError::Format(error) => (Cause::FORMAT, Some(error.hint())),
         TransferError::Sink(error) => match error {
-            SinkError::TooSmall { .. } => Cause::DiskTooSmall,
-            SinkError::SectorSize { .. } => Cause::DiskSectors,
-            SinkError::Write { .. } | SinkError::Sync(_) | SinkError::Read { .. } => Cause::Write,
-            SinkError::ReadBack { .. } => Cause::ReadBack,
+            SinkError::TooSmall { .. } => (Cause::DISK_TOO_SMALL, None),
+            SinkError::SectorSize { .. } => {
+                (Cause::DISK_SECTORS, hint("build the image for such disks"))
+            }
+            SinkError::Write { .. } | SinkError::Sync(_) | SinkError::Read { .. } => {
+                (Cause::WRITE, None)
+            }
+            SinkError::ReadBack { .. } => {
+                (Cause::READ_BACK, hint("replace the disk, its cable or its controller"))
+            }
         },
-        TransferError::Thread(_) | TransferError::Stopped => Cause::Internal,
-    }
-}
-
-/// The hint for an image that did not reach the disk.
-pub(crate) fn transfer_hint(error: &TransferError) -> Option<String> {
-    let hint = match error {
-        TransferError::Source(SourceError::Fetch(error)) => return TERMS.hint(error),
-        TransferError::Decode { .. } => "compress and push the image again",
-        TransferError::Sink(SinkError::SectorSize { .. }) => "build the image for such disks",
-        TransferError::Sink(SinkError::ReadBack { .. }) => {
-            "replace the disk, its cable or its controller"
-        }
-        _ => return None,
+        TransferError::Thread(_) | TransferError::Stopped => (Cause::INTERNAL, None),
     };
-    Some(hint.to_owned())
+    Failure::new(cause, error).with_hint(hint)
 }
 
 /// None if the registry sent something that cannot be used.
@@ -113,21 +111,21 @@ fn registry_cause(error: &Error) -> Option<Cause> {
         Error::Connect { .. }
         | Error::NotHttp { .. }
         | Error::HostNotFound { .. }
-        | Error::Interrupted(_) => Cause::Unreachable,
-        Error::Certificate { .. } => Cause::Untrusted,
+        | Error::Interrupted(_) => Cause::UNREACHABLE,
+        Error::Certificate { .. } => Cause::UNTRUSTED,
         Error::NoTls { .. }
         | Error::PlainHttp { .. }
         | Error::PlainRedirect { .. }
         | Error::TooManyRedirects { .. }
         | Error::WebPage { .. }
-        | Error::Protocol(_) => Cause::Transfer,
+        | Error::Protocol(_) => Cause::TRANSFER,
         Error::Status(error) => match error.status.as_u16() {
-            401 | 403 | 407 => Cause::Login,
-            404 => Cause::NotFound,
-            _ => Cause::Refused,
+            401 | 403 | 407 => Cause::LOGIN,
+            404 => Cause::NOT_FOUND,
+            _ => Cause::REFUSED,
         },
-        Error::LoginRequired { .. } | Error::LoginRejected(_) => Cause::Login,
-        Error::Unsigned { .. } | Error::InvalidSignature { .. } => Cause::Signature,
+        Error::LoginRequired { .. } | Error::LoginRejected(_) => Cause::LOGIN,
+        Error::Unsigned { .. } | Error::InvalidSignature { .. } => Cause::SIGNATURE,
         _ => return None,
     })
 }

@@ -1,6 +1,6 @@
 //! Prints events and progress on the console.
 
-use std::{io, io::Write as _, time::Duration};
+use std::{fmt, io, io::Write as _, time::Duration};
 
 use oci::size::Rounded;
 use registry::observer::Retry;
@@ -8,6 +8,7 @@ use registry::observer::Retry;
 use crate::report::{
     diagnostic::Diagnostic,
     event::{Done, Event, Listener, RateLimit, Snapshot},
+    failure::Cause,
 };
 
 /// Style of the progress display.
@@ -17,6 +18,9 @@ pub enum Style {
     Live,
     /// A line every few seconds, for a log or a serial console.
     Plain,
+    /// Like `Plain`, but lines begin with their level like `<3>` (sd-daemon(3)). `init` requests
+    /// and removes it.
+    Levels,
 }
 
 impl Style {
@@ -25,13 +29,6 @@ impl Style {
         let capable = term.is_some_and(|term| !term.is_empty() && term != "dumb");
         if is_terminal && capable { Self::Live } else { Self::Plain }
     }
-}
-
-/// Whether lines begin with their level like `<3>` (sd-daemon(3)). `init` requests and removes it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Marks {
-    None,
-    Levels,
 }
 
 /// Level of a line, in the numbers of syslog(3).
@@ -51,32 +48,29 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Report {
     style: Style,
-    marks: Marks,
     rate_limit: RateLimit,
 }
 
 impl Report {
-    pub fn new(style: Style, marks: Marks) -> Self {
-        Self { style, marks, rate_limit: RateLimit::new(PLAIN_INTERVAL) }
+    pub fn new(style: Style) -> Self {
+        Self { style, rate_limit: RateLimit::new(PLAIN_INTERVAL) }
     }
 
     fn print_lines(&self, level: Level, text: &str) {
-        // A line replaces the live one.
-        let start = if self.style == Style::Live { CLEAR_LINE } else { "" };
-        for line in text.lines() {
-            match self.marks {
-                Marks::Levels => print(&format!("<{}>ocidd: {line}\n", level as u8)),
-                Marks::None => print(&format!("{start}ocidd: {line}\n")),
-            }
-        }
+        let start = match self.style {
+            // A line replaces the live one.
+            Style::Live => CLEAR_LINE.to_owned(),
+            Style::Plain => String::new(),
+            Style::Levels => format!("<{}>", level as u8),
+        };
+        text.lines().for_each(|line| print(&format!("{start}ocidd: {line}\n")));
     }
 
     pub fn fail(&self, diagnostic: &Diagnostic) {
         self.print_lines(Level::Error, &diagnostic.to_string());
     }
 
-    /// Shows the progress.
-    pub(crate) fn show(&self, elapsed: Duration, line: &str) {
+    fn show_progress(&self, elapsed: Duration, line: &str) {
         if self.style == Style::Live {
             print(&format!("{CLEAR_LINE}ocidd: {line}"));
         } else if elapsed >= PLAIN_INTERVAL && self.rate_limit.is_due() {
@@ -101,21 +95,17 @@ impl Listener for Report {
             Event::Warning(text) => self.print_lines(Level::Warning, &format!("warning: {text}")),
             Event::Retry(Retry { number, of, delay, reason }) => {
                 let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
-                let delay = format!("{}.{} s", delay.as_secs(), delay.subsec_millis() / 100);
-                self.print_lines(
-                    Level::Warning,
-                    &format!("retry {number}{of} in {delay}: {reason}"),
-                );
+                let (seconds, tenths) = (delay.as_secs(), delay.subsec_millis() / 100);
+                let text = format!("retry {number}{of} in {seconds}.{tenths} s: {reason}");
+                self.print_lines(Level::Warning, &text);
             }
-            Event::Progress(snapshot) => self.show(snapshot.elapsed, &line(snapshot)),
-            Event::Failed { id, exit_code, remedy, diagnostic, .. } => {
+            Event::Progress(snapshot) => self.show_progress(snapshot.elapsed, &line(snapshot)),
+            Event::Failed { cause: Cause { id, exit_code, remedy }, diagnostic, .. } => {
                 self.fail(diagnostic);
                 // Remedies have backquotes for the documentation.
                 let remedy = remedy.replace('`', "'");
-                self.print_lines(
-                    Level::Error,
-                    &format!("error {id} (exit code {exit_code}): {remedy}"),
-                );
+                let text = format!("error {id} (exit code {exit_code}): {remedy}");
+                self.print_lines(Level::Error, &text);
             }
             Event::Done(Done { message, .. }) => self.print_lines(Level::Info, message),
         }
@@ -127,22 +117,19 @@ fn line(snapshot: &Snapshot) -> String {
     let Snapshot { elapsed, fetched_bytes: fetched, total_bytes, written_bytes: written } =
         *snapshot;
     let rate = Rate { bytes: written, elapsed };
+    let (fetched_text, written) = (Rounded(fetched), Rounded(written));
     let Some(total) = total_bytes.filter(|total| *total > 0) else {
-        return format!("{} fetched, {} written, {rate}", Rounded(fetched), Rounded(written));
+        return format!("{fetched_text} fetched, {written} written, {rate}");
     };
     let percent = u128::from(fetched) * 100 / u128::from(total);
     let left = elapsed.as_millis() * u128::from(total.saturating_sub(fetched));
     let left = left.checked_div(u128::from(fetched) * 1000);
     let left = left.map(|seconds| format!(", {} left", clock(seconds))).unwrap_or_default();
-    format!(
-        "{percent}%, {} of {} fetched, {} written, {rate}{left}",
-        Rounded(fetched),
-        Rounded(total),
-        Rounded(written)
-    )
+    let total = Rounded(total);
+    format!("{percent}%, {fetched_text} of {total} fetched, {written} written, {rate}{left}")
 }
 
-pub(crate) fn clock(seconds: u128) -> String {
+fn clock(seconds: u128) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
@@ -157,8 +144,8 @@ pub struct Rate {
     pub elapsed: Duration,
 }
 
-impl std::fmt::Display for Rate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Tenths of a million bytes a second are bytes in ten microseconds, per second.
         let tenths = u128::from(self.bytes) * 10 / self.elapsed.as_micros().max(1);
         write!(f, "{}.{} MB/s", tenths / 10, tenths % 10)

@@ -2,10 +2,6 @@
 
 use std::{fmt, time::SystemTime};
 
-use oci::{
-    index::IndexError, layout_error::LayoutError, manifest::ManifestError,
-    reference::ReferenceError,
-};
 use registry::{Error, error::CertificateFault};
 
 /// A fact, and what to do about it. `Display` prints the hint on its own line.
@@ -22,9 +18,9 @@ impl Diagnostic {
 }
 
 /// An error without a hint, with its sources.
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for Diagnostic {
+impl<E: Into<anyhow::Error>> From<E> for Diagnostic {
     fn from(error: E) -> Self {
-        Self { message: format!("{:#}", anyhow::Error::new(error)), hint: None }
+        Self { message: format!("{:#}", error.into()), hint: None }
     }
 }
 
@@ -83,7 +79,7 @@ impl Terms {
                 "put user and password into {auth_file}, in the format of docker's config.json"
             ),
             Error::CredentialHelper { .. } => "write the login itself into its auths".to_owned(),
-            Error::WebPage { .. } | Error::Manifest(ManifestError::WebPage(_)) => {
+            Error::WebPage { .. } | Error::Oci(oci::Error::WebPage(_)) => {
                 "a proxy or a captive portal may be in between".to_owned()
             }
             Error::RequestTooLarge { .. } => "use a smaller --chunk-size".to_owned(),
@@ -115,26 +111,31 @@ impl Terms {
 
     fn document_hint(&self, error: &Error) -> Option<String> {
         let Self { plain_http, platform, .. } = self;
-        Some(match error.root() {
-            Error::Manifest(ManifestError::NoDisk { .. }) => {
+        let error = match error.root() {
+            Error::Oci(error) => error,
+            Error::ForeignEntries { .. } => {
+                let text = "check and sign these images, or sign all entries with --sign-foreign";
+                return Some(text.to_owned());
+            }
+            Error::NotAnIndex(_) => {
+                return Some("choose another tag, or push without --platform".to_owned());
+            }
+            _ => return None,
+        };
+        Some(match error {
+            oci::Error::NoDisk { .. } => {
                 "push the disk image as application/octet-stream+gzip".to_owned()
             }
-            Error::ForeignEntries { .. } => {
-                "check and sign these images first, or sign all entries with --sign-foreign"
-                    .to_owned()
-            }
-            Error::NotAnIndex(_) => "choose another tag, or push without --platform".to_owned(),
-            Error::Contended => "push again".to_owned(),
-            Error::Index(IndexError::NoMatch { has_platforms: true, .. }) => {
+            oci::Error::NoMatch { has_platforms: true, .. } => {
                 format!("{platform} selects another")
             }
-            Error::Index(IndexError::NoMatch { .. } | IndexError::Ambiguous { .. }) => {
+            oci::Error::NoMatch { .. } | oci::Error::SeveralMatches { .. } => {
                 "name a manifest by its digest".to_owned()
             }
-            Error::Index(IndexError::Nested(_)) => "push it without --platform".to_owned(),
-            Error::Layout(LayoutError::Ambiguous { .. }) => "use more digits".to_owned(),
-            Error::Layout(LayoutError::InUse(_)) => "wait until it ends".to_owned(),
-            Error::InvalidReference(ReferenceError::Scheme { .. }) => {
+            oci::Error::Nested(_) => "push it without --platform".to_owned(),
+            oci::Error::AmbiguousDigits { .. } => "use more digits".to_owned(),
+            oci::Error::InUse(_) => "wait until it ends".to_owned(),
+            oci::Error::Scheme { .. } => {
                 format!("remove the scheme; {plain_http} allows plain HTTP")
             }
             _ => return None,

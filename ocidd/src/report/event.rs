@@ -13,8 +13,12 @@ use oci::{
     size::{Counter, Transfer},
 };
 use registry::observer::{Observer, Retry};
+use serde::Serialize;
 
-use crate::report::{diagnostic::Diagnostic, failure::Failure};
+use crate::report::{
+    diagnostic::Diagnostic,
+    failure::{Cause, DiskState},
+};
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -31,25 +35,11 @@ pub enum Event {
     Retry(Retry),
     Progress(Snapshot),
     Failed {
-        id: &'static str,
-        exit_code: u8,
-        remedy: &'static str,
+        cause: Cause,
         diagnostic: Diagnostic,
-        disk: &'static str,
+        disk: DiskState,
     },
     Done(Done),
-}
-
-impl From<&Failure> for Event {
-    fn from(failure: &Failure) -> Self {
-        Self::Failed {
-            id: failure.cause.id(),
-            exit_code: failure.cause.exit_code(),
-            remedy: failure.cause.remedy(),
-            diagnostic: failure.diagnostic(),
-            disk: failure.disk.id(),
-        }
-    }
 }
 
 /// Counters that the threads of an install share with the console.
@@ -82,23 +72,13 @@ pub struct Done {
     pub elapsed: Duration,
 }
 
-/// Result of a successful install.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Result of a successful install. The names in events are stable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Installed,
     AlreadyInstalled,
     DryRun,
-}
-
-impl Outcome {
-    /// Id for machines.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Installed => "installed",
-            Self::AlreadyInstalled => "already-installed",
-            Self::DryRun => "dry-run",
-        }
-    }
 }
 
 /// Receives install events. Implementations must not block.

@@ -20,111 +20,67 @@ pub const EXIT_CODES: [(u8, &str); 9] = [
     (8, "the image is not signed by a trusted key; nothing was written"),
 ];
 
-/// Why an install failed. Events and the last line of a failed install contain its id.
+/// Why an install failed. Events and the last line of a failed install contain the id, which is
+/// stable like the exit code. The remedy is one suggested action.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Cause {
-    Internal,
-    Parameters,
-    Declined,
-    Unreachable,
-    Untrusted,
-    Refused,
-    Login,
-    NotFound,
-    Manifest,
-    Transfer,
-    DiskMissing,
-    DiskAmbiguous,
-    DiskNotWhole,
-    DiskBusy,
-    DiskReadOnly,
-    DiskTooSmall,
-    DiskSectors,
-    Digest,
-    Stream,
-    Format,
-    Write,
-    ReadBack,
-    Signature,
-}
-
-/// A cause and its documentation.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    pub cause: Cause,
+pub struct Cause {
     pub id: &'static str,
     pub exit_code: u8,
     pub remedy: &'static str,
 }
 
-const fn entry(cause: Cause, id: &'static str, exit_code: u8, remedy: &'static str) -> Entry {
-    Entry { cause, id, exit_code, remedy }
+const fn cause(id: &'static str, exit_code: u8, remedy: &'static str) -> Cause {
+    Cause { id, exit_code, remedy }
 }
 
-/// Every cause, in the order of the documented table. Ids are stable like the exit codes.
-pub const CAUSES: [Entry; 23] = [
-    entry(Cause::Internal, "internal", 1, "report the console output: a defect, or no memory left"),
-    entry(Cause::Parameters, "bad-parameters", 2, "fix the parameters named in the message"),
-    entry(Cause::Declined, "not-confirmed", 3, "answer 'yes', or remove `wait`"),
-    entry(
-        Cause::Unreachable,
+/// In the order of the documented table.
+impl Cause {
+    pub const INTERNAL: Self =
+        cause("internal", 1, "report the console output: a defect, or no memory left");
+    pub const PARAMETERS: Self =
+        cause("bad-parameters", 2, "fix the parameters named in the message");
+    pub const DECLINED: Self = cause("not-confirmed", 3, "answer 'yes', or remove `wait`");
+    pub const UNREACHABLE: Self = cause(
         "unreachable",
         4,
         "check cable, switch, DHCP, DNS, proxy and registry; `oci.retries=infinite` waits for them",
-    ),
-    entry(Cause::Untrusted, "untrusted", 4, "add the site's CA to an overlay; check the clock"),
-    entry(Cause::Refused, "refused", 4, "check the log of the registry"),
-    entry(Cause::Login, "login-refused", 4, "fix the credentials in `auth.json` of the overlay"),
-    entry(Cause::NotFound, "not-found", 4, "push the image, or fix repository, tag or digest"),
-    entry(
-        Cause::Manifest,
-        "bad-manifest",
-        4,
-        "push one disk layer; set `oci.platform` for an index",
-    ),
-    entry(Cause::Transfer, "bad-transfer", 4, "check proxies and registry: they send other bytes"),
-    entry(
-        Cause::DiskMissing,
-        "disk-missing",
-        5,
-        "fix `dd.of`; check cables and drivers; raise `dd.timeout`",
-    ),
-    entry(Cause::DiskAmbiguous, "disk-ambiguous", 5, "extend the selector until one disk matches"),
-    entry(Cause::DiskNotWhole, "disk-not-whole", 5, "select a whole disk or a regular file"),
-    entry(Cause::DiskBusy, "disk-busy", 5, "unmount it, or stop the LVM, RAID or swap using it"),
-    entry(
-        Cause::DiskReadOnly,
-        "disk-read-only",
-        5,
-        "check for a write-protect switch, virtual media",
-    ),
-    entry(Cause::DiskTooSmall, "disk-too-small", 5, "use a larger disk or a smaller image"),
-    entry(Cause::DiskSectors, "disk-sector-size", 5, "build the image for the disk's sector size"),
-    entry(Cause::Digest, "digest-mismatch", 6, "push the image again; check proxies and registry"),
-    entry(Cause::Stream, "broken-stream", 6, "compress and push the image again"),
-    entry(Cause::Format, "unknown-format", 6, "push a raw disk image, or one in gzip, zstd or xz"),
-    entry(Cause::Write, "write-error", 7, "check the kernel messages: the disk or its cable fails"),
-    entry(Cause::ReadBack, "readback-mismatch", 7, "replace the disk: it does not keep its data"),
-    entry(Cause::Signature, "bad-signature", 8, "sign the image; fix `keys.d` or `oci.verify_key`"),
-];
-
-impl Cause {
-    pub fn id(self) -> &'static str {
-        self.entry().map_or("internal", |entry| entry.id)
-    }
-
-    pub fn exit_code(self) -> u8 {
-        self.entry().map_or(1, |entry| entry.exit_code)
-    }
-
-    /// One suggested action.
-    pub fn remedy(self) -> &'static str {
-        self.entry().map_or("", |entry| entry.remedy)
-    }
-
-    fn entry(self) -> Option<&'static Entry> {
-        CAUSES.iter().find(|entry| entry.cause == self)
-    }
+    );
+    pub const UNTRUSTED: Self =
+        cause("untrusted", 4, "add the site's CA to an overlay; check the clock");
+    pub const REFUSED: Self = cause("refused", 4, "check the log of the registry");
+    pub const LOGIN: Self =
+        cause("login-refused", 4, "fix the credentials in `auth.json` of the overlay");
+    pub const NOT_FOUND: Self =
+        cause("not-found", 4, "push the image, or fix repository, tag or digest");
+    pub const MANIFEST: Self =
+        cause("bad-manifest", 4, "push one disk layer; set `oci.platform` for an index");
+    pub const TRANSFER: Self =
+        cause("bad-transfer", 4, "check proxies and registry: they send other bytes");
+    pub const DISK_MISSING: Self =
+        cause("disk-missing", 5, "fix `dd.of`; check cables and drivers; raise `dd.timeout`");
+    pub const DISK_AMBIGUOUS: Self =
+        cause("disk-ambiguous", 5, "extend the selector until one disk matches");
+    pub const DISK_NOT_WHOLE: Self =
+        cause("disk-not-whole", 5, "select a whole disk or a regular file");
+    pub const DISK_BUSY: Self =
+        cause("disk-busy", 5, "unmount it, or stop the LVM, RAID or swap using it");
+    pub const DISK_READ_ONLY: Self =
+        cause("disk-read-only", 5, "check for a write-protect switch, virtual media");
+    pub const DISK_TOO_SMALL: Self =
+        cause("disk-too-small", 5, "use a larger disk or a smaller image");
+    pub const DISK_SECTORS: Self =
+        cause("disk-sector-size", 5, "build the image for the disk's sector size");
+    pub const DIGEST: Self =
+        cause("digest-mismatch", 6, "push the image again; check proxies and registry");
+    pub const STREAM: Self = cause("broken-stream", 6, "compress and push the image again");
+    pub const FORMAT: Self =
+        cause("unknown-format", 6, "push a raw disk image, or one in gzip, zstd or xz");
+    pub const WRITE: Self =
+        cause("write-error", 7, "check the kernel messages: the disk or its cable fails");
+    pub const READ_BACK: Self =
+        cause("readback-mismatch", 7, "replace the disk: it does not keep its data");
+    pub const SIGNATURE: Self =
+        cause("bad-signature", 8, "sign the image; fix `keys.d` or `oci.verify_key`");
 }
 
 /// State of the disk after a failed install.
@@ -171,38 +127,39 @@ impl fmt::Display for DiskState {
 #[derive(Debug)]
 pub struct Failure {
     pub cause: Cause,
-    pub error: anyhow::Error,
-    pub hint: Option<String>,
+    /// Boxed, because a result of a `Failure` would be large.
+    pub problem: Box<Diagnostic>,
     pub disk: DiskState,
 }
 
 impl Failure {
     /// A failure before the first write.
-    pub fn new(cause: Cause, error: impl Into<anyhow::Error>, hint: Option<String>) -> Self {
-        Self { cause, error: error.into(), hint, disk: DiskState::Untouched }
+    pub fn new(cause: Cause, problem: impl Into<Diagnostic>) -> Self {
+        Self { cause, problem: Box::new(problem.into()), disk: DiskState::Untouched }
+    }
+
+    #[must_use]
+    pub fn with_hint(mut self, hint: Option<String>) -> Self {
+        self.problem.hint = hint;
+        self
     }
 
     /// Adds what was being done.
     #[must_use]
-    pub fn context(self, doing: impl fmt::Display + Send + Sync + 'static) -> Self {
-        Self { error: self.error.context(doing), ..self }
+    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+        self.problem.message = format!("{doing}: {}", self.problem.message);
+        self
     }
 
+    /// With the state of the disk.
     pub fn diagnostic(&self) -> Diagnostic {
-        Diagnostic { message: self.to_string(), hint: self.hint.clone() }
-    }
-}
-
-impl Diagnostic {
-    /// The failure of an install before the first write.
-    pub fn fail(self, cause: Cause) -> Failure {
-        Failure::new(cause, anyhow::Error::msg(self.message), self.hint)
+        Diagnostic { message: self.to_string(), hint: self.problem.hint.clone() }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}; {}", self.error, self.disk)
+        write!(f, "{}; {}", self.problem.message, self.disk)
     }
 }
 
@@ -211,22 +168,50 @@ pub trait OrFail<T> {
     fn or_fail(self, cause: Cause) -> Result<T, Failure>;
 }
 
-impl<T, E: Into<anyhow::Error>> OrFail<T> for Result<T, E> {
+impl<T, E: Into<Diagnostic>> OrFail<T> for Result<T, E> {
     fn or_fail(self, cause: Cause) -> Result<T, Failure> {
-        self.map_err(|error| Failure::new(cause, error, None))
+        self.map_err(|error| Failure::new(cause, error))
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    pub(crate) const ALL_CAUSES: [Cause; 23] = [
+        Cause::INTERNAL,
+        Cause::PARAMETERS,
+        Cause::DECLINED,
+        Cause::UNREACHABLE,
+        Cause::UNTRUSTED,
+        Cause::REFUSED,
+        Cause::LOGIN,
+        Cause::NOT_FOUND,
+        Cause::MANIFEST,
+        Cause::TRANSFER,
+        Cause::DISK_MISSING,
+        Cause::DISK_AMBIGUOUS,
+        Cause::DISK_NOT_WHOLE,
+        Cause::DISK_BUSY,
+        Cause::DISK_READ_ONLY,
+        Cause::DISK_TOO_SMALL,
+        Cause::DISK_SECTORS,
+        Cause::DIGEST,
+        Cause::STREAM,
+        Cause::FORMAT,
+        Cause::WRITE,
+        Cause::READ_BACK,
+        Cause::SIGNATURE,
+    ];
 
     #[test]
     fn every_cause_has_a_unique_id_and_a_documented_exit_code() {
-        for (at, entry) in CAUSES.iter().enumerate() {
-            assert!(EXIT_CODES.iter().any(|(code, _)| *code == entry.exit_code), "{}", entry.id);
-            assert!(CAUSES[..at].iter().all(|earlier| earlier.id != entry.id), "{}", entry.id);
-            assert_eq!((entry.cause.id(), entry.cause.exit_code()), (entry.id, entry.exit_code));
+        let lines = include_str!("failure.rs").lines();
+        let causes = lines.filter(|line| line.starts_with("    pub const "));
+        assert_eq!(causes.count(), ALL_CAUSES.len());
+        for (at, cause) in ALL_CAUSES.iter().enumerate() {
+            assert!(EXIT_CODES.iter().any(|(code, _)| *code == cause.exit_code), "{}", cause.id);
+            assert!(ALL_CAUSES[..at].iter().all(|earlier| earlier.id != cause.id), "{}", cause.id);
         }
     }
 }

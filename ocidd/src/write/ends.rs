@@ -35,9 +35,9 @@ pub struct Finish {
 
 /// The bytes of the image for both ends, and the properties of image and disk.
 #[derive(Debug)]
-pub(super) struct ImageEnds<'a> {
-    pub(super) start: &'a [u8],
-    pub(super) end: &'a [u8],
+pub(super) struct Ends {
+    pub(super) start: Vec<u8>,
+    pub(super) end: Vec<u8>,
     /// The held back end. It ends with the disk.
     pub(super) end_range: Range<u64>,
     pub(super) image_bytes: u64,
@@ -45,36 +45,23 @@ pub(super) struct ImageEnds<'a> {
     pub(super) sector_bytes: Option<u64>,
 }
 
-/// The bytes to write, and warnings.
-#[derive(Debug)]
-pub(super) struct Ends {
-    pub(super) start: Vec<u8>,
-    pub(super) end: Vec<u8>,
-    /// Offset and bytes.
-    pub(super) marker: Option<(u64, Vec<u8>)>,
-    pub(super) table: Table,
-    pub(super) notes: Vec<String>,
-}
-
-impl ImageEnds<'_> {
-    pub(super) fn arrange(&self, finish: &Finish) -> Ends {
-        let sector_bytes = self.sector_bytes.or_else(|| gpt::sector_size(self.start));
+impl Ends {
+    /// Adapts the GPT. Returns offset and bytes of the marker, and warnings.
+    pub(super) fn arrange(&mut self, finish: &Finish) -> (Option<(u64, Vec<u8>)>, Vec<String>) {
+        let sector_bytes = self.sector_bytes.or_else(|| gpt::sector_size(&self.start));
         // Only a GPT depends on it, and `sector_size` has found none.
         let sector_bytes = sector_bytes.unwrap_or(512);
-        let disk_bytes = self.end_range.end;
-        let table = gpt::inspect(self.start, sector_bytes, disk_bytes, self.image_bytes);
+        let (image_bytes, disk_bytes) = (self.image_bytes, self.end_range.end);
+        let table = gpt::inspect(&self.start, sector_bytes, disk_bytes, image_bytes);
         let mut notes: Vec<String> = table.warning().into_iter().collect();
-        let (mut start, mut end) = (self.start.to_vec(), self.end.to_vec());
         let partitions_end = table.layout().map_or(0, |layout| layout.end_bytes);
-        let mut free = Some(self.image_bytes.max(partitions_end)..disk_bytes);
+        let mut free = Some(image_bytes.max(partitions_end)..disk_bytes);
         if let (Gpt::Move, Table::Gpt(layout)) = (finish.gpt, &table) {
             let reserve_bytes = if finish.marker.is_some() { marker::RESERVE_BYTES } else { 0 };
             match self.relocate(sector_bytes, reserve_bytes) {
-                Ok((patched, backup)) => {
+                Ok(backup) => {
                     free = free.filter(|_| backup.has_reserve);
                     free = free.map(|free| free.start..backup.offset);
-                    self.place(&backup, patched != start, &mut end);
-                    start = patched;
                 }
                 Err(problem) if layout.problems.contains(&problem) => {} // Already in the warning.
                 Err(problem) => notes.push(format!(
@@ -86,39 +73,26 @@ impl ImageEnds<'_> {
         if finish.marker.is_some() && place.is_none() {
             notes.push(NO_MARKER.to_owned());
         }
-        let encode =
-            |layer| marker::encode(&Marker { layer, image_bytes: self.image_bytes, disk_bytes });
-        let marker = place.zip(finish.marker.map(encode));
-        Ends { start, end, marker, table, notes }
+        let encode = |layer| marker::encode(&Marker { layer, image_bytes, disk_bytes });
+        (place.zip(finish.marker.map(encode)), notes)
     }
 
-    /// Returns the start with a GPT that fits the disk, and its backup.
-    fn relocate(
-        &self,
-        sector_bytes: u64,
-        reserve_bytes: u64,
-    ) -> Result<(Vec<u8>, Backup), TableError> {
-        let disk = self.end_range.end;
-        let mut patched = self.start.to_vec();
-        let backup = gpt::relocate(&mut patched, sector_bytes, disk, reserve_bytes)?;
+    /// Adapts the GPT to the disk, and puts its backup into the end. Changes nothing on an error.
+    fn relocate(&mut self, sector_bytes: u64, reserve_bytes: u64) -> Result<Backup, TableError> {
+        let Range { start: end_start, end: disk } = self.end_range;
+        let mut start = self.start.clone();
+        let backup = gpt::relocate(&mut start, sector_bytes, disk, reserve_bytes)?;
         // Everything outside the held back ends is already written.
-        if backup.offset < self.end_range.start {
-            return Err(TableError::NoRoom { end: self.end_range.start, disk });
+        let no_room = TableError::NoRoom { end: end_start, disk };
+        let at = backup.offset.checked_sub(end_start).ok_or(no_room)?;
+        // An unmoved backup inside the image is kept.
+        if start != self.start || self.image_bytes <= backup.offset {
+            let length = usize::try_from(disk - end_start).unwrap_or(0);
+            self.end.resize(length.max(self.end.len()), 0);
+            gpt::put(&mut self.end, usize::try_from(at).unwrap_or(usize::MAX), &backup.bytes);
         }
-        Ok((patched, backup))
-    }
-
-    /// Puts the backup GPT into the bytes of the end. An unmoved one inside the image is kept.
-    fn place(&self, backup: &Backup, moved: bool, end: &mut Vec<u8>) {
-        if !moved && self.image_bytes > backup.offset {
-            return;
-        }
-        let at = usize::try_from(backup.offset - self.end_range.start).unwrap_or(usize::MAX);
-        let length = usize::try_from(self.end_range.end - self.end_range.start).unwrap_or(0);
-        end.resize(length.max(end.len()), 0);
-        if let Some(place) = end.get_mut(at..).and_then(|rest| rest.get_mut(..backup.bytes.len())) {
-            place.copy_from_slice(&backup.bytes);
-        }
+        self.start = start;
+        Ok(backup)
     }
 }
 

@@ -10,7 +10,6 @@ use thiserror::Error;
 use crate::write::gpt::{
     header::{
         ALTERNATE_LBA, ENTRIES_LBA, FIRST_USABLE_LBA, Header, LAST_USABLE_LBA, OWN_LBA, Partition,
-        put,
     },
     mbr::Mbr,
 };
@@ -105,18 +104,19 @@ fn first_of(problems: &[TableError]) -> String {
 
 /// Inspects the start of an image of `image_bytes` for a disk of `disk_bytes` with `sector_bytes`.
 pub fn inspect(start: &[u8], sector_bytes: u64, disk_bytes: u64, image_bytes: u64) -> Table {
-    let limits = Limits { sector: sector_bytes, disk: disk_bytes, image: image_bytes };
+    let layout =
+        |partitions: &[Partition]| read_layout(partitions, sector_bytes, disk_bytes, image_bytes);
     let mbr = Mbr::parse(start);
     if let Mbr::Own(partitions) = mbr {
         // A GPT is valid only with a protective MBR (5.2.3).
-        return Table::Mbr(limits.layout(&partitions));
+        return Table::Mbr(layout(&partitions));
     }
     let read = || {
         let header = Header::parse(start, sector_bytes)?;
         Ok(header.partitions(header.entries(start, sector_bytes)?))
     };
     let mut layout = match read() {
-        Ok(partitions) => limits.layout(&partitions),
+        Ok(partitions) => layout(&partitions),
         Err(problem) => {
             let problem = match sector_size(start) {
                 Some(image) if image != sector_bytes => {
@@ -134,6 +134,24 @@ pub fn inspect(start: &[u8], sector_bytes: u64, disk_bytes: u64, image_bytes: u6
         layout.problems.push(TableError::NoProtectiveMbr);
     }
     Table::Gpt(layout)
+}
+
+fn read_layout(partitions: &[Partition], sector_bytes: u64, disk: u64, image: u64) -> Layout {
+    let end_of = |part: &Partition| part.last_lba.saturating_add(1).saturating_mul(sector_bytes);
+    let mut problems: Vec<TableError> = partitions
+        .iter()
+        .filter_map(|part| match (part.number, end_of(part)) {
+            (number, _) if part.last_lba < part.first_lba => Some(TableError::Reversed { number }),
+            (number, end) if end > disk => Some(TableError::BeyondDisk { number, end, disk }),
+            (number, end) if end > image => Some(TableError::BeyondImage { number, end, image }),
+            _ => None,
+        })
+        .collect();
+    if partitions.is_empty() {
+        problems.push(TableError::NoPartition);
+    }
+    let end_bytes = partitions.iter().map(end_of).max().unwrap_or(0);
+    Layout { partitions: partitions.len(), end_bytes, problems }
 }
 
 /// The sector size of the GPT. `None` if there is no valid one, or one for each size.
@@ -174,9 +192,8 @@ pub fn relocate(
     let header = Header::parse(start, sector_bytes)?;
     let entries = header.entries(start, sector_bytes)?;
     let taken = header.partitions(entries).iter().map(|part| part.last_lba.saturating_add(1)).max();
-    let floor =
-        [taken.unwrap_or(0), header.lba(FIRST_USABLE_LBA), header.entries_end_lba(sector_bytes)];
-    let floor = floor.into_iter().max().unwrap_or(0);
+    let used = header.lba(FIRST_USABLE_LBA).max(header.entries_end_lba(sector_bytes));
+    let floor = taken.unwrap_or(0).max(used);
     let no_room = TableError::NoRoom { end: floor.saturating_mul(sector_bytes), disk: disk_bytes };
     let last_lba = (disk_bytes / sector_bytes).checked_sub(1).ok_or_else(|| no_room.clone())?;
     // Some tools (FreeBSD's mkimg) reserve no space for unused entries.
@@ -193,71 +210,37 @@ pub fn relocate(
     } else {
         below.unwrap_or(entries_lba).saturating_sub(1)
     };
-    let backup = header.with([
+    let sector = usize::try_from(sector_bytes).unwrap_or(usize::MAX);
+    // The entries, padded to their space, and the header in one sector.
+    let room = usize::try_from((last_lba - entries_lba) * sector_bytes);
+    let mut bytes = entries.to_vec();
+    bytes.resize(room.unwrap_or(entries.len()), 0);
+    bytes.extend_from_slice(&header.with([
         (OWN_LBA, last_lba),
         (ALTERNATE_LBA, 1),
         (LAST_USABLE_LBA, last_usable_lba),
         (ENTRIES_LBA, entries_lba),
-    ]);
-    let backup = Backup {
-        offset: entries_lba.saturating_mul(sector_bytes),
-        bytes: together(entries, &backup, (last_lba - entries_lba) * sector_bytes, sector_bytes),
-        has_reserve: below.is_some_and(|lba| last_usable_lba < lba),
-    };
+    ]));
+    bytes.resize(bytes.len().next_multiple_of(sector), 0);
     if !in_place {
         let primary = header.with([(ALTERNATE_LBA, last_lba), (LAST_USABLE_LBA, last_usable_lba)]);
-        put(start, usize::try_from(sector_bytes).unwrap_or(usize::MAX), &primary);
+        put(start, sector, &primary);
         if let Mbr::Protective(record) = mbr {
             mbr::protect(start, record, last_lba);
         }
     }
-    Ok(backup)
+    Ok(Backup {
+        offset: entries_lba.saturating_mul(sector_bytes),
+        bytes,
+        has_reserve: below.is_some_and(|lba| last_usable_lba < lba),
+    })
 }
 
-/// The entries, padded to their space, and the header in one sector.
-fn together(entries: &[u8], header: &[u8], room_bytes: u64, sector_bytes: u64) -> Vec<u8> {
-    let room = usize::try_from(room_bytes).unwrap_or(entries.len());
-    let sector = usize::try_from(sector_bytes).unwrap_or(header.len());
-    let mut bytes = entries.to_vec();
-    bytes.resize(room, 0);
-    bytes.extend_from_slice(header);
-    bytes.resize(room + sector, 0);
-    bytes
-}
-
-/// Limits of partitions, and the sector size, in bytes.
-struct Limits {
-    sector: u64,
-    disk: u64,
-    image: u64,
-}
-
-impl Limits {
-    fn layout(&self, partitions: &[Partition]) -> Layout {
-        let end = |part: &Partition| part.last_lba.saturating_add(1).saturating_mul(self.sector);
-        let mut problems: Vec<TableError> =
-            partitions.iter().filter_map(|part| self.problem(part, end(part))).collect();
-        if partitions.is_empty() {
-            problems.push(TableError::NoPartition);
-        }
-        Layout {
-            partitions: partitions.len(),
-            end_bytes: partitions.iter().map(end).max().unwrap_or(0),
-            problems,
-        }
-    }
-
-    fn problem(&self, part: &Partition, end: u64) -> Option<TableError> {
-        let number = part.number;
-        if part.last_lba < part.first_lba {
-            Some(TableError::Reversed { number })
-        } else if end > self.disk {
-            Some(TableError::BeyondDisk { number, end, disk: self.disk })
-        } else if end > self.image {
-            Some(TableError::BeyondImage { number, end, image: self.image })
-        } else {
-            None
-        }
+/// Overwrites the bytes at `at` if all of them fit.
+pub(super) fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
+    let place = into.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len()));
+    if let Some(place) = place {
+        place.copy_from_slice(bytes);
     }
 }
 

@@ -7,7 +7,7 @@ pub mod marker;
 pub mod pipeline;
 mod readback;
 pub mod sink;
-pub mod source;
+mod source;
 
 /// Bytes held back at each end. 1 MiB covers the MBR, a GPT of 128 entries at 4 KiB sectors, and
 /// the usual boot loader gap.

@@ -23,12 +23,7 @@ use crate::{
     format,
     format::{Decoder, FIRST_BYTES, Format, FormatError},
     report::event::Progress,
-    write::{
-        error::SinkError,
-        pipeline::verified::Verified,
-        sink::Sink,
-        source::{Source, SourceError},
-    },
+    write::{error::SinkError, pipeline::verified::Verified, sink::Sink, source::Source},
 };
 
 /// Size of a buffer of compressed data, and the number of buffers that may wait.
@@ -43,7 +38,11 @@ const IMAGE_BUFFERS: usize = 4;
 #[derive(Debug, Error)]
 pub enum TransferError {
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Fetch(registry::Error),
+    #[error("layer ends after {}, its declared size is {}", Bytes(*.found), Bytes(*.wanted))]
+    Short { found: u64, wanted: u64 },
+    #[error("layer is larger than its declared size of {}", Bytes(*.wanted))]
+    Long { wanted: u64 },
     #[error("layer has digest {found}, expected {wanted}")]
     Digest { found: Digest, wanted: Digest },
     #[error(
@@ -83,23 +82,30 @@ pub fn transfer<M: Medium>(
         // The channel has room for all of them.
         empty_sender.try_send(AlignedBuffer::new(IMAGE_BYTES)).ok();
     }
-    let size_bytes = reader.size_bytes();
-    let source = Source::new(fetched, size_bytes);
-    let compressed = Compressed { source, size_bytes, layer, disk_bytes: sink.disk_bytes() };
+    let source = Source::new(fetched, reader.size_bytes());
+    let disk_bytes = sink.disk_bytes();
     std::thread::scope(|scope| {
         let start = |name: &str| Builder::new().name(name.to_owned());
         let fetching = start("fetch")
             .spawn_scoped(scope, move || fetch(reader, &fetched_sender, progress))
             .map_err(TransferError::Thread)?;
         let decompressing = start("decompress")
-            .spawn_scoped(scope, move || decompress(compressed, fetching, &empty, &full_sender))
+            .spawn_scoped(scope, move || {
+                decompress(source, layer, disk_bytes, fetching, &empty, &full_sender)
+            })
             .map_err(TransferError::Thread)?;
         // Hashed here because this thread mostly waits for the disk.
         let mut hasher = layer.raw_digest.map(|wanted| (wanted, Hasher::default()));
-        let written = write(full, &empty_sender, sink, progress, |bytes| {
+        let written = full.into_iter().try_for_each(|mut buffer| {
             if let Some((_, hasher)) = &mut hasher {
-                hasher.update(bytes);
+                hasher.update(buffer.filled());
             }
+            sink.write(buffer.filled())?;
+            progress.written.add(length_of(buffer.filled()));
+            buffer.clear();
+            // The receiver is gone after the last buffer was filled.
+            empty_sender.send(buffer).ok();
+            Ok::<(), SinkError>(())
         });
         // Ends the other threads, also after a failed write: they get no more empty buffers.
         drop(empty_sender);
@@ -124,36 +130,44 @@ fn fetch(
     mut reader: Blob<'_>,
     chunks: &SyncSender<Vec<u8>>,
     progress: &Progress,
-) -> Result<Digest, registry::Error> {
+) -> Result<Digest, TransferError> {
+    let size_bytes = reader.size_bytes();
+    let mut received = 0;
     loop {
         let mut chunk = Vec::with_capacity(FETCH_BYTES);
         let outcome = reader.by_ref().take(FETCH_BYTES as u64).read_to_end(&mut chunk);
         progress.fetched.add(length_of(&chunk));
+        received += length_of(&chunk);
+        check_length(received, size_bytes, false)?;
         // Data received before an error is passed on before it.
         let is_last = chunk.is_empty() || chunks.send(chunk).is_err();
-        outcome.map_err(|error| reader.take_error().unwrap_or(error.into()))?;
+        let failed = |error: io::Error| reader.take_error().unwrap_or(error.into());
+        outcome.map_err(failed).map_err(TransferError::Fetch)?;
         if is_last {
-            return Ok(reader.digest());
+            return check_length(received, size_bytes, true).map(|()| reader.digest());
         }
     }
 }
 
-/// A layer to decompress, and the limits of its size.
-struct Compressed<'a> {
-    source: Source,
-    size_bytes: Option<u64>,
-    layer: &'a Layer,
-    disk_bytes: u64,
+/// Rejects more bytes than declared, and at the end also fewer.
+fn check_length(found: u64, declared: Option<u64>, is_end: bool) -> Result<(), TransferError> {
+    match declared {
+        Some(wanted) if found > wanted => Err(TransferError::Long { wanted }),
+        Some(wanted) if is_end && found < wanted => Err(TransferError::Short { found, wanted }),
+        _ => Ok(()),
+    }
 }
 
 /// Decompresses the whole layer into full buffers, then verifies digest and size.
 fn decompress(
-    mut compressed: Compressed<'_>,
-    fetching: ScopedJoinHandle<'_, Result<Digest, registry::Error>>,
+    mut source: Source,
+    layer: &Layer,
+    disk_bytes: u64,
+    fetching: ScopedJoinHandle<'_, Result<Digest, TransferError>>,
     empty: &Receiver<AlignedBuffer>,
     full: &SyncSender<AlignedBuffer>,
 ) -> Result<Verified, TransferError> {
-    let outcome = match compressed.decompress(empty, full) {
+    let outcome = match fill_buffers(&mut source, layer, disk_bytes, empty, full) {
         // The receiver is gone, or the first bytes are not a disk image.
         Err(
             error @ (TransferError::Stopped | TransferError::Format(FormatError::NoDisk { .. })),
@@ -162,8 +176,9 @@ fn decompress(
     };
     // Read to the end even if the stream is corrupt: the digest shows whether the transfer or the
     // image is wrong.
-    let found = compressed.source.finish(|| join(fetching))?;
-    let Layer { digest: wanted, raw_size_bytes, .. } = *compressed.layer;
+    source.drain();
+    let found = join(fetching)?;
+    let Layer { digest: wanted, raw_size_bytes, .. } = *layer;
     if found != wanted {
         return Err(TransferError::Digest { found, wanted });
     }
@@ -174,55 +189,55 @@ fn decompress(
     }
 }
 
-impl Compressed<'_> {
-    /// Returns the size of the decompressed image.
-    fn decompress(
-        &mut self,
-        empty: &Receiver<AlignedBuffer>,
-        full: &SyncSender<AlignedBuffer>,
-    ) -> Result<u64, TransferError> {
-        let format = self.detect()?;
-        let mut decoder = Decoder::new(format, &mut self.source);
-        let mut at = 0;
-        loop {
-            let mut buffer = empty.recv().map_err(|_disconnected| TransferError::Stopped)?;
-            let outcome = fill(&mut decoder, &mut buffer);
-            let length = length_of(buffer.filled());
-            if at == 0 && format != Format::Raw {
-                format::check_unpacked(prefix(buffer.filled(), FIRST_BYTES as u64))?;
-            }
-            at += length;
-            if length > 0 {
-                full.send(buffer).map_err(|_disconnected| TransferError::Stopped)?;
-            }
-            outcome.map_err(|cause| match decoder.take_unsupported() {
-                Some(error) => error.into(),
-                None => TransferError::Decode { format, at, cause },
-            })?;
-            if length == 0 {
-                return Ok(at);
-            }
+/// Decompresses the whole layer. Returns the size of the image.
+fn fill_buffers(
+    source: &mut Source,
+    layer: &Layer,
+    disk_bytes: u64,
+    empty: &Receiver<AlignedBuffer>,
+    full: &SyncSender<AlignedBuffer>,
+) -> Result<u64, TransferError> {
+    let format = detect(source, layer, disk_bytes)?;
+    let mut decoder = Decoder::new(format, source);
+    let mut at = 0;
+    loop {
+        let mut buffer = empty.recv().map_err(|_disconnected| TransferError::Stopped)?;
+        let outcome = fill(&mut decoder, &mut buffer);
+        let length = length_of(buffer.filled());
+        if at == 0 && format != Format::Raw {
+            format::check_unpacked(prefix(buffer.filled(), FIRST_BYTES as u64))?;
+        }
+        at += length;
+        if length > 0 {
+            full.send(buffer).map_err(|_disconnected| TransferError::Stopped)?;
+        }
+        outcome.map_err(|cause| match decoder.take_unsupported() {
+            Some(error) => error.into(),
+            None => TransferError::Decode { format, at, cause },
+        })?;
+        if length == 0 {
+            return Ok(at);
         }
     }
+}
 
-    /// Detects the format and rejects what is not a disk image or does not fit, before any write.
-    fn detect(&mut self) -> Result<Format, TransferError> {
-        // If there is nothing to read, `Source::finish` returns the reason.
-        let first = self.source.fill_buf().unwrap_or_default();
-        let first = prefix(first, FIRST_BYTES as u64);
-        if first.is_empty() {
-            return Ok(Format::Raw);
-        }
-        let format = format::detect(first)?;
-        format::check(self.layer.media_type.as_deref(), format)?;
-        let least = match format {
-            Format::Raw => self.size_bytes,
-            other => format::size_hint(other, first, &[]),
-        };
-        match least.filter(|least| *least > self.disk_bytes) {
-            Some(image) => Err(SinkError::TooSmall { image, disk: self.disk_bytes }.into()),
-            None => Ok(format),
-        }
+/// Detects the format and rejects what is not a disk image or does not fit, before any write.
+fn detect(source: &mut Source, layer: &Layer, disk_bytes: u64) -> Result<Format, TransferError> {
+    // If there is nothing to read, the fetching thread returns the reason.
+    let first = source.fill_buf().unwrap_or_default();
+    let first = prefix(first, FIRST_BYTES as u64);
+    if first.is_empty() {
+        return Ok(Format::Raw);
+    }
+    let format = format::detect(first)?;
+    format::check(layer.media_type.as_deref(), format)?;
+    let least = match format {
+        Format::Raw => source.size_bytes,
+        other => format::size_hint(other, first, &[]),
+    };
+    match least.filter(|least| *least > disk_bytes) {
+        Some(image) => Err(SinkError::TooSmall { image, disk: disk_bytes }.into()),
+        None => Ok(format),
     }
 }
 
@@ -239,21 +254,24 @@ fn fill(reader: &mut impl Read, buffer: &mut AlignedBuffer) -> io::Result<()> {
     Ok(())
 }
 
-/// Passes full buffers to the sink and returns them empty, until there are no more.
-fn write<M: Medium>(
-    full: Receiver<AlignedBuffer>,
-    empty: &SyncSender<AlignedBuffer>,
-    sink: &mut Sink<'_, M>,
-    progress: &Progress,
-    mut seen: impl FnMut(&[u8]),
-) -> Result<(), SinkError> {
-    for mut buffer in full {
-        seen(buffer.filled());
-        sink.write(buffer.filled())?;
-        progress.written.add(length_of(buffer.filled()));
-        buffer.clear();
-        // The receiver is gone after the last buffer was filled.
-        empty.send(buffer).ok();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_must_have_its_declared_size() {
+        let short = "layer ends after 5 bytes, its declared size is 6 bytes";
+        let long = "layer is larger than its declared size of 6 bytes";
+        for (found, declared, is_end, error) in [
+            (5, Some(6), false, None),
+            (5, Some(6), true, Some(short)),
+            (6, Some(6), true, None),
+            (7, Some(6), false, Some(long)),
+            (7, Some(6), true, Some(long)),
+            (7, None, true, None),
+        ] {
+            let outcome = check_length(found, declared, is_end);
+            assert_eq!(outcome.err().map(|error| error.to_string()).as_deref(), error);
+        }
     }
-    Ok(())
 }

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use anyhow::anyhow;
 use oci::size::length_of;
 
 use crate::{
@@ -13,12 +14,12 @@ use crate::{
         buffer::{ALIGNMENT, is_zero, split},
         device::Medium,
     },
+    report::failure::DiskState,
     write::{
         HELD_BACK_BYTES,
-        ends::{Finish, ImageEnds},
+        ends::{Ends, Finish},
         error::SinkError,
         gpt,
-        gpt::Table,
         pipeline::verified::Verified,
         readback::{WrittenHashes, compare},
     },
@@ -50,18 +51,8 @@ struct HeldBack {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Committed {
     pub image_bytes: u64,
-    pub table: Table,
     /// Warnings for the operator.
     pub notes: Vec<String>,
-}
-
-/// State of the disk after an abandoned install.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Abandoned {
-    /// The previous content.
-    Untouched,
-    /// No partition table at either end.
-    Cleared,
 }
 
 /// Writes one image to a disk.
@@ -81,33 +72,23 @@ pub struct Sink<'a, M> {
 }
 
 impl<'a, M: Medium> Sink<'a, M> {
-    pub fn new(medium: &'a mut M, transfer_bytes: usize) -> Self {
+    pub fn new(medium: &'a mut M, transfer_bytes: usize, verify: Verify) -> Self {
         let size = medium.size_bytes();
         let start = 0..HELD_BACK_BYTES.min(size);
         // Rounded down, so that direct writes are possible up to the border.
-        let end_start = (size.saturating_sub(HELD_BACK_BYTES) / u64::from(ALIGNMENT)
-            * u64::from(ALIGNMENT))
-        .max(start.end);
+        let block = u64::from(ALIGNMENT);
+        let end_start = size.saturating_sub(HELD_BACK_BYTES) / block * block;
+        let written = WrittenHashes::new(start.end);
         Self {
             medium,
             transfer_bytes: transfer_bytes.max(1),
             position: 0,
             pending_zeroes: 0,
             touched: false,
+            end: HeldBack { range: end_start.max(start.end)..size, bytes: Vec::new() },
             start: HeldBack { range: start, bytes: Vec::new() },
-            end: HeldBack { range: end_start..size, bytes: Vec::new() },
-            written: None,
+            written: (verify == Verify::ReadBack).then_some(written),
         }
-    }
-
-    /// Sets whether the disk is read back. Call it before the first write.
-    #[must_use]
-    pub fn verifying(mut self, verify: Verify) -> Self {
-        self.written = match verify {
-            Verify::Nothing => None,
-            Verify::ReadBack => Some(WrittenHashes::new(self.start.range.end)),
-        };
-        self
     }
 
     /// Maximum size of the image.
@@ -149,14 +130,14 @@ impl<'a, M: Medium> Sink<'a, M> {
     pub fn commit(&mut self, _proof: &Verified, finish: &Finish) -> Result<Committed, SinkError> {
         // Not checked before if the image ends within the held back start.
         self.check_sector_size()?;
-        let image = ImageEnds {
-            start: &self.start.bytes,
-            end: &self.end.bytes,
+        let mut ends = Ends {
+            start: std::mem::take(&mut self.start.bytes),
+            end: std::mem::take(&mut self.end.bytes),
             end_range: self.end.range.clone(),
             image_bytes: self.position,
             sector_bytes: self.medium.sector_bytes(),
         };
-        let ends = image.arrange(finish);
+        let (marker, notes) = ends.arrange(finish);
         self.touch()?;
         self.flush_zeroes()?;
         self.sync()?;
@@ -179,24 +160,27 @@ impl<'a, M: Medium> Sink<'a, M> {
             compare(self.medium, &ends.end, self.end.range.start)?;
         }
         // Last, because a marker on a disk that does not boot would prevent another install.
-        if let Some((offset, bytes)) = &ends.marker {
-            write_at(self.medium, bytes, *offset)?;
+        if let Some((offset, bytes)) = marker {
+            write_at(self.medium, &bytes, offset)?;
             self.sync()?;
             if reading_back {
-                compare(self.medium, bytes, *offset)?;
+                compare(self.medium, &bytes, offset)?;
             }
         }
-        Ok(Committed { image_bytes: self.position, table: ends.table, notes: ends.notes })
+        Ok(Committed { image_bytes: self.position, notes })
     }
 
-    /// Clears both ends, so that neither the old system nor a part of the new one boots. Writes
-    /// nothing if nothing was written before.
-    pub fn abandon(mut self) -> Result<Abandoned, SinkError> {
+    /// Clears both ends of `disk`, so that neither the old system nor a part of the new one boots.
+    /// Writes nothing if nothing was written before.
+    pub fn abandon(mut self, disk: &str) -> DiskState {
+        let disk = disk.to_owned();
         if !self.touched {
-            return Ok(Abandoned::Untouched);
+            return DiskState::Untouched;
         }
-        self.clear_ends()?;
-        Ok(Abandoned::Cleared)
+        match self.clear_ends() {
+            Ok(()) => DiskState::Cleared { disk },
+            Err(error) => DiskState::Unknown { disk, reason: format!("{:#}", anyhow!(error)) },
+        }
     }
 
     /// Rejects a GPT for another sector size before the first write: firmware would not find it.
@@ -267,15 +251,12 @@ fn write_at(medium: &mut impl Medium, bytes: &[u8], offset: u64) -> Result<(), S
 }
 
 fn zero_at(medium: &mut impl Medium, range: &Range<u64>) -> Result<(), SinkError> {
-    let length = range.end - range.start;
+    let (offset, length) = (range.start, range.end - range.start);
     if length == 0 {
         return Ok(());
     }
-    medium.zero_at(range.start, length).map_err(|source| SinkError::Write {
-        offset: range.start,
-        length,
-        source,
-    })
+    let failed = |source| SinkError::Write { offset, length, source };
+    medium.zero_at(offset, length).map_err(failed)
 }
 
 /// Splits bytes into the longest runs of pieces that are all zero (true) or all non-zero.

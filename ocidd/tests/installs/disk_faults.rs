@@ -52,7 +52,7 @@ fn a_target_that_is_no_disk_is_refused_before_the_registry_is_asked() {
         let failure = outcome.expect_err(rule);
         let disk = target.path.display().to_string();
         assert!(failure.to_string().starts_with(&says.replace("DISK", &disk)), "{rule}: {failure}");
-        assert_eq!((failure.cause.exit_code(), failure.disk), (5, DiskState::Untouched), "{rule}");
+        assert_eq!((failure.cause.exit_code, failure.disk), (5, DiskState::Untouched), "{rule}");
         assert_eq!(requests.len(), 0, "{rule}");
         assert_eq!(target.path.exists(), rule != "missing", "a missing target must not be created");
         assert!(!target.path.is_file() || fs::read(&target.path).unwrap().is_empty(), "{rule}");
@@ -114,7 +114,7 @@ fn a_disk_that_takes_no_writes_is_in_an_unknown_state() {
     let layer = Layer::new(gzip(&image(3 * MIB)));
     let failure = install_from(Fake::with(&layer), By::Tag, &target).0.unwrap_err();
     let text = failure.to_string();
-    assert_eq!(failure.cause.exit_code(), 7, "{text}");
+    assert_eq!(failure.cause.exit_code, 7, "{text}");
     assert!(matches!(failure.disk, DiskState::Unknown { .. }), "{text}");
     for part in [
         "writing 1048576 bytes (1 MiB) at byte 0: Operation not permitted",

@@ -46,12 +46,12 @@ fn a_format_that_is_refused_leaves_the_disk_untouched() {
         (
             "bzip2",
             with_magic(0, b"BZh9"),
-            "layer looks like a bzip2 stream, not like a disk image; hint: ",
+            "layer looks like a bzip2 stream, not like a disk image; nothing was written\nhint: ",
         ),
         (
             "qcow2",
             qcow2.clone(),
-            "layer looks like a qcow2 image, not like a disk image; hint: convert",
+            "layer looks like a qcow2 image, not like a disk image; nothing was written\nhint: convert",
         ),
         ("tar", tar.clone(), "layer looks like a tar archive"),
         (
@@ -65,12 +65,12 @@ fn a_format_that_is_refused_leaves_the_disk_untouched() {
         (
             "zstd in xz",
             xz(&zstd(&disk)),
-            "looks like another zstd stream, not like a disk image; hint: compress the disk image once",
+            "looks like another zstd stream, not like a disk image; nothing was written\nhint: compress the disk image once",
         ),
         (
             "a window of 64 MiB",
             zstd_with_window(&disk, 26),
-            "the zstd stream of the layer needs a window of 67108864 bytes (64 MiB), at most 33554432 bytes (32 MiB) are supported; hint: compress it with `zstd --long=25` or less",
+            "the zstd stream of the layer needs a window of 67108864 bytes (64 MiB), at most 33554432 bytes (32 MiB) are supported; nothing was written\nhint: compress it with `zstd --long=25` or less",
         ),
     ] {
         assert_ends(rule, &Layer::new(layer), None, &[says], Left::Untouched);
@@ -90,7 +90,7 @@ fn a_format_that_is_not_the_announced_one_leaves_the_disk_untouched() {
     ] {
         let push = if found == "raw" { ANY.to_owned() } else { format!("{ANY}+{found}") };
         let says = format!(
-            "layer has the media type '{announced}', but its format is {found}; hint: push it again as '{push}'; nothing"
+            "layer has the media type '{announced}', but its format is {found}; nothing was written\nhint: push it again as '{push}'"
         );
         assert_ends(&says, &Layer::new(layer), Some(announced), &[&says], Left::Untouched);
     }

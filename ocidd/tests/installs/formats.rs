@@ -61,7 +61,7 @@ fn a_truncated_stream_is_never_a_success() {
             let (outcome, _) = install_from(fake, By::Tag, &target);
             let rule = format!("{packing:?}, {cut} bytes short");
             let failure = outcome.map(|done| done.message).expect_err(&rule);
-            assert_eq!(failure.cause, Cause::Stream, "{rule}: {failure}");
+            assert_eq!(failure.cause, Cause::STREAM, "{rule}: {failure}");
             target.assert_left(&rule, Left::Cleared, &image);
         }
     }
@@ -100,7 +100,7 @@ fn what_is_no_disk_image_or_not_what_it_is_called_is_refused_before_the_first_wr
         let target = Target::new(DISK);
         let (outcome, _) = install_from(fake, By::Tag, &target);
         let failure = outcome.map(|done| done.message).expect_err(rule);
-        assert_eq!(failure.cause, Cause::Format, "{rule}: {failure}");
+        assert_eq!(failure.cause, Cause::FORMAT, "{rule}: {failure}");
         assert!(failure.to_string().contains(says), "{rule}: {failure}");
         target.assert_left(rule, Left::Untouched, &image);
     }
@@ -111,8 +111,8 @@ fn the_size_a_publisher_tells_is_checked_before_and_after() {
     let image = image(3 * MIB);
     let layer = Layer::new(Packing::Xz.pack(&image));
     for (told, disk, cause) in [
-        (3 * MIB, 3 * MIB - 512, Some(Cause::DiskTooSmall)),
-        (3 * MIB + 1, DISK, Some(Cause::Stream)),
+        (3 * MIB, 3 * MIB - 512, Some(Cause::DISK_TOO_SMALL)),
+        (3 * MIB + 1, DISK, Some(Cause::STREAM)),
         (3 * MIB, DISK, None),
     ] {
         let mut fake = Fake::with(&layer);
@@ -129,7 +129,7 @@ fn the_size_a_publisher_tells_is_checked_before_and_after() {
 fn the_digest_a_publisher_tells_of_the_image_is_checked() {
     let image = image(3 * MIB);
     let layer = Layer::new(Packing::Xz.pack(&image));
-    for (told, cause) in [(Digest::of(&image), None), (layer.digest, Some(Cause::Stream))] {
+    for (told, cause) in [(Digest::of(&image), None), (layer.digest, Some(Cause::STREAM))] {
         let mut fake = Fake::with(&layer);
         let mut descriptor = layer.descriptor("application/octet-stream+xz");
         descriptor["annotations"] = serde_json::json!({ "io.ocidd.raw.digest": told.to_string() });
@@ -152,7 +152,7 @@ fn a_raw_image_that_does_not_fit_is_refused_before_the_first_write() {
         let target = Target::new(4 * MIB);
         let (outcome, _) = install_from(fake, By::Tag, &target);
         let failure = outcome.map(|done| done.message).expect_err("too large");
-        assert_eq!(failure.cause, Cause::DiskTooSmall, "{failure}");
+        assert_eq!(failure.cause, Cause::DISK_TOO_SMALL, "{failure}");
         target.assert_left("too large", Left::Untouched, &image);
     }
 }

@@ -92,7 +92,7 @@ fn a_mirror_that_changes_bytes_is_caught_by_the_digest() {
     let (_origin, _mirror) = (origin.serve(), mirror.serve());
     let target = Target::new(DISK);
     let failure = install_with(&word, &[&mirrors], &target, &Heard::default()).unwrap_err();
-    assert_eq!(failure.cause, Cause::Digest, "{failure}");
+    assert_eq!(failure.cause, Cause::DIGEST, "{failure}");
     target.assert_left("changed by a mirror", Left::Garbled, &image);
 }
 
@@ -144,7 +144,7 @@ fn a_dry_run_finds_everything_and_writes_nothing() {
     // It fails as the install would.
     let small = Target::new(MIB / 2);
     let failure = install_with(&word, &["ocidd.dry_run"], &small, &Heard::default()).unwrap_err();
-    assert_eq!(failure.cause, Cause::DiskTooSmall, "{failure}");
+    assert_eq!(failure.cause, Cause::DISK_TOO_SMALL, "{failure}");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn certificates_that_nobody_checks_are_warned_of() {
     let (target, heard) = (Target::new(DISK), Heard::default());
     let certificates = || no_certificates(target.folder.path());
     let failure = install(&[&word], &target, certificates()).unwrap_err();
-    assert_eq!(failure.cause, Cause::Untrusted, "{failure}");
+    assert_eq!(failure.cause, Cause::UNTRUSTED, "{failure}");
     let words = [word.as_str(), "oci.insecure_skip_verify"];
     install_heard(&words, &target, certificates(), &heard).unwrap();
     target.assert_installed("unchecked", &image);

@@ -54,7 +54,7 @@ const TRANSFERS: &[Row] = &[
         "cut off for ever",
         BOTH,
         |fake| blob(fake, |right| right.clone().cut(LATE).then(right.cut(0))),
-        failed(Cause::Unreachable, AFTER_LATE, 2, Left::Cleared),
+        failed(Cause::UNREACHABLE, AFTER_LATE, 2, Left::Cleared),
     ),
     row(
         "closed without an answer, once",
@@ -84,7 +84,7 @@ const TRANSFERS: &[Row] = &[
             });
         },
         failed(
-            Cause::Transfer,
+            Cause::TRANSFER,
             "the registry sends other bytes than it sent before",
             1,
             Left::Cleared,
@@ -159,7 +159,7 @@ const TRANSFERS: &[Row] = &[
         "sends a part to who asks for the whole",
         BOTH,
         |fake| blob(fake, |right| right.ranges(Ranges::Unasked)),
-        failed(Cause::Refused, "answered 206 Partial Content", 0, Left::Untouched),
+        failed(Cause::REFUSED, "answered 206 Partial Content", 0, Left::Untouched),
     ),
 ];
 
@@ -169,7 +169,7 @@ const BYTES: &[Row] = &[
         TAG,
         |fake| blob(fake, |right| right.end(LATE)),
         failed(
-            Cause::Transfer,
+            Cause::TRANSFER,
             "the registry offers 4194304 bytes, the manifest has ",
             0,
             Left::Untouched,
@@ -179,19 +179,19 @@ const BYTES: &[Row] = &[
         "truncated, and nobody says how long it should be",
         BLOB,
         |fake| blob(fake, |right| right.end(LATE)),
-        failed(Cause::Digest, "layer has digest sha256:", 0, Left::Cleared),
+        failed(Cause::DIGEST, "layer has digest sha256:", 0, Left::Cleared),
     ),
     row(
         "a byte changed on the way",
         BOTH,
         |fake| blob(fake, |right| right.flip(LATE)),
-        failed(Cause::Digest, ", expected LAYER", 0, Left::Garbled),
+        failed(Cause::DIGEST, ", expected LAYER", 0, Left::Garbled),
     ),
     row(
         "a byte changed in what is sent after a break",
         BOTH,
         |fake| blob(fake, |right| right.clone().cut(EARLY).then(right.flip(LATE))),
-        failed(Cause::Digest, ", expected LAYER", 1, Left::Garbled),
+        failed(Cause::DIGEST, ", expected LAYER", 1, Left::Garbled),
     ),
 ];
 

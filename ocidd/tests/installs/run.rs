@@ -169,7 +169,7 @@ pub(crate) fn assert_failed(
 ) {
     let failure = outcome.map(|done| done.message).expect_err(rule);
     let text = failure.diagnostic().to_string();
-    assert_eq!(failure.cause.exit_code(), wanted.code, "{rule}: {text}");
+    assert_eq!(failure.cause.exit_code, wanted.code, "{rule}: {text}");
     for part in wanted.says {
         let part =
             part.replace("REGISTRY", stand_ins.0).replace("LAYER", &stand_ins.1.digest.to_string());

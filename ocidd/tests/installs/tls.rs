@@ -10,6 +10,7 @@ use crate::{
         identity::{Authority, NAMES, VALID},
     },
     images::{Layer, MIB, gzip, image},
+    proxy::Proxy,
     run::{BOTH, By, Wanted, add, assert_failed, install, no_certificates, trust},
     target::{DISK, Left, Target},
 };
@@ -64,6 +65,46 @@ fn token_and_blob_store_are_reached_over_https_too() {
     target.assert_installed("token and store", &image);
     let stored = registry.requests().pop().unwrap();
     assert_eq!((stored.path.as_str(), stored.header("authorization")), ("/store", None));
+}
+
+#[test]
+fn certificates_are_verified_through_a_proxy() {
+    let authority = Authority::new("right");
+    let image = image(2 * MIB);
+    let mut fake = Fake::with(&Layer::new(gzip(&image)));
+    fake.tls = Some(authority.server(&NAMES, VALID));
+    let (address, word) = (fake.address(), By::Tag.word(&fake.address(), fake.layer()));
+    let (_registry, proxy) = (fake.serve(), Proxy::start());
+    let words = [&*word, &*format!("https_proxy=http://{}", proxy.address)];
+    let target = Target::new(DISK);
+    for (other, parameters, fault) in [
+        (Authority::new("other"), &[][..], Some("UnknownIssuer")),
+        (Authority::new("other"), &["oci.insecure_skip_verify"], None),
+        (authority, &[], None),
+    ] {
+        let certificates = trust(target.folder.path(), &other);
+        let outcome = install(&[&words, parameters].concat(), &target, certificates);
+        match fault {
+            None => drop(outcome.unwrap()),
+            Some(fault) => assert!(outcome.unwrap_err().to_string().contains(fault)),
+        }
+    }
+    target.assert_installed("through a proxy", &image);
+    assert!(proxy.connected().iter().all(|connected| *connected == address));
+    assert!(proxy.connected().len() >= 3);
+}
+
+#[test]
+fn plain_http_is_recognized_without_certificate_checks() {
+    assert_refused(
+        &[Row {
+            rule: "a registry that speaks plain HTTP",
+            fault: |fake, _| fake.tls = None,
+            files: trust,
+            says: &["hint: the registry does not support TLS; oci.allow_no_tls"],
+        }],
+        &["oci.insecure_skip_verify"],
+    );
 }
 
 struct Row {

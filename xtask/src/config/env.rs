@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
 use crate::{
     config::{Problems, unknown_name},
-    host::project,
+    host::{project, report::hinted},
 };
 
 pub const FS_MTIME: &str = "FS_MTIME";
@@ -25,27 +25,16 @@ pub const VARIABLES: [&str; 4] =
 /// Variables of `compose.yaml` alone, which `.env` may contain as well.
 const COMPOSE_VARIABLES: [&str; 3] = ["INITRAMFS_ARGS", "REGISTRY_LISTEN", "VMLINUZ_ARGS"];
 
-/// A commit whose time is the default of a variable.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Commit {
-    Head,
-    /// The last one that changed `kernel/`, documents excepted. With the time of HEAD, every commit
-    /// would need its own kernel, which takes half an hour.
-    LastOfKernel,
-}
+/// The arguments of `git log` for the commits whose times are defaults: HEAD, and the last one that
+/// changed `kernel/`, documents excepted. With the time of HEAD, every commit would need its own
+/// kernel, which takes half an hour.
+const HEAD: &[&str] = &[];
+const LAST_OF_KERNEL: &[&str] = &["--", "kernel", ":!kernel/*.md"];
 
-/// Options of `scripts/config` that change a configuration: long, short, number of values.
-const KERNEL_OPTIONS: [(&str, &str, usize); 7] = [
-    ("--enable", "-e", 1),
-    ("--disable", "-d", 1),
-    ("--module", "-m", 1),
-    ("--set-str", "", 2),
-    ("--set-val", "", 2),
-    ("--undefine", "-u", 1),
-    ("--keep-case", "-k", 0),
-];
+/// Options of `scripts/config` that change a configuration.
+const KERNEL_FLAGS: [&str; 7] =
+    ["--enable", "--disable", "--module", "--set-str", "--set-val", "--undefine", "--keep-case"];
 
-/// The settings of a build.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// Modification time of all files in the initramfs, in seconds since 1970. newc has 32 bits.
@@ -68,7 +57,7 @@ impl Settings {
     fn resolve(
         values: &BTreeMap<String, String>,
         mut problems: Problems,
-        commit_time: impl Fn(Commit) -> Result<Timestamp>,
+        commit_time: impl Fn(&[&str]) -> Result<Timestamp>,
     ) -> Result<Self> {
         let value = |name: &str| {
             values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
@@ -82,12 +71,11 @@ impl Settings {
         let kernel_config = parse_kernel_config(value(KERNEL_CONFIG).unwrap_or_default());
         let kernel_config = problems.keep(KERNEL_CONFIG, kernel_config).unwrap_or_default();
         problems.finish()?;
-        let fs_mtime = fs_mtime.map_or_else(|| commit_time(Commit::Head), Ok)?;
+        let fs_mtime = fs_mtime.map_or_else(|| commit_time(HEAD), Ok)?;
         Ok(Self {
             fs_mtime: u32::try_from(fs_mtime.as_second())
                 .with_context(|| format!("converting {fs_mtime} to the 32 bits of a newc time"))?,
-            kernel_timestamp: kernel_timestamp
-                .map_or_else(|| commit_time(Commit::LastOfKernel), Ok)?,
+            kernel_timestamp: kernel_timestamp.map_or_else(|| commit_time(LAST_OF_KERNEL), Ok)?,
             kernel_config,
         })
     }
@@ -115,20 +103,26 @@ fn read_variables(problems: &mut Problems) -> Result<BTreeMap<String, String>> {
 /// Splits `KERNEL_CONFIG` like a shell into arguments for the kernel's `scripts/config`.
 fn parse_kernel_config(text: &str) -> Result<Vec<String>, String> {
     let arguments = shlex::split(text).ok_or_else(|| format!("unclosed quote in '{text}'"))?;
-    check_kernel_config(&arguments).map(|()| arguments)
+    parse_kernel_options(&arguments).map(|_| arguments)
 }
 
-/// Rejects arguments that `scripts/config` would misread, and its flags that do not set an option.
-pub fn check_kernel_config(arguments: &[String]) -> Result<(), String> {
+/// Parses arguments of `scripts/config` into names with `CONFIG_` and values as in a `.config`;
+/// `None` is the default. Rejects what it would misread, and its flags that set no option.
+pub fn parse_kernel_options(arguments: &[String]) -> Result<Vec<(String, Option<String>)>, String> {
+    let (mut options, mut keep_case) = (Vec::new(), false);
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
-        let (_, _, values) = KERNEL_OPTIONS
-            .iter()
-            .find(|(long, short, _)| flag == long || (!short.is_empty() && flag == short))
-            .ok_or_else(|| unknown_name(flag, &KERNEL_OPTIONS.map(|(long, ..)| long)))?;
-        if *values == 0 {
-            continue;
-        }
+        let fixed = match flag.as_str() {
+            "--keep-case" | "-k" => {
+                keep_case = true;
+                continue;
+            }
+            "--enable" | "-e" => Some("y".to_owned()),
+            "--disable" | "-d" => Some("n".to_owned()),
+            "--module" | "-m" => Some("m".to_owned()),
+            "--set-str" | "--set-val" | "--undefine" | "-u" => None,
+            _ => return Err(unknown_name(flag, &KERNEL_FLAGS)),
+        };
         let option =
             rest.next().ok_or_else(|| format!("missing name of an option after '{flag}'"))?;
         if option.is_empty()
@@ -138,28 +132,29 @@ pub fn check_kernel_config(arguments: &[String]) -> Result<(), String> {
                 "invalid kernel option in '{flag} {option}': expected one like '{flag} CONFIG_NET'"
             ));
         }
-        if *values == 2 {
-            rest.next().ok_or_else(|| format!("missing value after '{flag} {option}'"))?;
-        }
+        let mut text =
+            || rest.next().ok_or_else(|| format!("missing value after '{flag} {option}'"));
+        let value = match flag.as_str() {
+            "--set-str" => Some(format!("\"{}\"", text()?.replace('"', "\\\""))),
+            "--set-val" => Some(text()?.clone()),
+            _ => fixed,
+        };
+        let name = option.strip_prefix("CONFIG_").unwrap_or(option);
+        let name = if keep_case { name.to_owned() } else { name.to_ascii_uppercase() };
+        options.push((format!("CONFIG_{name}"), value));
     }
-    Ok(())
+    Ok(options)
 }
 
-/// The time of a commit.
-fn commit_time(commit: Commit) -> Result<Timestamp> {
-    let sh = Shell::new()?;
-    sh.change_dir(project::root());
-    let paths: &[&str] = match commit {
-        Commit::Head => &[],
-        Commit::LastOfKernel => &["--", "kernel", ":!kernel/*.md"],
-    };
-    let text =
-        cmd!(sh, "git log -1 --format=%ct {paths...}").quiet().read().with_context(|| {
-            let missing = format!("{FS_MTIME} or {KERNEL_BUILD_TIMESTAMP}");
-            format!(
-                "reading the time of the last commit for {missing}  hint: set {SOURCE_DATE_EPOCH}"
-            )
-        })?;
+fn commit_time(paths: &[&str]) -> Result<Timestamp> {
+    let sh = project::shell()?;
+    let text = cmd!(sh, "git log -1 --format=%ct {paths...}").quiet().read().map_err(|error| {
+        let missing = format!("{FS_MTIME} or {KERNEL_BUILD_TIMESTAMP}");
+        hinted(
+            format!("reading the time of the last commit for {missing}: {error}"),
+            format!("set {SOURCE_DATE_EPOCH}"),
+        )
+    })?;
     parse_seconds(&text).map_err(anyhow::Error::msg).context("parsing the time of the last commit")
 }
 
@@ -175,23 +170,19 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     if time.subsec_nanosecond() != 0 {
         return Err(format!("invalid time '{text}': expected whole seconds"));
     }
-    in_range(text, time)
+    in_range(text, Some(time))
 }
 
 fn parse_seconds(text: &str) -> Result<Timestamp, String> {
     let seconds: i64 = text
         .parse()
         .map_err(|error| format!("invalid number of seconds since 1970 '{text}': {error}"))?;
-    let time = Timestamp::from_second(seconds)
-        .map_err(|error| format!("time '{text}' is out of range: {error}"))?;
-    in_range(text, time)
+    in_range(text, Timestamp::from_second(seconds).ok())
 }
 
-fn in_range(text: &str, time: Timestamp) -> Result<Timestamp, String> {
-    match u32::try_from(time.as_second()) {
-        Ok(_) => Ok(time),
-        Err(_) => Err(format!("time '{text}' is out of range: expected 1970 to February 2106")),
-    }
+fn in_range(text: &str, time: Option<Timestamp>) -> Result<Timestamp, String> {
+    time.filter(|time| u32::try_from(time.as_second()).is_ok())
+        .ok_or_else(|| format!("time '{text}' is out of range: expected 1970 to February 2106"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::{IMAGE_FILE, Pin, problems::Problems, values, values::Sha256};
+use super::{
+    IMAGE_FILE, Pin,
+    problems::Problems,
+    values,
+    values::{RawUpstream, Sha256},
+};
 use crate::host::arch::Arch;
 
 /// The content of the initramfs of one architecture. Every `path` is relative to the image's root
@@ -28,7 +33,6 @@ pub struct ImageConfig {
     pub parts: Vec<Part>,
 }
 
-/// A directory.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Folder {
@@ -37,7 +41,6 @@ pub struct Folder {
     pub mode: u32,
 }
 
-/// A symbolic link.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
@@ -106,32 +109,19 @@ pub enum Members {
 }
 
 /// The file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Raw {
-    #[serde(default)]
-    upstream: BTreeMap<String, RawUpstream>,
-    #[serde(default)]
-    dir: Vec<Folder>,
-    #[serde(default)]
-    symlink: Vec<Link>,
-    #[serde(default)]
-    device: Vec<Device>,
-    #[serde(default)]
-    binary: Vec<Binary>,
-    #[serde(default)]
+    upstream: BTreeMap<String, RawUpstream<BTreeMap<String, Sha256>>>,
+    #[serde(rename = "dir")]
+    folders: Vec<Folder>,
+    #[serde(rename = "symlink")]
+    links: Vec<Link>,
+    #[serde(rename = "device")]
+    devices: Vec<Device>,
+    #[serde(rename = "binary")]
+    binaries: Vec<Binary>,
     file: Vec<RawFile>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawUpstream {
-    #[serde(deserialize_with = "values::non_empty")]
-    version: String,
-    #[serde(deserialize_with = "values::non_empty")]
-    url: String,
-    #[serde(default)]
-    sha256: BTreeMap<String, Sha256>,
 }
 
 #[derive(Deserialize)]
@@ -173,12 +163,12 @@ impl ImageConfig {
         let pins = raw.upstream.into_iter();
         let upstream: BTreeMap<String, Pin> =
             pins.map(|(name, raw)| (name.clone(), check.pin(name, raw))).collect();
-        check.paths("dir", raw.dir.iter_mut().map(|folder| &mut folder.path));
-        check.paths("symlink", raw.symlink.iter_mut().map(|link| &mut link.path));
-        check.paths("device", raw.device.iter_mut().map(|device| &mut device.path));
-        check.paths("binary", raw.binary.iter_mut().map(|binary| &mut binary.path));
+        check.paths("dir", raw.folders.iter_mut().map(|folder| &mut folder.path));
+        check.paths("symlink", raw.links.iter_mut().map(|link| &mut link.path));
+        check.paths("device", raw.devices.iter_mut().map(|device| &mut device.path));
+        check.paths("binary", raw.binaries.iter_mut().map(|binary| &mut binary.path));
         check.paths("file", raw.file.iter_mut().map(|file| &mut file.path));
-        for (index, binary) in raw.binary.iter().enumerate() {
+        for (index, binary) in raw.binaries.iter().enumerate() {
             check.name(format!("binary[{index}].package"), &binary.package, packages.iter());
         }
         let (mut locals, mut parts) = (Vec::new(), Vec::new());
@@ -187,8 +177,9 @@ impl ImageConfig {
             let RawFile { path, mode, .. } = raw;
             match (raw.local, raw.upstream, raw.debian) {
                 (Some(file), None, None) => {
-                    let file = check.local(&format!("{key}.local"), &file, root);
-                    locals.push(Local { path, mode, file });
+                    let file = values::project_file(&file, root);
+                    let file = check.problems.keep(format!("{key}.local"), file);
+                    locals.push(Local { path, mode, file: file.unwrap_or_default().into() });
                 }
                 (Some(_), ..) => check.problems.add(key, "expected local or a source, found both"),
                 (None, None, None) => {
@@ -216,16 +207,8 @@ impl ImageConfig {
             }
         }
         check.problems.finish()?;
-        let Raw { dir, symlink, device, binary, .. } = raw;
-        Ok(Self {
-            upstream,
-            folders: dir,
-            links: symlink,
-            devices: device,
-            binaries: binary,
-            locals,
-            parts,
-        })
+        let Raw { folders, links, devices, binaries, .. } = raw;
+        Ok(Self { upstream, folders, links, devices, binaries, locals, parts })
     }
 }
 
@@ -238,16 +221,14 @@ struct Check {
 }
 
 impl Check {
-    fn pin(&mut self, name: String, mut raw: RawUpstream) -> Pin {
+    fn pin(&mut self, name: String, mut raw: RawUpstream<BTreeMap<String, Sha256>>) -> Pin {
         let key = format!("upstream.{name}");
         let RawUpstream { version, url, .. } = raw;
         let known = [("version", &*version), ("cpu", self.arch.cpu()), ("oci", self.arch.oci())];
         let url = self.problems.keep(format!("{key}.url"), values::expand(&url, &known));
         for arch in raw.sha256.keys() {
             let known = Arch::ALL.map(Arch::kernel);
-            if !known.contains(&arch.as_str()) {
-                self.problems.unknown(format!("{key}.sha256"), arch, &known);
-            }
+            self.problems.check_name(format!("{key}.sha256"), arch, &known);
         }
         let sha256 = raw.sha256.remove(self.arch.kernel()).map(|digest| digest.0);
         if sha256.is_none() {
@@ -274,18 +255,7 @@ impl Check {
 
     fn name<'a>(&mut self, key: String, name: &str, known: impl Iterator<Item = &'a String>) {
         let known: Vec<&str> = known.map(String::as_str).collect();
-        if !known.contains(&name) {
-            self.problems.unknown(key, name, &known);
-        }
-    }
-
-    /// A file of the project.
-    fn local(&mut self, key: &str, file: &str, root: &Path) -> PathBuf {
-        let file = self.problems.keep(key, values::project_path(file)).unwrap_or_default();
-        if !file.is_empty() && !root.join(&file).is_file() {
-            self.problems.add(key, format_args!("file '{file}' not found in the project"));
-        }
-        file.into()
+        self.problems.check_name(key, name, &known);
     }
 
     fn members(&mut self, key: &str, one: Option<String>, many: Option<String>) -> Members {

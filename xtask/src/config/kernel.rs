@@ -9,7 +9,12 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use super::{KERNEL_FILE, Pin, problems::Problems, values, values::Sha256};
+use super::{
+    KERNEL_FILE, Pin,
+    problems::Problems,
+    values,
+    values::{RawUpstream, Sha256},
+};
 use crate::host::arch::Arch;
 
 /// Which kernel to build.
@@ -28,27 +33,19 @@ pub enum Profile {
 impl Profile {
     pub const ALL: [Self; 3] = [Self::Default, Self::Hw, Self::Test];
 
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Hw => "hw",
-            Self::Test => "test",
-        }
-    }
-
     /// The suffix of output names: empty for the default profile.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::Default => "",
-            Self::Hw => "-hw",
-            Self::Test => "-test",
-        }
+    pub fn suffix(self) -> String {
+        if self == Self::Default { String::new() } else { format!("-{self}") }
     }
 }
 
 impl std::fmt::Display for Profile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::Hw => "hw",
+            Self::Test => "test",
+        })
     }
 }
 
@@ -62,7 +59,6 @@ pub struct KernelConfig {
     pub profiles: BTreeMap<Profile, KernelProfile>,
 }
 
-/// One configuration of the kernel.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KernelProfile {
     /// The kernel's make target for the base configuration: `defconfig`.
@@ -82,20 +78,10 @@ impl KernelProfile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
-    upstream: RawUpstream,
+    upstream: RawUpstream<Sha256>,
     debian: RawDebian,
     #[serde(default)]
     profile: BTreeMap<Profile, RawProfile>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawUpstream {
-    #[serde(deserialize_with = "values::non_empty")]
-    version: String,
-    #[serde(deserialize_with = "values::non_empty")]
-    url: String,
-    sha256: Sha256,
 }
 
 #[derive(Deserialize)]
@@ -154,11 +140,8 @@ fn check_profile(
         let key = format!("profile.{profile}.fragments[{index}]");
         for arch in Arch::ALL {
             let file = values::expand(fragment, &[("oci", arch.oci())])
-                .and_then(|file| values::project_path(&file));
+                .and_then(|file| values::project_file(&file, root));
             let Some(file) = problems.keep(&key, file) else { continue };
-            if !root.join(&file).is_file() {
-                problems.add(&key, format_args!("file '{file}' not found in the project"));
-            }
             fragments.entry(arch).or_default().push(PathBuf::from(file));
         }
     }

@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use anyhow::{Result, anyhow};
 
-/// The problems of one file.
 #[derive(Debug)]
 pub struct Problems {
     file: String,
@@ -24,9 +23,11 @@ impl Problems {
         }
     }
 
-    /// Adds the problem that `key` is `found`, which is not one of the `valid` names.
-    pub fn unknown(&mut self, key: impl Display, found: &str, valid: &[&str]) {
-        self.add(key, unknown_name(found, valid));
+    /// Adds a problem if the value `found` of `key` is not one of the `valid` names.
+    pub fn check_name(&mut self, key: impl Display, found: &str, valid: &[&str]) {
+        if !valid.contains(&found) {
+            self.add(key, unknown_name(found, valid));
+        }
     }
 
     /// The value of `outcome`, or `None` and a problem with `key`.
@@ -86,7 +87,7 @@ mod tests {
     fn reports_all_problems_at_once() {
         let mut problems = Problems::new("a.toml");
         problems.add("dir[0].path", "is missing");
-        problems.unknown("key", "pth", &["path"]);
+        problems.check_name("key", "pth", &["path"]);
         let text = problems.finish().unwrap_err().to_string();
         assert_eq!(
             text,

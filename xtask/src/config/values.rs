@@ -1,8 +1,11 @@
 //! Rules for single values of the configuration files.
 
+use std::path::Path;
+
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::problems::unknown_name;
+use crate::host::output;
 
 /// Replaces `{name}` with its value.
 pub fn expand(text: &str, values: &[(&str, &str)]) -> Result<String, String> {
@@ -24,6 +27,17 @@ pub fn expand(text: &str, values: &[(&str, &str)]) -> Result<String, String> {
     Ok(expanded)
 }
 
+/// A pinned source as it is written, with one digest or one for each architecture.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawUpstream<D> {
+    #[serde(deserialize_with = "non_empty")]
+    pub version: String,
+    #[serde(deserialize_with = "non_empty")]
+    pub url: String,
+    pub sha256: D,
+}
+
 /// A SHA-256 as 64 lower-case hexadecimal digits.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -33,10 +47,11 @@ impl TryFrom<String> for Sha256 {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_digest
-            .then(|| Self(text.to_ascii_lowercase()))
-            .ok_or_else(|| format!("invalid SHA-256 '{text}': expected 64 hexadecimal digits"))
+        let digest = text.to_ascii_lowercase();
+        if output::is_sha256(&digest) {
+            return Ok(Self(digest));
+        }
+        Err(format!("invalid SHA-256 '{text}': expected 64 hexadecimal digits"))
     }
 }
 
@@ -78,11 +93,18 @@ pub fn image_path(text: &str) -> Result<String, String> {
 }
 
 /// A path in the project, which cannot leave it.
-pub fn project_path(text: &str) -> Result<String, String> {
+fn project_path(text: &str) -> Result<String, String> {
     if text.starts_with('/') {
         return Err(format!("'{text}' is absolute, expected a path relative to the project"));
     }
     plain(text, text)
+}
+
+/// A path of an existing file in the project at `root`.
+pub fn project_file(text: &str, root: &Path) -> Result<String, String> {
+    let file = project_path(text)?;
+    let is_file = root.join(&file).is_file();
+    is_file.then_some(file).ok_or_else(|| format!("file '{text}' not found in the project"))
 }
 
 fn plain(text: &str, relative: &str) -> Result<String, String> {

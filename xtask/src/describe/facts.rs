@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use xshell::{Cmd, Shell, cmd};
 
@@ -77,7 +77,7 @@ impl Facts<'_> {
                 config_sha256: output::digest(&kernel.config)?,
                 key: kernel.key.clone(),
                 options: settings.kernel_config.clone(),
-                profile: self.profile.name().to_owned(),
+                profile: self.profile.to_string(),
             },
             outputs: self.outputs.iter().map(|path| output_entry(path)).collect::<Result<_>>()?,
             schema: SCHEMA,
@@ -124,19 +124,15 @@ fn source_entry(source: &Source) -> SourceEntry {
 }
 
 fn output_entry(path: &Path) -> Result<(String, Output)> {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .ok_or_else(|| anyhow!("output '{}' has no file name", path.display()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let metadata =
         path.metadata().with_context(|| format!("reading the size of {}", path.display()))?;
-    Ok((name.to_owned(), Output { bytes: metadata.len(), sha256: output::digest(path)? }))
+    Ok((name, Output { bytes: metadata.len(), sha256: output::digest(path)? }))
 }
 
 impl HostFacts {
     pub fn of(facts: &Facts<'_>) -> Result<Self> {
-        let host = Arch::host() == Some(facts.arch);
-        let cross = if host { "" } else { facts.arch.cross_prefix() };
+        let cross = facts.arch.cross_prefix();
         Ok(Self {
             commit: commit(&project::root()),
             kernel_ld: cmd::version(&format!("{cross}ld"))?,
@@ -152,19 +148,15 @@ pub fn commit(root: &Path) -> Option<Commit> {
     if !root.join(".git").exists() {
         return None;
     }
-    match read_commit(root) {
-        Ok(commit) => Some(commit),
-        Err(error) => {
-            report::warn(format_args!("the manifest will not contain a commit: {error:#}"));
-            None
-        }
-    }
-}
-
-fn read_commit(root: &Path) -> Result<Commit> {
-    let id = git(root, &["rev-parse", "HEAD"])?;
-    let changes = git(root, &["status", "--porcelain", "--untracked-files=normal"])?;
-    Ok(Commit { clean: changes.is_empty(), id })
+    let read = || {
+        let id = git(root, &["rev-parse", "HEAD"])?;
+        let changes = git(root, &["status", "--porcelain", "--untracked-files=normal"])?;
+        anyhow::Ok(Commit { clean: changes.is_empty(), id })
+    };
+    let warn = |error: &anyhow::Error| {
+        report::warn(format_args!("the manifest will not contain a commit: {error:#}"));
+    };
+    read().inspect_err(warn).ok()
 }
 
 /// The output of git for the repository in `root`, even in a hook of another one.

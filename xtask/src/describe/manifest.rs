@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::host::report::hinted;
 
 /// Version of the schema. Raise it, here and there, if readers of the old one would misread it.
 pub const SCHEMA: u32 = 1;
@@ -124,10 +126,11 @@ impl Manifest {
         let value: Value = serde_json::from_str(text).context("parsing the manifest")?;
         // First, because an error about a field of another schema version would be misleading.
         let schema = value.get("schema").ok_or_else(|| {
-            anyhow!("missing 'schema' in the manifest, expected {SCHEMA}  hint: {HINT}")
+            hinted(format!("missing 'schema' in the manifest, expected {SCHEMA}"), HINT)
         })?;
         if *schema != SCHEMA {
-            bail!("the manifest has schema {schema}, supported: {SCHEMA}  hint: {HINT}");
+            let fact = format!("the manifest has schema {schema}, supported: {SCHEMA}");
+            return Err(hinted(fact, HINT));
         }
         serde_json::from_value(value).context("reading the manifest")
     }

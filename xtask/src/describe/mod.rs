@@ -15,7 +15,7 @@ mod sbom;
 use anyhow::{Context as _, Result};
 use crates::Crates;
 use facts::HostFacts;
-pub use facts::{Facts, commit};
+pub use facts::{Facts, commit, label};
 pub use manifest::Manifest;
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ use crate::{
 
 /// The file names of manifest, SBOM and provenance.
 pub fn file_names(arch: Arch, profile: Profile) -> [String; 3] {
-    let label = facts::label(arch, profile);
+    let label = label(arch, profile);
     [
         format!("manifest-{label}.json"),
         format!("sbom-{label}.spdx.json"),

@@ -1,7 +1,5 @@
 //! Package URLs, which identify packages for scanners. <https://github.com/package-url/purl-spec>
 
-use std::fmt::Write as _;
-
 use super::manifest::SourceEntry;
 
 /// A package URL. `kind` is the type, with the namespace if there is one.
@@ -41,15 +39,11 @@ fn file_stem(source: &SourceEntry) -> &str {
 
 /// Percent-encodes all bytes that a package URL cannot contain.
 fn escaped(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut escaped, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            write!(escaped, "%{byte:02X}").ok();
-        }
-        escaped
-    })
+    let escape = |byte: u8| match char::from(byte) {
+        letter if letter.is_ascii_alphanumeric() || "-._~:/".contains(letter) => letter.to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
     purl,
     purl::purl,
 };
-use crate::{config::Members, host::output, sources::SourceSet};
+use crate::{config::Members, host::output, initramfs::parts, sources::SourceSet};
 
 /// The SPDX value for "unknown".
 const NO_ASSERTION: &str = "NOASSERTION";
@@ -140,32 +140,29 @@ impl Document {
 
     /// Adds the files of the image that are from sources.
     fn add_parts(&mut self, image: &str, facts: &Facts<'_>) -> Result<()> {
-        let parts = &facts.image.parts;
+        let found = &facts.image.parts;
         let mut databases = BTreeMap::new();
-        if parts.set == SourceSet::Upstream {
-            for source in &parts.sources {
+        if found.set == SourceSet::Upstream {
+            for source in &found.sources {
                 databases.insert(&source.name, components::read_database(&source.path)?);
             }
         }
-        for (part, bytes) in &parts.files {
+        for (part, bytes) in &found.files {
             let id = id(&["file", &part.path]);
             self.relate(image, CONTAINS, &id);
-            let piece = match parts.set {
-                SourceSet::Upstream => part.upstream.as_ref(),
-                SourceSet::Debian => part.debian.as_ref(),
-            };
+            let piece = parts::piece(part, found.set);
             let source = piece
-                .and_then(|piece| parts.sources.iter().find(|source| source.name == piece.from));
+                .and_then(|piece| found.sources.iter().find(|source| source.name == piece.from));
             let (mut version, mut package_url) = (None, None);
             if let Some(source) = source {
                 self.relate(&id, GENERATED_FROM, &source_id(&source.name));
                 match (databases.get(&source.name), piece.map(|piece| &piece.members)) {
                     (None, _) => version = Some(source.version.as_str()),
                     (Some(database), Some(Members::One(member))) => {
-                        if let Some((name, found)) = components::owner(database, member) {
+                        if let Some((name, owned)) = components::owner(database, member) {
                             let arch = [("arch", facts.arch.cpu())];
-                            package_url = Some(purl("apk/alpine", name, found, &arch));
-                            version = Some(found);
+                            package_url = Some(purl("apk/alpine", name, owned, &arch));
+                            version = Some(owned);
                         }
                     }
                     (Some(_), _) => {}
@@ -173,7 +170,7 @@ impl Document {
             }
             let (name, licence) = components::at(&part.path).unzip();
             let name = name.unwrap_or(&part.path);
-            let is_debian_busybox = name == "busybox" && parts.set == SourceSet::Debian;
+            let is_debian_busybox = name == "busybox" && found.set == SourceSet::Debian;
             let fields = json!({
                 "checksums": checksums(&output::digest_of(bytes)),
                 "comment": is_debian_busybox.then_some(components::DEBIAN_BUSYBOX_COMMENT),

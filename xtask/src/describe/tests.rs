@@ -7,7 +7,7 @@ use super::{
     manifest::{Libc, SCHEMA},
     *,
 };
-use crate::sources::SourceSet;
+use crate::{host::report, sources::SourceSet};
 
 const SCHEMA_FILE: &str = "manifest.schema.json";
 
@@ -146,7 +146,7 @@ fn rejects_other_schema_versions() {
         let object = value.as_object_mut().unwrap();
         drop(object.remove("schema"));
         object.extend(schema.map(|schema| ("schema".to_owned(), schema)));
-        let error = format!("{:#}", Manifest::parse(&value.to_string()).unwrap_err());
+        let error = report::lines(&Manifest::parse(&value.to_string()).unwrap_err());
         assert!(facts.iter().all(|fact| error.contains(fact)), "{error}");
     }
     for (from, to, fact) in

@@ -61,14 +61,15 @@ impl Arch {
         self.either(("bzImage", "arch/x86/boot/bzImage"), ("Image", "arch/arm64/boot/Image"))
     }
 
-    /// The prefix of the GNU tools that build for this architecture on any other.
+    /// The prefix of the GNU tools that build for this architecture; none on a machine with it.
     pub fn cross_prefix(self) -> &'static str {
-        self.either("x86_64-linux-gnu-", "aarch64-linux-gnu-")
+        let prefix = self.either("x86_64-linux-gnu-", "aarch64-linux-gnu-");
+        if Self::host() == Some(self) { "" } else { prefix }
     }
 
-    /// `e_machine` of ELF programs.
-    pub fn elf_machine(self) -> u16 {
-        self.either(62, 183)
+    /// The machine of ELF programs, as readelf prints it.
+    pub fn elf_machine(self) -> &'static str {
+        self.either("Advanced Micro Devices X86-64", "AArch64")
     }
 
     /// The UEFI firmware of QEMU's machine, as Debian installs it.
@@ -102,13 +103,7 @@ pub enum Archs {
 pub struct ArchOption {
     /// Architecture to build for, or all [default: this machine's]
     #[arg(long, value_enum)]
-    arch: Option<Archs>,
-}
-
-impl From<Archs> for ArchOption {
-    fn from(archs: Archs) -> Self {
-        Self { arch: Some(archs) }
-    }
+    pub arch: Option<Archs>,
 }
 
 impl ArchOption {

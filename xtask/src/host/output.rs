@@ -2,16 +2,14 @@
 
 use std::{
     fs::{File, Permissions},
-    io::{BufRead as _, BufReader, Read, Write as _},
+    io::{Read, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
 use anyhow::{Context as _, Result};
-use oci::digest::{Digest, Hasher};
+use oci::digest::{Digest, HashingReader};
 use tempfile::NamedTempFile;
-
-use crate::host::project;
 
 /// The list of digests next to files, as `sha256sum --check` reads it.
 pub const SUMS: &str = "SHA256SUMS";
@@ -65,15 +63,20 @@ pub fn persist(file: NamedTempFile, to: &Path, readers: Readers) -> Result<()> {
     Ok(())
 }
 
+/// Removes a file, or a directory with its contents, if it exists.
+pub fn remove(path: &Path) -> Result<()> {
+    let removed = match path.symlink_metadata() {
+        Err(_) => return Ok(()),
+        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+    };
+    removed.with_context(|| format!("removing {}", path.display()))
+}
+
 /// The SHA-256 of a file, in lower-case hexadecimal digits.
 pub fn digest(path: &Path) -> Result<String> {
     let hash = || {
-        let mut hasher = Hasher::default();
-        let mut file = BufReader::with_capacity(256 * 1024, File::open(path)?);
-        while !file.fill_buf()?.is_empty() {
-            hasher.update(file.buffer());
-            file.consume(file.buffer().len());
-        }
+        let (hasher, _) = HashingReader::new(File::open(path)?).drain()?;
         std::io::Result::Ok(hex(hasher.finish()))
     };
     hash().with_context(|| format!("hashing {}", path.display()))
@@ -84,16 +87,17 @@ pub fn digest_of(bytes: &[u8]) -> String {
     hex(Digest::of(bytes))
 }
 
+/// Whether `text` is a SHA-256 in lower-case hexadecimal digits.
+pub fn is_sha256(text: &str) -> bool {
+    format!("sha256:{text}").parse::<Digest>().is_ok()
+}
+
 fn hex(digest: Digest) -> String {
     digest.to_string().replace("sha256:", "")
 }
 
-/// Writes the digests of all outputs in `out/`.
-pub fn write_sums() -> Result<()> {
-    write_sums_of(&project::out())
-}
-
-fn write_sums_of(folder: &Path) -> Result<()> {
+/// Writes the digests of all outputs in `folder`.
+pub fn write_sums(folder: &Path) -> Result<()> {
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
     let mut names = Vec::new();
@@ -169,7 +173,7 @@ mod tests {
         for name in names {
             write(&folder.path().join(name), b"abc").unwrap();
         }
-        write_sums_of(folder.path()).unwrap();
+        write_sums(folder.path()).unwrap();
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(
             std::fs::read_to_string(folder.path().join(SUMS)).unwrap(),

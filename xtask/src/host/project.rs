@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+use xshell::Shell;
+
 /// The absolute path of the workspace.
 pub fn root() -> PathBuf {
     // cargo sets the variable; a debugger does not.
@@ -10,12 +13,17 @@ pub fn root() -> PathBuf {
     xtask.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
-/// The directory of outputs.
 pub fn out() -> PathBuf {
     root().join("out")
 }
 
-/// The directory of logs.
 pub fn logs() -> PathBuf {
     root().join("target/xtask")
+}
+
+/// A shell in the project, where rustup reads `rust-toolchain.toml`.
+pub fn shell() -> Result<Shell> {
+    let shell = Shell::new()?;
+    shell.change_dir(root());
+    Ok(shell)
 }

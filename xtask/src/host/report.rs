@@ -1,14 +1,13 @@
 //! Prints steps and warnings to standard error, results to standard output. Nothing else prints.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the only module that prints")]
 
-use std::io::{IsTerminal, Write};
+use std::io::Write as _;
 
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use oci::size::Transfer;
 use registry::observer::{Observer, Retry};
 
-/// Reports the start of a step.
 pub fn step(message: impl std::fmt::Display) {
     eprintln!("xtask: {message}");
 }
@@ -21,21 +20,6 @@ pub fn warn(message: impl std::fmt::Display) {
 /// Prints a result.
 pub fn result(message: impl std::fmt::Display) {
     println!("{message}");
-}
-
-/// Rewrites the current line of a terminal. Prints nothing to logs.
-pub fn live(message: impl std::fmt::Display) {
-    if std::io::stderr().is_terminal() {
-        eprint!("\r\x1b[Kxtask: {message}");
-        std::io::stderr().flush().ok();
-    }
-}
-
-/// Clears a line of [`live`].
-pub fn live_end() {
-    if std::io::stderr().is_terminal() {
-        eprint!("\r\x1b[K");
-    }
 }
 
 /// Asks a question. Anything but "y" or "yes" is a no.
@@ -68,21 +52,19 @@ pub fn lines(error: &anyhow::Error) -> String {
     }
 }
 
-/// Prints the error of a subcommand.
 pub fn failure(error: &anyhow::Error) {
-    live_end();
     eprintln!("xtask: error: {}", lines(error).replace("\nhint: ", "\nxtask: hint: "));
 }
 
 /// All errors of `outcomes` as one.
 pub fn join_outcomes(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
-    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(Some).collect();
+    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     if errors.is_empty() { Ok(()) } else { Err(join_errors(errors)) }
 }
 
 /// Several errors as one, so that none hides another.
-pub fn join_errors(errors: impl IntoIterator<Item = Option<anyhow::Error>>) -> anyhow::Error {
-    let errors: Vec<String> = errors.into_iter().flatten().map(|error| lines(&error)).collect();
+pub fn join_errors(errors: impl IntoIterator<Item = anyhow::Error>) -> anyhow::Error {
+    let errors: Vec<String> = errors.into_iter().map(|error| lines(&error)).collect();
     anyhow!("{}", errors.join("\n"))
 }
 
@@ -109,19 +91,29 @@ impl Observer for Console {
     }
 }
 
-/// A transfer on the terminal; prints nothing elsewhere, and disappears when it is dropped.
+/// Progress on the terminal; prints nothing elsewhere, and disappears when it is dropped.
 #[derive(Debug)]
 pub struct Bar(pub ProgressBar);
 
+/// The progress of a transfer.
 pub fn progress_bar(label: &str, total: Option<u64>) -> Bar {
-    let template = match total {
+    let bar = bar(match total {
         Some(_) => "xtask: {msg}: {percent}% of {total_bytes}, {bytes_per_sec}, {eta} left",
         None => "xtask: {msg}: {bytes}, {bytes_per_sec}",
-    };
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(total.unwrap_or_default()).with_style(style);
-    Bar(bar.with_message(label.to_owned()))
+    });
+    bar.0.set_length(total.unwrap_or_default());
+    bar.0.set_message(label.to_owned());
+    bar
+}
+
+/// A line of text, empty at first.
+pub fn progress_line() -> Bar {
+    bar("xtask: {msg}")
+}
+
+fn bar(template: &str) -> Bar {
+    let style = ProgressStyle::with_template(template);
+    Bar(ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
 }
 
 impl Transfer for Bar {

@@ -26,12 +26,11 @@ const PASSED_PREFIXES: [&str; 3] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`.
 const SEPARATOR: &str = "\x1f";
 
-/// The programs of `packages`, by package.
-pub fn build(
-    packages: &BTreeSet<&str>,
-    arch: Arch,
-    toolchain: &Toolchain,
-) -> Result<BTreeMap<String, Vec<u8>>> {
+/// The bytes of programs, by package.
+pub type Programs = BTreeMap<String, Vec<u8>>;
+
+/// The programs of `packages`.
+pub fn build(packages: &BTreeSet<&str>, arch: Arch, toolchain: &Toolchain) -> Result<Programs> {
     let names: Vec<&str> = packages.iter().copied().collect();
     let building = || format!("building {} for {}", names.join(" and "), toolchain.target);
     report::step(building());
@@ -54,7 +53,7 @@ pub fn build(
     for package in packages {
         let path = folder.join(package);
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        verify_elf(&bytes, arch).with_context(|| format!("checking {}", path.display()))?;
+        verify_elf(&path, arch).with_context(|| format!("checking {}", path.display()))?;
         programs.insert((*package).to_owned(), bytes);
     }
     Ok(programs)
@@ -117,11 +116,8 @@ fn path_maps(target_dir: &Path, toolchain: &Toolchain) -> Result<Vec<PathMap>> {
 /// Maps symbolic links and their targets, because compilers use either path.
 fn with_real_paths(maps: Vec<PathMap>) -> Vec<PathMap> {
     let both = |(folder, name): PathMap| {
-        let real = folder
-            .canonicalize()
-            .ok()
-            .filter(|real| *real != folder)
-            .map(|real| (real, name.clone()));
+        let real = folder.canonicalize().ok().filter(|real| *real != folder);
+        let real = real.map(|real| (real, name.clone()));
         [Some((folder, name)), real].into_iter().flatten()
     };
     maps.into_iter().flat_map(both).collect()
@@ -169,54 +165,24 @@ fn c_flags(maps: &[PathMap]) -> String {
     flags.join(" ")
 }
 
-/// Segment type: path of the dynamic loader.
-const PT_INTERP: u32 = 3;
-/// Section type: symbols for debuggers.
-const SHT_SYMTAB: u32 = 2;
-
-/// Verifies that `program` is a static, stripped ELF program for `arch`.
-fn verify_elf(program: &[u8], arch: Arch) -> Result<()> {
-    ensure!(program.starts_with(b"\x7fELF\x02\x01"), "not a 64-bit little-endian ELF file");
-    let (found, expected) = (u16_at(program, 18)?, arch.elf_machine());
+/// Verifies that `program` is a complete, static, stripped ELF program for `arch`.
+fn verify_elf(program: &Path, arch: Arch) -> Result<()> {
+    let shell = Shell::new()?;
+    let readelf = shell.cmd("readelf").args(["--wide", "--file-header", "--segments"]);
+    let readelf = cmd::clean_env(readelf.arg("--sections").arg(program)).env("LC_ALL", "C");
+    let output = readelf.quiet().ignore_status().output().context("running readelf")?;
+    let report = String::from_utf8_lossy(&output.stdout);
+    let has = |word: &str| report.split_whitespace().any(|found| found == word);
+    ensure!(has("ELF64") && has("little"), "not a 64-bit little-endian ELF file");
+    let expected = arch.elf_machine();
+    let found = report.lines().find_map(|line| line.trim_start().strip_prefix("Machine:"));
+    let found = found.unwrap_or_default().trim();
     ensure!(found == expected, "expected ELF machine {expected} ({arch}), found {found}");
-    let segments = table_types(program, 32, 54, 0)?;
-    ensure!(
-        !segments.contains(&PT_INTERP),
-        "the program needs a dynamic loader, which the image does not contain"
-    );
-    let sections = table_types(program, 40, 58, 4)?;
-    ensure!(!sections.contains(&SHT_SYMTAB), "the program is not stripped");
+    ensure!(!has("INTERP"), "the program needs a dynamic loader, which the image does not contain");
+    ensure!(!has("SYMTAB"), "the program is not stripped");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(errors.is_empty(), "readelf reports: {}", errors.trim_end().replace('\n', "; "));
     Ok(())
-}
-
-/// The types of a table's entries. The ELF header has the table's offset at `offset_at`, the entry
-/// size at `size_at` and the number of entries after it; an entry has its type at `type_at`.
-fn table_types(
-    program: &[u8],
-    offset_at: usize,
-    size_at: usize,
-    type_at: usize,
-) -> Result<Vec<u32>> {
-    let offset = usize::try_from(u64::from_le_bytes(bytes_at(program, offset_at)?))?;
-    let size = usize::from(u16_at(program, size_at)?);
-    let count = usize::from(u16_at(program, size_at + 2)?);
-    (0..count)
-        .map(|index| {
-            let at = offset
-                .checked_add(index * size + type_at)
-                .context("an ELF table is out of range")?;
-            Ok(u32::from_le_bytes(bytes_at(program, at)?))
-        })
-        .collect()
-}
-
-fn u16_at(program: &[u8], at: usize) -> Result<u16> {
-    Ok(u16::from_le_bytes(bytes_at(program, at)?))
-}
-
-fn bytes_at<const N: usize>(program: &[u8], at: usize) -> Result<[u8; N]> {
-    let bytes = program.get(at..).and_then(|rest| rest.first_chunk());
-    bytes.copied().context("the ELF file is truncated")
 }
 
 #[cfg(test)]
@@ -286,26 +252,31 @@ mod tests {
 
     #[test]
     fn accepts_only_static_stripped_programs() {
+        const PT_INTERP: u32 = 3;
+        const SHT_SYMTAB: u32 = 2;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let verify = |bytes: &[u8]| {
+            std::fs::write(file.path(), bytes).unwrap();
+            verify_elf(file.path(), Arch::X86_64).map_err(|error| error.to_string())
+        };
         let good = program(62, 1, 1);
-        assert!(verify_elf(&good, Arch::X86_64).is_ok());
+        assert_eq!(verify(&good), Ok(()));
         for (bytes, fact) in [
-            (program(183, 1, 1), "expected ELF machine 62 (x86_64), found 183"),
+            (program(183, 1, 1), "X86-64 (x86_64), found AArch64"),
             (program(62, PT_INTERP, 1), "dynamic loader"),
             (program(62, 1, SHT_SYMTAB), "not stripped"),
             (b"#!/bin/sh\n".to_vec(), "not a 64-bit"),
-            (good[..100].to_vec(), "truncated"),
+            (good[..100].to_vec(), "extends past end of file"),
             (vec![], "not a 64-bit"),
         ] {
-            assert!(
-                verify_elf(&bytes, Arch::X86_64).unwrap_err().to_string().contains(fact),
-                "{fact}"
-            );
+            let error = verify(&bytes).unwrap_err();
+            assert!(error.contains(fact), "{fact}: {error}");
         }
     }
 
     #[test]
     fn rejects_a_dynamic_program() {
-        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let own = std::env::current_exe().unwrap();
         assert!(verify_elf(&own, Arch::host().unwrap()).is_err());
     }
 }

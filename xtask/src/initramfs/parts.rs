@@ -16,7 +16,6 @@ use crate::{
     sources::{Source, SourceSet, Sources, debian},
 };
 
-/// The parts of one image.
 #[derive(Debug)]
 pub struct Parts {
     /// Each part of the set in use, and its bytes.
@@ -37,60 +36,57 @@ impl Parts {
 
 /// All parts of `config`, from upstream if it is reachable, otherwise from Debian.
 pub fn obtain(config: &ImageConfig, arch: Arch, sources: &Sources) -> Result<Parts> {
-    match obtain_upstream(config, sources)? {
-        Some(parts) => Ok(parts),
-        None => obtain_debian(config, arch, sources),
+    if let Some(parts) = obtain_upstream(config, sources)? {
+        return Ok(parts);
     }
+    let packages: Vec<&str> = names(config, SourceSet::Debian).into_iter().collect();
+    pick(config, SourceSet::Debian, sources.debian(&packages, arch)?)
 }
 
 fn obtain_upstream(config: &ImageConfig, sources: &Sources) -> Result<Option<Parts>> {
-    let used: BTreeSet<&String> = config
-        .parts
-        .iter()
-        .filter_map(|part| part.upstream.as_ref())
-        .map(|piece| &piece.from)
-        .collect();
-    let (mut archives, mut found) = (BTreeMap::new(), Vec::new());
-    for (name, pin) in config.upstream.iter().filter(|(name, _)| used.contains(name)) {
+    let (used, mut found) = (names(config, SourceSet::Upstream), Vec::new());
+    for (_, pin) in config.upstream.iter().filter(|(name, _)| used.contains(name.as_str())) {
         let Some(source) = sources.upstream(pin)? else { return Ok(None) };
-        archives.insert(name.clone(), Archive::read_tar_gz(&source.path)?);
         found.push(source);
     }
-    let files = pick(&config.parts, |part| part.upstream.as_ref(), &archives)?;
-    Ok(Some(Parts { files, set: SourceSet::Upstream, sources: found }))
+    pick(config, SourceSet::Upstream, found).map(Some)
 }
 
-fn obtain_debian(config: &ImageConfig, arch: Arch, sources: &Sources) -> Result<Parts> {
-    let pieces = config.parts.iter().filter_map(|part| part.debian.as_ref());
-    let packages: BTreeSet<&str> = pieces.map(|piece| piece.from.as_str()).collect();
-    let packages: Vec<&str> = packages.into_iter().collect();
-    let found = sources.debian(&packages, arch)?;
-    let mut archives = BTreeMap::new();
-    for (package, source) in packages.iter().zip(&found) {
-        archives.insert((*package).to_owned(), Archive::read_deb(&source.path)?);
+/// The piece of a part in this set.
+pub fn piece(part: &Part, set: SourceSet) -> Option<&Piece> {
+    match set {
+        SourceSet::Upstream => part.upstream.as_ref(),
+        SourceSet::Debian => part.debian.as_ref(),
     }
-    let files = pick(&config.parts, |part| part.debian.as_ref(), &archives)?;
-    Ok(Parts { files, set: SourceSet::Debian, sources: found })
 }
 
-/// The bytes of each part of one set.
-fn pick(
-    parts: &[Part],
-    piece: impl Fn(&Part) -> Option<&Piece>,
-    archives: &BTreeMap<String, Archive>,
-) -> Result<Vec<(Part, Vec<u8>)>> {
+/// The names of the sources in this set that have a piece of the image.
+fn names(config: &ImageConfig, set: SourceSet) -> BTreeSet<&str> {
+    config.parts.iter().filter_map(|part| Some(piece(part, set)?.from.as_str())).collect()
+}
+
+/// The parts in this set, from its sources.
+fn pick(config: &ImageConfig, set: SourceSet, sources: Vec<Source>) -> Result<Parts> {
+    let read = match set {
+        SourceSet::Upstream => Archive::read_tar_gz,
+        SourceSet::Debian => Archive::read_deb,
+    };
+    let mut archives = BTreeMap::new();
+    for source in &sources {
+        archives.insert(source.name.as_str(), read(&source.path)?);
+    }
     let mut files = Vec::new();
-    for part in parts {
-        let Some(piece) = piece(part) else { continue };
-        let Some(archive) = archives.get(&piece.from) else {
-            bail!("unknown source '{}' of '/{}'", piece.from, part.path)
-        };
+    for part in &config.parts {
+        let Some(Piece { from, members }) = piece(part, set) else { continue };
+        let archive = archives.get(from.as_str());
+        let archive =
+            archive.with_context(|| format!("unknown source '{from}' of '/{}'", part.path))?;
         let bytes = archive
-            .get(&piece.members)
+            .get(members)
             .with_context(|| format!("reading the bytes of '/{}'", part.path))?;
         files.push((part.clone(), bytes));
     }
-    Ok(files)
+    Ok(Parts { files, set, sources })
 }
 
 /// Maximum length of a chain of links.
@@ -121,7 +117,9 @@ impl Archive {
     }
 
     fn read_deb(path: &Path) -> Result<Self> {
-        Ok(Self { name: file_name(path), members: debian::read_tar(path, |tar| read_tar(tar))? })
+        let members = read_tar(debian::read_tar(path)?.as_slice());
+        let members = members.with_context(|| format!("reading {}", path.display()))?;
+        Ok(Self { name: file_name(path), members })
     }
 
     /// The bytes of the members that `wanted` describes.
@@ -148,7 +146,7 @@ impl Archive {
 
     /// The file of this name, after following links.
     fn file(&self, wanted: &str) -> Result<&[u8]> {
-        let mut name = plain(wanted);
+        let mut name = plain(wanted).to_owned();
         for _ in 0..=MAX_LINKS {
             // Debian 13 has /bin, /sbin and /lib below /usr.
             match self.members.get(&name).or_else(|| self.members.get(&format!("usr/{name}"))) {
@@ -174,8 +172,7 @@ impl Archive {
 
 /// Whether `name` is `prefix`, characters other than `/`, and `suffix`.
 fn matches(name: &str, prefix: &str, suffix: &str) -> bool {
-    let prefix = plain_prefix(prefix);
-    name.strip_prefix(prefix)
+    name.strip_prefix(plain(prefix))
         .and_then(|rest| rest.strip_suffix(suffix))
         .is_some_and(|between| !between.contains('/'))
 }
@@ -184,7 +181,7 @@ fn read_tar(tar: impl Read) -> Result<BTreeMap<String, Member>> {
     let mut members = BTreeMap::new();
     for entry in tar::Archive::new(tar).entries()? {
         let mut entry = entry?;
-        let name = plain(&String::from_utf8_lossy(&entry.path_bytes()));
+        let name = plain(&String::from_utf8_lossy(&entry.path_bytes())).to_owned();
         let kind = entry.header().entry_type();
         let target =
             entry.link_name_bytes().map(|target| String::from_utf8_lossy(&target).into_owned());
@@ -193,7 +190,7 @@ fn read_tar(tar: impl Read) -> Result<BTreeMap<String, Member>> {
                 drop(members.insert(name.clone(), Member::Link(resolve(&name, &target))));
             }
             Some(target) if kind.is_hard_link() => {
-                drop(members.insert(name, Member::Link(plain(&target))));
+                drop(members.insert(name, Member::Link(plain(&target).to_owned())));
             }
             _ if kind.is_file() => {
                 let mut bytes = Vec::new();
@@ -225,11 +222,7 @@ fn resolve(link: &str, target: &str) -> String {
 }
 
 /// A name without the leading `./` or `/` of some archives.
-fn plain(name: &str) -> String {
-    plain_prefix(name).to_owned()
-}
-
-fn plain_prefix(name: &str) -> &str {
+fn plain(name: &str) -> &str {
     name.trim_start_matches("./").trim_start_matches('/')
 }
 

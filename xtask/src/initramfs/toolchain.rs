@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use xshell::Shell;
 
 use crate::{
     host::{arch::Arch, cmd, project, report, report::hinted},
@@ -17,7 +16,6 @@ use crate::{
 /// A Rust target and its compilers.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
-    /// The Rust target.
     pub target: String,
     /// First line of `rustc --version`.
     pub rustc: String,
@@ -37,17 +35,13 @@ pub struct Toolchain {
 pub fn select(arch: Arch) -> Result<Toolchain> {
     let version = rustc(&["-vV"])?;
     let field = |name: &str| {
-        version
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
+        let value = version.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap_or_default().trim().to_owned()
     };
     let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?.trim());
     let target = install_target(arch, &sysroot)?;
     let lld = sysroot.join("lib/rustlib").join(field("host:")).join("bin/rust-lld");
-    let prefix = if Arch::host() == Some(arch) { "" } else { arch.cross_prefix() };
+    let prefix = arch.cross_prefix();
     // The host's default compiler is `cc`, cross compilers have GNU names.
     let cc = if prefix.is_empty() { "cc".to_owned() } else { format!("{prefix}gcc") };
     Ok(Toolchain {
@@ -104,21 +98,14 @@ fn add_target(target: &str) -> Result<()> {
         return Err(anyhow!("--offline forbids downloads")).with_context(adding);
     }
     report::step(adding());
-    let shell = project_shell()?;
+    let shell = project::shell()?;
     shell.cmd(rustup).args(["target", "add", target]).quiet().run().with_context(adding)
 }
 
 fn rustc(args: &[&str]) -> Result<String> {
     let program = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-    let shell = project_shell()?;
+    let shell = project::shell()?;
     shell.cmd(program).args(args).quiet().read().context("running rustc")
-}
-
-/// In the project, where rustup reads `rust-toolchain.toml`.
-fn project_shell() -> Result<Shell> {
-    let shell = Shell::new()?;
-    shell.change_dir(project::root());
-    Ok(shell)
 }
 
 #[cfg(test)]

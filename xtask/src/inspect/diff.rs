@@ -82,7 +82,7 @@ fn compare(args: &Args) -> Result<bool> {
 }
 
 fn is_protected(entry: &Record) -> bool {
-    entry.kind() == Kind::File && entry.permissions() & READ_BY_OTHERS == 0
+    entry.kind() == Kind::FILE && entry.permissions() & READ_BY_OTHERS == 0
 }
 
 /// The report of `diffoscope` on two different files, or `None` if it is not installed.
@@ -127,11 +127,11 @@ fn by_path(entries: &[Record]) -> BTreeMap<&str, &Record> {
 }
 
 fn summary(entry: &Record) -> String {
-    let text = format!("{}, mode {:04o}", entry.kind().name(), entry.permissions());
+    let text = format!("{}, mode {:04o}", entry.kind().name, entry.permissions());
     match entry.kind() {
-        Kind::File => format!("{text}, {} bytes", entry.content.len()),
-        Kind::Link => format!("{text}, to {}", target(entry)),
-        Kind::CharacterDevice | Kind::BlockDevice => format!("{text}, {}", device(entry)),
+        Kind::FILE => format!("{text}, {} bytes", entry.content.len()),
+        Kind::LINK => format!("{text}, to {}", target(entry)),
+        Kind::CHARACTERS | Kind::BLOCKS => format!("{text}, {}", device(entry)),
         _ => text,
     }
 }
@@ -154,19 +154,19 @@ fn changes(one: &Record, other: &Record) -> Option<String> {
         }
     };
     let both = |kind| [one, other].iter().all(|entry| entry.kind() == kind);
-    compare("kind", &|entry| entry.kind().name().to_owned());
+    compare("kind", &|entry| entry.kind().name.to_owned());
     compare("mode", &|entry| format!("{:04o}", entry.permissions()));
     compare("uid", &|entry| entry.uid.to_string());
     compare("gid", &|entry| entry.gid.to_string());
     compare("mtime", &|entry| tree::time(entry.mtime));
     // The links of a directory count its subdirectories, which have lines of their own.
-    if [one, other].iter().all(|entry| entry.kind() != Kind::Directory) {
+    if [one, other].iter().all(|entry| entry.kind() != Kind::DIRECTORY) {
         compare("number of links", &|entry| entry.links.to_string());
     }
     if one.is_device() && other.is_device() {
         compare("device", &device);
     }
-    if both(Kind::Link) {
+    if both(Kind::LINK) {
         compare("target", &target);
     } else if one.content != other.content {
         changes.push(content_difference(&one.content, &other.content));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use archive::{
     newc::Record,
     read::{Compression, Kind, Part, printable},
@@ -10,7 +10,7 @@ use archive::{
 use jiff::Timestamp;
 
 use crate::{
-    host::{arch::Arch, report},
+    host::{arch::Arch, report, report::hinted},
     initramfs,
 };
 
@@ -46,11 +46,11 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The archives in the file at `path`.
 pub fn read(path: &Path) -> Result<Vec<Part>> {
     let reading = || format!("reading {}", path.display());
     if !path.exists() {
-        bail!("{} not found  hint: run `cargo xtask build-initramfs`", path.display());
+        let fact = format!("{} not found", path.display());
+        return Err(hinted(fact, "run `cargo xtask build-initramfs`"));
     }
     let bytes = std::fs::read(path).with_context(reading)?;
     archive::read::read(&bytes).with_context(reading)
@@ -85,18 +85,8 @@ fn listing(parts: &[Part]) -> String {
 
 /// The mode in the format of `ls -l`.
 fn mode(member: &Record) -> String {
-    let kind = match member.kind() {
-        Kind::File => '-',
-        Kind::Directory => 'd',
-        Kind::Link => 'l',
-        Kind::CharacterDevice => 'c',
-        Kind::BlockDevice => 'b',
-        Kind::Pipe => 'p',
-        Kind::Socket => 's',
-        Kind::Unknown => '?',
-    };
     let bits = member.permissions();
-    let mut text = String::from(kind);
+    let mut text = String::from(member.kind().letter);
     // For each class: its bits, and the special bit that replaces its `x`.
     for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
         let class = bits >> shift;
@@ -132,7 +122,7 @@ pub fn time(seconds: u32) -> String {
 
 fn name(member: &Record) -> String {
     let path = printable(&member.path);
-    if member.kind() == Kind::Link {
+    if member.kind() == Kind::LINK {
         let target = String::from_utf8_lossy(&member.content);
         return format!("{path} -> {}", printable(&target));
     }
@@ -141,16 +131,16 @@ fn name(member: &Record) -> String {
 
 fn totals(members: &[&Record]) -> String {
     let count = |kind| members.iter().filter(|member| member.kind() == kind).count();
-    let files = members.iter().filter(|member| member.kind() == Kind::File);
+    let files = members.iter().filter(|member| member.kind() == Kind::FILE);
     let bytes: usize = files.map(|member| member.content.len()).sum();
-    let others = count(Kind::Pipe) + count(Kind::Socket) + count(Kind::Unknown);
+    let others = count(Kind::PIPE) + count(Kind::SOCKET) + count(Kind::UNKNOWN);
     format!(
         "{} entries: {} files of {bytes} bytes, {} folders, {} links, {} devices{}",
         members.len(),
-        count(Kind::File),
-        count(Kind::Directory),
-        count(Kind::Link),
-        count(Kind::CharacterDevice) + count(Kind::BlockDevice),
+        count(Kind::FILE),
+        count(Kind::DIRECTORY),
+        count(Kind::LINK),
+        count(Kind::CHARACTERS) + count(Kind::BLOCKS),
         if others > 0 { format!(", {others} others") } else { String::new() }
     )
 }
@@ -218,8 +208,8 @@ drwxrwxrwt 0:0    0 2023-11-14T22:13:20Z tmp
     #[test]
     fn names_missing_or_broken_file() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = format!("{:#}", read(&folder.path().join("none")).unwrap_err());
-        assert!(missing.contains("/none not found  hint: "), "{missing}");
+        let missing = report::lines(&read(&folder.path().join("none")).unwrap_err());
+        assert!(missing.contains("/none not found\nhint: "), "{missing}");
         let path = folder.path().join("cut");
         std::fs::write(&path, &archive(&[("a", "1")])[..60]).unwrap();
         let broken = format!("{:#}", read(&path).unwrap_err());

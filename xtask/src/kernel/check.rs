@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use crate::{
@@ -13,10 +13,9 @@ use crate::{
     kernel::{
         compile, configure,
         key::Key,
-        make,
         make::{Make, Place, Surroundings},
         plan,
-        plan::{KernelRequest, Plan},
+        plan::KernelRequest,
     },
     sources::{SourceOptions, Sources},
 };
@@ -24,35 +23,24 @@ use crate::{
 /// Configures every profile that changed since its last check, in one unpacked source. Reports all
 /// options that the kernel dropped.
 pub fn check_configurations(options: &SourceOptions) -> Result<()> {
-    let config = config::read_kernel_config()?;
-    let settings = Settings::read()?;
+    let config = &config::read_kernel_config()?;
+    let settings = &Settings::read()?;
     setup::require_for(&Arch::ALL, &[Need::Kernel])?;
-    let sources = Sources::open(options)?;
-    let mut errors = Vec::new();
+    let sources = &Sources::open(options)?;
+    let mut outcomes = Vec::new();
     let mut bench = None;
     for arch in Arch::ALL {
         for profile in Profile::ALL {
-            let request = KernelRequest {
-                arch,
-                profile,
-                sources: &sources,
-                settings: &settings,
-                config: &config,
-            };
-            let outcome = match check(&request, &mut bench) {
-                Ok(count) => format!("ok ({count} options)"),
-                Err(error) => {
-                    errors.push(report::lines(&error));
-                    "FAILED".to_owned()
-                }
-            };
-            report::result(format_args!("test kernel::config::{arch}_{profile} ... {outcome}"));
+            let request = KernelRequest { arch, profile, sources, settings, config };
+            let outcome = check(&request, &mut bench);
+            let text = outcome
+                .as_ref()
+                .map_or("FAILED".to_owned(), |count| format!("ok ({count} options)"));
+            report::result(format_args!("test kernel::config::{arch}_{profile} ... {text}"));
+            outcomes.push(outcome.map(drop));
         }
     }
-    if !errors.is_empty() {
-        bail!("{}", errors.join("\n"));
-    }
-    Ok(())
+    report::join_outcomes(outcomes)
 }
 
 /// Configures one kernel, unless the last check had the same inputs. Returns the number of
@@ -61,7 +49,7 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<TempDir>) -> Result<usi
     let KernelRequest { arch, profile, .. } = request;
     let configuring = || format!("configuring the kernel for {arch}, profile {profile}");
     let plan = plan::plan(request)?;
-    let cache = request.sources.cache();
+    let cache = &request.sources.cache;
     let memory = cache.folder("configs")?.join(format!("{arch}-{profile}"));
     let key = Key::of(&plan).digest;
     if let Some(config) = remembered(&memory, &key)
@@ -73,14 +61,22 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<TempDir>) -> Result<usi
         report::step(format_args!("unpacking the source of linux {}", plan.source.version));
         let folder = cache.temporary_folder()?;
         for name in ["source", "objects"] {
-            let path = folder.path().join(name);
-            std::fs::create_dir(&path).with_context(|| format!("creating {}", path.display()))?;
+            cache.folder(folder.path().join(name))?;
         }
         compile::unpack(&plan.source, &folder.path().join("source"))?;
         *bench = Some(folder);
     }
     let bench = bench.as_ref().context("the source is not unpacked")?;
-    let make = prepare(bench, &plan)?;
+    // All configurations share the source, and the tools that the kernel builds for it, which takes
+    // most of the time.
+    let (source, objects) = (bench.path().join("source"), bench.path().join("objects"));
+    for name in [".config", ".config.old", "given.config", "defconfig"] {
+        output::remove(&objects.join(name))?;
+    }
+    let log = project::logs().join(format!("kernel-config-{arch}-{profile}.log"));
+    let surroundings = Surroundings::default();
+    let place = Place { source, objects, log, compiler_cache: None, surroundings };
+    let make = Make::new(&plan, place)?;
     let count = configure::configure(&plan, &make).with_context(configuring)?;
     let config = make.place.objects.join(".config");
     let config = std::fs::read_to_string(&config)
@@ -93,18 +89,6 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<TempDir>) -> Result<usi
 fn remembered(memory: &Path, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(memory).ok()?;
     Some(text.strip_prefix(key)?.strip_prefix('\n')?.to_owned())
-}
-
-/// Prepares the next configuration in `bench`. All share the source, and the tools that the kernel
-/// builds for it, which takes most of the time.
-fn prepare<'a>(bench: &TempDir, plan: &'a Plan<'a>) -> Result<Make<'a>> {
-    let log = project::logs().join(format!("kernel-config-{}-{}.log", plan.arch, plan.profile));
-    let (source, objects) = (bench.path().join("source"), bench.path().join("objects"));
-    for name in [".config", ".config.old", "given.config", "defconfig"] {
-        make::remove(&objects.join(name))?;
-    }
-    let surroundings = Surroundings::default();
-    Make::new(plan, Place { source, objects, log, compiler_cache: None, surroundings })
 }
 
 #[cfg(test)]

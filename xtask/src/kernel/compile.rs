@@ -1,19 +1,17 @@
 //! Unpacks, configures, builds and stores a kernel.
 
 use std::{
-    fs::File,
-    io::{Read, Write},
     path::{Path, PathBuf},
-    process::Stdio,
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rustix::fs::Mode;
+use tempfile::NamedTempFile;
 use xshell::Shell;
 
 use crate::{
-    host::{cmd, project, report},
+    host::{cmd, output, project, report},
     kernel::{
         CONFIG, IMAGE, INPUTS, configure,
         key::Key,
@@ -36,7 +34,7 @@ pub fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
         return Ok(folder);
     }
     let scratch = cache.folder("build")?;
-    make::remove(&scratch)?;
+    output::remove(&scratch)?;
     let place = Place {
         source: cache.folder("build/source")?,
         objects: cache.folder("build/objects")?,
@@ -55,7 +53,7 @@ pub fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
     std::fs::write(&inputs, &key.inputs)
         .with_context(|| format!("writing {}", inputs.display()))?;
     let folder = cache.store_kernel(filled, &key.digest)?;
-    make::remove(&scratch)?;
+    output::remove(&scratch)?;
     Ok(folder)
 }
 
@@ -68,8 +66,10 @@ pub fn compile_in(plan: &Plan<'_>, place: Place) -> Result<(PathBuf, PathBuf)> {
     let _umask = Umask::set();
     let tree = Make::new(plan, place)?;
 
-    report::live("unpacking the kernel's source");
+    let progress = report::progress_line();
+    progress.0.set_message("unpacking the kernel's source");
     unpack(&plan.source, &tree.place.source)?;
+    drop(progress);
     configure::configure(plan, &tree)?;
     let (target, image) = plan.arch.kernel_image();
     tree.make(target, &[], &format!("building {title}"))?;
@@ -84,45 +84,36 @@ pub fn unpack(source: &Source, folder: &Path) -> Result<()> {
 }
 
 fn unpack_into(source: &Source, folder: &Path) -> Result<()> {
+    let inner;
+    let mut tarball = source.path.as_path();
+    if tarball.extension().is_some_and(|extension| extension == "deb") {
+        inner = inner_tarball(tarball, folder.parent().unwrap_or(folder))?;
+        tarball = inner.path();
+    }
     let shell = Shell::new()?;
     let tar = shell
         .cmd("tar")
-        .args(["-xJ", "--strip-components=1", "--no-same-owner", "--no-same-permissions", "-C"])
-        .arg(folder);
-    let mut tar = cmd::Background::start(cmd::clean_env(tar), |command| {
-        command.stdin(Stdio::piped());
-    })?;
-    let mut input = tar.child.stdin.take().context("tar has no input")?;
-    let fed = if source.path.extension().is_some_and(|extension| extension == "deb") {
-        debian::read_tar(&source.path, |tar| copy_tarball(tar, &mut input))
-    } else {
-        File::open(&source.path)
-            .and_then(|mut file| std::io::copy(&mut file, &mut input))
-            .map(drop)
-            .map_err(Into::into)
-    };
-    drop(input);
-    let status = tar.child.wait()?;
-    // An error of tar also breaks the pipe; tar has printed the reason.
-    if !status.success() {
-        bail!("`tar -xJ` ended with {status}");
-    }
-    fed
+        .args(["--strip-components=1", "--no-same-owner", "--no-same-permissions", "-C"])
+        .arg(folder)
+        .arg("-xJf")
+        .arg(tarball);
+    Ok(cmd::clean_env(tar).quiet().run()?)
 }
 
-fn copy_tarball(package: &mut dyn Read, to: &mut impl Write) -> Result<()> {
-    let mut count = 0;
-    for entry in tar::Archive::new(package).entries()? {
+/// The kernel's tarball in a Debian package, as a temporary file in `folder`.
+fn inner_tarball(package: &Path, folder: &Path) -> Result<NamedTempFile> {
+    let (mut count, mut tarball) = (0, NamedTempFile::new_in(folder)?);
+    for entry in tar::Archive::new(debian::read_tar(package)?.as_slice()).entries()? {
         let mut entry = entry?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if name.starts_with("./usr/src/linux-source-") && name.ends_with(".tar.xz") {
             ensure!(entry.header().entry_type().is_file(), "'{name}' is not a regular file");
-            std::io::copy(&mut entry, to)?;
+            std::io::copy(&mut entry, &mut tarball)?;
             count += 1;
         }
     }
     ensure!(count == 1, "expected one file like ./usr/src/linux-source-6.12.tar.xz, found {count}");
-    Ok(())
+    Ok(tarball)
 }
 
 /// Restores the caller's umask when dropped.
@@ -157,6 +148,43 @@ bzImage:
 \tenv | sort > $(O)/arch/x86/boot/bzImage
 \techo jobs=$(MAKEFLAGS) cc=$(CC) umask=$$(umask) >> $(O)/arch/x86/boot/bzImage
 ";
+
+    #[test]
+    fn unpacks_the_tarball_in_a_debian_package() {
+        let folder = tempfile::tempdir().unwrap();
+        let shell = Shell::new().unwrap();
+        shell.change_dir(folder.path());
+        for path in ["linux-1", "package/DEBIAN", "package/usr/src", "made/source"] {
+            shell.create_dir(path).unwrap();
+        }
+        shell.write_file("linux-1/Makefile", MAKEFILE).unwrap();
+        let control = "Package: linux-source-1\nVersion: 1\nArchitecture: all\n\
+                       Maintainer: Test <test@example.org>\nDescription: a test\n";
+        shell.write_file("package/DEBIAN/control", control).unwrap();
+        let package = folder.path().join("linux.deb");
+        let build = || {
+            xshell::cmd!(shell, "dpkg-deb --build package {package}").quiet().ignore_stdout().run()
+        };
+        let source = Source {
+            name: "linux".to_owned(),
+            version: "1".to_owned(),
+            origin: String::new(),
+            sha256: String::new(),
+            path: package.clone(),
+        };
+        let unpacked = || unpack(&source, &folder.path().join("made/source"));
+        build().unwrap();
+        let error = format!("{:#}", unpacked().unwrap_err());
+        assert!(error.ends_with("linux-source-6.12.tar.xz, found 0"), "{error}");
+        let tarball = "package/usr/src/linux-source-1.tar.xz";
+        xshell::cmd!(shell, "tar -cJf {tarball} linux-1").quiet().run().unwrap();
+        build().unwrap();
+        unpacked().unwrap();
+        assert_eq!(shell.read_file("made/source/Makefile").unwrap(), MAKEFILE);
+        std::fs::write(&package, "junk").unwrap();
+        let error = format!("{:#}", unpacked().unwrap_err());
+        assert!(error.contains("`dpkg-deb --fsys-tarfile") && error.contains("archive"), "{error}");
+    }
 
     #[test]
     fn make_gets_surroundings_but_not_the_variables_of_the_caller() {

@@ -4,7 +4,7 @@
 use std::{
     fs::File,
     io::{BufRead as _, BufReader, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -76,10 +76,8 @@ impl<'a> Make<'a> {
         for folder in [&place.source, &place.objects] {
             if folder.display().to_string().contains([' ', ':', '\t']) {
                 let path = folder.display();
-                return Err(hinted(
-                    format!("cannot build in {path}: the path has a space, tab or colon"),
-                    "set XDG_CACHE_HOME",
-                ));
+                let fact = format!("cannot build in {path}: the path has a space, tab or colon");
+                return Err(hinted(fact, "set XDG_CACHE_HOME"));
             }
         }
         let creating = || format!("creating {}", place.log.display());
@@ -157,8 +155,7 @@ impl<'a> Make<'a> {
 
     /// Copies the output to the log and counts build steps.
     fn follow(&self, output: impl std::io::Read, what: &str) -> Result<()> {
-        let started = Instant::now();
-        let mut shown = started;
+        let (started, progress) = (Instant::now(), report::progress_line());
         let mut files = 0_u32;
         let mut output = BufReader::new(output);
         let mut line = Vec::new();
@@ -166,12 +163,9 @@ impl<'a> Make<'a> {
             (&self.log).write_all(&line).with_context(|| self.logging())?;
             files += u32::from(is_step(&line));
             line.clear();
-            if shown.elapsed() > Duration::from_millis(200) {
-                shown = Instant::now();
-                report::live(format_args!("{what}: {files} files, {}", minutes(started.elapsed())));
-            }
+            let time = minutes(started.elapsed());
+            progress.0.set_message(format!("{what}: {files} files, {time}"));
         }
-        report::live_end();
         Ok(())
     }
 
@@ -185,27 +179,19 @@ fn is_step(line: &[u8]) -> bool {
     line.strip_prefix(b"  ").and_then(|rest| rest.first()).is_some_and(u8::is_ascii_uppercase)
 }
 
-/// The last lines of a log that are not build steps.
+/// The last lines of a log that are not build steps, after the errors of compilers before them.
 fn last_messages(log: &str) -> String {
-    let mut lines: Vec<&str> = log.lines().filter(|line| !is_step(line.as_bytes())).collect();
-    lines.drain(..lines.len().saturating_sub(SHOWN_LINES));
-    lines.join("\n")
+    let lines: Vec<&str> = log.lines().filter(|line| !is_step(line.as_bytes())).collect();
+    let (earlier, last) = lines.split_at(lines.len().saturating_sub(SHOWN_LINES));
+    // Parallel jobs may print many lines after the error of another one.
+    let errors = earlier.iter().filter(|line| line.contains("error:")).take(SHOWN_LINES);
+    errors.chain(last).copied().collect::<Vec<_>>().join("\n")
 }
 
 /// Formats a duration: `3 min 07 s`.
 pub fn minutes(time: Duration) -> String {
     let seconds = time.as_secs();
     format!("{} min {:02} s", seconds / 60, seconds % 60)
-}
-
-/// Removes a file, or a directory with its contents, if it exists.
-pub fn remove(path: &Path) -> Result<()> {
-    let removed = match path.symlink_metadata() {
-        Err(_) => return Ok(()),
-        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-    };
-    removed.with_context(|| format!("removing {}", path.display()))
 }
 
 #[cfg(test)]
@@ -236,6 +222,8 @@ mod tests {
             "no space\nmake: *** Error 1"
         );
         assert_eq!(last_messages(""), "");
+        let shown = last_messages(&format!("a.c:1:2: error: b\n{}", lines.concat()));
+        assert!(shown.starts_with("a.c:1:2: error: b\n5\n"), "{shown}");
     }
 
     #[test]

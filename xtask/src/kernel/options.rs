@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::{Result, bail};
 
-/// A requested option.
+use crate::config::env;
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Requested {
     /// `CONFIG_…`
@@ -63,33 +64,11 @@ fn is_value(value: &str) -> bool {
             && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
-/// The options in `KERNEL_CONFIG`, whose arguments `config::env` has checked.
-pub fn parse_arguments(arguments: &[String]) -> Vec<Requested> {
-    let mut requested = Vec::new();
-    let mut keep_case = false;
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        if matches!(argument.as_str(), "--keep-case" | "-k") {
-            keep_case = true;
-            continue;
-        }
-        let mut next = || rest.next().map(String::as_str).unwrap_or_default();
-        let option = next();
-        let name = option.strip_prefix("CONFIG_").unwrap_or(option);
-        let name = if keep_case { name.to_owned() } else { name.to_ascii_uppercase() };
-        let value = match argument.as_str() {
-            "--enable" | "-e" => Some("y".to_owned()),
-            "--disable" | "-d" => Some("n".to_owned()),
-            "--module" | "-m" => Some("m".to_owned()),
-            "--set-str" => Some(format!("\"{}\"", next().replace('"', "\\\""))),
-            "--set-val" => Some(next().to_owned()),
-            // --undefine
-            _ => None,
-        };
-        let (name, from) = (format!("CONFIG_{name}"), "KERNEL_CONFIG".to_owned());
-        requested.push(Requested { name, value, from });
-    }
-    requested
+/// The options in `KERNEL_CONFIG`.
+pub fn parse_arguments(arguments: &[String]) -> Result<Vec<Requested>> {
+    let options = env::parse_kernel_options(arguments).map_err(anyhow::Error::msg)?;
+    let requested = |(name, value)| Requested { name, value, from: env::KERNEL_CONFIG.to_owned() };
+    Ok(options.into_iter().map(requested).collect())
 }
 
 /// The base configuration, changed by `requested`. The last value of an option wins.

@@ -54,7 +54,7 @@ fn checked<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {
             .with_context(|| format!("reading {}", path.display()))?;
         fragments.extend(options::parse_fragment(&fragment.display().to_string(), &text)?);
     }
-    let cross = if Arch::host() == Some(request.arch) { "" } else { request.arch.cross_prefix() };
+    let cross = request.arch.cross_prefix();
     let timestamp = request.settings.kernel_timestamp;
     Ok(Plan {
         arch: request.arch,
@@ -63,7 +63,7 @@ fn checked<'a>(request: &KernelRequest<'a>) -> Result<Plan<'a>> {
         base: &profile.base,
         fragments,
         arguments: &request.settings.kernel_config,
-        argument_options: options::parse_arguments(&request.settings.kernel_config),
+        argument_options: options::parse_arguments(&request.settings.kernel_config)?,
         cross,
         compiler: cmd::version(&format!("{cross}gcc"))?,
         binutils: cmd::version(&format!("{cross}ld"))?,

@@ -7,12 +7,14 @@ use archive::{
 };
 use jiff::Timestamp;
 use oci::{
-    bundle::{Bundle, Flavour, Part},
+    bundle,
+    bundle::IRONCORE,
     digest::Digest,
     document,
-    document::{Annotations, Artifact, Descriptor, Platform},
+    document::{Annotations, Descriptor, Platform},
     layout::Store,
 };
+use oci_spec::image::ImageManifest;
 use serde_json::json;
 
 use super::release::Build;
@@ -77,19 +79,14 @@ impl ReleaseInfo<'_> {
         annotations
     }
 
-    pub fn netboot(&self, files: &Files<'_>) -> Result<Artifact> {
+    pub fn netboot(&self, files: &Files<'_>) -> Result<ImageManifest> {
         let mut annotations = self.annotations(files);
         annotations.extend(self.netboot_annotations());
-        Ok(Artifact {
-            artifact_type: Some(NETBOOT.to_owned()),
-            config: document::empty_config()?,
-            layers: vec![
-                titled(NETBOOT_FILE, files.kernel, KERNEL)?,
-                titled(NETBOOT_FILE, files.initramfs, INITRAMFS)?,
-            ],
-            annotations,
-            subject: None,
-        })
+        let layers = vec![
+            titled(NETBOOT_FILE, files.kernel, KERNEL)?,
+            titled(NETBOOT_FILE, files.initramfs, INITRAMFS)?,
+        ];
+        Ok(document::artifact(NETBOOT, layers, annotations)?)
     }
 
     /// An entry of the netboot index. Foreman requires all of these fields.
@@ -103,25 +100,20 @@ impl ReleaseInfo<'_> {
     }
 
     /// The config blob and the manifest.
-    pub fn ironcore(&self, files: &Files<'_>) -> Result<(Vec<u8>, Artifact)> {
+    pub fn ironcore(&self, files: &Files<'_>) -> Result<(Vec<u8>, ImageManifest)> {
         // Network and consoles of servers. Image and disk depend on the machine.
         let command_line = match files.build.arch {
             Arch::X86_64 => "ip=dhcp console=ttyS0,115200 console=tty0",
             Arch::Arm64 => "ip=dhcp console=ttyAMA0,115200 console=tty0",
         };
-        let layer = |part: Part, (digest, size): Blob| {
-            document::descriptor(part.media_type(Flavour::Ironcore), digest, size)
-        };
-        let layers =
-            vec![layer(Part::Initramfs, files.initramfs)?, layer(Part::Kernel, files.kernel)?];
-        Bundle {
-            flavour: Flavour::Ironcore,
-            command_line: command_line.to_owned(),
-            layers,
-            annotations: self.annotations(files),
-        }
-        .to_artifact()
-        .context("describing ironcore's files")
+        let layer =
+            |media_type, (digest, size): Blob| document::descriptor(media_type, digest, size);
+        let layers = vec![
+            layer(IRONCORE.initramfs, files.initramfs)?,
+            layer(IRONCORE.kernel, files.kernel)?,
+        ];
+        bundle::manifest(&IRONCORE, command_line, layers, self.annotations(files))
+            .context("describing ironcore's files")
     }
 }
 
@@ -140,7 +132,7 @@ pub fn entry(manifest: &Descriptor, arch: Arch) -> Descriptor {
 
 /// Adds layers and config of a container image to the store, and returns its manifest. It has no
 /// base; it is for clients that do not support artifacts, for `COPY --from` and image volumes.
-pub fn add_container(store: &Store, build: &Build) -> Result<Artifact> {
+pub fn add_container(store: &Store, build: &Build) -> Result<ImageManifest> {
     let created: Timestamp = build.created().parse().context("reading the time of a build")?;
     let mtime = u64::try_from(created.as_second()).context("converting the time of a build")?;
     let (mut layers, mut digests) = (Vec::new(), Vec::new());
@@ -163,11 +155,6 @@ pub fn add_container(store: &Store, build: &Build) -> Result<Artifact> {
         "rootfs": { "type": "layers", "diff_ids": digests },
     }))?;
     store.add(config.as_slice())?;
-    Ok(Artifact {
-        artifact_type: None,
-        config: document::describe(CONTAINER_CONFIG, &config)?,
-        layers,
-        annotations: Annotations::new(),
-        subject: None,
-    })
+    let config = document::describe(CONTAINER_CONFIG, &config)?;
+    Ok(document::manifest(config, layers, Annotations::new())?)
 }

@@ -5,10 +5,10 @@ use std::{fs::File, path::Path};
 use anyhow::{Context as _, Result};
 use oci::{
     document,
-    document::{Annotations, Artifact, Descriptor},
+    document::{Annotations, Descriptor},
     layout::Store,
 };
-use registry::{location::Location, session::Session};
+use oci_spec::image::ImageManifest;
 
 use super::{
     forms,
@@ -24,11 +24,6 @@ pub struct Published {
     pub tag: Option<String>,
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
-}
-
-/// The location of a tag in the layout.
-pub fn place<'a>(session: &'a Session, folder: &Path, tag: &str) -> Result<Location<'a>> {
-    Ok(Location::in_store(session.observer(), Store::open_existing(folder)?, tag))
 }
 
 /// Writes every form of a release. Manifests precede the indexes that list them.
@@ -72,9 +67,9 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn add(&mut self, artifact: &Artifact, tag: Option<String>) -> Result<Descriptor> {
+    fn add(&mut self, manifest: &ImageManifest, tag: Option<String>) -> Result<Descriptor> {
         self.store.add(document::EMPTY_JSON)?;
-        self.keep(document::MANIFEST, artifact.to_bytes()?, tag)
+        self.keep(document::MANIFEST, document::to_bytes(manifest)?, tag)
     }
 
     fn add_index(
@@ -109,13 +104,10 @@ impl Writer<'_> {
     ) -> Result<()> {
         let Attestation { name, media_type, bytes } = attestation;
         let blob = self.store.add(bytes.as_slice())?;
-        let artifact = Artifact {
-            artifact_type: Some((*media_type).to_owned()),
-            config: document::empty_config()?,
-            layers: vec![forms::titled(media_type, blob, name)?],
-            annotations: Annotations::from([(document::CREATED.to_owned(), created.to_owned())]),
-            subject: Some(subject.clone()),
-        };
+        let annotations = Annotations::from([(document::CREATED.to_owned(), created.to_owned())]);
+        let layers = vec![forms::titled(media_type, blob, name)?];
+        let mut artifact = document::artifact(media_type, layers, annotations)?;
+        artifact.set_subject(Some(subject.clone()));
         self.add(&artifact, None).map(drop)
     }
 }

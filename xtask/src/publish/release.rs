@@ -9,7 +9,7 @@ use crate::{
     config::Profile,
     describe,
     describe::Manifest,
-    host::{arch::Arch, output, report},
+    host::{arch::Arch, output, report, report::hinted},
     initramfs,
 };
 
@@ -56,14 +56,14 @@ pub fn check_commits(releases: &[Release]) -> Result<()> {
     let mut builds = releases.iter().flat_map(|release| &release.builds);
     let Some(first) = builds.next() else { return Ok(()) };
     for other in builds {
-        ensure!(
-            other.commit() == first.commit(),
-            "{} is from commit {}, {} from {}  hint: build all of them again from one checkout",
-            first.name(),
-            first.commit(),
-            other.name(),
-            other.commit()
-        );
+        if other.commit() != first.commit() {
+            let [one, two] = [first, other]
+                .map(|build| format!("{} is from commit {}", build.name(), build.commit()));
+            return Err(hinted(
+                format!("{one}, {two}"),
+                "build all of them again from one checkout",
+            ));
+        }
     }
     Ok(())
 }
@@ -84,11 +84,9 @@ impl Build {
         let initramfs = named(initramfs::output_path(arch));
         let attestation = |name: String, media_type| {
             let path = out.join(&name);
-            let bytes = std::fs::read(&path).with_context(|| {
-                format!(
-                    "reading {}  hint: cargo xtask build --arch {arch} --profile {profile}",
-                    path.display()
-                )
+            let bytes = std::fs::read(&path).map_err(|error| {
+                let fact = format!("reading {}: {error}", path.display());
+                hinted(fact, format!("run cargo xtask build --arch {arch} --profile {profile}"))
             })?;
             Ok::<_, anyhow::Error>(Attestation { name, media_type, bytes })
         };
@@ -96,13 +94,12 @@ impl Build {
         let first = attestation(manifest_name, BUILD_MANIFEST)?;
         let manifest = Manifest::parse(&String::from_utf8_lossy(&first.bytes))
             .with_context(|| format!("reading {}", first.name))?;
-        let found = (manifest.arch.as_str(), manifest.kernel.profile.as_str());
+        let (expected, found) = (arch.oci(), (&manifest.arch, &manifest.kernel.profile));
         ensure!(
-            found == (arch.oci(), profile.name()),
-            "manifest is for {} and profile {}, expected {} and {profile}",
+            found == (&expected.to_owned(), &profile.to_string()),
+            "manifest is for {} and profile {}, expected {expected} and {profile}",
             found.0,
-            found.1,
-            arch.oci()
+            found.1
         );
         // Files of another build are not what these attestations describe.
         for path in [&kernel, &initramfs] {
@@ -110,13 +107,12 @@ impl Build {
             let Some(expected) = manifest.outputs.get(&name) else {
                 bail!("'{name}' not found in the manifest");
             };
-            let found = output::digest(path)?;
-            ensure!(
-                found == expected.sha256,
-                "sha256 of {} is {found}, expected {} from its manifest  hint: build again",
-                path.display(),
-                expected.sha256
-            );
+            let (found, expected) = (output::digest(path)?, &expected.sha256);
+            if found != *expected {
+                let path = path.display();
+                let fact = format!("sha256 of {path} is {found}, expected {expected}");
+                return Err(hinted(format!("{fact} from its manifest"), "build again"));
+            }
         }
         if manifest.commit.as_ref().is_none_or(|commit| !commit.clean) {
             report::warn(format_args!(

@@ -40,7 +40,7 @@ pub const KERNELS: &str = "kernels";
 /// Sources by digest, kernels by key, the state of apt, and temporary files.
 #[derive(Debug)]
 pub struct Cache {
-    root: PathBuf,
+    pub root: PathBuf,
     /// The locks on entries that were looked up or stored.
     held: RefCell<Vec<File>>,
 }
@@ -70,10 +70,6 @@ impl Cache {
     /// A cache in this directory, which is created on the first write.
     pub fn at(root: PathBuf) -> Self {
         Self { root, held: RefCell::default() }
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
     }
 
     /// A subdirectory, created if missing.
@@ -165,27 +161,23 @@ impl Cache {
             let held = hold(mark)?;
             anyhow::Ok(check().and_then(|()| held.context("it is incomplete")))
         };
-        if let Ok(file) = whole()? {
-            self.use_now(file);
-            return Ok(true);
-        }
-        if !is_there(path) {
-            return Ok(false);
-        }
         // Damaged, or just being replaced. Under the lock only the former is left.
-        let _changing = self.changing()?;
-        match whole()? {
-            Ok(file) => {
-                self.use_now(file);
-                return Ok(true);
+        for is_locked in [false, true] {
+            let _changing = is_locked.then(|| self.changing()).transpose()?;
+            match whole()? {
+                Ok(file) => {
+                    self.use_now(file);
+                    return Ok(true);
+                }
+                Err(_) if !is_there(path) => break,
+                Err(error) if is_locked => {
+                    let name = path.display();
+                    report::warn(format_args!("{name} is damaged ({error:#}) and {remedy}"));
+                    self.delete(path)?;
+                }
+                Err(_) => {}
             }
-            Err(error) if is_there(path) => {
-                let path = path.display();
-                report::warn(format_args!("{path} is damaged ({error:#}) and {remedy}"));
-            }
-            Err(_) => return Ok(false),
         }
-        self.delete(path)?;
         Ok(false)
     }
 
@@ -197,9 +189,12 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes a file or a directory, atomically for readers. The caller holds the lock of those
-    /// who store, use or remove it.
+    /// Removes a file or a directory if it exists, atomically for readers. The caller holds the
+    /// lock of those who store, use or remove it.
     pub fn delete(&self, path: &Path) -> Result<()> {
+        if !is_there(path) {
+            return Ok(());
+        }
         let removing = || format!("removing {}", path.display());
         if path.symlink_metadata().with_context(removing)?.is_dir() {
             let bin = self.temporary_folder()?;
@@ -246,37 +241,30 @@ impl Cache {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("opening {}", mark.display())),
         };
-        if is_there(path) {
-            self.delete(path)?;
-        }
+        self.delete(path)?;
         Ok(true)
     }
 
     /// The path of a source, stored or not.
-    pub fn source_path(&self, sha256: &str, file_name: &str) -> PathBuf {
-        self.root.join(SOURCES).join(sha256).join(file_name)
+    pub fn source_path(&self, sha256: &str, name: &str) -> PathBuf {
+        self.root.join(SOURCES).join(sha256).join(name)
     }
 
     /// The stored source, hashed in this call. A damaged one is removed and counts as missing.
-    pub fn source(&self, sha256: &str, file_name: &str) -> Result<Option<PathBuf>> {
-        let path = self.source_path(sha256, file_name);
+    pub fn source(&self, sha256: &str, name: &str) -> Result<Option<PathBuf>> {
+        let path = self.source_path(sha256, name);
         let is_whole = self.look_up(&path, &path, "is replaced", || check_digest(&path, sha256))?;
         Ok(is_whole.then_some(path))
     }
 
     /// Stores a file whose digest the caller has just computed. A file that another build stored
     /// first is kept, because it may be in use.
-    pub fn store_source(
-        &self,
-        file: NamedTempFile,
-        sha256: &str,
-        file_name: &str,
-    ) -> Result<PathBuf> {
-        let path = self.source_path(sha256, file_name);
+    pub fn store_source(&self, file: NamedTempFile, sha256: &str, name: &str) -> Result<PathBuf> {
+        let path = self.source_path(sha256, name);
         // Before the lock, because it can take long.
         file.as_file().sync_all().with_context(|| format!("storing {}", path.display()))?;
         let _changing = self.changing()?;
-        if !path.exists() || check_digest(&path, sha256).is_err() {
+        if check_digest(&path, sha256).is_err() {
             persist(file, &path)?;
         }
         self.hold_stored(&path)?;
@@ -284,13 +272,8 @@ impl Cache {
     }
 
     /// Keeps a file with a wrong digest, next to the path of the right one, for inspection.
-    pub fn store_evidence(
-        &self,
-        file: NamedTempFile,
-        wanted_sha256: &str,
-        file_name: &str,
-    ) -> Result<PathBuf> {
-        let path = self.source_path(wanted_sha256, &format!("{file_name}.wrong"));
+    pub fn store_evidence(&self, file: NamedTempFile, sha256: &str, name: &str) -> Result<PathBuf> {
+        let path = self.source_path(sha256, &format!("{name}.wrong"));
         let _changing = self.changing()?;
         persist(file, &path)?;
         Ok(path)
@@ -308,13 +291,13 @@ impl Cache {
     /// Stores a directory of plain files as the kernel of this key, with their digests. If another
     /// build was first, its directory is kept: the bytes are the same, and it may be in use.
     pub fn store_kernel(&self, filled: TempDir, key: &str) -> Result<PathBuf> {
-        write_sums(filled.path())?;
+        let path = filled.path().join(SUMS);
+        std::fs::write(&path, sums(filled.path())?)
+            .with_context(|| format!("writing {}", path.display()))?;
         let folder = self.folder(KERNELS)?.join(key);
         let _changing = self.changing()?;
-        if !folder.exists() || check_sums(&folder).is_err() {
-            if folder.exists() {
-                self.delete(&folder)?;
-            }
+        if check_sums(&folder).is_err() {
+            self.delete(&folder)?;
             std::fs::rename(filled.path(), &folder)
                 .with_context(|| format!("renaming to {}", folder.display()))?;
             // Renamed, so there is nothing left to remove.
@@ -361,37 +344,30 @@ fn check_digest(path: &Path, sha256: &str) -> Result<()> {
     Ok(())
 }
 
-fn write_sums(folder: &Path) -> Result<()> {
-    let names: Vec<String> = names_in(folder)?.into_iter().collect();
-    let path = folder.join(SUMS);
-    let sums = output::sums(folder, &names)?;
-    std::fs::write(&path, sums).with_context(|| format!("writing {}", path.display()))
+/// The digests of the files in a directory, except for their list, in the format of `sha256sum`.
+fn sums(folder: &Path) -> Result<String> {
+    let listing = || format!("listing {}", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(listing)? {
+        names.push(entry.with_context(listing)?.file_name().display().to_string());
+    }
+    names.retain(|name| name != SUMS);
+    names.sort();
+    output::sums(folder, &names)
 }
 
 fn check_sums(folder: &Path) -> Result<()> {
     let path = folder.join(SUMS);
-    let sums =
+    let stored =
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let mut names = names_in(folder)?;
-    names.remove(SUMS);
-    for line in sums.lines() {
-        let (wanted, name) =
-            line.split_once("  ").ok_or_else(|| anyhow!("{SUMS} has the line '{line}'"))?;
-        ensure!(names.remove(name), "'{name}' is missing");
-        let found = output::digest(&folder.join(name))?;
-        ensure!(found == wanted, "sha256 of '{name}' is {found}, was {wanted}");
-    }
+    let found = sums(folder)?;
+    let [stored, found] = [&stored, &found].map(|text| text.lines().collect::<BTreeSet<_>>());
     // A power failure can leave an empty list.
-    match names.first() {
-        None => Ok(()),
-        Some(name) => Err(anyhow!("{SUMS} does not list '{name}'")),
+    match (stored.difference(&found).next(), found.difference(&stored).next()) {
+        (None, None) => Ok(()),
+        (Some(line), _) => Err(anyhow!("{SUMS} has '{line}', which no file has")),
+        (_, Some(line)) => Err(anyhow!("{SUMS} lacks '{line}'")),
     }
-}
-
-fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
-    let listing = || format!("listing {}", folder.display());
-    let names = std::fs::read_dir(folder).with_context(listing)?;
-    names.map(|entry| Ok(entry.with_context(listing)?.file_name().display().to_string())).collect()
 }
 
 /// Takes an exclusive lock on a file. False if another process holds a lock.
@@ -438,7 +414,7 @@ fn hold(path: &Path) -> Result<Option<File>> {
     }
 }
 
-pub fn is_there(path: &Path) -> bool {
+fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 

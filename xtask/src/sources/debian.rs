@@ -3,7 +3,7 @@
 
 mod apt;
 
-use std::{io::Read, path::Path, process::Stdio};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use xshell::Shell;
@@ -65,23 +65,16 @@ fn source(cache: &Cache, package: Package) -> Source {
     }
 }
 
-/// Calls `read` with the files of a `.deb`, as a tar archive.
-pub fn read_tar<T>(deb: &Path, read: impl FnOnce(&mut dyn Read) -> Result<T>) -> Result<T> {
-    let reading = || format!("reading {}", deb.display());
+/// The files of a `.deb`, as a tar archive.
+pub fn read_tar(deb: &Path) -> Result<Vec<u8>> {
     let shell = Shell::new()?;
     let unpack = cmd::clean_env(shell.cmd("dpkg-deb").arg("--fsys-tarfile").arg(deb));
-    let mut unpack = cmd::Background::start(unpack, |command| {
-        command.stdout(Stdio::piped());
-    })?;
-    let mut tar = unpack.child.stdout.take().context("dpkg-deb has no output")?;
-    let value = read(&mut tar).with_context(reading)?;
-    // Read the padding after the archive, or dpkg-deb fails.
-    std::io::copy(&mut tar, &mut std::io::sink()).with_context(reading)?;
-    let status = unpack.child.wait().with_context(reading)?;
-    if !status.success() {
-        bail!("`dpkg-deb --fsys-tarfile {}` ended with {status}", deb.display());
+    let output = unpack.quiet().ignore_status().output().context("running dpkg-deb")?;
+    if !output.status.success() {
+        let (deb, reason) = (deb.display(), String::from_utf8_lossy(&output.stderr));
+        bail!("`dpkg-deb --fsys-tarfile {deb}` ended with {}: {}", output.status, reason.trim());
     }
-    Ok(value)
+    Ok(output.stdout)
 }
 
 #[cfg(test)]

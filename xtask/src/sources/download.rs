@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use registry::{
     error::Error,
     http,
@@ -57,24 +57,27 @@ impl Default for Client {
 }
 
 impl Client {
-    /// Fetches `url` into `file` and returns the number of bytes. The progress line names `what`.
+    /// Fetches at most `max_bytes` if no other source may replace the host. Returns their number.
     pub fn fetch(
         &self,
         url: &str,
         what: &str,
         file: &mut impl Write,
-    ) -> Result<u64, DownloadError> {
-        self.fetch_at_most(url, what, file, u64::MAX)
+        max_bytes: u64,
+    ) -> Result<u64> {
+        let fetched = self.try_fetch(url, what, file, max_bytes);
+        fetched.map_err(DownloadError::into_anyhow).with_context(|| format!("fetching {url}"))
     }
 
     /// Fetches a text into memory.
-    pub fn fetch_text(&self, url: &str, what: &str) -> Result<String, DownloadError> {
+    pub fn fetch_text(&self, url: &str, what: &str) -> Result<String> {
         let mut text = Vec::new();
-        self.fetch_at_most(url, what, &mut text, MAX_TEXT_BYTES)?;
+        self.fetch(url, what, &mut text, MAX_TEXT_BYTES)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    fn fetch_at_most(
+    /// Fetches `url` into `file` and returns the number of bytes. The progress line names `what`.
+    pub fn try_fetch(
         &self,
         url: &str,
         what: &str,
@@ -113,19 +116,22 @@ impl Client {
                 host: host(url).to_owned(),
                 reason: format!("silent after {found} bytes"),
             }),
-            (Err(error), None) => broken_off(error, found),
-            (Err(error), _) if error.kind() != ErrorKind::UnexpectedEof => broken_off(error, found),
+            (Err(error), expected)
+                if expected.is_none() || error.kind() != ErrorKind::UnexpectedEof =>
+            {
+                let is_full =
+                    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+                let what = if is_full { "writing the file" } else { "the transfer" };
+                let error =
+                    Err(error).with_context(|| format!("{what} broke off after {found} bytes"));
+                error.map_err(DownloadError::Other)
+            }
             (_, Some(expected)) if expected != found => {
                 Err(anyhow!("the transfer ended after {found} of {expected} bytes").into())
             }
             _ => Ok(found),
         }
     }
-}
-
-fn broken_off(error: std::io::Error, found: u64) -> Result<u64, DownloadError> {
-    let broken = Err(error).with_context(|| format!("the transfer broke off after {found} bytes"));
-    broken.map_err(DownloadError::Other)
 }
 
 /// What an error before the body of the answer means.

@@ -45,7 +45,7 @@ fn fetches_once_then_uses_the_cache() {
 #[test]
 fn fetches_a_damaged_file_again() {
     let (_folder, sources) = sources(&locked());
-    let damaged = sources.cache().source_path(HELLO, "part.txt");
+    let damaged = sources.cache.source_path(HELLO, "part.txt");
     std::fs::create_dir_all(damaged.parent().unwrap()).unwrap();
     std::fs::write(&damaged, "hellp").unwrap();
     let (url, server) = serve(answer("200 OK", 5, "hello"));
@@ -60,7 +60,7 @@ fn wrong_digest_is_an_error_and_keeps_the_file() {
     let (url, server) = serve(answer("200 OK", 4, "evil"));
     let error = report::lines(&sources.upstream(&pin(&url)).unwrap_err());
     server.join().unwrap();
-    let evidence = sources.cache().source_path(HELLO, "part.txt.wrong");
+    let evidence = sources.cache.source_path(HELLO, "part.txt.wrong");
     assert_eq!(std::fs::read_to_string(&evidence).unwrap(), "evil");
     let found = output::digest(&evidence).unwrap();
     for part in [
@@ -73,7 +73,7 @@ fn wrong_digest_is_an_error_and_keeps_the_file() {
     ] {
         assert!(error.contains(part), "'{part}' is not in: {error}");
     }
-    assert!(!sources.cache().source_path(HELLO, "part.txt").exists());
+    assert!(!sources.cache.source_path(HELLO, "part.txt").exists());
 }
 
 #[test]

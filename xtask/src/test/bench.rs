@@ -115,8 +115,9 @@ fn compressed_image(size: usize) -> Result<Vec<u8>> {
 /// Runs both scripts in turn and prints medians and ratios.
 fn compare(target: &str, runs: usize, scripts: &[String; 2]) -> Result<()> {
     let mut measured = [Vec::new(), Vec::new()];
+    let progress = report::progress_line();
     for run in 0..=runs {
-        report::live(format_args!("{target}: run {run} of {runs}"));
+        progress.0.set_message(format!("{target}: run {run} of {runs}"));
         for (script, measured) in scripts.iter().zip(&mut measured) {
             let figures = measure(script)?;
             if run > 0 {
@@ -124,7 +125,7 @@ fn compare(target: &str, runs: usize, scripts: &[String; 2]) -> Result<()> {
             }
         }
     }
-    report::live_end();
+    drop(progress);
     report::result(format_args!("onto {target}, medians of {runs} runs:"));
     let [ours, pipe] = measured.map(|figures| median(&figures));
     for (name, figures) in [("ocidd", ours), ("curl | busybox gunzip | busybox dd", pipe)] {

@@ -49,7 +49,7 @@ const IMAGE_BYTES: usize = 64 << 20;
 pub fn run(args: &Args) -> Result<()> {
     setup::require(&[Need::Boot])?;
     let wanted = Wanted {
-        arch: ArchOption::from(Archs::X86_64),
+        arch: ArchOption { arch: Some(Archs::X86_64) },
         profile: args.profile,
         sources: args.sources.clone(),
     };

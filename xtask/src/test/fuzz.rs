@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::host::{cmd, project, report};
+use crate::host::{cmd, project, report, report::hinted};
 
 /// Programs that must be in `PATH`, and how to install them.
 const PROGRAMS: [(&str, &str); 2] = [
-    ("cargo-fuzz", "cargo install cargo-fuzz --locked"),
-    ("c++", "install g++ or clang; libFuzzer is built by it"),
+    ("cargo-fuzz", "run cargo install cargo-fuzz --locked"),
+    ("c++", "install g++ or clang, which builds libFuzzer"),
 ];
 /// libFuzzer prints these before the number of inputs and before the path of a failing one.
 const EXECUTIONS: &str = "stat::number_of_executed_units:";
@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     for (program, remedy) in PROGRAMS {
         if cmd::find(program).is_none() {
-            bail!("{program} not found in PATH  hint: {remedy}");
+            return Err(hinted(format!("{program} not found in PATH"), remedy));
         }
     }
     let targets = select(targets()?, args.target.as_deref())?;
@@ -74,13 +74,13 @@ fn select(all: Vec<String>, target: Option<&str>) -> Result<Vec<String>> {
     match target {
         None => Ok(all),
         Some(name) if all.iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
-        Some(name) => {
-            bail!("unknown fuzz target '{name}'  hint: the targets are {}", all.join(", "))
-        }
+        Some(name) => Err(hinted(
+            format!("unknown fuzz target '{name}'"),
+            format!("the targets are {}", all.join(", ")),
+        )),
     }
 }
 
-/// Builds and runs one target.
 fn fuzz(shell: &Shell, target: &str, seconds: u32) -> Result<()> {
     let kept = project::root().join("target/fuzz");
     let corpus = shell.create_dir(kept.join("corpus").join(target))?;
@@ -140,9 +140,9 @@ mod tests {
         assert!(all.is_sorted() && all.iter().any(|name| name == "parameters"), "{all:?}");
         assert_eq!(select(all.clone(), None).unwrap(), all);
         assert_eq!(select(all.clone(), Some("parameters")).unwrap(), ["parameters"]);
-        let error = select(all, Some("wrods")).unwrap_err().to_string();
+        let error = report::lines(&select(all, Some("wrods")).unwrap_err());
         assert!(
-            error.contains("unknown fuzz target 'wrods'  hint: the targets are challenge, "),
+            error.contains("unknown fuzz target 'wrods'\nhint: the targets are challenge, "),
             "{error}"
         );
     }

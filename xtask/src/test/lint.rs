@@ -40,8 +40,7 @@ const REQUIREMENTS: &str = include_str!("lint/requirements.txt");
 pub struct Args {}
 
 pub fn run(_args: &Args) -> Result<()> {
-    let shell = Shell::new()?;
-    shell.change_dir(project::root());
+    let shell = project::shell()?;
     setup::require(&[Need::Lint])?;
     let cargo = cmd::cargo();
     let mut failed = Vec::new();
@@ -188,8 +187,7 @@ fn check_file(name: &str, bytes: &[u8]) -> Vec<String> {
         findings.push(":1: missing //! header".to_owned());
     }
     // lines() would remove carriage returns.
-    for (number, line) in text.split('\n').enumerate() {
-        let number = number + 1;
+    for (number, line) in (1..).zip(text.split('\n')) {
         if line.ends_with([' ', '\t', '\r']) {
             findings.push(format!(":{number}: trailing white space"));
         }

@@ -111,7 +111,6 @@ impl Guest {
     }
 }
 
-/// One console of a guest.
 #[derive(Debug)]
 pub struct Console {
     incoming: Receiver<Vec<u8>>,

@@ -44,7 +44,6 @@ pub struct Hardware<'a> {
     pub second_console: Option<&'a Path>,
 }
 
-/// A machine to start.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine<'a> {
     pub arch: Arch,

@@ -18,7 +18,7 @@ use ::registry::{
 use anyhow::{Context as _, Result, bail};
 use oci::{
     document,
-    document::{Artifact, Descriptor},
+    document::{Annotations, Descriptor},
     layout::Store,
 };
 use serde_json::{Value, json};
@@ -26,7 +26,11 @@ use tempfile::TempDir;
 use xshell::Shell;
 
 use crate::{
-    host::{cmd, cmd::Background, report::Console},
+    host::{
+        cmd,
+        cmd::Background,
+        report::{Console, hinted},
+    },
     testbed::authority::ServerFiles,
 };
 
@@ -55,7 +59,8 @@ pub enum Serve<'a> {
 #[derive(Debug)]
 pub struct Registry {
     folder: TempDir,
-    port: u16,
+    /// On this machine's loopback.
+    pub port: u16,
     tls: Value,
     auth: Value,
     running: Option<Background>,
@@ -100,7 +105,8 @@ impl Registry {
         let config = write(&self.folder, "config.yml", &config.to_string())?;
         // The names of Debian and of the upstream project.
         let program = ["docker-registry", "registry"].into_iter().find_map(cmd::find);
-        let program = program.context("finding a registry server; hint: cargo xtask setup")?;
+        let program =
+            program.ok_or_else(|| hinted("no registry server in PATH", "run cargo xtask setup"))?;
         let shell = Shell::new()?;
         let serve = cmd::clean_env(xshell::cmd!(shell, "{program} serve {config}"));
         let mut running = Background::start(serve, |command| {
@@ -110,11 +116,6 @@ impl Registry {
         self.port = read_port(BufReader::new(stderr))?;
         self.running = Some(running);
         Ok(())
-    }
-
-    /// The port on this machine's loopback.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// `host:port` for this machine.
@@ -149,16 +150,11 @@ impl Registry {
             store.add(*bytes)?;
             descriptors.push(document::describe(media_type, bytes)?);
         }
-        let manifest = store.add_artifact(&Artifact {
-            artifact_type: Some(document::UNKNOWN_ARTIFACT.to_owned()),
-            config: document::empty_config()?,
-            layers: descriptors.clone(),
-            annotations: document::Annotations::new(),
-            subject: None,
-        })?;
-        store.keep(&manifest, Some("pushed"))?;
+        let (kind, layers) = (document::UNKNOWN_ARTIFACT, descriptors.clone());
+        let artifact = document::artifact(kind, layers, Annotations::new())?;
+        store.keep(&store.add_manifest(&artifact)?, Some("pushed"))?;
         let session = self.session();
-        let mut from = Location::in_store(session.observer(), store, "pushed");
+        let mut from = Location::in_store(store, "pushed");
         let mut to = Location::open(&session, &format!("{}/{name}", self.local()), Access::Push)?;
         copy(&mut from, &mut to, CopyScope::Image)?;
         Ok(descriptors)

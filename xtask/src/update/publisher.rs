@@ -9,9 +9,9 @@ use clap::ValueEnum;
 use super::signature::TrustedKeys;
 use crate::{
     config,
-    config::Pin,
-    host::{arch::Arch, report::hinted},
-    sources::download::{Client, DownloadError},
+    config::{ImageConfig, KernelConfig, Pin},
+    host::{arch::Arch, output, project, report::hinted},
+    sources::download::Client,
 };
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -37,29 +37,27 @@ impl Publisher {
     /// same version.
     pub fn pins(self, text: &str) -> Result<Vec<Pin>> {
         let alpine = |arch| {
-            let pin = config::parse_image_config(text, arch)?.upstream.remove("alpine");
+            let pin = ImageConfig::parse(text, arch, &project::root())?.upstream.remove("alpine");
             pin.ok_or_else(|| anyhow!("{} has no upstream.alpine", self.file()))
         };
         match self {
-            Self::Linux => Ok(vec![config::parse_kernel_config(text)?.upstream]),
+            Self::Linux => Ok(vec![KernelConfig::parse(text, &project::root())?.upstream]),
             Self::Alpine => Arch::ALL.into_iter().map(alpine).collect(),
         }
     }
 
     /// The keys, in such a file, of the version and of the digest of each of [`Self::pins`].
-    pub fn keys(self) -> (String, Vec<String>) {
-        let (table, digests) = match self {
-            Self::Linux => ("upstream", vec!["upstream.sha256".to_owned()]),
+    pub fn keys(self) -> (&'static str, Vec<String>) {
+        match self {
+            Self::Linux => ("upstream.version", vec!["upstream.sha256".to_owned()]),
             Self::Alpine => {
                 let digest = |arch| format!("upstream.alpine.sha256.{arch}");
-                ("upstream.alpine", Arch::ALL.map(digest).to_vec())
+                ("upstream.alpine.version", Arch::ALL.map(digest).to_vec())
             }
-        };
-        (format!("{table}.version"), digests)
+        }
     }
 }
 
-/// A published text.
 #[derive(Debug)]
 pub struct List {
     url: String,
@@ -69,13 +67,12 @@ pub struct List {
 impl List {
     /// The digest of a file, from a line of `sha256sum`.
     pub fn digest(&self, name: &str) -> Result<String> {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         let digest = |line: &str| {
             let (digest, file) = line.split_once(char::is_whitespace)?;
-            let is_digest = digest.len() == 64 && digest.bytes().all(is_digit);
             // sha256sum prints a star before the name of a file that it read as binary.
             let file = file.trim().trim_start_matches('*');
-            (is_digest && !file.is_empty() && file == name).then(|| digest.to_owned())
+            (output::is_sha256(digest) && !file.is_empty() && file == name)
+                .then(|| digest.to_owned())
         };
         let found = self.text.lines().find_map(digest);
         found.ok_or_else(|| anyhow!("{} has no digest of '{name}'", self.url))
@@ -150,9 +147,7 @@ impl Site {
     }
 
     fn read(&self, url: String) -> Result<List> {
-        let text = self.client.fetch_text(&url, "the list of releases");
-        let text = text.map_err(DownloadError::into_anyhow);
-        Ok(List { text: text.with_context(|| format!("fetching {url}"))?, url })
+        Ok(List { text: self.client.fetch_text(&url, "the list of releases")?, url })
     }
 }
 

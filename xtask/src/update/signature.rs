@@ -19,6 +19,9 @@ impl TrustedKeys {
                 "without --keyring no signature is verified: the digests come from the same host",
             );
         }
+        if !keyrings.is_empty() && cmd::find("gpgv").is_none() {
+            return Err(hinted("gpgv not found in PATH", "install it, or omit --keyring"));
+        }
         keyrings.iter().map(|file| checked(file)).collect::<Result<_>>().map(Self)
     }
 

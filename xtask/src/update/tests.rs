@@ -39,7 +39,7 @@ fn pins_newest_release_of_the_series() {
     ]);
     let before = upstream.text();
     let Outcome::Moved(moves) = updated(&upstream, &cache, Mode::Write).unwrap() else { panic!() };
-    let [Move { old, new }] = moves.as_slice() else { panic!("{moves:?}") };
+    let [(old, new)] = moves.as_slice() else { panic!("{moves:?}") };
     assert_eq!((old.version.as_str(), new.version.as_str()), ("6.12.109", "6.12.110"));
     assert!(new.url.ends_with("/linux-6.12.110.tar.xz") && old.sha256 != new.sha256, "{new:?}");
     // Nothing but the two values has changed.
@@ -58,7 +58,7 @@ fn pins_both_architectures_of_alpine() {
     let before = upstream.text();
     let Outcome::Moved(moves) = updated(&upstream, &cache, Mode::Write).unwrap() else { panic!() };
     let mut wanted = before.replace("\"3.23.4\"", "\"3.23.5\"");
-    for Move { old, new } in &moves {
+    for (old, new) in &moves {
         wanted = wanted.replace(&old.sha256, &new.sha256);
         assert!(cache.source(&new.sha256, new.file_name()).unwrap().is_some());
     }

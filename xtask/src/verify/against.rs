@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
     config, describe,
-    host::{output, project, report},
+    host::{output, project, report, report::hinted},
     initramfs::{parts, toolchain},
     inspect::diff,
     kernel,
@@ -49,11 +49,11 @@ pub fn compare(
     let mut mismatches = mismatches(&inputs, &published.inputs);
     if !mismatches.is_empty() {
         mismatches.extend(note);
-        bail!(
-            "the outputs cannot be equal because the inputs differ:\n{}\nhint: check out the \
-             commit of the published build and use its tools and sources",
-            mismatches.join("\n")
-        );
+        let fact = "the outputs cannot be equal because the inputs differ";
+        return Err(hinted(
+            format!("{fact}:\n{}", mismatches.join("\n")),
+            "check out the commit of the published build and use its tools and sources",
+        ));
     }
     // Sorted by name: the initramfs, which builds in a minute, comes before the kernel.
     for (name, theirs) in files {
@@ -131,7 +131,7 @@ pub fn own_inputs<'a>(
 ) -> Result<Inputs> {
     let config = config::read_image_config(request.arch)?;
     let parts = parts::obtain(&config, request.arch, request.sources)?;
-    let kernel = kernel::inputs(request)?;
+    let (kernel, key) = kernel::inputs(request)?;
     let toolchain = toolchain::select(request.arch)?;
     let linker = if toolchain.lld.is_some() { "rust-lld" } else { "cc" };
     let tools = [
@@ -157,7 +157,7 @@ pub fn own_inputs<'a>(
             .collect(),
         tools: tools.map(|(name, version)| (name.to_owned(), version)).into(),
         files: digests,
-        kernel_key: kernel.key,
+        kernel_key: key.digest,
     })
 }
 

@@ -28,16 +28,9 @@ pub const POISON: [(&str, &str); 16] = [
 ];
 
 /// Another host name. Only root of a user namespace may set it.
-const HOST: [&str; 8] = [
-    "unshare",
-    "--user",
-    "--map-root-user",
-    "--uts",
-    "sh",
-    "-c",
-    "hostname another-host && exec \"$@\"",
-    "sh",
-];
+const HOST: [&str; 8] =
+    ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c", SET_HOST, "sh"];
+const SET_HOST: &str = "hostname another-host && exec \"$@\"";
 /// Another user than that of the first build.
 const USER: [&str; 4] = ["unshare", "--user", "--map-user=4321", "--map-group=4321"];
 const UMASK: [&str; 4] = ["sh", "-c", "umask 077 && exec \"$@\"", "sh"];

@@ -4,7 +4,7 @@ use anyhow::Result;
 use archive::{gzip, newc};
 
 use crate::{
-    host::{output, project},
+    host::{output, project, report},
     inspect::diff,
 };
 
@@ -31,7 +31,8 @@ pub fn keep(name: &str, first: &[u8], second: &[u8]) -> Result<String> {
     output::write(&other, second)?;
     let files = format!("compare {} with {}", one.display(), other.display());
     let Some(text) = diff::diffoscope(&one, &other)? else {
-        return Ok(format!("{files}  hint: install diffoscope to compare their contents"));
+        report::step("hint: install diffoscope to compare the contents of files");
+        return Ok(files);
     };
     output::write(&differences, text.as_bytes())?;
     Ok(format!("{files}; {} contains the report of diffoscope", differences.display()))

@@ -24,16 +24,20 @@ use crate::{
     config::Profile,
     describe,
     describe::Manifest,
-    host::{arch::Arch, output, report::Console},
+    host::{
+        arch::Arch,
+        output,
+        report::{Console, hinted},
+    },
     publish::BUILD_MANIFEST,
-    sources::download::{Client, DownloadError},
+    sources::download::Client,
     verify::published::Published,
 };
 
 /// Prefix of a reference to an artifact in a registry.
 const OCI: &str = "oci://";
+const CREATING: &str = "creating a directory for a published set";
 
-/// A published set.
 #[derive(Debug)]
 pub struct Set {
     /// As the user named it.
@@ -52,15 +56,14 @@ pub fn open(from: &str, archs: &[Arch]) -> Result<Set> {
         Some(reference) => {
             Some(fetch_artifact(reference, archs).with_context(|| format!("fetching {from}"))?)
         }
-        None if is_url => Some(temporary_directory()?),
+        None if is_url => Some(tempfile::tempdir().context(CREATING)?),
         None => None,
     };
     let directory = temporary.as_ref().map_or(Path::new(from), TempDir::path).to_owned();
-    ensure!(
-        directory.is_dir(),
-        "directory '{from}' not found  hint: expected a directory, an https:// URL or \
-         {OCI}REGISTRY/REPOSITORY:TAG"
-    );
+    if !directory.is_dir() {
+        let hint = format!("pass a directory, an https:// URL or {OCI}REGISTRY/REPOSITORY:TAG");
+        return Err(hinted(format!("directory '{from}' not found"), hint));
+    }
     let url = is_url.then(|| from.trim_end_matches('/').to_owned());
     Ok(Set { name: from.to_owned(), directory, url, _temporary: temporary })
 }
@@ -93,10 +96,7 @@ impl Set {
         let url = format!("{url}/{name}");
         let mut file =
             File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-        Client::default()
-            .fetch(&url, name, &mut file)
-            .map_err(DownloadError::into_anyhow)
-            .with_context(|| format!("fetching {url}"))?;
+        Client::default().fetch(&url, name, &mut file, u64::MAX)?;
         Ok(path)
     }
 
@@ -105,11 +105,11 @@ impl Set {
         let path = self.file(name)?;
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let found = output::digest_of(&bytes);
-        ensure!(
-            found == sha256,
-            "sha256 of the published '{name}' is {found}, its manifest contains {sha256}  hint: \
-             the set is damaged or was changed; do not use it"
-        );
+        if found != sha256 {
+            let fact = format!("sha256 of the published '{name}' is {found}");
+            let fact = format!("{fact}, its manifest contains {sha256}");
+            return Err(hinted(fact, "the set is damaged or was changed; do not use it"));
+        }
         Ok(bytes)
     }
 }
@@ -121,7 +121,7 @@ fn fetch_artifact(reference: &str, archs: &[Arch]) -> Result<TempDir> {
     let tls = if is_here { Tls::Plain } else { Tls::Required };
     let session = Session::new(Settings { tls, ..Settings::default() }, Box::new(Console));
     let mut place = Location::open(&session, reference, Access::Pull)?;
-    let folder = temporary_directory()?;
+    let folder = tempfile::tempdir().context(CREATING)?;
     let found = place.resolve()?;
     match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
         Document::Manifest(_) => save(&mut place, &found.descriptor, folder.path())?,
@@ -198,10 +198,6 @@ fn build_manifest(
         return Ok(Some((name, text)));
     }
     Ok(None)
-}
-
-fn temporary_directory() -> Result<TempDir> {
-    tempfile::tempdir().context("creating a directory for a published set")
 }
 
 /// Whether a name is neither a path nor hidden.

@@ -28,7 +28,7 @@ struct Built {
 
 /// Builds the requested kernel again under other conditions. Fails if the two differ.
 pub fn check_kernel(request: &KernelRequest<'_>, first: First) -> Result<()> {
-    let directory = request.sources.cache().temporary_folder()?;
+    let directory = request.sources.cache.temporary_folder()?;
     let conditions = Conditions::detect(directory.path())?;
     let first = build_first(request, first, &directory.path().join("first"))?;
     report::step(format_args!(
@@ -68,7 +68,7 @@ fn build_in(
 ) -> Result<Built> {
     let (source, objects) = (directory.join("linux"), directory.join("made"));
     for path in [&source, &objects] {
-        std::fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))?;
+        request.sources.cache.folder(path)?;
     }
     let log =
         project::logs().join(format!("verify-kernel-{}-{}.log", request.arch, request.profile));
@@ -89,7 +89,7 @@ fn build_first(request: &KernelRequest<'_>, first: First, directory: &Path) -> R
 
 /// The image of a kernel that is built here.
 pub fn image(request: &KernelRequest<'_>, first: First) -> Result<Vec<u8>> {
-    let directory = request.sources.cache().temporary_folder()?;
+    let directory = request.sources.cache.temporary_folder()?;
     Ok(build_first(request, first, directory.path())?.image)
 }
 

@@ -143,8 +143,7 @@ pub fn home_of(variable: &str, name: &str) -> Result<PathBuf> {
 
 /// Copies tracked and untracked files, but none that git ignores.
 pub fn copy_project(to: &Path) -> Result<()> {
-    let shell = Shell::new()?;
-    shell.change_dir(project::root());
+    let shell = project::shell()?;
     let files = cmd!(shell, "git ls-files -z --cached --others --exclude-standard")
         .quiet()
         .output()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::{
     config::{
         Profile,
-        env::{Settings, check_kernel_config},
+        env::{Settings, parse_kernel_options},
     },
     describe::{
         Manifest,
         manifest::{Commit, Output},
     },
-    host::arch::Arch,
+    host::{arch::Arch, output, report::hinted},
     sources::SourceSet,
 };
 
@@ -108,19 +108,21 @@ fn settings(manifest: &Manifest) -> Result<Settings> {
 fn checked_options(words: &[String]) -> Result<Vec<String>> {
     let is_safe = |letter: char| letter.is_ascii_alphanumeric() || " -_.,=/+@()".contains(letter);
     if let Some(word) = words.iter().find(|word| !word.chars().all(is_safe)) {
-        bail!(
-            "the manifest's kernel option '{word}' contains characters that could run programs  \
-             hint: if you trust it, build with KERNEL_CONFIG instead"
-        );
+        return Err(hinted(
+            format!(
+                "the manifest's kernel option '{word}' contains characters that could run programs"
+            ),
+            "if you trust it, build with KERNEL_CONFIG instead",
+        ));
     }
-    check_kernel_config(words)
+    parse_kernel_options(words)
         .map_err(|error| anyhow!("reading the kernel options of the manifest: {error}"))?;
     Ok(words.to_vec())
 }
 
 fn outputs(manifest: &Manifest) -> Result<BTreeMap<String, String>> {
     let output = |(name, Output { sha256, .. }): (&String, &Output)| {
-        let is_digest = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_digest = output::is_sha256(&sha256.to_ascii_lowercase());
         ensure!(is_digest, "the manifest contains the invalid SHA-256 '{sha256}'");
         Ok((name.clone(), sha256.clone()))
     };

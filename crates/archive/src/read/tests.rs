@@ -95,9 +95,9 @@ fn reports_types_permissions_and_device_numbers() {
     assert_eq!(
         found,
         [
-            (Kind::CharacterDevice, 0o620, (5, 1)),
-            (Kind::File, 0o4755, (0, 0)),
-            (Kind::Link, 0o777, (0, 0))
+            (Kind::CHARACTERS, 0o620, (5, 1)),
+            (Kind::FILE, 0o4755, (0, 0)),
+            (Kind::LINK, 0o777, (0, 0))
         ]
     );
 }

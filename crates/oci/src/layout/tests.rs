@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// An error with its source.
-fn describe(error: &LayoutError) -> String {
+fn describe(error: &Error) -> String {
     let source = std::error::Error::source(error);
     source.map_or(error.to_string(), |source| format!("{error}: {source}"))
 }
@@ -20,14 +20,11 @@ fn store() -> (TempDir, Store) {
 fn add(store: &Store, content: &str, subject: Option<Descriptor>) -> Descriptor {
     let (digest, size) = store.add(content.as_bytes()).unwrap();
     store.add(document::EMPTY_JSON).unwrap();
-    let artifact = Artifact {
-        artifact_type: Some(document::UNKNOWN_ARTIFACT.to_owned()),
-        config: document::empty_config().unwrap(),
-        layers: vec![document::descriptor(document::BYTES, digest, size).unwrap()],
-        annotations: Annotations::new(),
-        subject,
-    };
-    let bytes = artifact.to_bytes().unwrap();
+    let layers = vec![document::descriptor(document::BYTES, digest, size).unwrap()];
+    let mut manifest =
+        document::artifact(document::UNKNOWN_ARTIFACT, layers, Annotations::new()).unwrap();
+    manifest.set_subject(subject);
+    let bytes = document::to_bytes(&manifest).unwrap();
     store.add(bytes.as_slice()).unwrap();
     document::describe(document::MANIFEST, &bytes).unwrap()
 }
@@ -278,23 +275,24 @@ fn opens_only_regular_files_of_the_right_size() {
     fs::write(&secret, "abc").unwrap();
     let digest = Digest::of(b"abc");
     let path = store.path(&digest);
+    let blob = |size| document::descriptor(document::BYTES, digest, size).unwrap();
     std::os::unix::fs::symlink(&secret, &path).unwrap();
-    let error = describe(&store.open_blob(&digest, 3).unwrap_err());
+    let error = describe(&store.open_blob(&blob(3)).unwrap_err());
     assert!(error.starts_with(&format!("opening {}: ", path.display())), "{error}");
     fs::remove_file(&path).unwrap();
     for (content, size, fault) in [
-        ("", 3, "it has 0 bytes, expected 3 bytes"),
-        ("abc", 4, "it has 3 bytes, expected 4 bytes"),
+        ("", 3, "it has 0 bytes, expected 3"),
+        ("abc", 4, "it has 3 bytes, expected 4"),
         ("abd", 3, "its digest is sha256:"),
     ] {
         fs::write(&path, content).unwrap();
-        let error = describe(&store.open_verified(&digest, size).unwrap_err());
+        let error = describe(&store.open_verified(&blob(size)).unwrap_err());
         assert!(error.contains(fault), "{error}");
-        let error = store.copy_blob(&digest, size, folder.path()).unwrap_err();
+        let error = store.copy_blob(&blob(size), folder.path()).unwrap_err();
         assert!(describe(&error).contains(fault), "{error}");
     }
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    let error = describe(&store.open_blob(&digest, 3).unwrap_err());
-    assert!(error.contains("is damaged: it has no content"), "{error}");
+    let error = describe(&store.open_blob(&blob(3)).unwrap_err());
+    assert!(error.contains("is damaged: it has "), "{error}");
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
-use rustls::pki_types::pem::{PemObject as _, SectionKind};
+use rustls::pki_types::pem::{
+    PemObject as _, SectionKind,
+    SectionKind::{EcPrivateKey, PrivateKey, PublicKey, RsaPrivateKey},
+};
 use thiserror::Error;
 
 use crate::digest::Digest;
@@ -29,13 +32,6 @@ const OTHERS: [(&str, &[u8]); 4] = [
     ),
 ];
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
-    /// With SHA-256 and DER signatures, the default of cosign.
-    EcdsaP256,
-    Ed25519,
-}
-
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum KeyError {
     #[error("found {0}, expected an ECDSA P-256 or Ed25519 public key")]
@@ -51,11 +47,10 @@ pub enum KeyError {
 }
 
 /// A trusted key. `Display` prints its origin and the beginning of the SHA-256 of its DER.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Key {
-    kind: Kind,
-    /// The key itself, without its DER prefix.
-    bytes: Vec<u8>,
+    /// ECDSA on P-256 with SHA-256 and DER signatures, the default of cosign, or Ed25519.
+    public: UnparsedPublicKey<Vec<u8>>,
     fingerprint: Digest,
     origin: String,
 }
@@ -67,13 +62,12 @@ impl Key {
             .strip_prefix(&P256_HEAD)
             .filter(|bytes| matches!(bytes, [4, point @ ..] if point.len() == 64));
         let ed25519 = der.strip_prefix(&ED25519_HEAD).filter(|bytes| bytes.len() == 32);
-        let (kind, bytes) = match (p256, ed25519) {
-            (Some(bytes), _) => (Kind::EcdsaP256, bytes),
-            (None, Some(bytes)) => (Kind::Ed25519, bytes),
+        let public = match (p256, ed25519) {
+            (Some(key), _) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1 as _, key.to_vec()),
+            (None, Some(key)) => UnparsedPublicKey::new(&ED25519, key.to_vec()),
             (None, None) => return Err(KeyError::Unsupported(describe(der))),
         };
-        let (bytes, fingerprint) = (bytes.to_vec(), Digest::of(der));
-        Ok(Self { kind, bytes, fingerprint, origin: origin.to_owned() })
+        Ok(Self { public, fingerprint: Digest::of(der), origin: origin.to_owned() })
     }
 
     /// Parses a PEM file of one or more public keys. Other content is an error.
@@ -81,13 +75,8 @@ impl Key {
         let mut keys = Vec::new();
         for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
             match section.map_err(|_quotes_its_input| KeyError::Pem)? {
-                (SectionKind::PublicKey, der) => keys.push(Self::parse_der(&der, origin)?),
-                (
-                    SectionKind::PrivateKey
-                    | SectionKind::RsaPrivateKey
-                    | SectionKind::EcPrivateKey,
-                    _,
-                ) => return Err(KeyError::Private),
+                (PublicKey, der) => keys.push(Self::parse_der(&der, origin)?),
+                (PrivateKey | RsaPrivateKey | EcPrivateKey, _) => return Err(KeyError::Private),
                 _ => return Err(KeyError::Foreign),
             }
         }
@@ -96,16 +85,18 @@ impl Key {
 
     /// Whether this key made `signature` of `message`.
     pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
-        let verified = match self.kind {
-            Kind::EcdsaP256 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.bytes)
-                .verify(message, signature),
-            Kind::Ed25519 => {
-                UnparsedPublicKey::new(&ED25519, &self.bytes).verify(message, signature)
-            }
-        };
-        verified.is_ok()
+        self.public.verify(message, signature).is_ok()
     }
 }
+
+/// The fingerprint stands for the key.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.fingerprint, &self.origin) == (other.fingerprint, &other.origin)
+    }
+}
+
+impl Eq for Key {}
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

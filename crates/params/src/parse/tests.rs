@@ -52,7 +52,7 @@ fn parses_every_parameter() {
         platform: text("linux/arm64"),
         mirrors: vec!["m.example".to_owned(), "n.example:5000".to_owned()],
         verify_key: text("/a.pub,MFkw=="),
-        retries: Some(Retries::Infinite),
+        retries: Some(Retries(None)),
         timeout: Some(Duration::from_secs(5)),
         allow_no_tls: true,
         insecure_skip_verify: true,

@@ -4,66 +4,66 @@ use super::*;
 use crate::disk::tests::fake_machine::FakeMachine;
 
 /// Every place a disk is found at in tests, with the transport and the path that udev shows for it.
-const PLACES: [(&str, Transport, Option<&str>); 15] = [
+const PLACES: [(&str, &str, Option<&str>); 15] = [
     (
         "pci0000:00/0000:00:1f.2/ata3/host2/target2:0:0/2:0:0:0/block/sda",
-        Transport::Sata,
+        "sata",
         Some("pci-0000:00:1f.2-ata-3"),
     ),
     (
         "pci0000:00/0000:00:01.1/ata7/host6/target6:0:1/6:0:1:0/block/sdb",
-        Transport::Sata,
+        "sata",
         Some("pci-0000:00:01.1-ata-1.1"),
     ),
     (
         "pci0000:00/0000:00:1f.2/ata4/host3/target3:2:0/3:2:0:0/block/sdc",
-        Transport::Sata,
+        "sata",
         Some("pci-0000:00:1f.2-ata-4.2.0"),
     ),
     (
         "pci0000:00/0000:00:05.0/virtio1/host8/target8:0:1/8:0:1:0/block/sdd",
-        Transport::Scsi,
+        "scsi",
         Some("pci-0000:00:05.0-scsi-0:0:1:0"),
     ),
     (
         "pci0000:00/0000:00:06.0/usb2/2-1/2-1:1.0/host9/target9:0:0/9:0:0:0/block/sde",
-        Transport::Usb,
+        "usb",
         Some("pci-0000:00:06.0-usb-0:1:1.0-scsi-0:0:0:0"),
     ),
-    ("pci0000:00/0000:00:03.0/virtio0/block/vda", Transport::Virtio, Some("pci-0000:00:03.0")),
+    ("pci0000:00/0000:00:03.0/virtio0/block/vda", "virtio", Some("pci-0000:00:03.0")),
     (
         "pci0000:00/0000:00:1c.0/0000:03:00.0/nvme/nvme0/nvme0n1",
-        Transport::Nvme,
+        "nvme",
         Some("pci-0000:03:00.0-nvme-1"),
     ),
     (
         "pci0000:00/0000:00:09.0/mmc_host/mmc0/mmc0:4567/block/mmcblk0",
-        Transport::Mmc,
+        "mmc",
         Some("pci-0000:00:09.0"),
     ),
     (
         "platform/fe310000.mmc/mmc_host/mmc1/mmc1:0001/block/mmcblk1",
-        Transport::Mmc,
+        "mmc",
         Some("platform-fe310000.mmc"),
     ),
     (
         "platform/4010000000.pcie/pci0001:00/0001:00:02.0/virtio3/block/vdb",
-        Transport::Virtio,
+        "virtio",
         Some("platform-4010000000.pcie-pci-0001:00:02.0"),
     ),
-    ("vbd-51712/block/xvda", Transport::Xen, Some("xen-vbd-51712")),
+    ("vbd-51712/block/xvda", "xen", Some("xen-vbd-51712")),
     (
         "pci0000:00/0000:01:00.0/host1/port-1:0/end_device-1:0/target1:0:0/1:0:0:0/block/sdf",
-        Transport::Sas,
+        "sas",
         Some("pci-0000:01:00.0-sas-phy3-lun-0"),
     ),
     (
         "pci0000:00/0000:02:00.0/host4/port-4:1/expander-4:0/port-4:0:2/end_device-4:0:2/target4:0:2/4:0:2:0/block/sdg",
-        Transport::Sas,
+        "sas",
         Some("pci-0000:02:00.0-sas-exp0x500304801e8dc07f-phy5-lun-0"),
     ),
-    ("platform/host5/session1/target5:0:0/5:0:0:1/block/sdh", Transport::Iscsi, None),
-    ("virtual/block/pmem0", Transport::Other, None),
+    ("platform/host5/session1/target5:0:0/5:0:0:1/block/sdh", "iscsi", None),
+    ("virtual/block/pmem0", "other", None),
 ];
 
 fn machine() -> FakeMachine {
@@ -140,7 +140,7 @@ fn finds_the_controller_of_a_multipath_nvme_disk_unless_there_are_two() {
         let controller = "../../../pci0000:00/0000:00:1c.0/0000:03:00.0/nvme/nvme0";
         std::os::unix::fs::symlink(controller, subsystem.join(name)).unwrap();
     };
-    assert_eq!(transport_of(&sys, &disk), Transport::Nvme);
+    assert_eq!(transport_of(&sys, &disk), "nvme");
     link("nvme0");
     assert_eq!(read_bus_path(&sys, &disk).as_deref(), Some("pci-0000:03:00.0-nvme-1"));
     link("nvme2");

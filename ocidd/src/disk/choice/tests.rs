@@ -1,11 +1,11 @@
 //! Choices among disks with different properties.
 
 use super::*;
-use crate::disk::bus::Transport;
+use crate::report::classify;
 
 const GIB: u64 = 1 << 30;
 
-fn disk(name: &str, size_bytes: u64, transport: Transport, serial: &str) -> FoundDisk {
+fn disk(name: &str, size_bytes: u64, transport: &'static str, serial: &str) -> FoundDisk {
     FoundDisk {
         path: format!("/dev/{name}"),
         size_bytes,
@@ -22,23 +22,20 @@ fn disks() -> Vec<FoundDisk> {
             model: Some("FAST DISK".to_owned()),
             wwn: Some("eui.01".to_owned()),
             bus_path: Some("pci-0000:03:00.0-nvme-1".to_owned()),
-            ..disk("nvme0n1", 100 * GIB, Transport::Nvme, "N0")
+            ..disk("nvme0n1", 100 * GIB, "nvme", "N0")
         },
-        disk("nvme1n1", 100 * GIB, Transport::Nvme, "N1"),
-        FoundDisk {
-            model: Some("BIG".to_owned()),
-            ..disk("sda", 400 * GIB, Transport::Sata, "S0")
-        },
-        FoundDisk { removable: true, ..disk("sdb", 16 * GIB, Transport::Usb, "U0") },
-        FoundDisk { read_only: true, ..disk("sdc", 800 * GIB, Transport::Sata, "S1") },
+        disk("nvme1n1", 100 * GIB, "nvme", "N1"),
+        FoundDisk { model: Some("BIG".to_owned()), ..disk("sda", 400 * GIB, "sata", "S0") },
+        FoundDisk { removable: true, ..disk("sdb", 16 * GIB, "usb", "U0") },
+        FoundDisk { read_only: true, ..disk("sdc", 800 * GIB, "sata", "S1") },
         FoundDisk {
             holders: vec!["/dev/sdd1 is mounted on /mnt".to_owned()],
-            ..disk("sdd", 8 * GIB, Transport::Sata, "S2")
+            ..disk("sdd", 8 * GIB, "sata", "S2")
         },
     ]
 }
 
-fn choose(selector: &str) -> Result<String, ChoiceError> {
+fn choose(selector: &str) -> Result<String, TargetError> {
     let selector: Selector = selector.parse().unwrap();
     selector.choose(&disks()).map(|disk| disk.path.clone())
 }
@@ -58,14 +55,14 @@ fn chooses_the_only_disk_that_has_every_property() {
         ("smallest,transport:sata", "/dev/sda"),
         ("smallest,serial:*0", "/dev/nvme0n1"),
     ] {
-        assert_eq!(choose(selector), Ok(path.to_owned()), "{selector}");
+        assert_eq!(choose(selector).unwrap(), path, "{selector}");
     }
 }
 
 #[test]
 fn rejects_a_selector_that_matches_two_disks() {
     for selector in ["transport:nvme", "size:100G", "smallest", "largest,transport:nvme"] {
-        let Err(ChoiceError::Ambiguous { matching, table, .. }) = choose(selector) else {
+        let Err(TargetError::Ambiguous { matching, table, .. }) = choose(selector) else {
             panic!("'{selector}' is not ambiguous");
         };
         assert_eq!(matching, ["/dev/nvme0n1", "/dev/nvme1n1"], "{selector}");
@@ -81,7 +78,7 @@ fn never_chooses_a_removable_a_read_only_or_a_busy_disk() {
         ("serial:S2", "no: in use: /dev/sdd1 is mounted on /mnt"),
     ] {
         let error = choose(selector).unwrap_err();
-        assert!(matches!(error, ChoiceError::NoMatch { .. }), "{selector}");
+        assert!(matches!(error, TargetError::NoMatch { .. }), "{selector}");
         assert!(error.to_string().contains(reason), "{error}");
     }
 }
@@ -104,7 +101,7 @@ no disk matches 'transport:nvme,size:>=200G'; the disks of this machine:
       no: transport is 'sata'; is read-only
   /dev/sdd      8 GiB    sata       -          S2      -       -
       no: transport is 'sata'; size 8 GiB is not >= 200 GiB; in use: /dev/sdd1 is mounted on /mnt
-hint: use a property from this list, such as dd.of=serial:…";
+no disk is selected";
     assert_eq!(error, wanted);
 }
 
@@ -123,13 +120,21 @@ fn explains_missing_properties_and_exact_sizes() {
 }
 
 #[test]
-fn hints_at_the_driver_if_there_are_no_disks() {
-    let selector: Selector = "largest".parse().unwrap();
-    let error = selector.choose(&[]).unwrap_err().to_string();
+fn hints_depend_on_the_disks_of_the_machine() {
+    let hint = |selector: &str, disks: &[FoundDisk]| {
+        let selector: Selector = selector.parse().unwrap();
+        classify::target(selector.choose(disks).unwrap_err()).diagnostic().to_string()
+    };
     assert_eq!(
-        error,
-        "no disk matches 'largest'; this machine has no disks; hint: check the kernel for the driver of the controller"
+        hint("largest", &[]),
+        "no disk matches 'largest'; this machine has no disks; nothing was written\nhint: check the kernel for the driver of the controller"
     );
+    let no_match = hint("serial:X", &disks());
+    let end = "\nno disk is selected; nothing was written\nhint: use a property from this list, such as dd.of=serial:…";
+    assert!(no_match.ends_with(end), "{no_match}");
+    let ambiguous = hint("smallest", &disks());
+    let end = "\nno disk is selected; nothing was written\nhint: add a part that matches only one of them, such as serial:…";
+    assert!(ambiguous.ends_with(end), "{ambiguous}");
 }
 
 #[test]

@@ -111,10 +111,10 @@ fn rejects_partitions_busy_and_read_only_disks_before_opening() {
 
 #[test]
 fn reports_a_busy_disk_without_known_holders() {
-    let busy = DeviceError::of(Path::new("/dev/sda"), rustix::io::Errno::BUSY.into());
+    let busy = DeviceError::of(Path::new("/dev/sda"), Errno::BUSY.into());
     let text = busy.to_string();
     assert!(text.starts_with("'/dev/sda' is in use: the kernel reports it as busy"), "{text}");
-    let other = DeviceError::of(Path::new("/dev/sda"), rustix::io::Errno::NOMEDIUM.into());
+    let other = DeviceError::of(Path::new("/dev/sda"), Errno::NOMEDIUM.into());
     assert!(matches!(other, DeviceError::Open { .. }), "{other:?}");
 }
 

@@ -104,7 +104,7 @@ fn lists_only_disks() {
 fn reads_everything_of_a_sata_disk() {
     let machine = machine();
     machine.mounts(&["30 1 8:2 / /mnt rw - ext4 /dev/sda2 rw"]);
-    let partition = |name: &str| Partition { name: name.to_owned(), size_bytes: 1 << 20 };
+    let partition = |name: &str| (name.to_owned(), 1 << 20);
     let wanted = FoundDisk {
         path: "/dev/sda".to_owned(),
         size_bytes: 4 << 20,
@@ -113,7 +113,7 @@ fn reads_everything_of_a_sata_disk() {
         serial: Some("SATA1".to_owned()),
         wwn: Some("naa.5000c500a1b2c3d4".to_owned()),
         bus_path: Some("pci-0000:00:1f.2-ata-1".to_owned()),
-        transport: Transport::Sata,
+        transport: "sata",
         removable: false,
         read_only: false,
         partitions: vec![partition("sda1"), partition("sda2")],

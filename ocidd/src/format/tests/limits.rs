@@ -21,7 +21,7 @@ fn assert_rejected(packed: &[u8], expected: &FormatError, message: &str) {
     let FormatError::Window { format, .. } = expected else { panic!("{expected}") };
     let mut decoder = Decoder::new(*format, Torn::new(packed, 5));
     let error = decoder.read_to_end(&mut Vec::new()).unwrap_err();
-    assert!(error.to_string().starts_with(message), "{error}");
+    assert!(with_hint(expected).starts_with(message), "{expected}");
     assert_eq!(error.to_string(), expected.to_string());
     assert_eq!(decoder.take_unsupported().as_ref(), Some(expected));
 }
@@ -39,12 +39,12 @@ fn rejects_a_window_larger_than_the_limit() {
     assert_rejected(
         &zstd_with_window(26),
         &window(Format::Zstd, 64 << 20),
-        "the zstd stream of the layer needs a window of 67108864 bytes (64 MiB), at most 33554432 bytes (32 MiB) are supported; hint: compress it with `zstd --long=25` or less",
+        "the zstd stream of the layer needs a window of 67108864 bytes (64 MiB), at most 33554432 bytes (32 MiB) are supported\nhint: compress it with `zstd --long=25` or less",
     );
     assert_rejected(
         &xz_with_dictionary(28),
         &window(Format::Xz, 64 << 20),
-        "the xz stream of the layer needs a window of 67108864 bytes (64 MiB), at most 33554432 bytes (32 MiB) are supported; hint: compress it with `xz -8` or less",
+        "the xz stream of the layer needs a window of 67108864 bytes (64 MiB), at most 33554432 bytes (32 MiB) are supported\nhint: compress it with `xz -8` or less",
     );
     // One step more than allowed, the most there is, and a single segment of a whole disk.
     for (packed, found) in [

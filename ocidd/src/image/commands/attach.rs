@@ -4,14 +4,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use oci::{
-    document,
-    document::{Artifact, parse_media_type},
-};
+use oci::{document, document::parse_media_type};
 use oci_spec::image::Descriptor;
 use registry::{auth::Access, copy, copy::CopyScope, location::Location, session::Session};
 
-use super::{created, print, push::add_file, split_last};
+use super::{created, print, push::add_file};
 use crate::image::error::Result;
 
 /// Attach files to an image: a log, an SBOM, …
@@ -30,8 +27,8 @@ pub(in crate::image) struct Attach {
     artifact_type: String,
 }
 
-pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
-    let (files, image) = split_last(&args.files_and_image)?;
+pub(super) fn run(args: &Attach, session: &Session) -> Result<()> {
+    let (image, files) = args.files_and_image.split_last().context("reading the arguments")?;
     let mut to = Location::open(session, image, Access::Push)?;
     let subject = to.resolve()?.descriptor;
     let store = session.store()?;
@@ -39,21 +36,14 @@ pub(in crate::image) fn run(args: &Attach, session: &Session) -> Result<()> {
         .iter()
         .map(|file| add_file(Path::new(file), &store))
         .collect::<anyhow::Result<_>>()?;
-    let artifact = Artifact {
-        artifact_type: Some(args.artifact_type.clone()),
-        config: document::empty_config()?,
-        layers,
-        annotations: created()?,
-        subject: Some(document::descriptor(
-            subject.media_type().as_ref(),
-            document::digest_of(&subject)?,
-            subject.size(),
-        )?),
-    };
-    let made = store.add_artifact(&artifact)?;
+    let mut artifact = document::artifact(&args.artifact_type, layers, created()?)?;
+    let digest = document::digest_of(&subject)?;
+    let subject = document::descriptor(subject.media_type().as_ref(), digest, subject.size())?;
+    artifact.set_subject(Some(subject));
+    let made = store.add_manifest(&artifact)?;
     // By digest, because a referrer has no name. It is removed from the store afterwards.
     store.keep(&made, None)?;
-    let mut from = Location::in_store(session.observer(), store, made.digest().as_ref());
+    let mut from = Location::in_store(store, made.digest().as_ref());
     copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
     // Last, because the target may be the store itself.

@@ -4,11 +4,7 @@ use std::{fs::File, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use oci::{
-    bundle::{Bundle, Flavour, Part},
-    document,
-    reference::ManifestReference,
-};
+use oci::{bundle, document, reference::ManifestReference};
 use registry::session::Session;
 
 use super::{created, print, short};
@@ -42,32 +38,26 @@ enum BundleFormat {
     Onmetal,
 }
 
-impl From<BundleFormat> for Flavour {
-    fn from(format: BundleFormat) -> Self {
-        match format {
-            BundleFormat::Ironcore => Self::Ironcore,
-            BundleFormat::Onmetal => Self::Onmetal,
-        }
-    }
-}
-
-pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Build, session: &Session) -> Result<()> {
     if let Some(name) = &args.name {
         name.parse::<ManifestReference>()?;
     }
+    let flavour = match args.format {
+        BundleFormat::Ironcore => bundle::IRONCORE,
+        BundleFormat::Onmetal => bundle::ONMETAL,
+    };
     let files = [
-        (Part::Rootfs, &args.rootfs_file),
-        (Part::Initramfs, &args.initramfs_file),
-        (Part::Kernel, &args.kernel_file),
+        (flavour.rootfs, &args.rootfs_file),
+        (flavour.initramfs, &args.initramfs_file),
+        (flavour.kernel, &args.kernel_file),
     ];
     let given = files.iter().filter(|(_, file)| file.is_some()).count();
-    let flavour = Flavour::from(args.format);
-    match (flavour, given) {
+    match (args.format, given) {
         (_, 0) => {
             let hint = "pass --kernel-file, --initramfs-file or --rootfs-file";
             return Err(Error::new("the bundle has no file", hint));
         }
-        (Flavour::Onmetal, 1 | 2) => {
+        (BundleFormat::Onmetal, 1 | 2) => {
             let message =
                 format!("onmetal-image needs kernel, initramfs and rootfs, found {given} of them");
             return Err(Error::new(message, "--format ironcore accepts fewer"));
@@ -76,23 +66,16 @@ pub(in crate::image) fn run(args: &Build, session: &Session) -> Result<()> {
     }
     let store = session.store()?;
     let mut layers = Vec::new();
-    for (part, path) in files.iter().filter_map(|(part, path)| Some((part, path.as_ref()?))) {
+    for (media_type, path) in files {
+        let Some(path) = path else { continue };
         let doing = || format!("reading {}", path.display());
         let (digest, size) =
             store.add(File::open(path).with_context(doing)?).with_context(doing)?;
-        layers.push(document::descriptor(part.media_type(flavour), digest, size)?);
+        layers.push(document::descriptor(media_type, digest, size)?);
     }
-    let bundle = Bundle {
-        flavour,
-        command_line: args.command_line.clone(),
-        layers,
-        annotations: created()?,
-    };
-    let (config, artifact) = bundle.to_artifact()?;
-    let bytes = artifact.to_bytes()?;
+    let (config, manifest) = bundle::manifest(&flavour, &args.command_line, layers, created()?)?;
     store.add(config.as_slice())?;
-    store.add(bytes.as_slice())?;
-    let image = document::describe(document::MANIFEST, &bytes)?;
+    let image = store.add_manifest(&manifest)?;
     store.keep(&image, args.name.as_deref())?;
     session.observer().note(format!("built {}", short(image.digest())));
     print(&format!("{}\n", image.digest()))

@@ -19,7 +19,7 @@ pub(in crate::image) struct Copy {
     referrers: bool,
 }
 
-pub(in crate::image) fn run(args: &Copy, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Copy, session: &Session) -> Result<()> {
     let mut from = Location::open(session, &args.from, Access::Pull)?;
     let mut to = Location::open(session, &args.to, Access::Push)?;
     let scope = if args.referrers { CopyScope::WithReferrers } else { CopyScope::Image };

@@ -32,7 +32,7 @@ pub(in crate::image) struct Inspect {
     json: bool,
 }
 
-pub(in crate::image) fn run(args: &Inspect, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Inspect, session: &Session) -> Result<()> {
     let mut place = open(args, session)?;
     let fetched = place.resolve()?;
     let document = Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())?;
@@ -59,7 +59,7 @@ fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Location<'a>> {
         && let Some(store) = session.existing_store()?
         && store.resolve(&args.image)?.is_some()
     {
-        return Ok(Location::in_store(session.observer(), store, &args.image));
+        return Ok(Location::in_store(store, &args.image));
     }
     Ok(Location::open(session, &args.image, Access::Pull)?)
 }

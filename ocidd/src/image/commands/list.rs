@@ -19,7 +19,7 @@ pub(in crate::image) struct List {
     json: bool,
 }
 
-pub(in crate::image) fn run(args: &List, session: &Session) -> Result<()> {
+pub(super) fn run(args: &List, session: &Session) -> Result<()> {
     match &args.repository {
         Some(repository) => list_tags(repository, args.json, session),
         None => list_store(args.json, session),
@@ -47,39 +47,32 @@ fn list_store(as_json: bool, session: &Session) -> Result<()> {
     }
     let mut rows = vec![["REPOSITORY", "TAG", "IMAGE ID"].map(str::to_owned)];
     for entry in &entries {
-        let (repository, tag) = split(layout::name_of(entry));
-        rows.push([repository.to_owned(), tag.to_owned(), short(entry.digest()).to_owned()]);
+        let [repository, tag] = split(layout::name_of(entry));
+        rows.push([repository, tag, short(entry.digest()).to_owned()]);
     }
     print(&table(&rows))
 }
 
 /// Splits a name into repository and tag.
-fn split(name: Option<&str>) -> (&str, &str) {
+fn split(name: Option<&str>) -> [String; 2] {
     const NONE: &str = "<none>";
-    let Some(name) = name else { return (NONE, NONE) };
-    let after_slash = name.rfind('/').map_or(0, |at| at + 1);
-    match name.get(after_slash..).and_then(|rest| rest.find(':')) {
-        Some(colon) => {
-            let (repository, tag) = name.split_at(after_slash + colon);
-            (repository, tag.trim_start_matches(':'))
-        }
-        None => (name, NONE),
-    }
+    let name = name.unwrap_or(NONE);
+    // A colon before the last slash precedes a port.
+    let (folder, last) = name.split_at(name.rfind('/').map_or(0, |at| at + 1));
+    let (base, tag) = last.split_once(':').unwrap_or((last, NONE));
+    [format!("{folder}{base}"), tag.to_owned()]
 }
 
 /// Columns separated by three spaces.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: Vec<usize> = (0..N)
-        .map(|at| {
-            rows.iter()
-                .filter_map(|row| row.get(at))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
     let line = |row: &[String; N]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}   "));
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}   "));
         format!("{}\n", cells.collect::<String>().trim_end())
     };
     rows.iter().map(line).collect()
@@ -92,11 +85,11 @@ mod tests {
     #[test]
     fn a_name_is_split_at_its_tag() {
         for (name, wanted) in [
-            (None, ("<none>", "<none>")),
-            (Some("r.example:5000/a/b:1"), ("r.example:5000/a/b", "1")),
-            (Some("r.example:5000/a"), ("r.example:5000/a", "<none>")),
-            (Some("name"), ("name", "<none>")),
-            (Some("name:1"), ("name", "1")),
+            (None, ["<none>", "<none>"]),
+            (Some("r.example:5000/a/b:1"), ["r.example:5000/a/b", "1"]),
+            (Some("r.example:5000/a"), ["r.example:5000/a", "<none>"]),
+            (Some("name"), ["name", "<none>"]),
+            (Some("name:1"), ["name", "1"]),
         ] {
             assert_eq!(split(name), wanted, "{name:?}");
         }

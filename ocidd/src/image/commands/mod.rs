@@ -1,19 +1,20 @@
 //! One file for each subcommand; those of the store share one.
 
-pub(super) mod attach;
-pub(super) mod build;
-pub(super) mod copy;
-pub(super) mod inspect;
-pub(super) mod list;
-pub(super) mod pull;
-pub(super) mod push;
-pub(super) mod referrers;
-pub(super) mod store;
-pub(super) mod url;
+mod attach;
+mod build;
+mod copy;
+mod inspect;
+mod list;
+mod pull;
+mod push;
+mod referrers;
+mod store;
+mod url;
 
 use std::{env, io, io::Write as _};
 
 use anyhow::{Context as _, anyhow};
+use clap::Subcommand;
 use oci::{
     document,
     document::{Annotations, Document},
@@ -21,9 +22,47 @@ use oci::{
     platform::Platform,
 };
 use oci_spec::image::ImageManifest;
-use registry::{location::Location, repository::Fetched};
+use registry::{location::Location, repository::Fetched, session::Session};
 
 use crate::image::error::Result;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Push(push::Push),
+    Build(build::Build),
+    List(list::List),
+    Tag(store::Tag),
+    Untag(store::Untag),
+    Inspect(inspect::Inspect),
+    Pull(pull::Pull),
+    Url(url::Url),
+    Copy(copy::Copy),
+    Attach(attach::Attach),
+    Referrers(referrers::Referrers),
+    Rm(store::Rm),
+    /// Remove blobs from the store that no image uses
+    Gc,
+}
+
+impl Command {
+    pub(super) fn run(&self, session: &Session) -> Result<()> {
+        match self {
+            Self::Push(args) => push::run(args, session),
+            Self::Build(args) => build::run(args, session),
+            Self::List(args) => list::run(args, session),
+            Self::Tag(args) => store::tag(args, session),
+            Self::Untag(args) => store::untag(args, session),
+            Self::Inspect(args) => inspect::run(args, session),
+            Self::Pull(args) => pull::run(args, session),
+            Self::Url(args) => url::run(args, session),
+            Self::Copy(args) => copy::run(args, session),
+            Self::Attach(args) => attach::run(args, session),
+            Self::Referrers(args) => referrers::run(args, session),
+            Self::Rm(args) => store::remove(args, session),
+            Self::Gc => store::collect(session),
+        }
+    }
+}
 
 /// Prints a result to standard output.
 fn print(text: &str) -> Result<()> {
@@ -38,12 +77,6 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
 /// The first digits of a digest, as many as onmetal-image and podman print.
 fn short(digest: &oci_spec::image::Digest) -> &str {
     digest.digest().get(..12).unwrap_or_default()
-}
-
-/// The arguments before the last one, and the last one.
-fn split_last(arguments: &[String]) -> anyhow::Result<(&[String], &str)> {
-    let (last, rest) = arguments.split_last().context("reading the arguments")?;
-    Ok((rest, last))
 }
 
 /// The creation time from `SOURCE_DATE_EPOCH`, if set. The clock is not read, so equal files have

@@ -38,7 +38,7 @@ pub(in crate::image) struct Pull {
     force: bool,
 }
 
-pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Pull, session: &Session) -> Result<()> {
     let mut place = Location::open(session, &args.image, Access::Pull)?;
     let (_, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
     let mut files: Vec<(&Descriptor, PathBuf)> = Vec::new();
@@ -53,9 +53,7 @@ pub(in crate::image) fn run(args: &Pull, session: &Session) -> Result<()> {
         files.push((layer, path));
     }
     if files.is_empty() {
-        let image = &args.image;
-        let error = anyhow!("'{image}' has no layer with a title");
-        return Err(error.into());
+        return Err(anyhow!("'{}' has no layer with a title", args.image).into());
     }
     for (layer, path) in files {
         pull_file(&mut place, layer, &args.output, &path, args.force)?;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use oci::{
     document,
-    document::{Annotations, Artifact, parse_media_type},
+    document::{Annotations, parse_media_type},
     layout::Store,
     platform::Platform,
     reference::Version,
@@ -18,13 +18,13 @@ use oci::{
     signing_key::{SigningKey, SigningKeyError},
     size::Bytes,
 };
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, ImageManifest};
 use registry::{
     auth::Access, copy, copy::CopyScope, location::Location, own, own::Own, repository::Fetched,
     session::Session, sign,
 };
 
-use super::{created, print, split_last};
+use super::{created, print};
 use crate::image::{
     disk,
     disk::Compression,
@@ -59,8 +59,8 @@ pub(in crate::image) struct Push {
     artifact_type: Option<String>,
 }
 
-pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
-    let (files, target) = split_last(&args.files_and_target)?;
+pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
+    let (target, files) = args.files_and_target.split_last().context("reading the arguments")?;
     // Before compressing the disk image, which takes minutes, the reference is checked.
     let mut to = Location::open(session, target, Access::Push)?;
     if let (Some((_, Version::Digest(_))), [_, ..]) = (to.remote(), files) {
@@ -70,7 +70,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     let signer =
         args.sign.as_deref().map(|path| read_signer(path, args.sign_foreign)).transpose()?;
     let store = session.store()?;
-    let mut name = target.to_owned();
+    let mut name = target.clone();
     if !files.is_empty() {
         let artifact = match (files, &args.artifact_type) {
             ([file], None) => {
@@ -83,13 +83,13 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
                 files_artifact(files, artifact_type, &store)?
             }
         };
-        let image = store.add_artifact(&artifact)?;
+        let image = store.add_manifest(&artifact)?;
         // With an index, the tag names the index.
-        store.keep(&image, args.platform.is_none().then_some(target))?;
+        store.keep(&image, args.platform.is_none().then_some(target.as_str()))?;
         name = image.digest().to_string();
     }
     let image = Own::read(&store, &name)?;
-    let mut from = Location::in_store(session.observer(), store, &name);
+    let mut from = Location::in_store(store, &name);
     if let Some(platform) = &args.platform {
         // Before the upload, which may take long.
         let current = to.find()?;
@@ -100,7 +100,7 @@ pub(in crate::image) fn run(args: &Push, session: &Session) -> Result<()> {
     // stays signed if its index is extended later.
     sign(&to, &image, signer.as_ref())?;
     let named = if let Some(platform) = &args.platform {
-        add_to_index(&mut to, platform, &image, signer.as_ref())?
+        add_to_index(&mut to, platform, &image, signer.as_ref(), session)?
     } else {
         let image = image.document();
         to.add_named(&image.descriptor, &image.bytes)?;
@@ -146,7 +146,7 @@ fn files_artifact(
     files: &[String],
     artifact_type: &str,
     store: &Store,
-) -> anyhow::Result<Artifact> {
+) -> anyhow::Result<ImageManifest> {
     let mut layers: Vec<Descriptor> = Vec::new();
     for file in files {
         let layer = add_file(Path::new(file), store)?;
@@ -158,13 +158,7 @@ fn files_artifact(
         }
         layers.push(layer);
     }
-    Ok(Artifact {
-        artifact_type: Some(artifact_type.to_owned()),
-        config: document::empty_config()?,
-        layers,
-        annotations: created()?,
-        subject: None,
-    })
+    Ok(document::artifact(artifact_type, layers, created()?)?)
 }
 
 /// Adds a file to the store as a layer.
@@ -200,6 +194,7 @@ fn add_to_index(
     platform: &Platform,
     image: &Own,
     signer: Option<&Signer>,
+    session: &Session,
 ) -> Result<Fetched> {
     let mut kept = Vec::new();
     let mut is_signed = false;
@@ -215,7 +210,7 @@ fn add_to_index(
         Ok(Some(index.document().clone()))
     })?;
     for entry in &kept {
-        to.observer().note(format!("kept {}", own::describe(entry)));
+        session.observer().note(format!("kept {}", own::describe(entry)));
     }
     Ok(index.unwrap_or_else(|| image.document().clone()))
 }

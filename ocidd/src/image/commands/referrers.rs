@@ -22,7 +22,7 @@ pub(in crate::image) struct Referrers {
     json: bool,
 }
 
-pub(in crate::image) fn run(args: &Referrers, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Referrers, session: &Session) -> Result<()> {
     let mut place = Location::open(session, &args.image, Access::Pull)?;
     let image = place.resolve()?.descriptor;
     let mut found = Vec::new();

@@ -35,7 +35,7 @@ pub(in crate::image) struct Rm {
     remote: bool,
 }
 
-pub(in crate::image) fn tag(args: &Tag, session: &Session) -> Result<()> {
+pub(super) fn tag(args: &Tag, session: &Session) -> Result<()> {
     args.name.parse::<ManifestReference>()?;
     let store = session.store()?;
     let image = find(&store, &args.image)?;
@@ -43,7 +43,7 @@ pub(in crate::image) fn tag(args: &Tag, session: &Session) -> Result<()> {
     print(&format!("Successfully tagged {} with {}\n", args.name, image.digest()))
 }
 
-pub(in crate::image) fn untag(args: &Untag, session: &Session) -> Result<()> {
+pub(super) fn untag(args: &Untag, session: &Session) -> Result<()> {
     let store = session.store()?;
     if !store.untag(&args.name)? {
         return Err(not_found(&args.name));
@@ -51,7 +51,7 @@ pub(in crate::image) fn untag(args: &Untag, session: &Session) -> Result<()> {
     Ok(())
 }
 
-pub(in crate::image) fn remove(args: &Rm, session: &Session) -> Result<()> {
+pub(super) fn remove(args: &Rm, session: &Session) -> Result<()> {
     if args.remote {
         let mut place = Location::open(session, &args.image, Access::Delete)?;
         let (remote, version) =
@@ -66,7 +66,7 @@ pub(in crate::image) fn remove(args: &Rm, session: &Session) -> Result<()> {
     Ok(())
 }
 
-pub(in crate::image) fn collect(session: &Session) -> Result<()> {
+pub(super) fn collect(session: &Session) -> Result<()> {
     let freed = session.store()?.collect()?;
     print(&format!("freed {} blobs, {}\n", freed.blobs, Bytes(freed.bytes)))
 }

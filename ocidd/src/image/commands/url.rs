@@ -24,20 +24,20 @@ pub(in crate::image) struct Url {
     platform: Option<Platform>,
 }
 
-pub(in crate::image) fn run(args: &Url, session: &Session) -> Result<()> {
+pub(super) fn run(args: &Url, session: &Session) -> Result<()> {
     let mut place = Location::open(session, &args.image, Access::Pull)?;
     let (_, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
     let layer = choose(manifest.layers(), &args.layer)?;
-    let digest = layer.digest().to_string();
     let (remote, _) = place
         .remote()
         .with_context(|| format!("'{}' is not in a registry, so it has no URL", args.image))?;
     // The authorization of the manifest is also valid for blobs.
-    let headers = match remote.authorization() {
+    let headers = match remote.endpoint.authorization() {
         Some(authorization) => json!({ "Authorization": [authorization] }),
         None => json!({}),
     };
-    print_json(&json!({ "headers": headers, "url": remote.blob_url(&digest) }))
+    let url = remote.endpoint.url(&format!("blobs/{}", layer.digest()));
+    print_json(&json!({ "headers": headers, "url": url }))
 }
 
 /// By name, title or number.

@@ -4,7 +4,7 @@
 use flate2::Crc;
 use oci::size::length_of;
 
-use crate::write::gpt::TableError;
+use crate::write::gpt::{TableError, put};
 
 const SIGNATURE: &[u8] = b"EFI PART";
 /// Minimum size of a header, which may fill its sector (UEFI 2.10, table 5-5).
@@ -51,19 +51,19 @@ impl Header {
         let possible = |size: &usize| (HEADER_BYTES..=sector).contains(size);
         let bytes = usize::try_from(size).ok().filter(possible).and_then(|size| bytes.get(..size));
         let bytes = bytes.ok_or(TableError::HeaderSize { found: size, sector: sector_bytes })?;
-        let (found, wanted) = (u32_at(bytes, HEADER_CRC), crc_without_itself(bytes));
+        let header = Self(bytes.to_vec());
+        let (found, wanted) = (u32_at(bytes, HEADER_CRC), u32_at(&header.with([]), HEADER_CRC));
         if found != wanted {
             return Err(TableError::HeaderCrc { found, wanted });
         }
-        let own_lba = u64_at(bytes, OWN_LBA);
-        if own_lba != 1 {
-            return Err(TableError::HeaderLocation { found: own_lba });
+        if header.lba(OWN_LBA) != 1 {
+            return Err(TableError::HeaderLocation { found: header.lba(OWN_LBA) });
         }
         let entry_size = u32_at(bytes, ENTRY_SIZE);
         if entry_size < ENTRY_BYTES || !entry_size.is_power_of_two() {
             return Err(TableError::EntrySize { found: entry_size });
         }
-        Ok(Self(bytes.to_vec()))
+        Ok(header)
     }
 
     pub(super) fn lba(&self, field: usize) -> u64 {
@@ -116,23 +116,17 @@ impl Header {
         .collect()
     }
 
-    /// The same header with other values of these fields, and its checksum.
+    /// The same header with other values of these fields, and its checksum: that of the header with
+    /// a checksum of zero (UEFI 2.10, table 5-5, `HeaderCRC32`).
     pub(super) fn with<const N: usize>(&self, fields: [(usize, u64); N]) -> Vec<u8> {
         let mut bytes = self.0.clone();
         for (field, lba) in fields {
             put(&mut bytes, field, &lba.to_le_bytes());
         }
-        let crc = crc_without_itself(&bytes);
+        put(&mut bytes, HEADER_CRC, &[0; 4]);
+        let crc = crc(&bytes);
         put(&mut bytes, HEADER_CRC, &crc.to_le_bytes());
         bytes
-    }
-}
-
-/// Overwrites the bytes at `at` if all of them fit.
-pub(super) fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
-    let place = into.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len()));
-    if let Some(place) = place {
-        place.copy_from_slice(bytes);
     }
 }
 
@@ -151,11 +145,4 @@ fn crc(bytes: &[u8]) -> u32 {
     let mut crc = Crc::new();
     crc.update(bytes);
     crc.sum()
-}
-
-/// The checksum of a header whose own checksum is zero (UEFI 2.10, table 5-5, `HeaderCRC32`).
-fn crc_without_itself(header: &[u8]) -> u32 {
-    let mut header = header.to_vec();
-    put(&mut header, HEADER_CRC, &[0; 4]);
-    crc(&header)
 }

@@ -1,6 +1,9 @@
 //! Distinguishes an MBR with own partitions from one that protects a GPT. Pure.
 
-use crate::write::gpt::header::{Partition, put, u32_at};
+use crate::write::gpt::{
+    header::{Partition, u32_at},
+    put,
+};
 
 /// Offsets and values (UEFI 2.10, 5.2.1 to 5.2.3).
 const RECORDS: usize = 446;

@@ -71,7 +71,7 @@ fn the_disk_holds_the_image_and_nothing_else_changes_but_the_cleared_end() {
             for (buffer, transfer) in [(2 << 20, 2 << 20), (700, 65536), (1 << 20, 1000)] {
                 let image = image(size, &zeroes);
                 let mut disk = MemoryDisk::new(disk_size);
-                let mut sink = Sink::new(&mut disk, transfer);
+                let mut sink = Sink::new(&mut disk, transfer, Verify::Nothing);
                 write_all(&mut sink, &image, buffer).unwrap();
                 assert_eq!(commit(&mut sink).unwrap().image_bytes, size);
                 assert!(
@@ -86,7 +86,7 @@ fn the_disk_holds_the_image_and_nothing_else_changes_but_the_cleared_end() {
 #[test]
 fn both_ends_are_cleared_and_flushed_first_and_written_last() {
     let mut disk = MemoryDisk::new(8 * MIB);
-    let mut sink = Sink::new(&mut disk, 4 << 20);
+    let mut sink = Sink::new(&mut disk, 4 << 20, Verify::Nothing);
     write_all(&mut sink, &image(8 * MIB, &[3 * MIB..5 * MIB]), 2 << 20).unwrap();
     commit(&mut sink).unwrap();
     let (first, last) = (0..MIB, 7 * MIB..8 * MIB);
@@ -112,7 +112,7 @@ fn both_ends_are_cleared_and_flushed_first_and_written_last() {
 #[test]
 fn no_write_is_larger_than_the_transfer_size() {
     let mut disk = MemoryDisk::new(8 * MIB);
-    let mut sink = Sink::new(&mut disk, 65536);
+    let mut sink = Sink::new(&mut disk, 65536, Verify::Nothing);
     write_all(&mut sink, &image(5 * MIB, &[]), 2 << 20).unwrap();
     let too_large = disk
         .steps
@@ -124,18 +124,18 @@ fn no_write_is_larger_than_the_transfer_size() {
 #[test]
 fn keeps_the_disk_untouched_by_an_image_within_the_held_back_start() {
     let mut disk = MemoryDisk::new(8 * MIB);
-    let mut sink = Sink::new(&mut disk, 65536);
+    let mut sink = Sink::new(&mut disk, 65536, Verify::Nothing);
     write_all(&mut sink, &image(MIB, &[]), 65536).unwrap();
-    assert_eq!(sink.abandon().unwrap(), Abandoned::Untouched);
+    assert_eq!(sink.abandon("disk"), DiskState::Untouched);
     assert_eq!(disk.steps, []);
 }
 
 #[test]
 fn an_abandoned_disk_has_cleared_ends() {
     let mut disk = MemoryDisk::new(8 * MIB);
-    let mut sink = Sink::new(&mut disk, 65536);
+    let mut sink = Sink::new(&mut disk, 65536, Verify::Nothing);
     write_all(&mut sink, &image(8 * MIB, &[]), 65536).unwrap();
-    assert_eq!(sink.abandon().unwrap(), Abandoned::Cleared);
+    assert_eq!(sink.abandon("disk"), DiskState::Cleared { disk: "disk".to_owned() });
     assert!(is_zero(disk.at(0..MIB)) && is_zero(disk.at(7 * MIB..8 * MIB)));
     assert_eq!(disk.steps.last(), Some(&Step::Sync));
 }
@@ -144,10 +144,10 @@ fn an_abandoned_disk_has_cleared_ends() {
 fn rejects_an_image_larger_than_the_disk() {
     for (disk_size, buffer) in [(4 * MIB, 65536), (4 * MIB - 512, 1 << 20), (512, 513)] {
         let mut disk = MemoryDisk::new(disk_size);
-        let mut sink = Sink::new(&mut disk, 65536);
+        let mut sink = Sink::new(&mut disk, 65536, Verify::Nothing);
         let error = write_all(&mut sink, &image(disk_size + 1, &[]), buffer).unwrap_err();
         assert!(matches!(error, SinkError::TooSmall { disk, .. } if disk == disk_size), "{error}");
-        sink.abandon().unwrap();
+        assert!(!matches!(sink.abandon("disk"), DiskState::Unknown { .. }));
         assert!(
             disk.at(0..512).iter().all(|byte| *byte == 0 || (*byte == OLD && disk_size == 512))
         );

@@ -98,7 +98,16 @@ fn what_nobody_could_install_is_not_pushed() {
         ("cut", packed[..packed.len() / 2].to_vec(), "decompressing its gzip stream"),
         ("a wrong check", flipped, "decompressing its gzip stream"),
         ("rubbish behind", [&packed[..], b"rubbish"].concat(), "decompressing its gzip stream"),
-        ("a disk of a virtual machine", b"QFI\xfb\0\0\0\x03".to_vec(), "looks like a qcow2 image"),
+        (
+            "a disk of a virtual machine",
+            b"QFI\xfb\0\0\0\x03".to_vec(),
+            "looks like a qcow2 image, not like a disk image\nocidd: hint: convert it with ",
+        ),
+        (
+            "a window that is too large",
+            b"\x28\xb5\x2f\xfd\0\x79".to_vec(),
+            " bytes (32 MiB) are supported\nocidd: hint: compress it with `zstd --long=25` or less",
+        ),
         ("the same, packed", gzip(b"QFI\xfb\0\0\0\x03"), "decompressed layer looks like a qcow2"),
     ] {
         author.write("disk", content);

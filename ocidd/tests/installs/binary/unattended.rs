@@ -106,7 +106,7 @@ const FAILURES: [Row; 4] = [
         id: "unknown-format",
         says: &[
             "ocidd: installing to ",
-            ": layer looks like a web page, not like a disk image; hint: ",
+            ": layer looks like a web page, not like a disk image; nothing was written\nocidd: hint: ",
         ],
         left: Left::Untouched,
     },

@@ -70,7 +70,7 @@ const SPOILED: [Spoiled; 5] = [
             let folder = target.keys_folder();
             fs::rename(folder.join("a.pub"), folder.join("a.key")).unwrap();
         },
-        "/keys.d contains no key; hint: add PEM files named *.pub or *.pem",
+        "/keys.d contains no key; nothing was written\nhint: add PEM files named *.pub or *.pem",
     ),
     (
         "a file in place of the folder",

@@ -49,7 +49,7 @@ fn whether_a_mirror_has_the_signature_does_not_matter() {
         match outcome {
             Ok(_) => target.assert_installed(rule, &image),
             Err(ref failure) => {
-                assert_eq!(failure.cause.exit_code(), 8, "{rule}: {failure}");
+                assert_eq!(failure.cause.exit_code, 8, "{rule}: {failure}");
                 target.assert_left(rule, Left::Untouched, &image);
             }
         }

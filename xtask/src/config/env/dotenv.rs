@@ -23,7 +23,7 @@ pub fn parse(text: &str, problems: &mut Problems) -> BTreeMap<String, String> {
         };
         let name = name.trim();
         if !known.contains(&name) {
-            problems.unknown(place, name, &known);
+            problems.check_name(place, name, &known);
         } else if values.contains_key(name) {
             problems.add(place, format_args!("duplicate variable '{name}'"));
         } else if let Some(value) = problems.keep(place, parse_value(value.trim())) {

@@ -6,7 +6,7 @@ use super::*;
 
 fn resolve_from(
     values: &BTreeMap<String, String>,
-    commit_time: impl Fn(Commit) -> Result<Timestamp>,
+    commit_time: impl Fn(&[&str]) -> Result<Timestamp>,
 ) -> Result<Settings> {
     Settings::resolve(values, Problems::new("environment or .env"), commit_time)
 }
@@ -14,9 +14,7 @@ fn resolve_from(
 fn resolve(values: &[(&str, &str)]) -> Result<Settings> {
     let values =
         values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    resolve_from(&values, |commit| {
-        Ok(Timestamp::from_second(if commit == Commit::Head { 9 } else { 7 })?)
-    })
+    resolve_from(&values, |commit| Ok(Timestamp::from_second(if commit == HEAD { 9 } else { 7 })?))
 }
 
 #[test]

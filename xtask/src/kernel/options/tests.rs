@@ -56,7 +56,11 @@ fn parses_all_arguments_of_scripts_config() {
         ("-u NET", "CONFIG_NET="),
     ];
     for (given, requested) in cases {
-        assert_eq!(assignments(&parse_arguments(&arguments(given))), [requested], "{given}");
+        assert_eq!(
+            assignments(&parse_arguments(&arguments(given)).unwrap()),
+            [requested],
+            "{given}"
+        );
     }
 }
 
@@ -65,7 +69,7 @@ fn merging_replaces_options_and_the_last_value_wins() {
     let base = "# Automatically generated\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=\"x\"\nCONFIG_D=y\n";
     let requested =
         parse_fragment("f", "CONFIG_B=y\nCONFIG_A=m\nCONFIG_A=n\nCONFIG_E=1\n").unwrap();
-    let requested = [requested, parse_arguments(&arguments("-u D"))].concat();
+    let requested = [requested, parse_arguments(&arguments("-u D")).unwrap()].concat();
     assert_eq!(
         merge(base, &requested),
         "# Automatically generated\nCONFIG_C=\"x\"\nCONFIG_A=n\nCONFIG_B=y\nCONFIG_E=1\n"
@@ -85,7 +89,7 @@ fn reports_lost_options_with_origin_and_value() {
         ["CONFIG_C=y (f:4) became m", "CONFIG_GONE=y (f:6) became n"]
     );
     // A later request overrides an earlier one.
-    let requested = [fragment, parse_arguments(&arguments("-m C -u GONE"))].concat();
+    let requested = [fragment, parse_arguments(&arguments("-m C -u GONE")).unwrap()].concat();
     assert_eq!(lost(&requested, config), Vec::<String>::new());
 }
 

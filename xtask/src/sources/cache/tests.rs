@@ -24,7 +24,7 @@ pub fn empty() -> (TempDir, Cache) {
 
 /// The same cache as another process opens it.
 fn another(cache: &Cache) -> Cache {
-    Cache::at(cache.root().to_path_buf())
+    Cache::at(cache.root.clone())
 }
 
 const NAME: &str = "part.txt";
@@ -51,7 +51,7 @@ fn key() -> String {
 
 fn only(cache: &Cache, below: &str) -> Entry {
     let mut found = entries(cache);
-    found.retain(|entry| entry.path.starts_with(cache.root().join(below)));
+    found.retain(|entry| entry.path.starts_with(cache.root.join(below)));
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
 }
@@ -160,10 +160,10 @@ fn concurrent_builds_get_complete_files() {
     let (_folder, cache) = empty();
     let text = "0123456789".repeat(20_000);
     let sha256 = output::digest_of(text.as_bytes());
-    let root = cache.root();
+    let root = &cache.root;
     let build = || {
         for _ in 0..ROUNDS {
-            let cache = Cache::at(root.to_path_buf());
+            let cache = Cache::at(root.clone());
             let path = match cache.source(&sha256, NAME).unwrap() {
                 Some(path) => path,
                 None => store(&cache, &text).1,
@@ -182,7 +182,7 @@ fn concurrent_builds_get_complete_files() {
         let builds: Vec<_> = (0..BUILDS).map(|_| scope.spawn(build)).collect();
         let mut removed = 0;
         while builds.iter().any(|build| !build.is_finished()) {
-            let temporary = cache.root().join("tmp");
+            let temporary = cache.root.join("tmp");
             for entry in entries(&cache).iter().filter(|entry| !entry.path.starts_with(&temporary))
             {
                 removed += usize::from(remove(&cache, entry).unwrap());
@@ -287,14 +287,14 @@ fn lists_only_entries_of_xtask() {
         ("tmp/notes".to_owned(), "foreign"),
         ("notes.txt".to_owned(), "foreign"),
     ] {
-        let path = cache.root().join(path);
+        let path = cache.root.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
     let found: Vec<_> = entries(&cache)
         .iter()
         .map(|entry| {
-            let path = entry.path.strip_prefix(cache.root()).unwrap();
+            let path = entry.path.strip_prefix(&cache.root).unwrap();
             (path.display().to_string(), entry.usage.bytes)
         })
         .collect();

@@ -88,9 +88,7 @@ impl Apt {
         let lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
         let folder = cache.folder(Path::new(FOLDER).join(arch.oci()))?;
         for below in ["state/lists/partial", "cache/archives/partial"] {
-            let path = folder.join(below);
-            std::fs::create_dir_all(&path)
-                .with_context(|| format!("creating {}", path.display()))?;
+            cache.folder(folder.join(below))?;
         }
         let (root, name) = (folder.display(), arch.oci());
         let settings = format!(
@@ -132,14 +130,14 @@ impl Apt {
             self.arch
         ));
         let stamp = self.folder.join(STAMP);
-        remove(&stamp)?;
+        output::remove(&stamp)?;
         let output = self.apt("update").arg("-qq").ignore_status().output()?;
         for line in messages(&output.stderr) {
             report::warn(format_args!("apt: {line}"));
         }
         if output.status.success() {
             // Only then: `--offline` uses the old reports if an archive is unreachable.
-            remove(&self.folder.join(PACKAGES))?;
+            output::remove(&self.folder.join(PACKAGES))?;
             File::create(&stamp).with_context(|| format!("creating {}", stamp.display()))?;
         }
         Ok(())
@@ -253,14 +251,6 @@ pub fn last_known(cache: &Cache, arch: Arch) -> Result<BTreeMap<String, Package>
     Ok(read_packages(&cache.folder(Path::new(FOLDER).join(arch.oci()))?.join(PACKAGES)))
 }
 
-fn remove(outdated: &Path) -> Result<()> {
-    if outdated.exists() {
-        std::fs::remove_file(outdated)
-            .with_context(|| format!("removing {}", outdated.display()))?;
-    }
-    Ok(())
-}
-
 /// The packages in this file; none if it is missing or invalid.
 fn read_packages(path: &Path) -> BTreeMap<String, Package> {
     std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
@@ -308,9 +298,7 @@ fn parse_fields(line: &str) -> Option<Package> {
     let file_name = fields.next()?;
     let size = fields.next()?.parse().ok()?;
     let sha256 = fields.next()?.strip_prefix("SHA256:")?;
-    let digest = sha256.len() == 64
-        && sha256.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    if !digest || file_name.contains('/') || fields.next().is_some() {
+    if !output::is_sha256(sha256) || file_name.contains('/') || fields.next().is_some() {
         return None;
     }
     // apt escapes only the colon after the epoch, as %3a.

@@ -39,7 +39,7 @@ pub fn hasty(milliseconds: u64) -> Client {
 }
 
 fn fetch(url: &str, file: &mut Vec<u8>) -> Result<u64, DownloadError> {
-    Client::default().fetch(url, "part", file)
+    Client::default().try_fetch(url, "part", file, u64::MAX)
 }
 
 fn fetched(bytes: Vec<u8>) -> (Result<u64, DownloadError>, Vec<u8>) {
@@ -160,7 +160,7 @@ fn an_answer_that_is_not_http_is_an_error_of_the_host() {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"no HTTP at all\r\n\r\n").unwrap();
     });
-    let outcome = hasty(5000).fetch(&url, "part", &mut Vec::new());
+    let outcome = hasty(5000).try_fetch(&url, "part", &mut Vec::new(), u64::MAX);
     server.join().unwrap();
     assert!(matches!(outcome, Err(DownloadError::Other(_))), "{outcome:?}");
 }
@@ -169,7 +169,7 @@ fn an_answer_that_is_not_http_is_an_error_of_the_host() {
 fn silence_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/part.txt", listener.local_addr().unwrap());
-    let outcome = hasty(50).fetch(&url, "part", &mut Vec::new());
+    let outcome = hasty(50).try_fetch(&url, "part", &mut Vec::new(), u64::MAX);
     assert!(matches!(outcome, Err(DownloadError::Unreachable { .. })), "{outcome:?}");
 }
 
@@ -183,7 +183,7 @@ fn silence_in_the_body_is_unreachable() {
         // Held open until the client gives up and closes its end.
         std::io::copy(&mut stream, &mut std::io::sink()).ok();
     });
-    let outcome = hasty(200).fetch(&url, "part", &mut Vec::new());
+    let outcome = hasty(200).try_fetch(&url, "part", &mut Vec::new(), u64::MAX);
     server.join().unwrap();
     assert!(
         matches!(&outcome, Err(DownloadError::Unreachable { reason, .. }) if reason == "silent after 5 bytes"),
@@ -242,4 +242,14 @@ fn no_proxy_contains_hosts_and_domains() {
     for (host, name) in [("host:80", "host"), ("[::1]:80", "::1"), ("host", "host")] {
         assert!(is_exception(host, name), "{host} in '{name}'");
     }
+}
+
+#[test]
+fn full_disk_is_not_a_broken_transfer() {
+    let (url, server) = serve(answer("200 OK", 5, "hello"));
+    let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let outcome = Client::default().try_fetch(&url, "part", &mut full, u64::MAX);
+    server.join().unwrap();
+    let error = format!("{:#}", outcome.unwrap_err().into_anyhow());
+    assert!(error.starts_with("writing the file broke off after 5 bytes: No space"), "{error}");
 }

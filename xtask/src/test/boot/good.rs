@@ -56,8 +56,8 @@ fn installs_by_blob(lab: &Lab, case: &Case) -> Result<()> {
 
 fn installs_over_https(lab: &Lab, case: &Case) -> Result<()> {
     let parameters = "oci.tag=TLS/os:1 dd.of=/dev/vda";
-    lab.boot_with(case, parameters, &lab.initramfs_with_authority, Hardware::default())?
-        .expect_installed(lab)
+    let initramfs = lab.initramfs_with_authority(case)?;
+    lab.boot_with(case, parameters, &initramfs, Hardware::default())?.expect_installed(lab)
 }
 
 /// The installed disk boots by UEFI, too.

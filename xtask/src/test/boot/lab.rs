@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::{
     build::Built,
     config::Profile,
+    describe,
     host::{arch::Arch, project},
     overlay,
     testbed::{
@@ -24,7 +25,6 @@ use crate::{
     },
 };
 
-/// One boot test.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     pub name: &'static str,
@@ -54,8 +54,6 @@ const SUCCESS: &str = "init: ocidd succeeded";
 pub struct Lab {
     pub built: Built,
     pub profile: Profile,
-    /// The initramfs, followed by an overlay with the test's certificate authority.
-    pub initramfs_with_authority: PathBuf,
     pub server_files: ServerFiles,
     pub plain: Registry,
     pub tls: Registry,
@@ -70,7 +68,6 @@ pub struct Lab {
     folder: TempDir,
 }
 
-/// A booted machine and its disk.
 #[derive(Debug)]
 pub struct Trial {
     pub guest: Guest,
@@ -98,13 +95,9 @@ impl Lab {
         tls.push_disk("os:1", &compressed)?;
         let digest = plain.push_disk("os:1", &compressed)?;
         push_broken(&plain, &compressed)?;
-        let trust = [("ca.d/test.pem", server_files.authority.as_str())];
-        let initramfs_with_authority =
-            append_overlay(&built.initramfs, &folder.path().join("authority"), &trust)?;
         Ok(Self {
             built,
             profile,
-            initramfs_with_authority,
             server_files,
             plain,
             tls,
@@ -118,15 +111,13 @@ impl Lab {
 
     /// The name of this lab's machines: `amd64`, `arm64-hw`.
     pub fn name(&self) -> String {
-        format!("{}{}", self.built.arch.oci(), self.profile.suffix())
+        describe::label(self.built.arch, self.profile)
     }
 
-    /// The console log of a case.
     pub fn log(&self, case: &Case) -> PathBuf {
         project::logs().join(format!("boot-{}-{}.log", self.name(), case.name))
     }
 
-    /// Removes the logs of a case.
     pub fn remove_logs(&self, case: &Case) {
         for log in [self.log(case), Guest::second_log(&self.log(case))] {
             // Most cases have one log, and a first run has none.
@@ -183,9 +174,29 @@ impl Lab {
         Guest::start(&Machine { arch: self.built.arch, boot, hardware }, &self.log(case))
     }
 
-    /// The initramfs, followed by an overlay of a site with these files.
-    pub fn initramfs_with(&self, case: &Case, site: &[(&str, &str)]) -> Result<PathBuf> {
-        append_overlay(&self.built.initramfs, &self.path(case, "site"), site)
+    /// Writes the initramfs, followed by an overlay of a site with these files.
+    ///
+    /// An initramfs can consist of several archives (kernel:
+    /// Documentation/driver-api/early-userspace/buffer-format.rst).
+    pub fn initramfs_with(&self, case: &Case, site_files: &[(&str, &str)]) -> Result<PathBuf> {
+        let (site, initramfs) = (self.path(case, "site"), &self.built.initramfs);
+        for (name, text) in site_files {
+            let file = site.join(name);
+            let folder = file.parent().unwrap_or(&site);
+            fs::create_dir_all(folder).context("creating a site's directory")?;
+            fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+        }
+        let mut bytes =
+            fs::read(initramfs).with_context(|| format!("reading {}", initramfs.display()))?;
+        bytes.extend(overlay::pack(&site)?.bytes);
+        let with_overlay = site.with_extension("initramfs.gz");
+        fs::write(&with_overlay, bytes).context("writing an initramfs")?;
+        Ok(with_overlay)
+    }
+
+    /// Writes the initramfs, followed by an overlay with the test's certificate authority.
+    pub fn initramfs_with_authority(&self, case: &Case) -> Result<PathBuf> {
+        self.initramfs_with(case, &[("ca.d/test.pem", &self.server_files.authority)])
     }
 
     /// Creates a disk with old data.
@@ -289,22 +300,4 @@ fn push_broken(registry: &Registry, compressed: &[u8]) -> Result<()> {
         *byte ^= 1;
     }
     fs::write(&file, bytes).with_context(|| format!("damaging {}", file.display()))
-}
-
-/// Writes the files of a site, and next to them the initramfs followed by their overlay.
-///
-/// An initramfs can consist of several archives (kernel:
-/// Documentation/driver-api/early-userspace/buffer-format.rst).
-fn append_overlay(initramfs: &Path, site: &Path, files: &[(&str, &str)]) -> Result<PathBuf> {
-    for (name, text) in files {
-        let file = site.join(name);
-        fs::create_dir_all(file.parent().unwrap_or(site)).context("creating a site's directory")?;
-        fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
-    }
-    let mut bytes =
-        fs::read(initramfs).with_context(|| format!("reading {}", initramfs.display()))?;
-    bytes.extend(overlay::pack(site)?.bytes);
-    let with_overlay = site.with_extension("initramfs.gz");
-    fs::write(&with_overlay, bytes).context("writing an initramfs")?;
-    Ok(with_overlay)
 }

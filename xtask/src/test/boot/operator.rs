@@ -149,7 +149,8 @@ fn ambiguous_selector_writes_nothing(lab: &Lab, case: &Case) -> Result<()> {
 fn corrects_clock_of_1990(lab: &Lab, case: &Case) -> Result<()> {
     let hardware = Hardware { clock: Some("1990-01-01T00:00:00"), ..Hardware::default() };
     let parameters = "oci.tag=TLS/os:1 dd.of=/dev/vda";
-    let mut trial = lab.boot_with(case, parameters, &lab.initramfs_with_authority, hardware)?;
+    let initramfs = lab.initramfs_with_authority(case)?;
+    let mut trial = lab.boot_with(case, parameters, &initramfs, hardware)?;
     trial.guest.expect("init: the clock said 1990-")?;
     trial.expect_installed(lab)
 }
@@ -182,7 +183,7 @@ fn prints_on_every_console(lab: &Lab, case: &Case) -> Result<()> {
 fn resumes_after_registry_restart(lab: &Lab, case: &Case) -> Result<()> {
     let mut registry = Registry::start(Serve::Plain)?;
     registry.push_disk("os:1", &lab.compressed)?;
-    let relay = Relay::start(registry.port(), lab.compressed.len() / 3 * 2)?;
+    let relay = Relay::start(registry.port, lab.compressed.len() / 3 * 2)?;
     let mut trial = lab.boot(case, &INSTALL.replace("PLAIN", &relay.guest()))?;
     trial.guest.expect_unless(PROGRESS, SHELL)?;
     relay.wait_held()?;
@@ -196,7 +197,7 @@ fn resumes_after_registry_restart(lab: &Lab, case: &Case) -> Result<()> {
 
 /// A second install succeeds.
 fn power_cut_leaves_no_bootable_disk(lab: &Lab, case: &Case) -> Result<()> {
-    let relay = Relay::start(lab.plain.port(), lab.compressed.len() / 3 * 2)?;
+    let relay = Relay::start(lab.plain.port, lab.compressed.len() / 3 * 2)?;
     let mut trial = lab.boot(case, &INSTALL.replace("PLAIN", &relay.guest()))?;
     trial.guest.expect_unless(PROGRESS, SHELL)?;
     relay.wait_held()?;

@@ -16,7 +16,6 @@ use crate::{host::report, testbed::registry};
 /// Time limit for a guest to fetch as much as may pass.
 const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// Bytes read at once.
 const BUFFER_BYTES: usize = 16 << 10;
 
 /// A running relay. Dropping it cuts every connection.

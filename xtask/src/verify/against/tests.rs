@@ -61,7 +61,7 @@ fn compared(set: &Set) -> (Result<(), String>, u32) {
     let keep = |name: &str, _: &[u8], _: &[u8]| Ok(format!("kept {name}"));
     let published = set.published(Arch::X86_64, Profile::Hw).unwrap();
     let outcome = compare(set, &published, || Ok(inputs), build, keep);
-    let outcome = outcome.map_err(|error| format!("{error:#}"));
+    let outcome = outcome.map_err(|error| report::lines(&error));
     (outcome, builds.get())
 }
 

@@ -13,13 +13,13 @@ const DISK: u64 = 4 * MIB;
 
 /// Installs to `disk`, and abandons it where that failed.
 fn install(disk: &mut MemoryDisk, image: &[u8], verify: Verify) -> Result<Committed, SinkError> {
-    let mut sink = Sink::new(disk, 700_001).verifying(verify);
+    let mut sink = Sink::new(disk, 700_001, verify);
     let finish = Finish { marker: Some(Digest::of(b"layer")), ..Finish::default() };
     let outcome = write_all(&mut sink, image, 1 << 20)
         .and_then(|()| sink.commit(&Verified::unproven(), &finish));
     if outcome.is_err() {
         // What cannot be cleared either is told by the caller; here it is looked at.
-        sink.abandon().ok();
+        sink.abandon("disk");
     }
     outcome
 }
@@ -43,16 +43,16 @@ fn reports_every_failing_step_and_leaves_no_bootable_disk() {
     let image = image(8 * MIB, &[3 * MIB..4 * MIB]);
     let run = |fails_at| {
         let mut disk = MemoryDisk { fails_at, ..MemoryDisk::new(8 * MIB) };
-        let mut sink = Sink::new(&mut disk, 4 << 20);
+        let mut sink = Sink::new(&mut disk, 4 << 20, Verify::Nothing);
         let outcome = write_all(&mut sink, &image, 2 << 20).and_then(|()| commit(&mut sink));
-        let abandoned = if outcome.is_err() { Some(sink.abandon()) } else { None };
+        let abandoned = if outcome.is_err() { Some(sink.abandon("disk")) } else { None };
         (outcome, abandoned, disk)
     };
     let (_, _, good) = run(None);
     for at in 0..good.steps.len() {
         let (outcome, abandoned, mut disk) = run(Some(at));
         assert!(outcome.is_err(), "step {at}");
-        assert_eq!(abandoned.unwrap().unwrap(), Abandoned::Cleared);
+        assert_eq!(abandoned.unwrap(), DiskState::Cleared { disk: "disk".to_owned() });
         assert!(is_zero(disk.at(0..MIB)) && is_zero(disk.at(7 * MIB..8 * MIB)), "step {at}");
     }
 }

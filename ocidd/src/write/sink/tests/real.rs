@@ -22,7 +22,7 @@ const DISK: u64 = 12 * MIB;
 /// Installs `image` with marker and reading back.
 fn install(path: &Path, image: &[u8]) {
     let mut device = Device::open(path, Path::new("/sys"), Path::new("/proc")).unwrap();
-    let mut sink = Sink::new(&mut device, 2 << 20).verifying(Verify::ReadBack);
+    let mut sink = Sink::new(&mut device, 2 << 20, Verify::ReadBack);
     // Aligned, as the pipeline hands them over.
     for piece in image.chunks(2 << 20) {
         let mut buffer = AlignedBuffer::new(2 << 20);

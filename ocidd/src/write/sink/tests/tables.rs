@@ -22,7 +22,7 @@ fn marked(gpt: Gpt) -> Finish {
 }
 
 fn install(disk: &mut MemoryDisk, image: &[u8], finish: &Finish) -> Result<Committed, SinkError> {
-    let mut sink = Sink::new(disk, 2 << 20).verifying(Verify::ReadBack);
+    let mut sink = Sink::new(disk, 2 << 20, Verify::ReadBack);
     write_all(&mut sink, image, 700_000)?;
     sink.commit(&Verified::unproven(), finish)
 }
@@ -46,7 +46,8 @@ fn the_backup_gpt_lies_at_the_end_of_the_disk() {
             let mut disk = disk_of(size, sector);
             let done = install(&mut disk, &image, &MOVE).unwrap();
             let layout = Layout { partitions: 1, end_bytes: 3 * MIB, problems: vec![] };
-            assert_eq!(done.table, Table::Gpt(layout), "{sector} {size}");
+            let table = gpt::inspect(&image[..1 << 20], sector, size, done.image_bytes);
+            assert_eq!(table, Table::Gpt(layout), "{sector} {size}");
             assert_eq!((done.image_bytes, done.notes), (4 * MIB, vec![]), "{sector} {size}");
 
             let mut start = image[..1 << 20].to_vec();
@@ -99,7 +100,7 @@ fn rejects_a_gpt_for_another_sector_size_before_the_first_write() {
     {
         for finish in [&MOVE, &KEEP] {
             let mut disk = disk_of(8 * MIB, disk_has);
-            let mut sink = Sink::new(&mut disk, 2 << 20);
+            let mut sink = Sink::new(&mut disk, 2 << 20, Verify::Nothing);
             let image = &sample(made_for).image()[..length];
             let error = write_all(&mut sink, image, 1000)
                 .and_then(|()| sink.commit(&Verified::unproven(), finish))
@@ -110,7 +111,7 @@ fn rejects_a_gpt_for_another_sector_size_before_the_first_write() {
                     "the GPT of the image is for sectors of {made_for} bytes, the disk has sectors of {disk_has} bytes"
                 )
             );
-            assert_eq!(sink.abandon().unwrap(), Abandoned::Untouched);
+            assert_eq!(sink.abandon("disk"), DiskState::Untouched);
             assert_eq!(disk.steps, []);
         }
     }
@@ -177,7 +178,7 @@ fn an_install_over_a_marked_disk_unmarks_it_first() {
     let mut disk = disk_of(8 * MIB, 512);
     install(&mut disk, &sample(512).image(), &marked(Gpt::Move)).unwrap();
     assert!(read_marker(&mut disk).is_some());
-    let mut sink = Sink::new(&mut disk, 2 << 20);
+    let mut sink = Sink::new(&mut disk, 2 << 20, Verify::Nothing);
     write_all(&mut sink, &sample(512).image()[..3 << 20], 1 << 20).unwrap();
     assert_eq!(read_marker(&mut disk), None);
 }

@@ -17,7 +17,8 @@ const URL: &str = "XTASK_TEST_URL";
 fn second_process_fetches() {
     if again::is_second() {
         let mut file = Vec::new();
-        let outcome = Client::default().fetch(&again::variable(URL), "part", &mut file);
+        let outcome =
+            Client::default().try_fetch(&again::variable(URL), "part", &mut file, u64::MAX);
         match outcome {
             Ok(_) => eprintln!("got {}", String::from_utf8_lossy(&file)),
             Err(error @ DownloadError::Unreachable { .. }) => eprintln!("unreachable: {error}"),
