@@ -21,16 +21,10 @@ pub const PREFIX: &str = ".unfinished-";
 #[derive(Debug)]
 pub struct Partial {
     file: File,
-    name: Name,
+    path: PathBuf,
     digest: Digest,
-}
-
-#[derive(Debug)]
-enum Name {
-    /// Kept for a later transfer.
-    Resumable(PathBuf),
-    /// Removed on drop: another process writes to the resumable file.
-    Private(TempPath),
+    /// Removes the file if another process writes to the one that can be resumed.
+    _private: Option<TempPath>,
 }
 
 /// A file with a verified digest that needs its final name.
@@ -42,13 +36,11 @@ impl Partial {
     /// it is not a file of this user with one name, this is a new file instead.
     pub fn open(directory: &Path, digest: &Digest) -> io::Result<Self> {
         let path = directory.join(file_name(digest));
-        let (file, name) = if let Some(file) = open_resumable(&path) {
-            (file, Name::Resumable(path))
-        } else {
-            let (file, path) = builder().append(true).tempfile_in(directory)?.into_parts();
-            (file, Name::Private(path))
-        };
-        Ok(Self { file, name, digest: *digest })
+        if let Some(file) = open_resumable(&path) {
+            return Ok(Self { file, path, digest: *digest, _private: None });
+        }
+        let (file, path) = builder().append(true).tempfile_in(directory)?.into_parts();
+        Ok(Self { file, path: path.to_path_buf(), digest: *digest, _private: Some(path) })
     }
 
     /// The hash and the length of the content, which is cleared if it is longer than `max_bytes`.
@@ -74,35 +66,16 @@ impl Partial {
             return Ok(Complete(self));
         }
         // If it stays, it is hashed again before it is used.
-        fs::remove_file(self.path()).ok();
+        fs::remove_file(&self.path).ok();
         Err(found)
-    }
-
-    pub fn path(&self) -> &Path {
-        match &self.name {
-            Name::Resumable(path) => path,
-            Name::Private(path) => path,
-        }
     }
 }
 
 impl Complete {
-    pub fn file(&self) -> &File {
-        &self.0.file
-    }
-
-    pub fn remove(self) -> io::Result<()> {
-        fs::remove_file(self.0.path())
-    }
-
     /// Gives the file its name. An existing file is replaced.
     pub fn rename(self, to: &Path) -> io::Result<()> {
-        let Partial { file, name, .. } = self.0;
-        file.sync_all()?;
-        match name {
-            Name::Resumable(path) => fs::rename(path, to),
-            Name::Private(path) => Ok(path.persist(to)?),
-        }
+        self.0.file.sync_all()?;
+        fs::rename(&self.0.path, to)
     }
 }
 
@@ -214,7 +187,7 @@ mod tests {
             make(name, &path);
             let mut partial = open_in(directory.path());
             partial.file().write_all(CONTENT).unwrap();
-            assert_ne!(partial.path(), path, "{name}");
+            assert_ne!(partial.path, path, "{name}");
             assert_eq!(fs::read(elsewhere.path()).unwrap(), b"", "{name}");
             let target = directory.path().join("target");
             partial.complete(Digest::of(CONTENT)).unwrap().rename(&target).unwrap();

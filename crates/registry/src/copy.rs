@@ -31,9 +31,9 @@ pub fn copy(
     to: &mut Location<'_>,
     scope: CopyScope,
 ) -> Result<(Descriptor, Copied)> {
-    let (Fetched { descriptor, bytes }, copied) = copy_unnamed(from, to, scope)?;
-    to.add_named(&descriptor, &bytes).during(|| doing(from, to))?;
-    Ok((descriptor, copied))
+    let (image, copied) = copy_unnamed(from, to, scope)?;
+    to.add_named(&image).during(|| doing(from, to))?;
+    Ok((image.descriptor, copied))
 }
 
 /// Copies the image at `from` to the repository or layout of `to`, under its digest only.
@@ -45,9 +45,9 @@ pub fn copy_unnamed(
     let found = from.resolve()?;
     let doing = doing(from, to);
     let mut copier = Copier { from, to, copied: Copied::default() };
-    let done = copier.copy_manifest(&found.descriptor, &found.bytes).and_then(|()| match scope {
+    let done = copier.copy_manifest(&found).and_then(|()| match scope {
         CopyScope::Image => Ok(()),
-        CopyScope::WithReferrers => copier.copy_referrers(&found.descriptor, &found.bytes),
+        CopyScope::WithReferrers => copier.copy_referrers(&found),
     });
     done.during(|| doing)?;
     Ok((found, copier.copied))
@@ -65,45 +65,45 @@ struct Copier<'a, 'f, 't> {
 
 impl Copier<'_, '_, '_> {
     /// Copies the referrers and signatures of an image, and of its manifests. The image is there.
-    fn copy_referrers(&mut self, image: &Descriptor, bytes: &[u8]) -> Result<()> {
-        let digest = document::digest_of(image)?;
+    fn copy_referrers(&mut self, image: &Fetched) -> Result<()> {
+        let digest = document::digest_of(&image.descriptor)?;
         let tag = signature::tag_of(&digest);
-        if let Some(Fetched { descriptor, bytes }) = self.from.sibling(&tag)?.find()? {
-            self.copy_parts(&descriptor, &bytes)?;
-            self.to.sibling(&tag)?.add_named(&descriptor, &bytes)?;
+        if let Some(signatures) = self.from.sibling(&tag)?.find()? {
+            self.copy_parts(&signatures)?;
+            self.to.sibling(&tag)?.add_named(&signatures)?;
         }
         for referrer in self.from.referrers(&digest)? {
-            let bytes = self.from.read_manifest(&referrer)?;
+            let referrer = self.from.read_manifest(&referrer)?;
             // Check the manifest itself: a list could form a cycle.
-            let document = Document::parse(&bytes, referrer.media_type().as_ref())?;
-            if document.subject().is_some_and(|subject| subject.digest() == image.digest()) {
-                self.copy_manifest(&referrer, &bytes)?;
-                self.to.keep(&referrer)?;
-                self.copy_referrers(&referrer, &bytes)?;
+            let about = referrer.parse()?;
+            if about.subject().is_some_and(|about| about.digest() == image.descriptor.digest()) {
+                self.copy_manifest(&referrer)?;
+                self.to.keep(&referrer.descriptor)?;
+                self.copy_referrers(&referrer)?;
             }
         }
-        if let Document::Index(index) = Document::parse(bytes, image.media_type().as_ref())? {
+        if let Document::Index(index) = image.parse()? {
             for part in index.manifests() {
-                let bytes = self.from.read_manifest(part)?;
-                self.copy_referrers(part, &bytes)?;
+                let part = self.from.read_manifest(part)?;
+                self.copy_referrers(&part)?;
             }
         }
         Ok(())
     }
 
-    fn copy_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
-        self.copy_parts(descriptor, bytes)?;
-        self.to.add_manifest(descriptor, bytes)
+    fn copy_manifest(&mut self, manifest: &Fetched) -> Result<()> {
+        self.copy_parts(manifest)?;
+        self.to.add_manifest(manifest)
     }
 
     /// Copies the blobs of a manifest, or the manifests of an index.
-    fn copy_parts(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
-        match Document::parse(bytes, descriptor.media_type().as_ref())? {
+    fn copy_parts(&mut self, manifest: &Fetched) -> Result<()> {
+        match manifest.parse()? {
             Document::Index(index) => {
                 for part in index.manifests() {
                     if !self.to.has_manifest(part)? {
-                        let bytes = self.from.read_manifest(part)?;
-                        self.copy_manifest(part, &bytes)?;
+                        let part = self.from.read_manifest(part)?;
+                        self.copy_manifest(&part)?;
                     }
                 }
             }

@@ -1,12 +1,11 @@
 //! Where images are stored: a repository of a registry or an OCI image layout, with one interface.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use oci::{
     digest::Digest,
     document,
     layout::Store,
-    partial::Complete,
     reference::{ManifestReference, Version},
 };
 use oci_spec::image::Descriptor;
@@ -143,7 +142,7 @@ impl<'a> Location<'a> {
     }
 
     /// A manifest by its digest.
-    pub fn read_manifest(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+    pub fn read_manifest(&mut self, descriptor: &Descriptor) -> Result<Fetched> {
         let digest = document::digest_of(descriptor)?;
         let fetch = |remote: &mut Remote<'_>| {
             let repository = remote.repository.to_string();
@@ -151,7 +150,8 @@ impl<'a> Location<'a> {
             let found = remote.fetch(&Version::Digest(digest))?;
             Ok(found.ok_or(Error::NotInRegistry { location, repository })?.bytes)
         };
-        self.either(|store| store.read(descriptor), fetch)
+        let bytes = self.either(|store| store.read(descriptor), fetch)?;
+        Ok(Fetched { descriptor: descriptor.clone(), bytes })
     }
 
     /// A small blob, verified.
@@ -171,10 +171,10 @@ impl<'a> Location<'a> {
     }
 
     /// Stores a manifest under its digest.
-    pub fn add_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
-        let version = Version::Digest(document::digest_of(descriptor)?);
-        let push = |remote: &mut Remote<'_>| remote.push_manifest(&version, descriptor, bytes);
-        self.either(|store| store.add(bytes).map(drop), push)
+    pub fn add_manifest(&mut self, manifest: &Fetched) -> Result<()> {
+        let version = Version::Digest(document::digest_of(&manifest.descriptor)?);
+        let push = |remote: &mut Remote<'_>| remote.push_manifest(&version, manifest);
+        self.either(|store| store.add(manifest.bytes.as_slice()).map(drop), push)
     }
 
     /// Keeps an unnamed manifest, such as a referrer, in a layout. Registries keep all of them.
@@ -183,10 +183,11 @@ impl<'a> Location<'a> {
     }
 
     /// Stores a manifest under the tag, digest or name of this location.
-    pub fn add_named(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+    pub fn add_named(&mut self, manifest: &Fetched) -> Result<()> {
+        let descriptor = &manifest.descriptor;
         match &mut self.inner {
             Inner::Layout { store, name } => {
-                store.add(bytes)?;
+                store.add(manifest.bytes.as_slice())?;
                 Ok(store.keep(descriptor, name.as_deref())?)
             }
             Inner::Remote { remote, version } => {
@@ -196,7 +197,7 @@ impl<'a> Location<'a> {
                     let (location, found) = (self.text.clone(), descriptor.digest().to_string());
                     return Err(Error::OtherDigest { location, found });
                 }
-                remote.push_manifest(version, descriptor, bytes)
+                remote.push_manifest(version, manifest)
             }
         }
     }
@@ -206,8 +207,7 @@ impl<'a> Location<'a> {
         &mut self,
         change: impl FnMut(&mut Self, Option<&Fetched>) -> Result<Option<Fetched>, E>,
     ) -> Result<Option<Fetched>, E> {
-        let write = |to: &mut Self, next: &Fetched| to.add_named(&next.descriptor, &next.bytes);
-        update::update(self, Self::find, write, change)
+        update::update(self, Self::find, Self::add_named, change)
     }
 
     pub fn remote(&mut self) -> Option<(&mut Remote<'a>, &Version)> {
@@ -226,17 +226,13 @@ impl<'a> Location<'a> {
     pub fn save_blob(&mut self, blob: &Descriptor, path: &Path) -> Result<()> {
         let doing = || format!("writing {}", path.display());
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let complete = self.fetch_blob(blob, directory.unwrap_or(Path::new(".")))?;
-        complete.rename(path).during(doing)
-    }
-
-    /// Copies a blob to a file in `directory` that has no name of its own yet.
-    fn fetch_blob(&mut self, blob: &Descriptor, directory: &Path) -> Result<Complete> {
+        let directory = directory.unwrap_or(Path::new("."));
         let fetch = |remote: &mut Remote<'_>| {
             let transfer = remote.transfer("fetching", blob)?;
             remote.fetch_blob(blob, directory, transfer.as_ref())
         };
-        self.either(|store| store.copy_blob(blob, directory), fetch)
+        let complete = self.either(|store| store.copy_blob(blob, directory), fetch)?;
+        complete.rename(path).during(doing)
     }
 
     /// Copies a missing blob from another location. The digest is verified.
@@ -246,22 +242,23 @@ impl<'a> Location<'a> {
             Inner::Layout { store, .. } => return from.save_blob(blob, &store.path(&digest)),
             Inner::Remote { remote, .. } => remote,
         };
-        let (file, fetched) = match &mut from.inner {
-            Inner::Layout { store, .. } => (store.open_verified(blob)?, None),
+        let fetched;
+        let file = match &mut from.inner {
+            Inner::Layout { store, .. } => store.open_verified(blob)?,
             Inner::Remote { remote: other, .. } => {
                 let is_same_host = remote.repository.registry == other.repository.registry;
                 if is_same_host && remote.mount_blob(&digest, &other.repository.name) {
                     return Ok(());
                 }
-                let fetched = from.fetch_blob(blob, &remote.session.store()?.blobs())?;
-                (fetched.file().try_clone()?, Some(fetched))
+                fetched = remote.session.store()?.unfinished()?.into_temp_path();
+                from.save_blob(blob, &fetched)?;
+                File::open(&fetched)?
             }
         };
         let local = Local { file: &file, digest, size_bytes: blob.size() };
         // Only now: its rate must not include the time that fetching took.
         let transfer = remote.transfer("pushing", blob)?;
-        remote.push_blob(&local, transfer.as_ref())?;
-        Ok(fetched.map_or(Ok(()), Complete::remove)?)
+        remote.push_blob(&local, transfer.as_ref())
     }
 }
 

@@ -165,12 +165,8 @@ impl<'a> Remote<'a> {
     }
 
     /// Pushes a manifest under a tag or its digest.
-    pub fn push_manifest(
-        &mut self,
-        version: &Version,
-        descriptor: &Descriptor,
-        bytes: &[u8],
-    ) -> Result<()> {
+    pub fn push_manifest(&mut self, version: &Version, manifest: &Fetched) -> Result<()> {
+        let Fetched { descriptor, bytes } = manifest;
         let doing = format!("pushing the manifest of {}:{version}", self.repository);
         let media_type = descriptor.media_type().to_string();
         let lists_referrers = self.with_retry(&doing, |endpoint| {
@@ -186,7 +182,7 @@ impl<'a> Remote<'a> {
                 Err(error) => Err(error),
             }
         })?;
-        let document = Document::parse(bytes, &media_type)?;
+        let document = manifest.parse()?;
         match document.subject() {
             Some(subject) if !lists_referrers => {
                 self.add_referrer(&document::digest_of(subject)?, &document, descriptor)
@@ -275,9 +271,7 @@ impl<'a> Remote<'a> {
             entries.push(entry.clone());
             Ok(Some(Fetched::index(&document::index_of(entries, Annotations::new()))?))
         };
-        let write = |remote: &mut Self, next: &Fetched| {
-            remote.push_manifest(&version, &next.descriptor, &next.bytes)
-        };
+        let write = |remote: &mut Self, next: &Fetched| remote.push_manifest(&version, next);
         update::update(self, |remote| remote.fetch(&version), write, change).map(drop)
     }
 

@@ -19,6 +19,7 @@ use crate::{
     error::{During as _, Result},
     location::Location,
     own::Own,
+    repository::Fetched,
 };
 
 /// cosign stores signatures as images, so the config has an image's media type.
@@ -31,7 +32,7 @@ pub fn sign(
     image: &Own,
     repository: &str,
     key: &SigningKey,
-) -> Result<Descriptor> {
+) -> Result<()> {
     let image = &image.document().descriptor;
     let digest = document::digest_of(image)?;
     let doing = || format!("signing {repository}@{digest}");
@@ -64,8 +65,7 @@ pub fn sign(
             signatures.copy_blob(blob, &mut made).during(doing)?;
         }
     }
-    signatures.add_named(&manifest, &bytes).during(doing)?;
-    Ok(manifest)
+    signatures.add_named(&Fetched { descriptor: manifest, bytes }).during(doing)
 }
 
 /// The signed payload, formatted like cosign's.
@@ -83,7 +83,7 @@ fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>> {
 /// The existing signatures.
 pub(crate) fn layers_of(signatures: &mut Location<'_>) -> Result<Vec<Descriptor>> {
     let Some(found) = signatures.find()? else { return Ok(Vec::new()) };
-    match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
+    match found.parse()? {
         Document::Manifest(manifest) => Ok(manifest.layers().clone()),
         Document::Index(_) => Ok(Vec::new()),
     }

@@ -123,7 +123,7 @@ fn fetch_artifact(reference: &str, archs: &[Arch]) -> Result<TempDir> {
     let mut place = Location::open(&session, reference, Access::Pull)?;
     let folder = tempfile::tempdir().context(CREATING)?;
     let found = place.resolve()?;
-    match Document::parse(&found.bytes, found.descriptor.media_type().as_ref())? {
+    match found.parse()? {
         Document::Manifest(_) => save(&mut place, &found.descriptor, folder.path())?,
         Document::Index(index) => {
             let wanted = |entry: &&Descriptor| {
@@ -168,8 +168,7 @@ fn save(place: &mut Location<'_>, manifest: &Descriptor, folder: &Path) -> Resul
 }
 
 fn read_manifest(place: &mut Location<'_>, manifest: &Descriptor) -> Result<ImageManifest> {
-    let bytes = place.read_manifest(manifest)?;
-    match Document::parse(&bytes, manifest.media_type().as_ref())? {
+    match place.read_manifest(manifest)?.parse()? {
         Document::Manifest(parsed) => Ok(parsed),
         Document::Index(_) => bail!("expected a manifest, found an image index"),
     }
@@ -181,11 +180,7 @@ fn build_manifest(
     about: &Descriptor,
 ) -> Result<Option<(String, String)>> {
     for referrer in place.referrers(&document::digest_of(about)?)? {
-        let bytes = place.read_manifest(&referrer)?;
-        let Document::Manifest(parsed) = Document::parse(&bytes, referrer.media_type().as_ref())?
-        else {
-            continue;
-        };
+        let Document::Manifest(parsed) = place.read_manifest(&referrer)?.parse()? else { continue };
         let artifact_type = parsed.artifact_type().as_ref().map(ToString::to_string);
         let Some([layer]) = Some(parsed.layers().as_slice()) else { continue };
         if artifact_type.as_deref() != Some(BUILD_MANIFEST) {

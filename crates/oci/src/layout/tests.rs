@@ -208,13 +208,16 @@ fn collects_nothing_while_the_store_is_in_use() {
 
 #[test]
 fn collects_nothing_if_a_manifest_is_damaged() {
-    let (folder, store) = store();
-    let image = keep(&store, "1", Some("a"));
-    fs::write(store.path(&digest_of(&image)), b"{}").unwrap();
-    let before = blobs(&store);
-    let error = describe(&store.collect().unwrap_err());
-    assert!(error.contains("is damaged: its digest is sha256:44136f"), "{error}");
-    assert_eq!(blobs(&Store::open(folder.path()).unwrap()), before);
+    for (length, fault) in [(2, "it has 2 bytes, expected 4"), (438, "its digest is sha256:")] {
+        let (folder, store) = store();
+        let image = keep(&store, "1", Some("a"));
+        assert_eq!(image.size(), 438);
+        fs::write(store.path(&digest_of(&image)), vec![b'{'; length]).unwrap();
+        let before = blobs(&store);
+        let error = describe(&store.collect().unwrap_err());
+        assert!(error.contains(&format!("is damaged: {fault}")), "{error}");
+        assert_eq!(blobs(&Store::open(folder.path()).unwrap()), before);
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(in crate::image) struct Inspect {
 pub(super) fn run(args: &Inspect, session: &Session) -> Result<()> {
     let mut place = open(args, session)?;
     let fetched = place.resolve()?;
-    let document = Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())?;
+    let document = fetched.parse()?;
     let is_for_people = io::stdout().is_terminal() && !args.json;
     if let (Document::Index(index), None) = (&document, &args.platform) {
         if is_for_people {

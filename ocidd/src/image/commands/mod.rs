@@ -96,15 +96,14 @@ fn resolve_manifest(
     platform: Option<&Platform>,
 ) -> Result<(Fetched, ImageManifest)> {
     let fetched = place.resolve()?;
-    let index = match Document::parse(&fetched.bytes, fetched.descriptor.media_type().as_ref())? {
+    let index = match fetched.parse()? {
         Document::Manifest(manifest) => return Ok((fetched, manifest)),
         Document::Index(index) => index,
     };
     let host = Platform::of_host();
-    let descriptor = index::select(&index, platform.unwrap_or(&host))?.clone();
-    let bytes = place.read_manifest(&descriptor)?;
-    match Document::parse(&bytes, descriptor.media_type().as_ref())? {
-        Document::Manifest(manifest) => Ok((Fetched { descriptor, bytes }, manifest)),
+    let fetched = place.read_manifest(index::select(&index, platform.unwrap_or(&host))?)?;
+    match fetched.parse()? {
+        Document::Manifest(manifest) => Ok((fetched, manifest)),
         Document::Index(_) => Err(anyhow!("the image index leads to another image index").into()),
     }
 }

@@ -67,8 +67,10 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
         let message = format!("'{target}' names an image by its digest");
         return Err(Error::new(message, "push to a tag"));
     }
-    let signer =
-        args.sign.as_deref().map(|path| read_signer(path, args.sign_foreign)).transpose()?;
+    let signer = match &args.sign {
+        Some(path) => Signer::read(path, args.sign_foreign)?,
+        None => Signer::default(),
+    };
     let store = session.store()?;
     let mut name = target.clone();
     if !files.is_empty() {
@@ -93,20 +95,19 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
     if let Some(platform) = &args.platform {
         // Before the upload, which may take long.
         let current = to.find()?;
-        image.add_to_index(current.as_ref(), &to, platform, trusted_by(signer.as_ref()))?;
+        image.add_to_index(current.as_ref(), &to, platform, signer.required.as_ref())?;
     }
     let (_, copied) = copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     // Tags are written after signatures, so that they never refer to an unsigned image. The image
     // stays signed if its index is extended later.
-    sign(&to, &image, signer.as_ref())?;
+    signer.sign(&to, &image)?;
     let named = if let Some(platform) = &args.platform {
-        add_to_index(&mut to, platform, &image, signer.as_ref(), session)?
+        add_to_index(&mut to, platform, &image, &signer, session)?
     } else {
-        let image = image.document();
-        to.add_named(&image.descriptor, &image.bytes)?;
-        image.clone()
+        to.add_named(image.document())?;
+        image.document().clone()
     };
-    if signer.is_some() {
+    if args.sign.is_some() {
         session.observer().note(format!("signed {}", named.descriptor.digest()));
     }
     let present =
@@ -117,28 +118,6 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
         Bytes(copied.bytes)
     ));
     print(&format!("{target}@{}\n", named.descriptor.digest()))
-}
-
-/// Reads a signing key. Its password is in `COSIGN_PASSWORD`, as for cosign.
-fn read_signer(path: &Path, is_foreign_allowed: bool) -> Result<Signer> {
-    let password = env::var("COSIGN_PASSWORD").ok();
-    let read = || {
-        let key = SigningKey::read(path, password.as_deref())?;
-        Ok(Signer { public: key.public()?, key, is_foreign_allowed })
-    };
-    read().map_err(|error| {
-        let message = format!("reading the signing key {}: {error}", path.display());
-        let hint = match error {
-            SigningKeyError::NoPassword => "set COSIGN_PASSWORD",
-            SigningKeyError::WrongPassword => "check COSIGN_PASSWORD",
-            SigningKeyError::Pem(_) | SigningKeyError::Label(_) | SigningKeyError::Unsupported => {
-                "create a key with `cosign generate-key-pair`, `skopeo generate-sigstore-key` or \
-                 `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
-            }
-            _ => return anyhow!(message).into(),
-        };
-        Error::new(message, hint)
-    })
 }
 
 /// One layer for each file, titled with its name, like oras.
@@ -169,23 +148,44 @@ pub(super) fn add_file(path: &Path, store: &Store) -> anyhow::Result<Descriptor>
     Ok(document::with_annotations(document::descriptor(document::BYTES, digest, size)?, title))
 }
 
-/// Who signs, and whether entries of others are signed too.
+/// Signs nothing by default.
+#[derive(Default)]
 struct Signer {
-    key: SigningKey,
-    public: Key,
-    is_foreign_allowed: bool,
+    key: Option<SigningKey>,
+    /// The key that must have signed the other entries of an index.
+    required: Option<Key>,
 }
 
-fn sign(to: &Location<'_>, image: &Own, signer: Option<&Signer>) -> Result<()> {
-    if let Some(signer) = signer {
-        sign::sign(to, image, &to.repository(), &signer.key)?;
+impl Signer {
+    /// Reads a signing key. Its password is in `COSIGN_PASSWORD`, as for cosign.
+    fn read(path: &Path, is_foreign_allowed: bool) -> Result<Self> {
+        let password = env::var("COSIGN_PASSWORD").ok();
+        let read = || {
+            let key = SigningKey::read(path, password.as_deref())?;
+            let public = key.public()?;
+            Ok(Self { key: Some(key), required: (!is_foreign_allowed).then_some(public) })
+        };
+        read().map_err(|error| {
+            let message = format!("reading the signing key {}: {error}", path.display());
+            let hint = match error {
+                SigningKeyError::NoPassword => "set COSIGN_PASSWORD",
+                SigningKeyError::WrongPassword => "check COSIGN_PASSWORD",
+                SigningKeyError::Pem(_)
+                | SigningKeyError::Label(_)
+                | SigningKeyError::Unsupported => {
+                    "create a key with `cosign generate-key-pair`, `skopeo generate-sigstore-key` \
+                     or `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
+                }
+                _ => return anyhow!(message).into(),
+            };
+            Error::new(message, hint)
+        })
     }
-    Ok(())
-}
 
-/// The key that must have signed the other entries of an index.
-fn trusted_by(signer: Option<&Signer>) -> Option<&Key> {
-    signer.filter(|signer| !signer.is_foreign_allowed).map(|signer| &signer.public)
+    fn sign(&self, to: &Location<'_>, image: &Own) -> Result<()> {
+        let Some(key) = &self.key else { return Ok(()) };
+        Ok(sign::sign(to, image, &to.repository(), key)?)
+    }
 }
 
 /// Adds `image` to the index at `to` and signs it. Returns the index.
@@ -193,19 +193,20 @@ fn add_to_index(
     to: &mut Location<'_>,
     platform: &Platform,
     image: &Own,
-    signer: Option<&Signer>,
+    signer: &Signer,
     session: &Session,
 ) -> Result<Fetched> {
     let mut kept = Vec::new();
     let mut is_signed = false;
     let index = to.update(|to, current| {
-        let (index, others) = image.add_to_index(current, to, platform, trusted_by(signer))?;
+        let (index, others) =
+            image.add_to_index(current, to, platform, signer.required.as_ref())?;
         kept = others;
         let is_present = current.is_some_and(|current| current.bytes == index.document().bytes);
         if is_signed && is_present {
             return Ok::<_, Error>(None);
         }
-        sign(to, &index, signer)?;
+        signer.sign(to, &index)?;
         is_signed = true;
         Ok(Some(index.document().clone()))
     })?;

@@ -48,8 +48,7 @@ fn type_of(place: &mut Location<'_>, referrer: &Descriptor) -> Result<String> {
     if let Some(artifact_type) = referrer.artifact_type() {
         return Ok(artifact_type.to_string());
     }
-    let bytes = place.read_manifest(referrer)?;
-    Ok(match Document::parse(&bytes, referrer.media_type().as_ref())? {
+    Ok(match place.read_manifest(referrer)?.parse()? {
         Document::Manifest(manifest) => match manifest.artifact_type() {
             Some(artifact_type) => artifact_type.to_string(),
             None => manifest.config().media_type().to_string(),
