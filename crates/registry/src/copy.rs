@@ -1,6 +1,8 @@
 //! Copies images between locations. Blobs that the target has are skipped. The name is written
 //! last, so it never refers to an incomplete image.
 
+use std::collections::BTreeSet;
+
 use oci::{document, document::Document, signature};
 use oci_spec::image::Descriptor;
 
@@ -44,7 +46,7 @@ pub fn copy_unnamed(
 ) -> Result<(Fetched, Copied)> {
     let found = from.resolve()?;
     let doing = doing(from, to);
-    let mut copier = Copier { from, to, copied: Copied::default() };
+    let mut copier = Copier { from, to, copied: Copied::default(), seen: BTreeSet::new() };
     let done = copier.copy_manifest(&found).and_then(|()| match scope {
         CopyScope::Image => Ok(()),
         CopyScope::WithReferrers => copier.copy_referrers(&found),
@@ -61,6 +63,8 @@ struct Copier<'a, 'f, 't> {
     from: &'a mut Location<'f>,
     to: &'a mut Location<'t>,
     copied: Copied,
+    /// The parts of indexes that were copied, without and with referrers. Each is copied once.
+    seen: BTreeSet<(bool, String)>,
 }
 
 impl Copier<'_, '_, '_> {
@@ -84,11 +88,17 @@ impl Copier<'_, '_, '_> {
         }
         if let Document::Index(index) = image.parse()? {
             for part in index.manifests() {
-                let part = self.from.read_manifest(part)?;
-                self.copy_referrers(&part)?;
+                if self.is_new(part, true) {
+                    let part = self.from.read_manifest(part)?;
+                    self.copy_referrers(&part)?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn is_new(&mut self, part: &Descriptor, with_referrers: bool) -> bool {
+        self.seen.insert((with_referrers, part.digest().to_string()))
     }
 
     fn copy_manifest(&mut self, manifest: &Fetched) -> Result<()> {
@@ -101,7 +111,7 @@ impl Copier<'_, '_, '_> {
         match manifest.parse()? {
             Document::Index(index) => {
                 for part in index.manifests() {
-                    if !self.to.has_manifest(part)? {
+                    if self.is_new(part, false) && !self.to.has_manifest(part)? {
                         let part = self.from.read_manifest(part)?;
                         self.copy_manifest(&part)?;
                     }

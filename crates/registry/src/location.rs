@@ -242,7 +242,8 @@ impl<'a> Location<'a> {
             Inner::Layout { store, .. } => return from.save_blob(blob, &store.path(&digest)),
             Inner::Remote { remote, .. } => remote,
         };
-        let fetched;
+        // The open store protects the file from a garbage collection.
+        let (store, fetched);
         let file = match &mut from.inner {
             Inner::Layout { store, .. } => store.open_verified(blob)?,
             Inner::Remote { remote: other, .. } => {
@@ -250,7 +251,8 @@ impl<'a> Location<'a> {
                 if is_same_host && remote.mount_blob(&digest, &other.repository.name) {
                     return Ok(());
                 }
-                fetched = remote.session.store()?.unfinished()?.into_temp_path();
+                store = remote.session.store()?;
+                fetched = store.unfinished()?.into_temp_path();
                 from.save_blob(blob, &fetched)?;
                 File::open(&fetched)?
             }

@@ -90,7 +90,7 @@ pub fn describe(entry: &Descriptor) -> String {
 fn is_signed(tag: &Location<'_>, image: &Digest, key: &Key) -> Result<bool> {
     let doing = || format!("verifying the signatures of {image}");
     let mut signatures = tag.sibling(&signature::tag_of(image))?;
-    let layers = sign::layers_of(&mut signatures).during(doing)?;
+    let layers = sign::layers_of(signatures.find().during(doing)?.as_ref()).during(doing)?;
     for layer in layers.iter().filter(|layer| signature::is_payload(layer)).take(MAX_SIGNATURES) {
         let Ok(claim) = signature::parse_layer(layer) else { continue };
         let payload = signatures.read_blob(layer).during(doing)?;

@@ -16,7 +16,7 @@ use oci_spec::image::Descriptor;
 use serde_json::json;
 
 use crate::{
-    error::{During as _, Result},
+    error::{During as _, Error, Result},
     location::Location,
     own::Own,
     repository::Fetched,
@@ -45,27 +45,33 @@ pub fn sign(
         Annotations::from([(signature::SIGNATURE.to_owned(), made)]),
     );
     let mut signatures = location.sibling(&signature::tag_of(&digest))?;
-    let mut layers = layers_of(&mut signatures).during(doing)?;
-    if !layers.contains(&layer) {
-        layers.push(layer);
-    }
-    let config = config(&layers)?;
-    let described = document::describe(CONFIG, &config)?;
-    let mut listing = document::manifest(described, layers, Annotations::new())?;
-    listing.set_artifact_type(Some(signature::ARTIFACT.into()));
-    let subject = document::descriptor(image.media_type().as_ref(), digest, image.size())?;
-    listing.set_subject(Some(subject));
-    let bytes = document::to_bytes(&listing)?;
-    let manifest = document::describe(document::MANIFEST, &bytes)?;
-    store.add(config.as_slice())?;
     store.add(payload.as_slice())?;
-    let mut made = Location::in_store(store, "");
-    for blob in listing.layers().iter().chain([listing.config()]) {
-        if !signatures.has_blob(blob)? {
-            signatures.copy_blob(blob, &mut made).during(doing)?;
+    let mut made = Location::in_store(Store::open(directory.path())?, "");
+    let add = |signatures: &mut Location<'_>, current: Option<&Fetched>| {
+        let mut layers = layers_of(current)?;
+        if !layers.contains(&layer) {
+            layers.push(layer.clone());
         }
-    }
-    signatures.add_named(&Fetched { descriptor: manifest, bytes }).during(doing)
+        let config = config(&layers)?;
+        let described = document::describe(CONFIG, &config)?;
+        let mut listing = document::manifest(described, layers, Annotations::new())?;
+        listing.set_artifact_type(Some(signature::ARTIFACT.into()));
+        let subject = document::descriptor(image.media_type().as_ref(), digest, image.size())?;
+        listing.set_subject(Some(subject));
+        let bytes = document::to_bytes(&listing)?;
+        if current.is_some_and(|current| current.bytes == bytes) {
+            return Ok::<_, Error>(None);
+        }
+        let manifest = document::describe(document::MANIFEST, &bytes)?;
+        store.add(config.as_slice())?;
+        for blob in listing.layers().iter().chain([listing.config()]) {
+            if !signatures.has_blob(blob)? {
+                signatures.copy_blob(blob, &mut made)?;
+            }
+        }
+        Ok(Some(Fetched { descriptor: manifest, bytes }))
+    };
+    signatures.update(add).during(doing).map(drop)
 }
 
 /// The signed payload, formatted like cosign's.
@@ -81,11 +87,10 @@ fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>> {
 }
 
 /// The existing signatures.
-pub(crate) fn layers_of(signatures: &mut Location<'_>) -> Result<Vec<Descriptor>> {
-    let Some(found) = signatures.find()? else { return Ok(Vec::new()) };
-    match found.parse()? {
-        Document::Manifest(manifest) => Ok(manifest.layers().clone()),
-        Document::Index(_) => Ok(Vec::new()),
+pub(crate) fn layers_of(signatures: Option<&Fetched>) -> Result<Vec<Descriptor>> {
+    match signatures.map(Fetched::parse).transpose()? {
+        Some(Document::Manifest(manifest)) => Ok(manifest.layers().clone()),
+        Some(Document::Index(_)) | None => Ok(Vec::new()),
     }
 }
 

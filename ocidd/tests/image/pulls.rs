@@ -335,3 +335,47 @@ fn a_file_of_ones_own_is_kept_unless_told_otherwise() {
     author.ok(&["pull", &reference, "-o", "out", "--force"]);
     assert!(author.read("out/a") == content());
 }
+
+#[test]
+fn an_index_that_names_its_parts_again_and_again_is_copied_once() {
+    let fake = registry(&["a"]);
+    fake.store(|store| {
+        let (mut media_type, mut text) =
+            (MANIFEST, String::from_utf8(store.manifests["1"].1.clone()).unwrap());
+        // Without a list of what is known, this takes 20 to the power of 8 requests.
+        for _ in 0..8 {
+            let digest = store.add_manifest("1", media_type, &text);
+            let part = serde_json::json!({
+                "mediaType": media_type, "digest": digest, "size": text.len(),
+            });
+            media_type = "application/vnd.oci.image.index.v1+json";
+            let parts = vec![part; 20];
+            let index = serde_json::json!({
+                "schemaVersion": 2, "mediaType": media_type, "manifests": parts,
+            });
+            text = index.to_string();
+        }
+        store.add_manifest("1", media_type, &text);
+    });
+    let author = Author::new();
+    let timeout = std::path::Path::new("timeout");
+    let (program, reference) = (env!("CARGO_BIN_EXE_ocidd"), fake.reference("1"));
+    let copy = ["20", program, "image", "--plain-http", "copy", &reference, "oci:layout:1"];
+    for option in [&[][..], &["--referrers"]] {
+        assert_eq!(author.run_other(timeout, &[&copy, option].concat()).code, 0, "{option:?}");
+    }
+}
+
+#[test]
+fn no_garbage_is_collected_while_a_blob_is_copied_between_registries() {
+    let (from, to) = (registry(&["a"]), Fake::new());
+    let author = std::sync::Arc::new(Author::new());
+    let other = std::sync::Arc::clone(&author);
+    from.set_faults(move |request| {
+        if request.is("GET blobs/") {
+            other.fails(&["gc"], "");
+        }
+        Fault::None
+    });
+    author.ok(&["copy", &from.reference("1"), &to.reference("1")]);
+}

@@ -74,6 +74,22 @@ fn the_same_image_is_signed_once_by_each_key() {
 }
 
 #[test]
+fn no_signature_is_lost_if_several_keys_sign_at_once() {
+    let (fake, author, _) = scene();
+    let digest = author.push(&["a", &fake.reference("1")]);
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let (author, reference) = (&author, fake.reference("1"));
+            let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+            let file = format!("{number}.key");
+            author.write(&file, key.serialize_pem());
+            scope.spawn(move || author.push(&["--sign", &file, "a", &reference]));
+        }
+    });
+    assert_eq!(signatures(&fake, &digest).len(), 6);
+}
+
+#[test]
 fn an_index_is_signed_with_each_of_its_images() {
     let (fake, author, [one, _]) = scene();
     let name = format!("{}/os", fake.address);
