@@ -98,22 +98,20 @@ fn hex(digest: Digest) -> String {
 
 /// Writes the digests of all outputs in `folder`.
 pub fn write_sums(folder: &Path) -> Result<()> {
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        // Users may have other files there.
-        if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            names.push(name);
-        }
-    }
-    names.sort();
-    write(&folder.join(SUMS), sums(folder, &names)?.as_bytes())
+    // Users may have other files there.
+    let is_output = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    write(&folder.join(SUMS), sums(folder, is_output)?.as_bytes())
 }
 
-/// The digests of these files of `folder`, in the format of `sha256sum`.
-pub fn sums(folder: &Path, names: &[String]) -> Result<String> {
+/// The digests of the chosen files of `folder`, sorted by name, in the format of `sha256sum`.
+pub fn sums(folder: &Path, is_chosen: impl Fn(&str) -> bool) -> Result<String> {
+    let listing = || format!("listing {}", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(listing)? {
+        names.push(entry.with_context(listing)?.file_name().to_string_lossy().into_owned());
+    }
+    names.retain(|name| is_chosen(name));
+    names.sort();
     names.iter().map(|name| Ok(format!("{}  {name}\n", digest(&folder.join(name))?))).collect()
 }
 

@@ -2,7 +2,7 @@
 //! the same comparison.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -102,20 +102,16 @@ pub fn diffoscope(one: &Path, other: &Path) -> Result<Option<String>> {
 /// sorted.
 pub fn differences(one: &[Record], other: &[Record]) -> Vec<String> {
     let (one, other) = (by_path(one), by_path(other));
-    let mut differences = BTreeMap::new();
-    for (path, entry) in &one {
-        let difference = match other.get(path) {
-            None => Some(format!("- {}: {}", printable(path), summary(entry))),
-            Some(second) => {
-                changes(entry, second).map(|changes| format!("~ {}: {changes}", printable(path)))
-            }
+    let difference = |path: &&str| {
+        let (sign, text) = match (one.get(path), other.get(path)) {
+            (Some(one), Some(other)) => ('~', changes(one, other)?),
+            (Some(one), None) => ('-', summary(one)),
+            (None, other) => ('+', summary(other?)),
         };
-        differences.extend(difference.map(|difference| (*path, difference)));
-    }
-    for (path, entry) in other.iter().filter(|(path, _)| !one.contains_key(*path)) {
-        differences.insert(path, format!("+ {}: {}", printable(path), summary(entry)));
-    }
-    differences.into_values().collect()
+        Some(format!("{sign} {}: {text}", printable(path)))
+    };
+    let paths: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    paths.into_iter().filter_map(difference).collect()
 }
 
 /// The entries after unpacking: the last one wins, and `./a` and `/a` are `a`.

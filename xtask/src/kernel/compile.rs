@@ -49,9 +49,7 @@ pub fn compile(plan: &Plan<'_>, key: &Key, cache: &Cache) -> Result<PathBuf> {
         std::fs::copy(&from, filled.path().join(to))
             .with_context(|| format!("copying {}", from.display()))?;
     }
-    let inputs = filled.path().join(INPUTS);
-    std::fs::write(&inputs, &key.inputs)
-        .with_context(|| format!("writing {}", inputs.display()))?;
+    output::write(&filled.path().join(INPUTS), key.inputs.as_bytes())?;
     let folder = cache.store_kernel(filled, &key.digest)?;
     output::remove(&scratch)?;
     Ok(folder)

@@ -1,11 +1,11 @@
 //! Configures a kernel and verifies that every requested option is set.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    host::report::hinted,
+    host::{output, report::hinted},
     kernel::{make::Make, options, options::Requested, plan::Plan},
 };
 
@@ -24,22 +24,19 @@ pub fn configure(plan: &Plan<'_>, make: &Make<'_>) -> Result<usize> {
     let read = || {
         std::fs::read_to_string(&config).with_context(|| format!("reading {}", config.display()))
     };
-    let write = |path: &PathBuf, text| {
-        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
-    };
 
     make.make(plan.base, &[], "configuring")?;
     let merged = options::merge(&read()?, &before_arguments(plan)?);
     if EMPTY.contains(&plan.base) {
         let given = make.place.objects.join("given.config");
-        write(&given, merged)?;
+        output::write(&given, merged.as_bytes())?;
         make.make(
             "allnoconfig",
             &[format!("KCONFIG_ALLCONFIG={}", given.display())],
             "configuring",
         )?;
     } else {
-        write(&config, merged)?;
+        output::write(&config, merged.as_bytes())?;
         make.make("olddefconfig", &[], "configuring")?;
     }
     if !plan.arguments.is_empty() {

@@ -116,9 +116,7 @@ impl Cache {
             return Ok(lock);
         }
         report::step(format_args!("waiting for another {what} to end"));
-        let (path, file) = self.lock_file(name)?;
-        file.lock().with_context(|| format!("locking {}", path.display()))?;
-        Ok(file)
+        self.wait_lock(name)
     }
 
     /// Like [`Cache::lock`], but returns `None` if another process holds the lock.
@@ -130,7 +128,11 @@ impl Cache {
 
     /// The lock for storing and removing entries. Always held briefly, so waiting prints nothing.
     pub fn changing(&self) -> Result<File> {
-        let (path, file) = self.lock_file("entries")?;
+        self.wait_lock("entries")
+    }
+
+    fn wait_lock(&self, name: &str) -> Result<File> {
+        let (path, file) = self.lock_file(name)?;
         file.lock().with_context(|| format!("locking {}", path.display()))?;
         Ok(file)
     }
@@ -291,9 +293,8 @@ impl Cache {
     /// Stores a directory of plain files as the kernel of this key, with their digests. If another
     /// build was first, its directory is kept: the bytes are the same, and it may be in use.
     pub fn store_kernel(&self, filled: TempDir, key: &str) -> Result<PathBuf> {
-        let path = filled.path().join(SUMS);
-        std::fs::write(&path, sums(filled.path())?)
-            .with_context(|| format!("writing {}", path.display()))?;
+        let sums = output::sums(filled.path(), is_listed)?;
+        output::write(&filled.path().join(SUMS), sums.as_bytes())?;
         let folder = self.folder(KERNELS)?.join(key);
         let _changing = self.changing()?;
         if check_sums(&folder).is_err() {
@@ -344,23 +345,16 @@ fn check_digest(path: &Path, sha256: &str) -> Result<()> {
     Ok(())
 }
 
-/// The digests of the files in a directory, except for their list, in the format of `sha256sum`.
-fn sums(folder: &Path) -> Result<String> {
-    let listing = || format!("listing {}", folder.display());
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(listing)? {
-        names.push(entry.with_context(listing)?.file_name().display().to_string());
-    }
-    names.retain(|name| name != SUMS);
-    names.sort();
-    output::sums(folder, &names)
+/// The list has the digests of all other files of its directory.
+fn is_listed(name: &str) -> bool {
+    name != SUMS
 }
 
 fn check_sums(folder: &Path) -> Result<()> {
     let path = folder.join(SUMS);
     let stored =
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let found = sums(folder)?;
+    let found = output::sums(folder, is_listed)?;
     let [stored, found] = [&stored, &found].map(|text| text.lines().collect::<BTreeSet<_>>());
     // A power failure can leave an empty list.
     match (stored.difference(&found).next(), found.difference(&stored).next()) {

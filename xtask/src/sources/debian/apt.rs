@@ -97,9 +97,7 @@ impl Apt {
              APT::Architecture \"{name}\";\nAPT::Architectures:: \"{name}\";\n"
         );
         for (name, content) in [("settings", settings.as_str()), ("status", "")] {
-            let path = folder.join(name);
-            std::fs::write(&path, content)
-                .with_context(|| format!("writing {}", path.display()))?;
+            output::write(&folder.join(name), content.as_bytes())?;
         }
         Ok(Self { arch, folder, shell: Shell::new()?, _lock: lock })
     }
@@ -113,7 +111,7 @@ impl Apt {
         if names.iter().any(|name| !known.contains_key(*name)) {
             known.extend(self.query(names)?);
             let text = serde_json::to_string_pretty(&known).context("serializing packages")?;
-            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+            output::write(&path, text.as_bytes())?;
         }
         let found = |name: &&str| {
             let package = known.get(*name).cloned();

@@ -13,7 +13,7 @@ use crate::{
     build::Built,
     config::Profile,
     describe,
-    host::{arch::Arch, project},
+    host::{arch::Arch, output, project},
     overlay,
     testbed::{
         authority::ServerFiles,
@@ -181,10 +181,7 @@ impl Lab {
     pub fn initramfs_with(&self, case: &Case, site_files: &[(&str, &str)]) -> Result<PathBuf> {
         let (site, initramfs) = (self.path(case, "site"), &self.built.initramfs);
         for (name, text) in site_files {
-            let file = site.join(name);
-            let folder = file.parent().unwrap_or(&site);
-            fs::create_dir_all(folder).context("creating a site's directory")?;
-            fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+            output::write(&site.join(name), text.as_bytes())?;
         }
         let mut bytes =
             fs::read(initramfs).with_context(|| format!("reading {}", initramfs.display()))?;

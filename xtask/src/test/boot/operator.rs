@@ -1,7 +1,10 @@
 //! Boots in operators' environments: overlays, signatures, several disks, clocks and consoles,
 //! failing networks and power.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use ::registry::{auth::Access, copy, copy::CopyScope, location::Location, own::Own, sign::sign};
 use anyhow::{Context as _, Result, ensure};
@@ -123,26 +126,28 @@ fn installs_from_private_registry_by_overlay(lab: &Lab, case: &Case) -> Result<(
 }
 
 fn selects_disk_by_serial(lab: &Lab, case: &Case) -> Result<()> {
-    let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
-    let other = lab.used_disk(case, "other", DISK_BYTES)?;
-    let drives = [(other.as_path(), Some("TARGET02")), (disk.as_path(), Some("TARGET01"))];
-    let hardware = Hardware { drives: &drives, ..Hardware::default() };
-    let parameters = INSTALL.replace("/dev/vda", "serial:TARGET01");
-    let guest = lab.start(case, &parameters, &lab.built.initramfs, hardware)?;
-    Trial { guest, disk }.expect_installed(lab)?;
+    let (mut trial, other) = boot_with_two_disks(lab, case, "serial:TARGET01")?;
+    trial.expect_installed(lab)?;
     sample::verify_disk(&other, Expected::Untouched)
 }
 
 fn ambiguous_selector_writes_nothing(lab: &Lab, case: &Case) -> Result<()> {
+    let (mut trial, other) = boot_with_two_disks(lab, case, "transport:virtio")?;
+    // The message lists the matching disks.
+    trial.expect_failed("/dev/vdb", 5, Expected::Untouched)?;
+    sample::verify_disk(&other, Expected::Untouched)
+}
+
+/// Boots with the disks TARGET02 and TARGET01. The trial is about the second, the path is that of
+/// the first.
+fn boot_with_two_disks(lab: &Lab, case: &Case, selector: &str) -> Result<(Trial, PathBuf)> {
     let disk = lab.used_disk(case, "disk", DISK_BYTES)?;
     let other = lab.used_disk(case, "other", DISK_BYTES)?;
-    let drives = [(other.as_path(), None), (disk.as_path(), None)];
+    let drives = [(other.as_path(), Some("TARGET02")), (disk.as_path(), Some("TARGET01"))];
     let hardware = Hardware { drives: &drives, ..Hardware::default() };
-    let parameters = INSTALL.replace("/dev/vda", "transport:virtio");
+    let parameters = INSTALL.replace("/dev/vda", selector);
     let guest = lab.start(case, &parameters, &lab.built.initramfs, hardware)?;
-    // The message lists the matching disks.
-    Trial { guest, disk }.expect_failed("/dev/vdb", 5, Expected::Untouched)?;
-    sample::verify_disk(&other, Expected::Untouched)
+    Ok((Trial { guest, disk }, other))
 }
 
 /// The registry's certificate is not valid in 1990.
