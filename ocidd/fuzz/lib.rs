@@ -139,7 +139,7 @@ pub fn gpt(bytes: &[u8]) {
 pub fn decoder(bytes: &[u8]) {
     if let Ok(format) = format::detect(bytes) {
         let limit = 16 << 20;
-        io::copy(&mut Decoder::new(format, bytes).take(limit), &mut io::sink()).ok();
+        io::copy(&mut Decoder::new(format, bytes, 1 << 20).take(limit), &mut io::sink()).ok();
     }
 }
 

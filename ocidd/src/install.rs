@@ -26,6 +26,7 @@ use crate::{
     },
     format,
     format::Format,
+    machine,
     machine::Machine,
     plan::{Confirm, InstallMode, Plan},
     report::{
@@ -69,7 +70,8 @@ pub fn install(
     let signed = verify_signature(&mut registry, plan, &resolved, &keys, listener)?;
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
-    let mut job = Job { plan, path, device, layer, signed, listener, start: Instant::now() };
+    let (window_bytes, start) = (machine::window_bytes(&machine.proc), Instant::now());
+    let mut job = Job { plan, path, device, layer, window_bytes, signed, listener, start };
     if plan.mode == InstallMode::UnlessInstalled && job.is_installed() {
         return Ok(job.done(Outcome::AlreadyInstalled, 0));
     }
@@ -165,6 +167,7 @@ struct Job<'a> {
     path: PathBuf,
     device: Device,
     layer: Layer,
+    window_bytes: u64,
     signed: Option<Signed>,
     listener: &'a dyn Listener,
     start: Instant,
@@ -226,7 +229,7 @@ impl Job<'_> {
         let mut sink = Sink::new(&mut self.device, transfer_bytes, self.plan.verify);
         let progress = Progress::default();
         let transferred = event::follow(self.listener, &progress, size_bytes, || {
-            pipeline::transfer(blob, &self.layer, &mut sink, &progress)
+            pipeline::transfer(blob, &self.layer, self.window_bytes, &mut sink, &progress)
         });
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));

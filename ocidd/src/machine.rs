@@ -1,11 +1,17 @@
 //! The machine: locations of its files, which a test replaces, and its identity.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use registry::http::CertificateFiles;
 use serde_json::{Value, json};
 
-use crate::disk::sysfs::{read_names, read_text};
+use crate::{
+    disk::sysfs::{read_names, read_text},
+    format::MIN_WINDOW_BYTES,
+};
 
 /// The default of [`Machine::auth_file`].
 pub const AUTH_FILE: &str = "/etc/ocidd/auth.json";
@@ -50,11 +56,36 @@ impl Machine {
     }
 }
 
+/// The largest zstd window or xz dictionary for the memory of this machine: a quarter of what
+/// `meminfo` in `proc` calls available, and at least [`MIN_WINDOW_BYTES`].
+pub fn window_bytes(proc: &Path) -> u64 {
+    let text = read_text(&proc.join("meminfo")).unwrap_or_default();
+    let available = text.split_once("MemAvailable: ").and_then(|(_, rest)| rest.split(' ').next());
+    let kib: u64 = available.and_then(|kib| kib.parse().ok()).unwrap_or_default();
+    (kib.saturating_mul(1024) / 4).max(MIN_WINDOW_BYTES)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn windows_take_at_most_a_quarter_of_the_available_memory() {
+        let proc = tempfile::tempdir().unwrap();
+        for (meminfo, window) in [
+            ("MemTotal:        1000000 kB\nMemAvailable:     917504 kB\n", 224 << 20),
+            ("MemAvailable:      65536 kB\n", MIN_WINDOW_BYTES),
+            ("MemAvailable: 18446744073709551615 kB\n", u64::MAX / 4),
+            ("MemAvailable: lots\n", MIN_WINDOW_BYTES),
+            ("", MIN_WINDOW_BYTES),
+        ] {
+            fs::write(proc.path().join("meminfo"), meminfo).unwrap();
+            assert_eq!(window_bytes(proc.path()), window, "{meminfo}");
+        }
+        assert_eq!(window_bytes(Path::new("/nowhere")), MIN_WINDOW_BYTES);
+    }
 
     #[test]
     fn describes_a_machine_by_serial_and_mac_addresses() {

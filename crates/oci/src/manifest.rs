@@ -182,7 +182,9 @@ fn parse_first<T: FromStr>(
     else {
         return Ok(None);
     };
-    text.parse().map(Some).map_err(|_reason| Error::Annotation {
+    // FromStr of numbers accepts a sign.
+    let parsed = text.parse().ok().filter(|_| !text.starts_with('+'));
+    parsed.map(Some).ok_or_else(|| Error::Annotation {
         layer,
         key,
         text: escape_controls(text),

@@ -8,13 +8,11 @@ use std::{
     rc::Rc,
 };
 
-use flate2::bufread::MultiGzDecoder;
-
-use super::{Format, FormatError, WINDOW_BYTES, xz::XzReader, zstd::ZstdReader};
+use super::{Format, FormatError, gzip::GzipReader, xz::XzReader, zstd::ZstdReader};
 
 /// Decompresses a disk image: all gzip members, zstd frames or xz streams. Trailing data, a wrong
-/// checksum and a window larger than [`WINDOW_BYTES`] are errors. Errors of the inner reader are
-/// returned unchanged. Nothing can be read after an error.
+/// checksum and a window that is too large are errors. Errors of the inner reader are returned
+/// unchanged. Nothing can be read after an error.
 pub struct Decoder<'a> {
     stream: Box<dyn Read + 'a>,
     bypass: Rc<Bypass>,
@@ -22,8 +20,9 @@ pub struct Decoder<'a> {
 }
 
 /// Facts that do not pass through the libraries, which wrap, reword or drop errors.
-#[derive(Default)]
 pub(super) struct Bypass {
+    /// Largest window or dictionary.
+    pub(super) window_bytes: u64,
     /// Whether something tried to read beyond the end of the inner reader.
     pub(super) ended: Cell<bool>,
     /// The error of the inner reader.
@@ -33,20 +32,30 @@ pub(super) struct Bypass {
 }
 
 impl Bypass {
-    /// Stores and returns the error for a window larger than [`WINDOW_BYTES`].
+    pub(super) fn new(window_bytes: u64) -> Rc<Self> {
+        Rc::new(Self {
+            window_bytes,
+            ended: Cell::default(),
+            failure: Cell::default(),
+            unsupported: Cell::default(),
+        })
+    }
+
+    /// Stores and returns the error for a window that is too large.
     pub(super) fn unsupported(&self, format: Format, found: u64) -> io::Error {
-        let error = FormatError::Window { format, found, allowed: WINDOW_BYTES };
+        let error = FormatError::Window { format, found, allowed: self.window_bytes };
         self.unsupported.set(Some(error.clone()));
         io::Error::new(ErrorKind::OutOfMemory, error)
     }
 }
 
 impl<'a> Decoder<'a> {
-    pub fn new(format: Format, reader: impl BufRead + 'a) -> Self {
-        let bypass = Rc::new(Bypass::default());
+    /// `window_bytes` is the largest zstd window or xz dictionary.
+    pub fn new(format: Format, reader: impl BufRead + 'a, window_bytes: u64) -> Self {
+        let bypass = Bypass::new(window_bytes);
         let reader = Guarded { reader, bypass: Rc::clone(&bypass) };
         let stream: Box<dyn Read + 'a> = match format {
-            Format::Gzip => Box::new(MultiGzDecoder::new(reader)),
+            Format::Gzip => Box::new(GzipReader::new(reader)),
             Format::Zstd => Box::new(ZstdReader::new(reader, Rc::clone(&bypass))),
             Format::Xz => Box::new(XzReader::new(reader, Rc::clone(&bypass))),
             Format::Raw => Box::new(reader),

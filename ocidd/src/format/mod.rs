@@ -3,6 +3,7 @@
 
 mod decoder;
 mod detect;
+mod gzip;
 mod xz;
 mod zstd;
 
@@ -16,10 +17,10 @@ use thiserror::Error;
 /// Number of first bytes that [`detect`] needs.
 pub const FIRST_BYTES: usize = 512;
 
-/// Largest zstd window or xz dictionary. With the buffers of the pipeline, the program then stays
-/// below 64 MiB. RFC 8878 (3.1.1.1.2) requires at least 8 MiB, as `zstd -19` needs; `zstd -20` and
-/// `xz -8` need 32 MiB.
-pub const WINDOW_BYTES: u64 = 32 << 20;
+/// Zstd window or xz dictionary that is supported on every machine. With the buffers of the
+/// pipeline, the program then stays below 64 MiB. RFC 8878 (3.1.1.1.2) requires at least 8 MiB, as
+/// `zstd -19` needs; `zstd -20` and `xz -8` need 32 MiB, `xz -9` 64 MiB.
+pub const MIN_WINDOW_BYTES: u64 = 32 << 20;
 
 /// Format of a layer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -78,11 +79,11 @@ impl FormatError {
             Self::NotAnnounced { found, .. } => {
                 format!("push it again as '{}'", found.media_type().unwrap_or(BYTES))
             }
-            // The commands with the largest supported window.
-            Self::Window { format: Format::Zstd, .. } => {
-                "compress it with `zstd --long=25` or less".to_owned()
+            // Options that every machine supports.
+            Self::Window { format, .. } => {
+                let command = if *format == Format::Zstd { "zstd --long=25" } else { "xz -8" };
+                format!("use a machine with more memory, or compress it with `{command}` or less")
             }
-            Self::Window { .. } => "compress it with `xz -8` or less".to_owned(),
         }
     }
 }

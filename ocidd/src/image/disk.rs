@@ -24,6 +24,7 @@ use crate::{
     format,
     format::{Decoder, Format, FormatError},
     image::error::Error,
+    machine,
 };
 
 /// Compression of a raw disk image.
@@ -141,7 +142,8 @@ fn check(
     let doing = || format!("reading the disk image {}", path.display());
     let blob = store.add(HashingReader::with_transfer(file, transfer)).with_context(doing)?;
     let stored = File::open(store.path(&blob.0)).with_context(doing)?;
-    let mut decoder = Decoder::new(format, BufReader::with_capacity(BUFFER_BYTES, stored));
+    let stored = BufReader::with_capacity(BUFFER_BYTES, stored);
+    let mut decoder = Decoder::new(format, stored, machine::window_bytes(Path::new("/proc")));
     let mut raw = HashingReader::new(&mut decoder);
     let mut first = Vec::new();
     let read = (&mut raw).take(format::FIRST_BYTES as u64).read_to_end(&mut first);

@@ -176,6 +176,7 @@ fn reads_raw_size_and_digest_from_annotations() {
     for (key, text, says) in [
         (ours, "8G", "of layer LAYER: '8G' is not a number of bytes"),
         (fls, "-1", "of layer LAYER: '-1' is not a number of bytes"),
+        (ours, "+4096", "of layer LAYER: '+4096' is not a number of bytes"),
         (nboci, "", "of layer LAYER: '' is not a number of bytes"),
         (our_digest, "sha512:0", "of layer LAYER: 'sha512:0' is not a SHA-256 digest"),
     ] {

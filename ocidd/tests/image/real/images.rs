@@ -105,8 +105,8 @@ fn what_nobody_could_install_is_not_pushed() {
         ),
         (
             "a window that is too large",
-            b"\x28\xb5\x2f\xfd\0\x79".to_vec(),
-            " bytes (32 MiB) are supported\nocidd: hint: compress it with `zstd --long=25` or less",
+            b"\x28\xb5\x2f\xfd\0\xff".to_vec(),
+            " are supported\nocidd: hint: use a machine with more memory, or compress it with `zstd --long=25` or less",
         ),
         ("the same, packed", gzip(b"QFI\xfb\0\0\0\x03"), "decompressed layer looks like a qcow2"),
     ] {
