@@ -226,7 +226,8 @@ impl Job<'_> {
             .transfer_size
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(pipeline::IMAGE_BYTES);
-        let mut sink = Sink::new(&mut self.device, transfer_bytes, self.plan.verify);
+        let mut sink = Sink::new(&mut self.device, transfer_bytes, self.plan.verify)
+            .with_declared_bytes(self.layer.raw_size_bytes);
         let progress = Progress::default();
         let transferred = event::follow(self.listener, &progress, size_bytes, || {
             pipeline::transfer(blob, &self.layer, self.window_bytes, &mut sink, &progress)
