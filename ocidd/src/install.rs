@@ -35,7 +35,7 @@ use crate::{
         diagnostic::Diagnostic,
         event,
         event::{Done, Event, Listener, Outcome, Progress},
-        failure::{Cause, Failure, OrFail as _},
+        failure::{Cause, DiskState, Failure, OrFail as _},
     },
     trust::Trust,
     write::{
@@ -51,6 +51,10 @@ const UNCHECKED_CERTIFICATES: &str = "CERTIFICATES ARE NOT CHECKED (oci.insecure
 
 /// Maximum expansion of deflate (zlib, "Technical Details", "Maximum Compression Factor").
 const DEFLATE_RATIO: u64 = 1032;
+
+/// Causes that bytes of a mirror can have before their digest is verified.
+const UNVERIFIED: [Cause; 5] =
+    [Cause::TRANSFER, Cause::DIGEST, Cause::FORMAT, Cause::DISK_TOO_SMALL, Cause::DISK_SECTORS];
 
 /// Executes `plan`. If the plan requires a confirmation, `confirm` is called with the disk, after the
 /// registry and the disk were checked.
@@ -80,11 +84,9 @@ pub fn install(
     if asks && !confirm(&job.path).or_fail(Cause::DECLINED)? {
         return Err(anyhow!("not confirmed")).or_fail(Cause::DECLINED);
     }
-    let blob = job.open_blob(registry)?;
-    if is_dry_run {
+    let Some(committed) = job.fetch(&mut registry, is_dry_run)? else {
         return Ok(job.done(Outcome::DryRun, 0));
-    }
-    let committed = job.write(blob)?;
+    };
     let image_bytes = committed.image_bytes;
     committed.notes.into_iter().for_each(|note| listener.warn(note));
     Ok(job.finish(image_bytes, machine))
@@ -188,15 +190,42 @@ impl Job<'_> {
         marker.is_some_and(|marker| marker.layer == self.layer.digest)
     }
 
-    /// Opens the layer, and rejects an image that is known to be too large.
-    fn open_blob<'o>(&mut self, registry: Registry<'o>) -> Result<Blob<'o>, Failure> {
-        let mut blob = registry.open(&self.layer).map_err(classify::fetching)?;
+    /// Fetches and writes the image. If a mirror may have sent wrong bytes, tries again without
+    /// mirrors: only the image's own registry can be to blame for the image.
+    fn fetch(
+        &mut self,
+        registry: &mut Registry<'_>,
+        is_dry_run: bool,
+    ) -> Result<Option<Committed>, Failure> {
+        let blob = registry.open(&self.layer).map_err(classify::fetching)?;
+        let mirror = blob.mirror().map(str::to_owned);
+        let first = match (self.fetch_from(blob, is_dry_run), mirror) {
+            (Err(failure), Some(mirror)) if UNVERIFIED.contains(&failure.cause) => {
+                let text = format!("mirror {mirror}: {failure}; fetching it from the registry");
+                self.listener.warn(text);
+                failure
+            }
+            (outcome, _) => return outcome,
+        };
+        let blob = registry.open(&self.layer).map_err(classify::fetching);
+        blob.and_then(|blob| self.fetch_from(blob, is_dry_run)).map_err(|second| {
+            let is_untouched = second.disk == DiskState::Untouched;
+            Failure { disk: if is_untouched { first.disk } else { second.disk }, ..second }
+        })
+    }
+
+    /// Rejects an image that is known to be too large, then writes it, unless it is a dry run.
+    fn fetch_from(
+        &mut self,
+        mut blob: Blob<'_>,
+        is_dry_run: bool,
+    ) -> Result<Option<Committed>, Failure> {
         if self.layer.raw_size_bytes.is_none() {
             check_size(self.read_size(&mut blob), &self.device).map_err(|failure| {
                 failure.context("reading the size at the end of the gzip stream")
             })?;
         }
-        Ok(blob)
+        if is_dry_run { Ok(None) } else { self.write(blob).map(Some) }
     }
 
     /// The size in the last bytes of a gzip stream: that of its last member, modulo 4 GiB (RFC 1952,

@@ -23,6 +23,8 @@ pub enum Error {
          such as registry.example/os:1 or localhost:5000/os:1"
     )]
     NoRegistry(String),
+    #[error("'{0}' is not a mirror: expected HOST[:PORT][/PATH], without a scheme or a login")]
+    Mirror(String),
     #[error("invalid {part} '{found}' in '{reference}': expected {expected}")]
     ReferencePart { reference: String, part: &'static str, found: String, expected: &'static str },
     #[error("'{0}' has neither tag nor digest: expected a tag, such as {0}:latest")]

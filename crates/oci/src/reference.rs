@@ -101,6 +101,17 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
     Ok((Repository { registry: registry.to_owned(), name: name.to_owned() }, tag, digest))
 }
 
+/// Parses a mirror, `HOST[:PORT][/PATH]`: the name of the result is the path, or empty.
+pub fn parse_mirror(text: &str) -> Result<Repository> {
+    let (registry, name) = text.split_once('/').unwrap_or((text, ""));
+    let is_path = name.split('/').all(is_name_component) || registry == text;
+    if is_registry(registry) && is_path {
+        return Ok(Repository { registry: registry.to_owned(), name: name.to_owned() });
+    }
+    // What precedes the host may be a password.
+    Err(Error::Mirror(text.rsplit('@').next().unwrap_or_default().to_owned()))
+}
+
 fn is_registry(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         // Otherwise the colon is in an IPv6 address without a port.

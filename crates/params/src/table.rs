@@ -53,7 +53,7 @@ pub const PARAMETERS: [Parameter; 24] = [
         |to, value| set(&mut to.platform, text(value), "a platform such as linux/amd64"),
     ),
     parameter(
-        "oci.mirror=HOST[,HOST…]",
+        "oci.mirror=HOST[/PATH][,…]",
         "Mirrors to try first, in random order, for content addressed by digest and for signatures",
         |to, value| set(&mut to.mirrors, Some(list(value)), "hosts"),
     ),

@@ -29,6 +29,9 @@ pub const SMALL_BODY_BYTES: u64 = 1 << 20;
 /// Default for [`Network::timeout`].
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// A document that takes longer than this many time limits is broken off.
+const DOCUMENT_TIMEOUTS: u32 = 4;
+
 /// Whether plain HTTP is allowed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Tls {
@@ -87,8 +90,12 @@ pub struct Client {
     plain: Agent,
     secure: Agent,
     tls: Tls,
+    /// [`Network::timeout`].
+    timeout: Duration,
     /// Time limit of a whole request.
     limit: Option<Duration>,
+    /// Time limit of an answer's body.
+    body_limit: Option<Duration>,
 }
 
 impl Client {
@@ -127,7 +134,9 @@ impl Client {
             plain: agent(network.http_proxy.as_ref())?,
             secure: agent(network.https_proxy.as_ref())?,
             tls: network.tls,
+            timeout: network.timeout,
             limit: None,
+            body_limit: Some(network.timeout.saturating_mul(DOCUMENT_TIMEOUTS)),
         })
     }
 
@@ -135,6 +144,16 @@ impl Client {
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self.clone() }
+    }
+
+    /// The same client for bodies of any size, which are read without a time limit for the whole.
+    #[must_use]
+    pub fn streaming(&self) -> Self {
+        Self { body_limit: None, ..self.clone() }
+    }
+
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     pub fn tls(&self) -> Tls {
@@ -210,7 +229,8 @@ impl Client {
         }
         let failed = |error: ureq::Error| Error::connect(origin_of(url), &error);
         let request = request.body(body).map_err(|error| failed(error.into()))?;
-        let request = agent.configure_request(request).timeout_global(self.limit).build();
+        let request = agent.configure_request(request).timeout_global(self.limit);
+        let request = request.timeout_recv_body(self.body_limit).build();
         agent.run(request).map_err(failed)
     }
 }

@@ -46,10 +46,11 @@ pub struct Registry<'a> {
 }
 
 impl<'a> Registry<'a> {
-    /// Sends no request. `mirrors` are hosts; they are shuffled to spread a fleet over them.
+    /// Sends no request. A mirror's name is the path below which it has repositories, or empty.
+    /// Mirrors are shuffled to spread a fleet over them.
     pub fn new(
         repository: &Repository,
-        mirrors: &[String],
+        mirrors: &[Repository],
         client: &Client,
         credentials: Credentials,
         policy: RetryPolicy,
@@ -58,12 +59,15 @@ impl<'a> Registry<'a> {
         let mut mirrors = mirrors.to_vec();
         mirrors.sort_by_cached_key(|_| retry::random());
         let credentials = Arc::new(credentials);
-        let endpoint = |registry| {
-            let repository = Repository { registry, name: repository.name.clone() };
+        let endpoint = |repository| {
             Endpoint::new(client.clone(), repository, Arc::clone(&credentials), Access::Pull)
         };
-        let own = endpoint(repository.registry.clone());
-        Self { mirrors: mirrors.into_iter().map(endpoint).collect(), own, policy, observer }
+        let in_mirror = |mirror: Repository| {
+            let name = format!("{}/{}", mirror.name, repository.name);
+            endpoint(Repository { name: name.trim_start_matches('/').to_owned(), ..mirror })
+        };
+        let own = endpoint(repository.clone());
+        Self { mirrors: mirrors.into_iter().map(in_mirror).collect(), own, policy, observer }
     }
 
     /// Finds the disk layer of `image`.
@@ -78,10 +82,12 @@ impl<'a> Registry<'a> {
         }
     }
 
-    /// Begins to download the layer. Its bytes are not verified.
-    pub fn open(self, layer: &Layer) -> Result<Blob<'a>> {
+    /// Begins to download the layer. Its bytes are not verified. Mirrors are asked in the first call
+    /// only, so that another one gets what a mirror got wrong.
+    pub fn open(&mut self, layer: &Layer) -> Result<Blob<'a>> {
         let backoff = Backoff::new(self.policy, self.observer);
-        Blob::open(self.mirrors, self.own, layer, backoff, (0, Hasher::default()))
+        let mirrors = std::mem::take(&mut self.mirrors);
+        Blob::open(mirrors, self.own.clone(), layer, backoff, (0, Hasher::default()))
     }
 
     fn resolve_manifest(&mut self, version: &Version, platform: &Platform) -> Result<Resolved> {

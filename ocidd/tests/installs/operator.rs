@@ -82,18 +82,131 @@ fn what_a_mirror_lacks_or_breaks_off_comes_from_the_origin() {
 }
 
 #[test]
-fn a_mirror_that_changes_bytes_is_caught_by_the_digest() {
+fn what_a_mirror_changes_comes_from_the_registry() {
+    type Fault = fn(&mut Fake);
+    let faults: [(&str, Fault, &str); 5] = [
+        (
+            "a byte near the end",
+            |mirror| mirror.spoil(Part::Blob, |right| right.flip(3 * MIB - 12_000)),
+            "layer has digest sha256:",
+        ),
+        (
+            "a byte, and then it closes",
+            |mirror| mirror.spoil(Part::Blob, |right| right.flip(1000).cut(200_000)),
+            "layer has digest sha256:",
+        ),
+        (
+            "the first bytes",
+            |mirror| mirror.spoil(Part::Blob, |_| Answer::new(200, "", vec![b'x'; 3 * MIB])),
+            "layer has digest sha256:",
+        ),
+        (
+            "another layer",
+            |mirror| mirror.spoil(Part::Blob, |_| Answer::new(200, "", gzip(&image(2 * MIB)))),
+            "the image",
+        ),
+        (
+            "a web page",
+            |mirror| mirror.spoil(Part::Blob, |_| Answer::new(200, "", "<!DOCTYPE html><p>")),
+            "layer looks like a web page",
+        ),
+    ];
     let image = image(3 * MIB);
-    let origin = Fake::with(&Layer::new(gzip_stored(&image)));
+    for (rule, fault, says) in faults {
+        for by in BOTH {
+            let origin = Fake::with(&Layer::new(gzip_stored(&image)));
+            let mut mirror = origin.mirror();
+            fault(&mut mirror);
+            let word = by.word(&origin.address(), origin.layer());
+            let mirrors = format!("oci.mirror={}", mirror.address());
+            let (_origin, _mirror) = (origin.serve(), mirror.serve());
+            let (target, heard) = (Target::new(DISK), Heard::default());
+            install_with(&word, &[&mirrors], &target, &heard)
+                .unwrap_or_else(|failure| panic!("{rule}, by {by:?}: {failure}"));
+            target.assert_installed(rule, &image);
+            let warnings = heard.warnings().join("\n");
+            // With a size in the manifest, a wrong one shows at once.
+            let is_named = warnings.contains(says) || warnings.contains("the registry offers ");
+            assert!(is_named, "{rule}, by {by:?}: {warnings}");
+            assert!(warnings.contains("mirror"), "{rule}, by {by:?}: {warnings}");
+        }
+    }
+}
+
+#[test]
+fn an_image_that_is_wrong_in_the_registry_too_is_the_images_fault() {
+    let image = image(3 * MIB);
+    let mut origin = Fake::with(&Layer::new(gzip_stored(&image)));
     let mut mirror = origin.mirror();
     mirror.spoil(Part::Blob, |right| right.flip(2 * MIB));
-    let word = By::Tag.word(&origin.address(), origin.layer());
+    origin.spoil(Part::Blob, |_| Answer::not_found());
+    let word = By::Blob.word(&origin.address(), origin.layer());
     let mirrors = format!("oci.mirror={}", mirror.address());
     let (_origin, _mirror) = (origin.serve(), mirror.serve());
     let target = Target::new(DISK);
     let failure = install_with(&word, &[&mirrors], &target, &Heard::default()).unwrap_err();
-    assert_eq!(failure.cause, Cause::DIGEST, "{failure}");
+    assert_eq!(failure.cause, Cause::NOT_FOUND, "{failure}");
+    // The bytes of the mirror had been written.
     target.assert_left("changed by a mirror", Left::Garbled, &image);
+}
+
+#[test]
+fn a_mirror_may_have_a_path() {
+    let image = image(MIB);
+    let origin = Fake::with(&Layer::new(gzip(&image)));
+    let mut mirror = origin.mirror();
+    let below = format!("/v2/cache/inner/os/blobs/{}", origin.layer().digest);
+    mirror.answers.insert(below.clone(), Answer::new(200, "", origin.layer().compressed.clone()));
+    let word = By::Blob.word(&origin.address(), origin.layer());
+    let mirrors = format!("oci.mirror={}/cache/inner", mirror.address());
+    let (origin, mirror) = (origin.serve(), mirror.serve());
+    let target = Target::new(DISK);
+    install_with(&word, &[&mirrors], &target, &Heard::default()).unwrap();
+    target.assert_installed("from a mirror's path", &image);
+    assert_eq!(origin.requests().len(), 0);
+    assert!(mirror.requests().iter().all(|request| request.path == below));
+}
+
+#[test]
+fn a_host_that_sends_a_byte_now_and_then_counts_as_broken() {
+    let image = image(MIB);
+    let origin = Fake::with(&Layer::new(gzip(&image)));
+    let mut mirror = origin.mirror();
+    mirror.spoil(Part::Blob, |right| right.trickle(1000, Duration::from_millis(100)));
+    let word = By::Blob.word(&origin.address(), origin.layer());
+    let mirrors = format!("oci.mirror={}", mirror.address());
+    let (_origin, _mirror) = (origin.serve(), mirror.serve());
+    let (target, heard) = (Target::new(DISK), Heard::default());
+    install_with(&word, &[&mirrors, "oci.timeout=1"], &target, &heard).unwrap();
+    target.assert_installed("a slow mirror", &image);
+    let warnings = heard.warnings();
+    let says = "less than 65536 bytes (64 KiB) arrived within 1 s; asking the next registry";
+    assert!(warnings[0].contains(says), "{warnings:?}");
+}
+
+#[test]
+fn a_document_that_trickles_in_is_broken_off() {
+    type Fault = fn(&mut Fake);
+    const SLOW: fn(Answer) -> Answer = |answer| answer.trickle(1, Duration::from_millis(300));
+    let faults: [(&str, Fault); 3] = [
+        ("the manifest", |fake| fake.spoil(Part::Manifest, SLOW)),
+        ("an error", |fake| fake.spoil(Part::Manifest, |_| SLOW(Answer::busy(403)))),
+        ("a token", |fake| fake.demand_token(SLOW(Answer::token("token")))),
+    ];
+    std::thread::scope(|scope| {
+        for (rule, fault) in faults {
+            scope.spawn(move || {
+                let mut fake = Fake::with(&Layer::new(gzip(&image(MIB))));
+                fault(&mut fake);
+                let word = By::Tag.word(&fake.address(), fake.layer());
+                let _registry = fake.serve();
+                let target = Target::new(DISK);
+                let more = ["oci.timeout=1", "oci.retries=0"];
+                let failure = install_with(&word, &more, &target, &Heard::default()).unwrap_err();
+                assert_eq!(failure.cause.exit_code, 4, "{rule}: {failure}");
+            });
+        }
+    });
 }
 
 #[test]

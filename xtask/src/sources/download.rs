@@ -97,6 +97,7 @@ impl Client {
         let client =
             http::Client::new(&network, &session.certificates()).map_err(anyhow::Error::new)?;
         let response = client
+            .streaming()
             .follow(&Method::GET, url, &[])
             .map_err(|error| classify(url, proxy.as_deref(), &error))?;
         if !response.status().is_success() {
