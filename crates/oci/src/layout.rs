@@ -256,10 +256,7 @@ impl Store {
         if self.marker.try_lock().is_err() {
             return Err(Error::InUse(self.folder));
         }
-        let mut reachable = BTreeSet::new();
-        for entry in self.entries()? {
-            self.mark(&entry, &mut reachable)?;
-        }
+        let reachable = self.reachable()?;
         let folder = self.folder.join(BLOBS);
         let error = at("removing blobs from", &folder);
         let mut freed = Freed::default();
@@ -276,22 +273,25 @@ impl Store {
         Ok(freed)
     }
 
-    /// Collects the blobs of an image.
-    fn mark(&self, image: &Descriptor, reachable: &mut BTreeSet<String>) -> Result<()> {
-        if !reachable.insert(image.digest().digest().to_owned()) {
-            return Ok(());
-        }
-        match self.read_document(image)? {
-            Some(Document::Index(index)) => {
-                index.manifests().iter().try_for_each(|manifest| self.mark(manifest, reachable))?;
+    /// The blobs of all images. A list of work, because indexes may be nested without limit.
+    fn reachable(&self) -> Result<BTreeSet<String>> {
+        let mut rest = self.entries()?;
+        let (mut documents, mut blobs) = (BTreeSet::new(), BTreeSet::new());
+        let name = |blob: &Descriptor| blob.digest().digest().to_owned();
+        while let Some(entry) = rest.pop() {
+            if !documents.insert(name(&entry)) {
+                continue;
             }
-            Some(Document::Manifest(manifest)) => {
-                let blobs = manifest.layers().iter().chain([manifest.config()]);
-                reachable.extend(blobs.map(|blob| blob.digest().digest().to_owned()));
+            match self.read_document(&entry)? {
+                Some(Document::Index(index)) => rest.extend(index.manifests().iter().cloned()),
+                Some(Document::Manifest(manifest)) => {
+                    blobs.extend(manifest.layers().iter().chain([manifest.config()]).map(name));
+                }
+                None => {}
             }
-            None => {}
         }
-        Ok(())
+        documents.append(&mut blobs);
+        Ok(documents)
     }
 
     fn read_index(&self) -> Result<ImageIndex> {

@@ -7,10 +7,13 @@ use oci::{document, document::Document, signature};
 use oci_spec::image::Descriptor;
 
 use crate::{
-    error::{During as _, Result},
+    error::{During as _, Error, Result},
     location::Location,
     repository::Fetched,
 };
+
+/// Maximum depth of indexes within indexes, and of referrers of referrers.
+const MAX_DEPTH: usize = 4;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CopyScope {
@@ -46,7 +49,8 @@ pub fn copy_unnamed(
 ) -> Result<(Fetched, Copied)> {
     let found = from.resolve()?;
     let doing = doing(from, to);
-    let mut copier = Copier { from, to, copied: Copied::default(), seen: BTreeSet::new() };
+    let mut copier =
+        Copier { from, to, copied: Copied::default(), seen: BTreeSet::new(), depth: 0 };
     let done = copier.copy_manifest(&found).and_then(|()| match scope {
         CopyScope::Image => Ok(()),
         CopyScope::WithReferrers => copier.copy_referrers(&found),
@@ -65,6 +69,7 @@ struct Copier<'a, 'f, 't> {
     copied: Copied,
     /// The parts of indexes that were copied, without and with referrers. Each is copied once.
     seen: BTreeSet<(bool, String)>,
+    depth: usize,
 }
 
 impl Copier<'_, '_, '_> {
@@ -83,17 +88,28 @@ impl Copier<'_, '_, '_> {
             if about.subject().is_some_and(|about| about.digest() == image.descriptor.digest()) {
                 self.copy_manifest(&referrer)?;
                 self.to.keep(&referrer.descriptor)?;
-                self.copy_referrers(&referrer)?;
+                self.deeper(|copier| copier.copy_referrers(&referrer))?;
             }
         }
         if let Document::Index(index) = image.parse()? {
             for part in index.manifests() {
                 if self.is_new(part, true) {
                     let part = self.from.read_manifest(part)?;
-                    self.copy_referrers(&part)?;
+                    self.deeper(|copier| copier.copy_referrers(&part))?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Walks one level down.
+    fn deeper(&mut self, walk: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        if self.depth == MAX_DEPTH {
+            return Err(Error::Depth { limit: MAX_DEPTH });
+        }
+        self.depth += 1;
+        walk(self)?;
+        self.depth -= 1;
         Ok(())
     }
 
@@ -113,7 +129,7 @@ impl Copier<'_, '_, '_> {
                 for part in index.manifests() {
                     if self.is_new(part, false) && !self.to.has_manifest(part)? {
                         let part = self.from.read_manifest(part)?;
-                        self.copy_manifest(&part)?;
+                        self.deeper(|copier| copier.copy_manifest(&part))?;
                     }
                 }
             }

@@ -80,6 +80,8 @@ pub enum Error {
     ManifestDigest { found: Digest, expected: Digest },
     #[error("blob digest is {found}, expected {expected}; the file was removed")]
     BlobDigest { found: Digest, expected: Digest },
+    #[error("more than {limit} levels of indexes or referrers")]
+    Depth { limit: usize },
     #[error("following the image index to {digest} leads to another image index")]
     NestedIndex { digest: Digest },
     #[error("{digests} is not signed; trusted are {keys}")]

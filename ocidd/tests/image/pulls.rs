@@ -338,18 +338,43 @@ fn a_file_of_ones_own_is_kept_unless_told_otherwise() {
 
 #[test]
 fn an_index_that_names_its_parts_again_and_again_is_copied_once() {
+    let fake = nested(4, 20);
+    let author = Author::new();
+    let timeout = std::path::Path::new("timeout");
+    let (program, reference) = (env!("CARGO_BIN_EXE_ocidd"), fake.reference("1"));
+    // Without a list of what is known, this takes 20 to the power of 4 requests.
+    let copy = ["20", program, "image", "--plain-http", "copy", &reference, "oci:layout:1"];
+    for option in [&[][..], &["--referrers"]] {
+        assert_eq!(author.run_other(timeout, &[&copy, option].concat()).code, 0, "{option:?}");
+    }
+}
+
+#[test]
+fn an_index_is_copied_down_to_a_limit() {
+    let author = Author::new();
+    for levels in [5, 6000] {
+        let fake = nested(levels, 1);
+        let reference = fake.reference("1");
+        for option in [&[][..], &["--referrers"]] {
+            let copy = [&["copy", &reference, "oci:layout:1"], option].concat();
+            author.fails(&copy, "more than 4 levels of indexes or referrers");
+        }
+    }
+}
+
+/// A registry with an index of indexes. Each has the same part several times.
+fn nested(levels: usize, parts: usize) -> Fake {
     let fake = registry(&["a"]);
     fake.store(|store| {
         let (mut media_type, mut text) =
             (MANIFEST, String::from_utf8(store.manifests["1"].1.clone()).unwrap());
-        // Without a list of what is known, this takes 20 to the power of 8 requests.
-        for _ in 0..8 {
+        for _ in 0..levels {
             let digest = store.add_manifest("1", media_type, &text);
             let part = serde_json::json!({
                 "mediaType": media_type, "digest": digest, "size": text.len(),
             });
             media_type = "application/vnd.oci.image.index.v1+json";
-            let parts = vec![part; 20];
+            let parts = vec![part; parts];
             let index = serde_json::json!({
                 "schemaVersion": 2, "mediaType": media_type, "manifests": parts,
             });
@@ -357,13 +382,7 @@ fn an_index_that_names_its_parts_again_and_again_is_copied_once() {
         }
         store.add_manifest("1", media_type, &text);
     });
-    let author = Author::new();
-    let timeout = std::path::Path::new("timeout");
-    let (program, reference) = (env!("CARGO_BIN_EXE_ocidd"), fake.reference("1"));
-    let copy = ["20", program, "image", "--plain-http", "copy", &reference, "oci:layout:1"];
-    for option in [&[][..], &["--referrers"]] {
-        assert_eq!(author.run_other(timeout, &[&copy, option].concat()).code, 0, "{option:?}");
-    }
+    fake
 }
 
 #[test]
