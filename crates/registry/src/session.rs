@@ -1,6 +1,6 @@
 //! Settings of an author's program, and the clients, stores and logins that follow from them.
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, sync::Arc};
 
 use oci::{layout::Store, reference::Repository};
 
@@ -39,12 +39,18 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Session {
     pub settings: Settings,
-    observer: Box<dyn Observer>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Session {
     pub fn new(settings: Settings, observer: Box<dyn Observer>) -> Self {
-        Self { settings, observer }
+        Self { settings, observer: observer.into() }
+    }
+
+    /// Another session with the same observer.
+    #[must_use]
+    pub fn with(&self, settings: Settings) -> Self {
+        Self { settings, observer: Arc::clone(&self.observer) }
     }
 
     pub fn observer(&self) -> &dyn Observer {

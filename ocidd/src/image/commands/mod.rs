@@ -14,7 +14,7 @@ mod url;
 use std::{env, io, io::Write as _};
 
 use anyhow::{Context as _, anyhow};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use oci::{
     document,
     document::{Annotations, Document},
@@ -77,6 +77,33 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
 /// The first digits of a digest, as many as onmetal-image and podman print.
 fn short(digest: &oci_spec::image::Digest) -> &str {
     digest.digest().get(..12).unwrap_or_default()
+}
+
+/// Annotations of the manifest that a command makes.
+#[derive(Args, Debug)]
+struct ManifestAnnotations {
+    /// Add an annotation to the manifest, such as org.opencontainers.image.source=URL; repeatable
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = parse_annotation)]
+    given: Vec<(String, String)>,
+}
+
+impl ManifestAnnotations {
+    /// With the creation time.
+    fn all(&self) -> anyhow::Result<Annotations> {
+        Ok(created()?.into_iter().chain(self.given.iter().cloned()).collect())
+    }
+}
+
+fn parse_annotation(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').unwrap_or_default();
+    if key.is_empty() {
+        return Err("expected KEY=VALUE".to_owned());
+    }
+    let is_ours = key.starts_with("io.ocidd.") && !key.starts_with("io.ocidd.seed.");
+    if is_ours || [document::CREATED, document::DISK_TYPE.0].contains(&key) {
+        return Err(format!("'{key}' is set by ocidd itself"));
+    }
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// The creation time from `SOURCE_DATE_EPOCH`, if set. The clock is not read, so equal files have

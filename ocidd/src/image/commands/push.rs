@@ -24,7 +24,7 @@ use registry::{
     session::Session, sign,
 };
 
-use super::{created, print};
+use super::{ManifestAnnotations, print};
 use crate::image::{
     disk,
     disk::Compression,
@@ -57,6 +57,8 @@ pub(in crate::image) struct Push {
     /// [default: application/vnd.unknown.artifact.v1]
     #[arg(long = "type", value_name = "MEDIA-TYPE", value_parser = parse_media_type)]
     artifact_type: Option<String>,
+    #[command(flatten)]
+    annotations: ManifestAnnotations,
 }
 
 pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
@@ -78,11 +80,11 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
             ([file], None) => {
                 let layer =
                     disk::add_layer(Path::new(file), args.format, &store, session.observer())?;
-                disk::artifact(layer, created()?)?
+                disk::artifact(layer, args.annotations.all()?)?
             }
             (files, known) => {
                 let artifact_type = known.as_deref().unwrap_or(document::UNKNOWN_ARTIFACT);
-                files_artifact(files, artifact_type, &store)?
+                files_artifact(files, artifact_type, args.annotations.all()?, &store)?
             }
         };
         let image = store.add_manifest(&artifact)?;
@@ -124,6 +126,7 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
 fn files_artifact(
     files: &[String],
     artifact_type: &str,
+    annotations: Annotations,
     store: &Store,
 ) -> anyhow::Result<ImageManifest> {
     let mut layers: Vec<Descriptor> = Vec::new();
@@ -137,7 +140,7 @@ fn files_artifact(
         }
         layers.push(layer);
     }
-    Ok(document::artifact(artifact_type, layers, created()?)?)
+    Ok(document::artifact(artifact_type, layers, annotations)?)
 }
 
 /// Adds a file to the store as a layer.
