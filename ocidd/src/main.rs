@@ -119,7 +119,7 @@ fn complete_and_install(
             listener.on_event(&Event::Done(done));
             Ok(())
         }
-        Err(failure) => fail(failure, listener),
+        Err(failure) => fail(machine.explain(failure), listener),
     }
 }
 
