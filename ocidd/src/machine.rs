@@ -67,9 +67,9 @@ impl Machine {
     #[must_use]
     pub fn explain(&self, mut failure: Failure) -> Failure {
         if failure.cause == Cause::UNREACHABLE {
-            for fact in self.network_faults() {
-                failure.problem.message += &format!("; {fact}");
-            }
+            let message = std::mem::take(&mut failure.problem.message);
+            let parts = std::iter::once(message).chain(self.network_faults());
+            failure.problem.message = parts.collect::<Vec<_>>().join("; ");
         }
         failure
     }

@@ -68,7 +68,13 @@ impl Session {
 
     /// The local store, if it exists.
     pub fn existing_store(&self) -> Result<Option<Store>> {
-        let directory = self.store_directory().ok().filter(|directory| directory.exists());
+        let directory = self.store_directory().ok();
+        // An empty directory becomes a store when something is added.
+        let is_used = |directory: &PathBuf| match directory.read_dir() {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        };
+        let directory = directory.filter(is_used);
         Ok(directory.map(|directory| Store::open_existing(&directory)).transpose()?)
     }
 

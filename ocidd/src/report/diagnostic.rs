@@ -85,8 +85,7 @@ impl Terms {
             Error::RequestTooLarge { .. } => "use a smaller --chunk-size".to_owned(),
             Error::DeleteUnsupported { .. } => "the operator has to enable deletion".to_owned(),
             Error::TagDeleteUnsupported { .. } => {
-                "name the image by its digest, which `ocidd image inspect --remote` prints"
-                    .to_owned()
+                "name the image by its digest, which `ocidd image inspect` prints".to_owned()
             }
             Error::NestedIndex { .. } => "name a manifest by its digest".to_owned(),
             Error::Unsigned { .. } => "sign it with `cosign sign --key`".to_owned(),

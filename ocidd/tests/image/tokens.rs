@@ -89,7 +89,7 @@ fn a_token_is_asked_for_with_the_right_to_do_what_is_done_and_no_other() {
     let reference = fake.reference("1");
     for (words, actions) in [
         (&["push", "a", &reference][..], "pull%2Cpush"),
-        (&["inspect", "--remote", &reference], "pull"),
+        (&["inspect", &reference], "pull"),
         (&["pull", &reference], "pull"),
         (&["attach", "a", &reference, "--type", "a/b"], "pull%2Cpush"),
         (&["rm", "--remote", &reference], "pull%2Cdelete"),

@@ -9,7 +9,7 @@ use oci_spec::image::{Descriptor, ImageManifest};
 use registry::{auth::Access, location::Location, session::Session};
 use serde_json::{Value, json};
 
-use super::{print, print_json, resolve_manifest};
+use super::{print, print_json, resolve_manifest, store::not_found};
 use crate::image::error::Result;
 
 /// The maximum size of a config that is read.
@@ -18,12 +18,12 @@ const CONFIG_LIMIT_BYTES: u64 = 4 << 20;
 /// Print the descriptor, manifest and config of an image
 #[derive(Args, Debug)]
 pub(in crate::image) struct Inspect {
-    /// Name in the store, otherwise registry/repository:tag or oci:DIR:NAME
+    /// registry/repository:tag, oci:DIR:NAME, or a digest of the store, which may be shortened
     #[arg(value_name = "REF")]
     image: String,
-    /// Ask the registry even if the name is in the store
+    /// Read the name from the store, not from the registry
     #[arg(long)]
-    remote: bool,
+    local: bool,
     /// Platform to select from an image index [default: print the index]
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
@@ -53,15 +53,14 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<()> {
     print_json(&json!({ "descriptor": fetched.descriptor, "manifest": manifest, "config": config }))
 }
 
-/// Opens a name of the store, or another location.
+/// Opens a digest or name of the store, or another location.
 fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Location<'a>> {
-    if !args.remote
-        && let Some(store) = session.existing_store()?
-        && store.resolve(&args.image)?.is_some()
-    {
-        return Ok(Location::in_store(store, &args.image));
+    if !args.local && (args.image.contains('/') || args.image.starts_with("oci:")) {
+        return Ok(Location::open(session, &args.image, Access::Pull)?);
     }
-    Ok(Location::open(session, &args.image, Access::Pull)?)
+    let store = session.existing_store()?.ok_or_else(|| not_found(&args.image))?;
+    session.observer().note(format!("reading '{}' from the store", args.image));
+    Ok(Location::in_store(store, &args.image))
 }
 
 /// The config, or null if it is not JSON.

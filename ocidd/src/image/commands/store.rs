@@ -75,7 +75,7 @@ fn find(store: &Store, image: &str) -> Result<Descriptor> {
     store.resolve(image)?.ok_or_else(|| not_found(image))
 }
 
-fn not_found(image: &str) -> Error {
+pub(super) fn not_found(image: &str) -> Error {
     Error::new(
         format!("'{image}' not found in the store"),
         "`ocidd image list` prints names and digests",

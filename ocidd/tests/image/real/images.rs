@@ -1,6 +1,6 @@
 //! Disk images: what is made of them, and that it is the same whenever and by whomever it is made.
 
-use std::io::Write as _;
+use std::{fs, io::Write as _};
 
 use oci::digest::Digest;
 
@@ -33,7 +33,7 @@ fn a_disk_image_tells_what_it_is() {
         author.write(file, &content);
         let reference = registry.reference("os:1");
         let digest = author.push(&[words, &[file, &reference]].concat());
-        let shown = author.json(&["inspect", "--remote", &reference]);
+        let shown = author.json(&["inspect", &reference]);
         assert_eq!(shown["descriptor"]["digest"], *digest);
         let manifest = &shown["manifest"];
         assert_eq!(manifest["artifactType"], "application/vnd.ocidd.disk.v1");
@@ -134,7 +134,7 @@ fn several_files_are_an_artifact() {
     author.write("below/b", noise(6, 5000));
     let reference = registry.reference("os:1");
     author.push(&["--type", "application/x-boot", "a", "below/b", &reference]);
-    let manifest = &author.json(&["inspect", "--remote", &reference])["manifest"];
+    let manifest = &author.json(&["inspect", &reference])["manifest"];
     assert_eq!(manifest["artifactType"], "application/x-boot");
     assert_eq!(manifest["layers"][0]["mediaType"], "application/octet-stream");
     assert_eq!(author.ok(&["pull", &reference, "-o", "out"]), "out/a\nout/b\n");
@@ -158,18 +158,26 @@ fn what_is_in_a_registry_can_be_listed_and_deleted() {
     assert_eq!(author.ok(&["list", &registry.reference("os")]), "1\n2\n");
     let listed = author.json(&["list", "--json", &registry.reference("os")]);
     assert_eq!(listed, serde_json::json!(["1", "2"]));
+    // An entry of the store does not stand in for the registry.
+    let elsewhere = registry.reference("os:elsewhere");
+    author.ok(&["tag", &digest, &elsewhere]);
+    author.fails(&["inspect", &elsewhere], "' not found in the registry");
+    let from_store = author.run(&["inspect", "--local", &elsewhere]);
+    assert!(from_store.stderr.contains(" from the store"), "{}", from_store.stderr);
+    let shown = author.json(&["inspect", digest.get("sha256:".len()..).unwrap()]);
+    assert_eq!(shown["descriptor"]["digest"], digest);
     // Who only looks needs no store.
     let reader = Author::new();
     reader.ok(&["inspect", &registry.reference("os:1")]);
+    reader.write("empty/x", "");
+    fs::remove_file(reader.path("empty/x")).unwrap();
+    reader.fails(&["--store", "empty", "inspect", &digest], "' not found in the store");
     assert!(!reader.store().exists());
     author.fails(
         &["rm", "--remote", &registry.reference("os:1")],
         "deletes no tags (400)\nocidd: hint: name the image by its digest",
     );
     author.ok(&["rm", "--remote", &registry.reference(&format!("os@{digest}"))]);
-    author.fails(
-        &["inspect", "--remote", &registry.reference("os:1")],
-        "' not found in the registry",
-    );
+    author.fails(&["inspect", &registry.reference("os:1")], "' not found in the registry");
     author.fails(&["list", &registry.reference("other")], "404 Not Found (NAME_UNKNOWN");
 }

@@ -124,7 +124,7 @@ fn a_bundle_may_be_one_of_several() {
         author.ok(&["build", "--kernel-file", "kernel", &reference]);
         author.push(&["--platform", platform, &reference]);
     }
-    let index = author.json(&["inspect", "--remote", &reference]);
+    let index = author.json(&["inspect", &reference]);
     for entry in index["index"]["manifests"].as_array().unwrap() {
         assert!(entry.get("artifactType").is_none() && entry.get("annotations").is_none());
     }
