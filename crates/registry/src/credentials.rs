@@ -67,7 +67,12 @@ impl fmt::Display for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (key, file) = (&self.key, self.file.display());
         match &self.proof {
-            Proof::Password { user, .. } => write!(f, "the login of user '{user}' from {file}"),
+            Proof::Password { user, password } => {
+                // Editors and `echo` add it.
+                let ends_in_break = password.expose().ends_with('\n');
+                let note = if ends_in_break { " (its password ends in a line break)" } else { "" };
+                write!(f, "the login of user '{user}' from {file}{note}")
+            }
             Proof::IdentityToken(_) => write!(f, "the identity token of '{key}' from {file}"),
             Proof::RegistryToken(_) => write!(f, "the registry token of '{key}' from {file}"),
         }
@@ -177,11 +182,12 @@ impl Entry {
         } else {
             return Ok(None);
         };
-        // RFC 7617, 2: the first colon ends the user.
+        // RFC 7617, 2: the first colon ends the user. Passwords can have several lines, such as the
+        // JSON keys of cloud registries.
         if user.is_empty() || user.contains(':') || user.contains(char::is_control) {
             return Err(invalid("its user is empty or contains a colon or a control character"));
         }
-        Ok(Some(Proof::Password { user, password: printable(password, "password")? }))
+        Ok(Some(Proof::Password { user, password }))
     }
 }
 
@@ -189,12 +195,12 @@ fn invalid(text: &str) -> Error {
     Error::Unusable(text.to_owned())
 }
 
-/// HTTP headers cannot contain control characters. Editors and `echo` add a line break at the end.
-fn printable(secret: Secret, field: &str) -> Result<Secret> {
-    if !secret.expose().contains(char::is_control) {
+/// A token is sent as it is (RFC 6749, A.12). Editors and `echo` add a line break at the end.
+pub(crate) fn printable(secret: Secret, field: &str) -> Result<Secret> {
+    if secret.expose().bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Ok(secret);
     }
-    let fault = "contains a control character, such as a line break at the end";
+    let fault = "contains a character that is not printable, such as a line break at the end";
     Err(invalid(&format!("its {field} {fault}")))
 }
 

@@ -44,6 +44,25 @@ const FAULTS: &[Row] = &[
         ],
     },
     Row {
+        rule: "basic with a wrong password that ends in a line break",
+        demand: |fake| {
+            demand_basic(fake);
+            fake.open_by("Basic other");
+        },
+        entry: Some(r#"{"username":"user","password":"hunter2\n"}"#),
+        says: &["the login of user 'user' from FILE (its password ends in a line break): registry"],
+    },
+    Row {
+        rule: "a token server that rejects a password that ends in a line break",
+        demand: |fake| {
+            fake.demand_token(token().only_for(|request| request.shows("Basic other")));
+        },
+        entry: Some(r#"{"username":"user","password":"hunter2\n"}"#),
+        says: &[
+            "rejected the login of user 'user' from FILE (its password ends in a line break) (401",
+        ],
+    },
+    Row {
         rule: "basic with an identity token",
         demand: demand_basic,
         entry: Some(IDENTITY),

@@ -94,6 +94,26 @@ fn every_kind_of_login_opens_a_registry_that_asks_for_it() {
     }
 }
 
+/// As `docker login -u _json_key --password-stdin` stores a key file of several lines.
+#[test]
+fn a_password_of_several_lines_is_sent_as_it_is() {
+    const AUTH: &str = "X2pzb25fa2V5OnsKICJrIjogIngiCn0K";
+    let basic: Demand = |fake| {
+        fake.demand_basic();
+        fake.open_by(&format!("Basic {AUTH}"));
+    };
+    let bearer: Demand = |fake| {
+        fake.demand_token(token().only_for(|request| request.shows(&format!("Basic {AUTH}"))));
+    };
+    for demand in [basic, bearer] {
+        let mut fake = Fake::with(&Layer::new(gzip(&image(MIB))));
+        demand(&mut fake);
+        let target = Target::new(DISK);
+        write_login(&target, &fake.address(), &format!(r#"{{"auth":"{AUTH}"}}"#));
+        install_from(fake, By::Tag, &target).0.unwrap();
+    }
+}
+
 #[test]
 fn a_login_is_not_shown_to_who_does_not_ask() {
     let image = image(MIB);
