@@ -123,7 +123,7 @@ impl Credentials {
 
     pub fn parse(text: &[u8], file: &Path) -> Result<Self> {
         let content: Self =
-            serde_json::from_slice(text).map_err(|error| without_content(&error))?;
+            serde_json::from_slice(text).map_err(|error| invalid(&without_content(&error)))?;
         Ok(Self { file: file.to_owned(), ..content })
     }
 
@@ -192,12 +192,16 @@ impl Entry {
 }
 
 fn invalid(text: &str) -> Error {
-    Error::Unusable(text.to_owned())
+    Error::Credentials(text.to_owned())
 }
 
 /// A token is sent as it is (RFC 6749, A.12). Editors and `echo` add a line break at the end.
-pub(crate) fn printable(secret: Secret, field: &str) -> Result<Secret> {
-    if secret.expose().bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+pub(crate) fn is_printable(token: &str) -> bool {
+    token.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+fn printable(secret: Secret, field: &str) -> Result<Secret> {
+    if is_printable(secret.expose()) {
         return Ok(secret);
     }
     let fault = "contains a character that is not printable, such as a line break at the end";
@@ -280,7 +284,8 @@ fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
         username: String,
         secret: Secret,
     }
-    let answer: Answer = serde_json::from_slice(answer).map_err(|error| without_content(&error))?;
+    let answer: Answer =
+        serde_json::from_slice(answer).map_err(|error| invalid(&without_content(&error)))?;
     if answer.secret.expose().is_empty() {
         return Ok(None);
     }
@@ -292,10 +297,10 @@ fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
 }
 
 /// An error in a JSON document with secrets. serde's own text would quote the value that it found.
-pub fn without_content(error: &serde_json::Error) -> Error {
+pub(crate) fn without_content(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
-    Error::Unusable(match error.classify() {
+    match error.classify() {
         Category::Data => format!("a value has the wrong type at line {line} column {column}"),
         Category::Io | Category::Syntax | Category::Eof => error.to_string(),
-    })
+    }
 }

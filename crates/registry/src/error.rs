@@ -61,10 +61,20 @@ pub enum Error {
         .file.display()
     )]
     CredentialHelper { file: PathBuf, registry: String, helper: String },
-    /// Certificate authorities, a proxy, an auth file, a challenge or an answer of a token server
-    /// that cannot be used.
+    /// An auth file or the answer of a credential helper that cannot be used.
     #[error("{0}")]
-    Unusable(String),
+    Credentials(String),
+    /// The registry requires authentication in a way that is invalid or not supported.
+    #[error("{0}")]
+    Challenge(String),
+    /// An answer of a token server that contains no token.
+    #[error("{0}")]
+    TokenAnswer(String),
+    /// Certificate authorities that cannot be used.
+    #[error("{0}")]
+    Authorities(String),
+    #[error("{0}")]
+    Proxy(String),
     #[error("the registry answered with a web page ('{media_type}') instead")]
     WebPage { media_type: String },
     #[error("registry {host} rejects a request of this size (413)")]

@@ -101,7 +101,7 @@ impl Client {
             let paths =
                 [&certificates.bundle, &certificates.folder].map(|path| path.display().to_string());
             let paths: Vec<_> = paths.into_iter().filter(|path| !path.is_empty()).collect();
-            return Err(Error::Unusable(format!(
+            return Err(Error::Authorities(format!(
                 "no certificate authorities in {}; without them no registry can be trusted",
                 paths.join(" and ")
             )));
@@ -217,11 +217,11 @@ impl Client {
 
 fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
     // The errors do not quote the URL, which may contain a password.
-    let failed = |error| Error::Unusable(format!("reading a proxy's URL: {error}"));
+    let failed = |error| Error::Proxy(format!("reading a proxy's URL: {error}"));
     let proxy = Proxy::new(url).map_err(failed)?;
     if !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
         let text = format!("the proxy protocol {} is not supported", proxy.protocol());
-        return Err(Error::Unusable(text));
+        return Err(Error::Proxy(text));
     }
     let Some(expression) = &network.no_proxy else { return Ok(proxy) };
     let mut builder =

@@ -53,7 +53,7 @@ impl CertificateFiles {
                 pem => pem.during(doing)?,
             };
             for root in CertificateDer::pem_slice_iter(&pem) {
-                let root = root.map_err(|error| Error::Unusable(error.to_string()));
+                let root = root.map_err(|error| Error::Authorities(error.to_string()));
                 roots.push(root.during(doing)?);
             }
         }
@@ -70,7 +70,7 @@ impl TlsConnector {
     pub(crate) fn new(roots: Vec<CertificateDer<'_>>, check: CertificateCheck) -> Result<Self> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| Error::Unusable(error.to_string()))?;
+            .map_err(|error| Error::Authorities(error.to_string()))?;
         let builder = match check {
             CertificateCheck::Verify => {
                 let mut store = RootCertStore::empty();

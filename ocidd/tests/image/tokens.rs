@@ -102,6 +102,31 @@ fn a_token_is_asked_for_with_the_right_to_do_what_is_done_and_no_other() {
 }
 
 #[test]
+fn requests_the_scope_of_the_challenge() {
+    let fake = Fake::new();
+    let address = fake.address.clone();
+    fake.set_faults(move |request: &Request| {
+        if let Some(query) = request.path.strip_prefix("/token?") {
+            let scopes = "scope=repository%3Ainside%3Apull%2Cpush&scope=repository%3Aos%3Apull";
+            let is_right = query.starts_with(scopes);
+            let token = serde_json::json!({ "token": if is_right { "right" } else { "wrong" } });
+            return Fault::Answer(Answer::new(200).body("application/json", token.to_string()));
+        }
+        if request.header("authorization") == Some("Bearer right") {
+            return Fault::None;
+        }
+        let challenge =
+            format!("Bearer realm=http://{address}/token,scope=\"repository:inside:pull,push\"");
+        let answer = Answer::error(401, "UNAUTHORIZED").header("WWW-Authenticate", "Digest x=\"");
+        Fault::Answer(answer.header("WWW-Authenticate", challenge))
+    });
+    let author = Author::new();
+    author.write("a", noise(3, 1000));
+    author.push(&["a", &fake.reference("1")]);
+    author.ok(&["pull", &fake.reference("1"), "-o", "out"]);
+}
+
+#[test]
 fn a_url_comes_with_the_token_that_opens_it() {
     let (fake, _) = guarded(usize::MAX, Refusal::Polite, None);
     let author = Author::new();

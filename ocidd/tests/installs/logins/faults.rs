@@ -166,7 +166,7 @@ const FAULTS: &[Row] = &[
             fake.demand_token(Answer::new(200, "application/json", answer));
         },
         entry: Some(PASSWORD),
-        says: &["connecting to http://REGISTRY: "],
+        says: &["fetching a token from http://REGISTRY/token: its token is not printable"],
     },
     Row {
         rule: "a login that cannot be read",
