@@ -11,6 +11,9 @@ use oci::digest::Digest;
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
+use crate::certificate;
+pub use crate::certificate::TlsFault;
+
 /// An answer of a server.
 pub type Response = ureq::http::Response<ureq::Body>;
 
@@ -35,9 +38,7 @@ pub enum Error {
     #[error("connecting to {origin}: host not found")]
     HostNotFound { origin: String },
     #[error("connecting to {origin}: {reason}")]
-    Certificate { origin: String, fault: CertificateFault, reason: String },
-    #[error("connecting to {origin}: {reason}")]
-    NoTls { origin: String, reason: String },
+    Tls { origin: String, fault: TlsFault, reason: String },
     #[error("{0}")]
     Interrupted(String),
     #[error("connecting to {origin}: plain HTTP is not allowed")]
@@ -157,45 +158,23 @@ impl StatusError {
     }
 }
 
-/// Why the certificate of a server is not trusted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CertificateFault {
-    UnknownIssuer,
-    /// Expired or not valid yet, or this machine's clock is wrong.
-    Time,
-    Other,
-}
-
 impl Error {
     /// A request to `origin` that got no answer.
     pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
-        use rustls::CertificateError as Bad;
         let (origin, reason) = (origin.to_owned(), error.to_string());
-        let bad = match error {
-            ureq::Error::HostNotFound => return Self::HostNotFound { origin },
-            ureq::Error::Rustls(rustls::Error::InvalidCertificate(bad)) => bad,
-            // A plain HTTP answer is an invalid TLS message.
-            ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => {
-                return Self::NoTls { origin, reason };
+        match error {
+            ureq::Error::HostNotFound => Self::HostNotFound { origin },
+            ureq::Error::Rustls(error) => {
+                let (fault, reason) = certificate::explain(error);
+                Self::Tls { origin, fault, reason }
             }
-            ureq::Error::Rustls(_)
-            | ureq::Error::Io(_)
+            ureq::Error::Io(_)
             | ureq::Error::Timeout(_)
             | ureq::Error::ConnectionFailed
             | ureq::Error::ConnectProxyFailed(_)
-            | ureq::Error::Tls(_) => return Self::Connect { origin, reason },
-            _ => return Self::NotHttp { origin, reason },
-        };
-        let fault = match bad {
-            // A bad signature means that another authority has the same name.
-            Bad::UnknownIssuer | Bad::BadSignature => CertificateFault::UnknownIssuer,
-            Bad::Expired
-            | Bad::ExpiredContext { .. }
-            | Bad::NotValidYet
-            | Bad::NotValidYetContext { .. } => CertificateFault::Time,
-            _ => CertificateFault::Other,
-        };
-        Self::Certificate { origin, fault, reason }
+            | ureq::Error::Tls(_) => Self::Connect { origin, reason },
+            _ => Self::NotHttp { origin, reason },
+        }
     }
 
     /// The error itself, without what was being done.
@@ -319,8 +298,8 @@ mod tests {
         }
         assert!(Error::Connect { origin: text(), reason: text() }.is_transient());
         assert!(Error::HostNotFound { origin: text() }.is_transient());
-        let fault = CertificateFault::UnknownIssuer;
-        assert!(!Error::Certificate { origin: text(), fault, reason: text() }.is_transient());
+        let fault = TlsFault::UnknownIssuer;
+        assert!(!Error::Tls { origin: text(), fault, reason: text() }.is_transient());
         assert!(!Error::Protocol(text()).is_transient());
     }
 }

@@ -9,13 +9,14 @@ use ureq::{
     Agent, ProxyProtocol, SendBody, http, http::Method, unversioned::resolver::DefaultResolver,
 };
 
+pub use crate::{
+    certificate::CertificateCheck,
+    error::{Response, header},
+    tls::CertificateFiles,
+};
 use crate::{
     error::{Error, Result},
     tls::TlsConnector,
-};
-pub use crate::{
-    error::{Response, header},
-    tls::{CertificateCheck, CertificateFiles},
 };
 
 /// Headers of a request: name and value.

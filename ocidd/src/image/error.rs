@@ -42,6 +42,7 @@ const TERMS: Terms = Terms {
     plain_http: "--plain-http",
     platform: "--platform OS/ARCHITECTURE",
     add_authority: "pass the PEM file of the site's certificate authority with --ca-file",
+    add_server: "pass exactly this certificate with --ca-file",
     fix_clock: "fix the clock",
     auth_file: "the file passed with --authfile",
 };

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use registry::Error;
+use registry::{Error, error::TlsFault};
 
 use crate::{
     disk::{choice::TargetError, device::DeviceError},
@@ -19,6 +19,7 @@ const TERMS: Terms = Terms {
     plain_http: "oci.allow_no_tls",
     platform: "oci.platform=OS/ARCHITECTURE",
     add_authority: "put the PEM file of the site's certificate authority into /etc/ocidd/ca.d",
+    add_server: "put exactly this certificate into /etc/ocidd/ca.d",
     fix_clock: "fix the clock or name a time server by ocidd.ntp",
     auth_file: AUTH_FILE,
 };
@@ -112,13 +113,13 @@ fn registry_cause(error: &Error) -> Option<Cause> {
         | Error::NotHttp { .. }
         | Error::HostNotFound { .. }
         | Error::Interrupted(_) => Cause::UNREACHABLE,
-        Error::Certificate { .. } => Cause::UNTRUSTED,
-        Error::NoTls { .. }
+        Error::Tls { fault: TlsFault::Plain, .. }
         | Error::PlainHttp { .. }
         | Error::PlainRedirect { .. }
         | Error::TooManyRedirects { .. }
         | Error::WebPage { .. }
         | Error::Protocol(_) => Cause::TRANSFER,
+        Error::Tls { .. } => Cause::UNTRUSTED,
         Error::Status(error) => match error.status.as_u16() {
             401 | 403 | 407 => Cause::LOGIN,
             404 => Cause::NOT_FOUND,

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use registry::{Error, error::CertificateFault};
+use registry::{Error, error::TlsFault};
 
 /// A fact, and what to do about it. `Display` prints the hint on its own line.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,6 +40,8 @@ pub(crate) struct Terms {
     pub platform: &'static str,
     /// How to trust a certificate authority.
     pub add_authority: &'static str,
+    /// How to trust the certificate of a server.
+    pub add_server: &'static str,
     /// How to fix the clock.
     pub fix_clock: &'static str,
     pub auth_file: &'static str,
@@ -48,20 +50,22 @@ pub(crate) struct Terms {
 impl Terms {
     /// The suggested action for an error, if there is one.
     pub(crate) fn hint(&self, error: &Error) -> Option<String> {
-        let Self { plain_http, add_authority, fix_clock, auth_file, .. } = self;
+        let Self { plain_http, add_authority, add_server, fix_clock, auth_file, .. } = self;
         Some(match error.root() {
             Error::HostNotFound { .. } => {
                 "check the name, and that a server in /etc/resolv.conf knows it".to_owned()
             }
-            Error::Certificate { fault: CertificateFault::UnknownIssuer, .. } => {
-                (*add_authority).to_owned()
-            }
-            Error::Certificate { fault: CertificateFault::Time, .. } => {
+            Error::Tls { fault: TlsFault::UnknownIssuer, .. } => (*add_authority).to_owned(),
+            Error::Tls { fault: TlsFault::Authority, .. } => format!(
+                "{add_server}, or create one with `openssl req -x509 … -addext \
+                 basicConstraints=critical,CA:FALSE`"
+            ),
+            Error::Tls { fault: TlsFault::Time, .. } => {
                 #[expect(clippy::disallowed_methods, reason = "the clock may be wrong")]
                 let now = httpdate::fmt_http_date(SystemTime::now());
                 format!("this machine's clock says {now}; if that is wrong, {fix_clock}")
             }
-            Error::NoTls { .. } => {
+            Error::Tls { fault: TlsFault::Plain, .. } => {
                 format!("the registry does not support TLS; {plain_http} allows plain HTTP")
             }
             Error::PlainHttp { .. } | Error::PlainRedirect { .. } | Error::PlainTokenServer => {

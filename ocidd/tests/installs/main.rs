@@ -9,6 +9,8 @@ mod binary;
 #[cfg(test)]
 mod blob_faults;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod disk_faults;
 #[cfg(test)]
 mod fake;
