@@ -10,8 +10,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto,
-    crypto::{WebPkiSupportedAlgorithms, ring},
+    crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
@@ -40,6 +39,14 @@ pub enum TlsFault {
     /// The server and this client have no TLS in common.
     Incompatible,
 }
+
+/// Either of rustls' functions for one version of TLS.
+type VerifySignature = fn(
+    &[u8],
+    &CertificateDer<'_>,
+    &DigitallySignedStruct,
+    &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, RustlsError>;
 
 /// Trusts what the roots have signed, and each of the roots itself as the certificate of a server:
 /// `openssl req -x509` makes certificates of authorities, which are no server's by RFC 5280.
@@ -71,12 +78,26 @@ impl Verifier {
         let (roots, algorithms) = (&self.roots, self.algorithms.all);
         let signed =
             verify_server_cert_signed_by_trust_anchor(&cert, roots, intermediates, now, algorithms);
-        match signed {
-            // Both follow the check of the dates.
+        match signed.map_err(|error| self.explain(error, leaf)) {
+            // These checks follow that of the dates.
             Err(error) if is_about_issuer(&error) && self.trusted.contains(leaf) => {}
-            signed => signed.map_err(|error| self.explain(error, leaf))?,
+            signed => signed?,
         }
         verify_server_name(&cert, name)
+    }
+
+    fn check_signature(
+        &self,
+        verify: VerifySignature,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, RustlsError> {
+        match self.check {
+            CertificateCheck::Skip => Ok(HandshakeSignatureValid::assertion()),
+            CertificateCheck::Verify => verify(message, leaf, signature, &self.algorithms)
+                .map_err(|error| self.explain(error, leaf)),
+        }
     }
 
     /// ring reports RSA keys below 2048 bits, of a server or of its issuer, as wrong signatures.
@@ -86,7 +107,7 @@ impl Verifier {
         let is_short = has_short_rsa_key(leaf)
             || issuers.into_iter().any(|root| has_short_rsa_key(&root.subject_public_key_info));
         if is_short && error == RustlsError::InvalidCertificate(Bad::BadSignature) {
-            let text = "the RSA key of its certificate or issuer has fewer than 2048 bits";
+            let text = "the RSA key of the certificate or its issuer has fewer than 2048 bits";
             return RustlsError::General(text.to_owned());
         }
         error
@@ -94,11 +115,7 @@ impl Verifier {
 }
 
 fn is_about_issuer(error: &RustlsError) -> bool {
-    match error {
-        RustlsError::InvalidCertificate(Bad::UnknownIssuer) => true,
-        RustlsError::InvalidCertificate(bad) => describe(bad).0 == TlsFault::Authority,
-        _ => false,
-    }
+    matches!(explain(error).0, TlsFault::UnknownIssuer | TlsFault::Authority)
 }
 
 /// Finds `rsaEncryption`, NULL and a BIT STRING of fewer than 256 bytes (RFC 8017, A.1).
@@ -129,11 +146,7 @@ impl ServerCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, RustlsError> {
-        if self.check == CertificateCheck::Skip {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        crypto::verify_tls12_signature(message, leaf, signature, &self.algorithms)
-            .map_err(|error| self.explain(error, leaf))
+        self.check_signature(verify_tls12_signature, message, leaf, signature)
     }
 
     fn verify_tls13_signature(
@@ -142,11 +155,7 @@ impl ServerCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, RustlsError> {
-        if self.check == CertificateCheck::Skip {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        crypto::verify_tls13_signature(message, leaf, signature, &self.algorithms)
-            .map_err(|error| self.explain(error, leaf))
+        self.check_signature(verify_tls13_signature, message, leaf, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<Scheme> {
@@ -161,85 +170,81 @@ impl ServerCertVerifier for Verifier {
 
 /// What is wrong with the TLS of a server, in one sentence.
 pub(crate) fn explain(error: &RustlsError) -> (TlsFault, String) {
-    let incompatible = |text: &str| (TlsFault::Incompatible, text.to_owned());
-    match error {
-        RustlsError::InvalidCertificate(bad) => describe(bad),
-        // `Verifier::explain`.
-        RustlsError::General(reason) => (TlsFault::Certificate, reason.clone()),
+    let (fault, text) = match error {
+        RustlsError::InvalidCertificate(bad) => return describe(bad),
+        // By `Verifier::explain`.
+        RustlsError::General(reason) => (TlsFault::Certificate, reason.as_str()),
         // A plain HTTP answer is an invalid TLS message.
-        RustlsError::InvalidMessage(_) => (TlsFault::Plain, error.to_string()),
+        RustlsError::InvalidMessage(_) => (TlsFault::Plain, "it answers without TLS"),
         RustlsError::AlertReceived(Alert::CertificateRequired) => {
-            incompatible("the server requires a client certificate, which is not supported")
+            (TlsFault::Incompatible, "it requires a client certificate, which is not supported")
         }
         RustlsError::AlertReceived(Alert::ProtocolVersion) | RustlsError::PeerIncompatible(_) => {
-            incompatible("the server's TLS is too old: TLS 1.2 or 1.3 is required")
+            (TlsFault::Incompatible, "its TLS is too old: TLS 1.2 or 1.3 is required")
         }
         RustlsError::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => {
-            incompatible(
-                "the server supports none of the cipher suites: ECDHE key exchange with AES-GCM \
-                 or ChaCha20 is required, not RSA key exchange or CBC",
-            )
+            (TlsFault::Incompatible, NO_CIPHER_SUITE)
         }
-        other => incompatible(&other.to_string()),
-    }
+        other => return (TlsFault::Incompatible, other.to_string()),
+    };
+    (fault, text.to_owned())
 }
+
+const NO_CIPHER_SUITE: &str = "it supports none of the required cipher suites: ECDHE with AES-GCM \
+    or ChaCha20, neither RSA key exchange nor CBC";
+
+/// sha1WithRSAEncryption and ecdsa-with-SHA1.
+const SHA_1: [&[u8]; 2] =
+    [b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", b"\x2a\x86\x48\xce\x3d\x04\x01"];
 
 fn describe(bad: &Bad) -> (TlsFault, String) {
     let date = |time: &UnixTime| fmt_http_date(UNIX_EPOCH + Duration::from_secs(time.as_secs()));
-    let other = |text: &str| (TlsFault::Certificate, text.to_owned());
-    match bad {
-        Bad::UnknownIssuer => (
-            TlsFault::UnknownIssuer,
-            "its certificate has no trusted issuer (UnknownIssuer)".into(),
-        ),
-        Bad::BadSignature => {
-            let text = "its certificate is signed by another authority than the trusted one of \
-                        the same name (BadSignature)";
-            (TlsFault::UnknownIssuer, text.to_owned())
+    let (fault, text) = match bad {
+        Bad::UnknownIssuer => {
+            (TlsFault::UnknownIssuer, "its issuer is not trusted (UnknownIssuer)".to_owned())
         }
-        Bad::Expired => (TlsFault::Time, "certificate expired".to_owned()),
+        Bad::BadSignature => {
+            (TlsFault::UnknownIssuer, "only the name of its issuer is trusted".to_owned())
+        }
         Bad::ExpiredContext { not_after, .. } => {
             (TlsFault::Time, format!("certificate expired on {}", date(not_after)))
         }
-        Bad::NotValidYet => (TlsFault::Time, "certificate not valid yet".to_owned()),
         Bad::NotValidYetContext { not_before, .. } => {
             (TlsFault::Time, format!("certificate not valid yet, only from {}", date(not_before)))
         }
-        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => other(&bad.to_string()),
-        Bad::BadEncoding => other("its certificate cannot be parsed"),
-        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
-            other("its certificate is not for servers: its extended key usage lacks serverAuth")
+        // webpki's errors without an equivalent in rustls.
+        Bad::Other(error) if error.to_string() == "CaUsedAsEndEntity" => (
+            TlsFault::Authority,
+            "it is that of an authority (CA:TRUE), not of a server".to_owned(),
+        ),
+        other => (TlsFault::Certificate, describe_other(other)),
+    };
+    (fault, format!("the certificate is not trusted: {text}"))
+}
+
+fn describe_other(bad: &Bad) -> String {
+    let text = match bad {
+        Bad::BadEncoding => "it cannot be parsed",
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => "it is not for servers",
+        Bad::UnhandledCriticalExtension => "it has an unknown critical extension",
+        Bad::UnsupportedSignatureAlgorithmContext { signature_algorithm_id: id, .. }
+            if SHA_1.iter().any(|sha1| id.windows(sha1.len()).any(|window| window == *sha1)) =>
+        {
+            "it is signed with SHA-1, which is too old: SHA-256 is required"
         }
-        Bad::UnhandledCriticalExtension => {
-            other("its certificate has a critical extension that is not supported")
-        }
-        Bad::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, .. } => {
-            // sha1WithRSAEncryption and ecdsa-with-SHA1.
-            let sha1 =
-                [&b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05"[..], b"\x2a\x86\x48\xce\x3d\x04\x01"];
-            let is_in_id = |oid: &[u8]| signature_algorithm_id.windows(oid.len()).any(|w| w == oid);
-            other(if sha1.into_iter().any(is_in_id) {
-                "its certificate is signed with SHA-1, which is too old: SHA-256 is required"
-            } else {
-                "its certificate is signed with an algorithm that is not supported"
-            })
+        Bad::UnsupportedSignatureAlgorithmContext { .. } => {
+            "it is signed with an algorithm that is not supported"
         }
         Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            other("its certificate is signed with an algorithm that its issuer's key cannot use")
+            "it is signed with an algorithm that its issuer's key does not support"
         }
-        // webpki's errors without an equivalent in rustls.
-        Bad::Other(error) => match error.to_string().as_str() {
-            "CaUsedAsEndEntity" => {
-                let text = "its certificate is that of an authority (CA:TRUE), not of a server";
-                (TlsFault::Authority, text.to_owned())
-            }
-            "UnsupportedCertVersion" => {
-                other("its certificate is X.509 version 1, which is too old: version 3 is required")
-            }
-            name => other(&format!("its certificate is invalid: {name}")),
-        },
-        unknown => other(&format!("its certificate is invalid: {unknown}")),
-    }
+        Bad::Other(error) if error.to_string() == "UnsupportedCertVersion" => {
+            "it has X.509 version 1, which is too old: version 3 is required"
+        }
+        Bad::Other(error) => return error.to_string(),
+        other => return other.to_string(),
+    };
+    text.to_owned()
 }
 
 #[cfg(test)]

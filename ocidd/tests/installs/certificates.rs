@@ -176,11 +176,15 @@ fn names_what_is_too_old_in_a_servers_tls() {
     const OLD: &str = "-cipher DEFAULT@SECLEVEL=0";
     for (certificate, server, says) in [
         (RSA, "-tls1_1 -cipher DEFAULT@SECLEVEL=0", "TLS 1.2 or 1.3 is required"),
-        (RSA, "-tls1_2 -cipher kRSA", "not RSA key exchange or CBC"),
-        (RSA, "-tls1_2 -cipher ECDHE-RSA-AES256-SHA384", "not RSA key exchange or CBC"),
+        (RSA, "-tls1_2 -cipher kRSA", "neither RSA key exchange nor CBC"),
+        (RSA, "-tls1_2 -cipher ECDHE-RSA-AES256-SHA384", "neither RSA key exchange nor CBC"),
         (RSA, "-tls1_2 -Verify 1", "requires a client certificate, which is not supported"),
         (RSA, "-tls1_3 -Verify 1", "requires a client certificate, which is not supported"),
-        ("-newkey rsa:1024", OLD, "RSA key of its certificate or issuer has fewer than 2048 bits"),
+        (
+            "-newkey rsa:1024",
+            OLD,
+            "RSA key of the certificate or its issuer has fewer than 2048 bits",
+        ),
         ("-newkey rsa:2048 -sha1", OLD, "is signed with SHA-1, which is too old"),
     ] {
         let target = Target::new(DISK);
