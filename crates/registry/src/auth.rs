@@ -167,7 +167,10 @@ impl Endpoint {
         if response.status() != 200 {
             return Err(self.token_rejected(response));
         }
-        let body = read_body(response, SMALL_BODY_BYTES, "the answer")?;
+        let body = match read_body(response, SMALL_BODY_BYTES, "the answer") {
+            Err(error @ Error::TooLarge { .. }) => Err(Error::TokenAnswer(error.to_string())),
+            body => body,
+        }?;
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|error| Error::TokenAnswer(without_content(&error)))?;
         match answer.token.or(answer.access_token) {
@@ -187,7 +190,7 @@ impl Endpoint {
         {
             return Error::LoginRejected(format!("the token server rejected {login} ({status})"));
         }
-        StatusError::without_body(format!("showing {login}: the token server"), status).into()
+        StatusError::without_body(format!("showing {login}: the token server"), status, true).into()
     }
 }
 

@@ -136,13 +136,14 @@ impl Endpoint {
         let is_direct = self.is_from_host(&response);
         let is_about_login = is_direct && matches!(response.status().as_u16(), 401 | 403);
         let mut server = format!("registry {}", self.host());
-        if let Some(login) = self.login.as_ref().filter(|_| is_about_login) {
+        let login = self.login.as_ref().filter(|_| is_about_login);
+        if let Some(login) = login {
             server = format!("showing {login}: {server}");
         } else if !is_direct {
             let target = response.get_uri().to_string();
             server = format!("{server} redirects to {}, which", origin_of(&target));
         }
-        StatusError::new(server, response).into()
+        StatusError::new(server, response, login.is_some()).into()
     }
 
     /// Whether this host sent an answer, not a redirect target. Only then its challenge counts: the

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use oci::digest::Digest;
+use oci::{digest::Digest, size::Bytes};
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
@@ -76,6 +76,8 @@ pub enum Error {
     Authorities(String),
     #[error("{0}")]
     Proxy(String),
+    #[error("reading {what}: larger than the limit of {}", Bytes(*.limit_bytes))]
+    TooLarge { what: &'static str, limit_bytes: u64 },
     #[error("the registry answered with a web page ('{media_type}') instead")]
     WebPage { media_type: String },
     #[error("registry {host} rejects a request of this size (413)")]
@@ -137,14 +139,23 @@ pub struct StatusError {
     retry_after: Option<Duration>,
     /// ` (CODE: message)`, or empty.
     reason: String,
+    /// Whether the server received a login.
+    has_login: bool,
 }
 
 impl StatusError {
     /// Reads the body of `response` for the reason.
-    pub(crate) fn new(server: String, response: Response) -> Self {
+    pub(crate) fn new(server: String, response: Response, has_login: bool) -> Self {
         let status = response.status();
         let retry_after = header(&response, "retry-after").and_then(parse_retry_after);
-        Self { server, status, retry_after, reason: read_reason(response) }
+        Self { server, status, retry_after, reason: read_reason(response), has_login }
+    }
+
+    /// Whether other credentials may help. Not if the server accepted a login (RFC 9110, 15.5.4), or
+    /// gives a reason other than distribution's for every 403.
+    pub fn is_about_login(&self) -> bool {
+        let is_general = self.reason.is_empty() || self.reason.contains("access to the resource");
+        self.status == 401 || (self.status == 403 && is_general && !self.has_login)
     }
 
     /// Whether the server gave this error code (OCI distribution spec, "Error Codes").
@@ -153,9 +164,29 @@ impl StatusError {
     }
 
     /// For an answer whose body may repeat a secret.
-    pub(crate) fn without_body(server: String, status: StatusCode) -> Self {
-        Self { server, status, retry_after: None, reason: String::new() }
+    pub fn without_body(server: String, status: StatusCode, has_login: bool) -> Self {
+        Self { server, status, retry_after: None, reason: String::new(), has_login }
     }
+}
+
+/// What an [`Error`] is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// No connection, or one that broke.
+    Unreachable,
+    Untrusted,
+    Parameters,
+    Login,
+    NotFound,
+    /// Another status of a server.
+    Refused,
+    /// An answer that violates the protocol.
+    Transfer,
+    /// A manifest or an image index.
+    Document,
+    Signature,
+    /// Files of this machine.
+    Local,
 }
 
 impl Error {
@@ -177,6 +208,59 @@ impl Error {
         }
     }
 
+    /// What the error is about.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::During { source, .. } => source.kind(),
+            Self::Connect { .. } | Self::HostNotFound { .. } | Self::Interrupted(_) => {
+                Kind::Unreachable
+            }
+            Self::NotHttp { .. }
+            | Self::Tls { fault: TlsFault::Plain, .. }
+            | Self::PlainHttp { .. }
+            | Self::PlainRedirect { .. }
+            | Self::PlainTokenServer
+            | Self::TooManyRedirects { .. }
+            | Self::TokenAnswer(_)
+            | Self::WebPage { .. }
+            | Self::Protocol(_)
+            | Self::BlobDigest { .. } => Kind::Transfer,
+            Self::Tls { .. } | Self::Authorities(_) => Kind::Untrusted,
+            Self::Proxy(_) => Kind::Parameters,
+            Self::Status(error) => match error.status.as_u16() {
+                401 | 403 | 407 => Kind::Login,
+                404 => Kind::NotFound,
+                _ => Kind::Refused,
+            },
+            Self::LoginRequired { .. }
+            | Self::LoginRejected(_)
+            | Self::CredentialHelper { .. }
+            | Self::Credentials(_)
+            | Self::Challenge(_) => Kind::Login,
+            Self::RequestTooLarge { .. }
+            | Self::DeleteUnsupported { .. }
+            | Self::TagDeleteUnsupported { .. } => Kind::Refused,
+            Self::TooLarge { .. }
+            | Self::ManifestDigest { .. }
+            | Self::NestedIndex { .. }
+            | Self::OtherDigest { .. }
+            | Self::ReferrersTag { .. }
+            | Self::NotAnIndex(_)
+            | Self::Json(_)
+            | Self::Oci(_) => Kind::Document,
+            Self::Unsigned { .. } | Self::InvalidSignature { .. } | Self::ForeignEntries { .. } => {
+                Kind::Signature
+            }
+            Self::NotInRegistry { .. } => Kind::NotFound,
+            Self::NotInLayout { .. }
+            | Self::SeveralImages { .. }
+            | Self::NoDirectory(_)
+            | Self::Contended
+            | Self::NoStore
+            | Self::Io(_) => Kind::Local,
+        }
+    }
+
     /// The error itself, without what was being done.
     pub fn root(&self) -> &Self {
         match self {
@@ -188,14 +272,10 @@ impl Error {
     /// Whether the same request can succeed later (RFC 9110, 15.5.9 and 15.6; RFC 6585, 4).
     pub fn is_transient(&self) -> bool {
         match self.root() {
-            Self::Connect { .. }
-            | Self::NotHttp { .. }
-            | Self::HostNotFound { .. }
-            | Self::Interrupted(_) => true,
             Self::Status(error) => {
                 error.status.is_server_error() || matches!(error.status.as_u16(), 408 | 429)
             }
-            _ => false,
+            other => other.kind() == Kind::Unreachable,
         }
     }
 
@@ -287,7 +367,7 @@ mod tests {
         let text = String::new;
         let status = |code| {
             let status = StatusCode::from_u16(code).unwrap();
-            let error = StatusError::without_body(text(), status);
+            let error = StatusError::without_body(text(), status, false);
             Err::<(), _>(Error::from(error)).during(|| "asking").unwrap_err()
         };
         for code in [408, 429, 500, 502, 503, 504] {

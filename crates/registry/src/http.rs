@@ -267,9 +267,12 @@ pub fn resolve(base: &str, location: &str) -> String {
 }
 
 /// Reads a body of at most `limit_bytes`.
-pub fn read_body(response: Response, limit_bytes: u64, what: &str) -> Result<Vec<u8>> {
+pub fn read_body(response: Response, limit_bytes: u64, what: &'static str) -> Result<Vec<u8>> {
     let body = response.into_body().into_with_config().limit(limit_bytes).read_to_vec();
-    body.map_err(|error| Error::Interrupted(format!("reading {what}: {error}")))
+    body.map_err(|error| match error {
+        ureq::Error::BodyExceedsLimit(_) => Error::TooLarge { what, limit_bytes },
+        error => Error::Interrupted(format!("reading {what}: {error}")),
+    })
 }
 
 /// Adds a query, or to the query.

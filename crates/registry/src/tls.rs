@@ -51,7 +51,7 @@ impl CertificateFiles {
             let doing = || format!("reading certificates from {}", path.display());
             let pem = match fs::read(&path) {
                 Err(error) if error.kind() == NotFound && path == self.bundle => continue,
-                pem => pem.during(doing)?,
+                pem => pem.map_err(|error| Error::Authorities(error.to_string())).during(doing)?,
             };
             for root in CertificateDer::pem_slice_iter(&pem) {
                 let root = root.map_err(|error| Error::Authorities(error.to_string()));

@@ -31,6 +31,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+const PORTAL: &str = "a proxy or a captive portal may be in between";
+
 /// What hints name: the parameters of the installer or the flags of `ocidd image`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -72,20 +74,15 @@ impl Terms {
                 format!("only {plain_http} allows plain HTTP")
             }
             Error::TooManyRedirects { .. } => "the registry redirects in a circle".to_owned(),
-            Error::Status(error) => match error.status.as_u16() {
-                401 | 403 => format!(
-                    "the repository may be private (logins: {auth_file}), or its name wrong"
-                ),
-                404 => "check repository and tag".to_owned(),
-                _ => return None,
-            },
-            Error::LoginRequired { .. } => format!(
+            Error::Status(error) if error.is_about_login() => {
+                format!("the repository may be private (logins: {auth_file}), or its name wrong")
+            }
+            Error::Status(error) if error.status == 404 => "check repository and tag".to_owned(),
+            Error::LoginRequired { .. } | Error::Credentials(_) => format!(
                 "put user and password into {auth_file}, in the format of docker's config.json"
             ),
             Error::CredentialHelper { .. } => "write the login itself into its auths".to_owned(),
-            Error::WebPage { .. } | Error::Oci(oci::Error::WebPage(_)) => {
-                "a proxy or a captive portal may be in between".to_owned()
-            }
+            Error::WebPage { .. } => PORTAL.to_owned(),
             Error::RequestTooLarge { .. } => "use a smaller --chunk-size".to_owned(),
             Error::DeleteUnsupported { .. } => "the operator has to enable deletion".to_owned(),
             Error::TagDeleteUnsupported { .. } => {
@@ -109,40 +106,68 @@ impl Terms {
             Error::NoDirectory(_) => "write oci:DIRECTORY:NAME".to_owned(),
             Error::ReferrersTag { .. } => "delete the tag".to_owned(),
             Error::NoStore => "name the store with --store DIR".to_owned(),
-            _ => return self.document_hint(error),
+            Error::ForeignEntries { .. } => {
+                "check and sign these images, or sign all entries with --sign-foreign".to_owned()
+            }
+            Error::NotAnIndex(_) => "choose another tag, or push without --platform".to_owned(),
+            Error::Oci(error) => return self.document_hint(error),
+            Error::During { .. }
+            | Error::Connect { .. }
+            | Error::NotHttp { .. }
+            | Error::Tls { fault: TlsFault::Certificate | TlsFault::Incompatible, .. }
+            | Error::Interrupted(_)
+            | Error::Status(_)
+            | Error::LoginRejected(_)
+            | Error::Challenge(_)
+            | Error::TokenAnswer(_)
+            | Error::Authorities(_)
+            | Error::Proxy(_)
+            | Error::TooLarge { .. }
+            | Error::Protocol(_)
+            | Error::ManifestDigest { .. }
+            | Error::BlobDigest { .. }
+            | Error::InvalidSignature { .. }
+            | Error::OtherDigest { .. }
+            | Error::Contended
+            | Error::Io(_)
+            | Error::Json(_) => return None,
         })
     }
 
-    fn document_hint(&self, error: &Error) -> Option<String> {
+    fn document_hint(&self, error: &oci::Error) -> Option<String> {
+        use oci::Error as Bad;
         let Self { plain_http, platform, .. } = self;
-        let error = match error.root() {
-            Error::Oci(error) => error,
-            Error::ForeignEntries { .. } => {
-                let text = "check and sign these images, or sign all entries with --sign-foreign";
-                return Some(text.to_owned());
-            }
-            Error::NotAnIndex(_) => {
-                return Some("choose another tag, or push without --platform".to_owned());
-            }
-            _ => return None,
-        };
         Some(match error {
-            oci::Error::NoDisk { .. } => {
-                "push the disk image as application/octet-stream+gzip".to_owned()
-            }
-            oci::Error::NoMatch { has_platforms: true, .. } => {
-                format!("{platform} selects another")
-            }
-            oci::Error::NoMatch { .. } | oci::Error::SeveralMatches { .. } => {
+            Bad::WebPage(_) => PORTAL.to_owned(),
+            Bad::NoDisk { .. } => "push the disk image as application/octet-stream+gzip".to_owned(),
+            Bad::NoMatch { has_platforms: true, .. } => format!("{platform} selects another"),
+            Bad::NoMatch { .. } | Bad::SeveralMatches { .. } => {
                 "name a manifest by its digest".to_owned()
             }
-            oci::Error::Nested(_) => "push it without --platform".to_owned(),
-            oci::Error::AmbiguousDigits { .. } => "use more digits".to_owned(),
-            oci::Error::InUse(_) => "wait until it ends".to_owned(),
-            oci::Error::Scheme { .. } => {
-                format!("remove the scheme; {plain_http} allows plain HTTP")
-            }
-            _ => return None,
+            Bad::Nested(_) => "push it without --platform".to_owned(),
+            Bad::AmbiguousDigits { .. } => "use more digits".to_owned(),
+            Bad::InUse(_) => "wait until it ends".to_owned(),
+            Bad::Scheme { .. } => format!("remove the scheme; {plain_http} allows plain HTTP"),
+            Bad::Digest(_)
+            | Bad::Platform(_)
+            | Bad::NoRegistry(_)
+            | Bad::ReferencePart { .. }
+            | Bad::NoVersion(_)
+            | Bad::NoDigest(_)
+            | Bad::TagOnBlob(_)
+            | Bad::NotJson { .. }
+            | Bad::Document { .. }
+            | Bad::UnknownType(_)
+            | Bad::MediaType(_)
+            | Bad::Write(_)
+            | Bad::Annotation { .. }
+            | Bad::Container { .. }
+            | Bad::SeveralDisks { .. }
+            | Bad::Io { .. }
+            | Bad::LayoutIndex { .. }
+            | Bad::NotALayout(_)
+            | Bad::Damaged { .. }
+            | Bad::DamagedSize { .. } => return None,
         })
     }
 }
