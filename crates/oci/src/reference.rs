@@ -36,6 +36,24 @@ pub struct BlobReference {
     pub digest: Digest,
 }
 
+impl FromStr for Repository {
+    type Err = Error;
+
+    fn from_str(whole: &str) -> Result<Self> {
+        match split(whole)? {
+            (repository, None, None) => Ok(repository),
+            (_, tag, digest) => {
+                let (part, found) = match digest {
+                    Some(digest) => ("digest", digest.to_string()),
+                    None => ("tag", tag.unwrap_or_default().to_owned()),
+                };
+                let expected = "registry/repository alone";
+                Err(Error::ReferencePart { reference: whole.to_owned(), part, found, expected })
+            }
+        }
+    }
+}
+
 impl FromStr for ManifestReference {
     type Err = Error;
 
@@ -240,6 +258,17 @@ mod tests {
         let both = format!("r.example/os:1@{DIGEST}");
         let error = both.parse::<BlobReference>().unwrap_err();
         assert!(matches!(error, Error::TagOnBlob(text) if text == both));
+    }
+
+    #[test]
+    fn repository_has_neither_tag_nor_digest() {
+        let repository: Repository = "r.example:5000/a/b".parse().unwrap();
+        assert_eq!(repository.to_string(), "r.example:5000/a/b");
+        let digest = format!("r.example/os@{DIGEST}");
+        for text in ["r.example/os:1", &digest, "r.example", "docker://r.example/os", ""] {
+            let error = text.parse::<Repository>().unwrap_err().to_string();
+            assert!(error.contains(&format!("'{text}'")) && !error.contains(":latest'"), "{error}");
+        }
     }
 
     #[test]

@@ -16,8 +16,8 @@ use std::{
 };
 
 use rustls::{
-    AlertDescription as Alert, ClientConfig, ClientConnection, SignatureScheme, Stream,
-    StreamOwned,
+    AlertDescription as Alert, ClientConfig, ClientConnection, RootCertStore, SignatureScheme,
+    Stream, StreamOwned,
     client::ResolvesClientCert,
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
@@ -53,10 +53,17 @@ impl CertificateFiles {
                 Err(error) if error.kind() == NotFound && path == self.bundle => continue,
                 pem => pem.map_err(|error| Error::Authorities(error.to_string())).during(doing)?,
             };
-            for root in CertificateDer::pem_slice_iter(&pem) {
-                let root = root.map_err(|error| Error::Authorities(error.to_string()));
-                roots.push(root.during(doing)?);
+            let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&pem);
+            let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+            let found =
+                found.map_err(|error| Error::Authorities(error.to_string())).during(doing)?;
+            let is_usable =
+                |root: &CertificateDer<'_>| RootCertStore::empty().add(root.clone()).is_ok();
+            if path != self.bundle && !found.iter().any(is_usable) {
+                let text = "it contains no usable certificate, expected BEGIN CERTIFICATE";
+                return Err(Error::Authorities(text.to_owned())).during(doing);
             }
+            roots.extend(found);
         }
         Ok(roots)
     }
