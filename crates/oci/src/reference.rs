@@ -88,8 +88,11 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
         expected,
     };
     for scheme in ["https://", "http://", "docker://", "oci://"] {
-        if whole.starts_with(scheme) {
-            return Err(Error::Scheme { reference: whole.to_owned(), scheme });
+        if let Some(rest) = whole.strip_prefix(scheme) {
+            // A password in the URL is not repeated.
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit('@').next().unwrap_or_default();
+            return Err(Error::Scheme { reference: format!("{scheme}{host}/{path}"), scheme });
         }
     }
     let (rest, digest) = match whole.split_once('@') {

@@ -13,7 +13,7 @@ use crate::{
     credentials::{Login, Proof, Secret, is_printable, without_content},
     endpoint::Endpoint,
     error::{During as _, Error, Result, StatusError},
-    http::{Response, SMALL_BODY_BYTES, Tls, read_body, with_query},
+    http::{Response, SMALL_BODY_BYTES, Tls, read_body, with_query, without_user_info},
 };
 
 /// One way to authenticate that a registry offers (RFC 9110, 11.6.1).
@@ -133,7 +133,7 @@ impl Endpoint {
             }
             _ if challenge.is("bearer") => self
                 .fetch_token(realm, challenge)
-                .during(|| format!("fetching a token from {realm}")),
+                .during(|| format!("fetching a token from {}", without_user_info(realm))),
             Some(Login { proof: Proof::Password { user, password }, .. }) => {
                 Ok(basic(user, password))
             }
@@ -195,7 +195,10 @@ impl Endpoint {
 }
 
 fn check_realm(realm: &str, tls: Tls) -> Result<()> {
-    let invalid = || Error::Challenge(format!("the token server's URL '{realm}' is invalid"));
+    let invalid = || {
+        let url = without_user_info(realm);
+        Error::Challenge(format!("the token server's URL '{url}' is invalid"))
+    };
     let url: Uri = realm.parse().map_err(|_reason| invalid())?;
     match url.scheme_str() {
         Some("https") => Ok(()),

@@ -244,7 +244,7 @@ pub(crate) fn canonical_host(host: &str) -> String {
 }
 
 /// Asks `docker-credential-NAME` for the login to a registry (docker's credential-helpers). None if
-/// it has none. Errors do not contain its output.
+/// it has none. Errors contain the first lines of its output only if it failed.
 pub fn ask_helper(name: &str, registry: &str) -> Result<Option<Proof>> {
     if name.contains(['/', '\0']) {
         return Err(invalid(&format!("invalid name of a credential helper '{name}'")));
@@ -256,8 +256,12 @@ pub fn ask_helper(name: &str, registry: &str) -> Result<Option<Proof>> {
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => invalid("program not found in PATH"),
+            _ => error.into(),
+        })
         .during(doing)?;
     if let Some(mut input) = child.stdin.take() {
         // A helper that answers without reading closes its end.
@@ -270,11 +274,21 @@ pub fn ask_helper(name: &str, registry: &str) -> Result<Option<Proof>> {
     if output.status.success() {
         return parse_helper(&output.stdout).during(doing);
     }
-    let text = String::from_utf8_lossy(&output.stdout).to_ascii_lowercase();
-    if text.contains("credentials not found") {
+    let text = String::from_utf8_lossy(&output.stdout);
+    if text.to_ascii_lowercase().contains("credentials not found") {
         return Ok(None);
     }
-    Err(invalid(&format!("it ended with {}", output.status))).during(doing)
+    let lines = [first_line(&text), first_line(&String::from_utf8_lossy(&output.stderr))];
+    let lines = lines.into_iter().filter(|line| !line.is_empty());
+    let parts: Vec<_> =
+        [format!("it ended with {}", output.status)].into_iter().chain(lines).collect();
+    Err(invalid(&parts.join(": "))).during(doing)
+}
+
+/// At most 200 printable characters.
+fn first_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {

@@ -144,11 +144,12 @@ pub struct StatusError {
 }
 
 impl StatusError {
-    /// Reads the body of `response` for the reason.
-    pub(crate) fn new(server: String, response: Response, has_login: bool) -> Self {
+    /// Reads the body of `response` for the reason, which `note` follows.
+    pub(crate) fn new(server: String, response: Response, has_login: bool, note: &str) -> Self {
         let status = response.status();
         let retry_after = header(&response, "retry-after").and_then(parse_retry_after);
-        Self { server, status, retry_after, reason: read_reason(response), has_login }
+        let reason = read_reason(response) + note;
+        Self { server, status, retry_after, reason, has_login }
     }
 
     /// Whether other credentials may help. Not if the server accepted a login (RFC 9110, 15.5.4), or

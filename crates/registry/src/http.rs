@@ -146,7 +146,7 @@ impl Client {
     /// hosts do not receive `authorization`.
     pub fn follow(&self, method: &Method, url: &str, headers: &Headers<'_>) -> Result<Response> {
         let mut url = url.to_owned();
-        let first = origin_of(&url).to_owned();
+        let first = origin_of(&url);
         for _ in 0..=MAX_REDIRECTS {
             let is_first = origin_of(&url) == first;
             let is_sent = |name: &str| is_first || !name.eq_ignore_ascii_case("authorization");
@@ -203,13 +203,13 @@ impl Client {
         let agent = match self.tls {
             _ if is_https(url) => &self.secure,
             Tls::Plain => &self.plain,
-            Tls::Required => return Err(Error::PlainHttp { origin: origin_of(url).to_owned() }),
+            Tls::Required => return Err(Error::PlainHttp { origin: origin_of(url) }),
         };
         let mut request = http::Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let failed = |error: ureq::Error| Error::connect(origin_of(url), &error);
+        let failed = |error: ureq::Error| Error::connect(&origin_of(url), &error);
         let request = request.body(body).map_err(|error| failed(error.into()))?;
         let request = agent.configure_request(request).timeout_global(self.limit).build();
         agent.run(request).map_err(failed)
@@ -242,7 +242,7 @@ fn next_url(from: &str, response: &Response) -> Result<String> {
     };
     let next = resolve(from, location);
     if is_https(from) && scheme_of(&next).eq_ignore_ascii_case("http") {
-        let (origin, target) = (origin.to_owned(), origin_of(&next).to_owned());
+        let (origin, target) = (origin, origin_of(&next));
         return Err(Error::PlainRedirect { origin, target });
     }
     Ok(next)
@@ -289,11 +289,19 @@ fn scheme_of(url: &str) -> &str {
     url.split("://").next().unwrap_or_default()
 }
 
-/// The scheme and authority of a URL.
-pub fn origin_of(url: &str) -> &str {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let length = url.bytes().skip(start).position(|byte| b"/?#".contains(&byte));
-    length.and_then(|length| url.get(..start + length)).unwrap_or(url)
+/// The scheme, host and port of a URL. Never its user info, which can be a secret.
+pub fn origin_of(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
+/// A URL without its user info, for errors.
+pub(crate) fn without_user_info(url: &str) -> String {
+    let Some((_, rest)) = url.split_once("://") else { return url.to_owned() };
+    let path = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default();
+    format!("{}{path}", origin_of(url))
 }
 
 #[cfg(test)]
@@ -334,5 +342,8 @@ mod tests {
         }
         assert_eq!(origin_of(base), "https://r.example:5000");
         assert_eq!(origin_of("http://r.example?x"), "http://r.example");
+        let url = "https://u:p@r.example:5000/a@b?c";
+        assert_eq!(origin_of(url), "https://r.example:5000");
+        assert_eq!(without_user_info(url), "https://r.example:5000/a@b?c");
     }
 }

@@ -252,7 +252,7 @@ fn problems_of_credentials_are_classified_as_such() {
             good.clone(),
             Box::new(|fake| *fake.manifest() = Answer::unauthorized(&[])),
             Cause::LOGIN,
-            "without a challenge",
+            "was not used: there is no challenge",
         ),
         (good.clone(), Box::new(challenge(r#"Bearer realm="x"#)), Cause::LOGIN, "invalid WWW-Auth"),
         (
