@@ -298,7 +298,7 @@ pub fn origin_of(url: &str) -> String {
 }
 
 /// A URL without its user info, for errors.
-pub(crate) fn without_user_info(url: &str) -> String {
+pub fn without_user_info(url: &str) -> String {
     let Some((_, rest)) = url.split_once("://") else { return url.to_owned() };
     let path = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default();
     format!("{}{path}", origin_of(url))
