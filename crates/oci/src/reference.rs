@@ -119,7 +119,11 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
         let expected = "up to 128 letters, digits, '_', '.', '-', not starting with '.' or '-'";
         return Err(invalid("tag", tag, expected));
     }
-    Ok((Repository { registry: registry.to_owned(), name: name.to_owned() }, tag, digest))
+    // Docker Hub's short names.
+    let is_hub = ["docker.io", "index.docker.io", "registry-1.docker.io"].contains(&registry);
+    let prefix = if is_hub && !name.contains('/') { "library/" } else { "" };
+    let name = format!("{prefix}{name}");
+    Ok((Repository { registry: registry.to_owned(), name }, tag, digest))
 }
 
 fn is_registry(text: &str) -> bool {
@@ -244,6 +248,19 @@ mod tests {
             assert_eq!(reference.version, Version::Tag(version.to_owned()));
             assert_eq!(reference.to_string(), text);
         }
+    }
+
+    #[test]
+    fn short_names_of_docker_hub_are_in_its_library() {
+        for (text, name) in [
+            ("docker.io/os:1", "library/os"),
+            ("index.docker.io/os:1", "library/os"),
+            ("docker.io/a/os:1", "a/os"),
+            ("r.example/os:1", "os"),
+        ] {
+            assert_eq!(text.parse::<ManifestReference>().unwrap().repository.name, name);
+        }
+        assert_eq!("docker.io/os".parse::<Repository>().unwrap().name, "library/os");
     }
 
     #[test]

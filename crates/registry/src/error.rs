@@ -93,7 +93,7 @@ pub enum Error {
     ManifestDigest { found: Digest, expected: Digest },
     #[error("blob digest is {found}, expected {expected}; the file was removed")]
     BlobDigest { found: Digest, expected: Digest },
-    #[error("following the image index to {digest} leads to another image index")]
+    #[error("{digest} is another image index; at most 4 are followed")]
     NestedIndex { digest: Digest },
     #[error("{digests} is not signed; trusted are {keys}")]
     Unsigned { digests: String, keys: String },
@@ -153,10 +153,11 @@ impl StatusError {
     }
 
     /// Whether other credentials may help. Not if the server accepted a login (RFC 9110, 15.5.4), or
-    /// gives a reason other than distribution's for every 403.
+    /// gives a reason that is not about access.
     pub fn is_about_login(&self) -> bool {
-        let is_general = self.reason.is_empty() || self.reason.contains("access to the resource");
-        self.status == 401 || (self.status == 403 && is_general && !self.has_login)
+        let others = ["quota", "exceed", "limit", "polic", "immutable"];
+        let has_other = others.iter().any(|word| self.reason.to_ascii_lowercase().contains(word));
+        self.status == 401 || (self.status == 403 && !has_other && !self.has_login)
     }
 
     /// Whether the server gave this error code (OCI distribution spec, "Error Codes").

@@ -4,6 +4,7 @@
 use std::{fs::File, io, io::Read, os::unix::fs::FileExt as _, time::Duration};
 
 use oci::size::length_of;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 pub use ureq::Proxy;
 use ureq::{
     Agent, ProxyProtocol, SendBody, http, http::Method, unversioned::resolver::DefaultResolver,
@@ -206,7 +207,7 @@ impl Client {
             Tls::Required => return Err(Error::PlainHttp { origin: origin_of(url) }),
         };
         let mut request = http::Request::builder().method(method).uri(url);
-        for (name, value) in headers {
+        for (name, value) in headers.iter().chain([&("accept-encoding", "identity")]) {
             request = request.header(*name, *value);
         }
         let failed = |error: ureq::Error| Error::connect(&origin_of(url), &error);
@@ -233,14 +234,21 @@ fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
     builder.build().map_err(failed)
 }
 
+/// The `Location` of an answer. Bytes that URLs cannot contain are percent-encoded.
+pub(crate) fn location_of(response: &Response) -> Option<String> {
+    const INVALID: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\');
+    const ALL: AsciiSet = INVALID.add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+    let location = response.headers().get("location")?.as_bytes();
+    (!location.is_empty()).then(|| percent_encode(location, &ALL).to_string())
+}
+
 fn next_url(from: &str, response: &Response) -> Result<String> {
     let origin = origin_of(from);
-    let Some(location) = header(response, "location").filter(|location| !location.is_empty())
-    else {
+    let Some(location) = location_of(response) else {
         let problem = format!("a redirect ({}) without a location", response.status());
         return Err(Error::Protocol(format!("connecting to {origin}: {problem}")));
     };
-    let next = resolve(from, location);
+    let next = resolve(from, &location);
     if is_https(from) && scheme_of(&next).eq_ignore_ascii_case("http") {
         let (origin, target) = (origin, origin_of(&next));
         return Err(Error::PlainRedirect { origin, target });

@@ -158,6 +158,7 @@ impl Terms {
             | Bad::NotJson { .. }
             | Bad::Document { .. }
             | Bad::UnknownType(_)
+            | Bad::Contradiction(_)
             | Bad::MediaType(_)
             | Bad::Write(_)
             | Bad::Annotation { .. }

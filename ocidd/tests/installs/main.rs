@@ -11,6 +11,8 @@ mod blob_faults;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod compatibility;
+#[cfg(test)]
 mod disk_faults;
 #[cfg(test)]
 mod fake;
