@@ -146,7 +146,7 @@ fn open_registry<'o>(
     machine: &Machine,
     observer: &'o dyn Observer,
 ) -> Result<Registry<'o>, Failure> {
-    let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::UNTRUSTED)?;
+    let client = Client::new(&plan.network, &machine.certificates).map_err(classify::fetching)?;
     let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::LOGIN)?;
     let policy =
         RetryPolicy { max_retries: plan.retries.0, first_delay: machine.first_retry_delay };

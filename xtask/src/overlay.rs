@@ -50,6 +50,8 @@ pub struct Args {
 const MTIME: u32 = 0;
 
 const CREDENTIALS: &str = "etc/ocidd/auth.json";
+/// Words next to secrets.
+const SECRETS: [&str; 5] = ["authorization", "bearer", "password", "secret", "token"];
 const KNOWN: &str = "parameters, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, \
                      hooks/{before,after,failed} and firmware/";
 
@@ -62,7 +64,7 @@ pub struct Overlay {
 pub fn run(args: &Args) -> Result<()> {
     let overlay = pack(&args.dir)?;
     let path = args.output.clone().unwrap_or_else(|| project::out().join("overlay.cpio.gz"));
-    let has_credentials = overlay.tree.entries().any(|(path, _)| path == CREDENTIALS);
+    let has_credentials = overlay.has_credentials();
     let readers = if has_credentials { Readers::Owner } else { Readers::All };
     output::write_for(&path, &overlay.bytes, readers)?;
     let (size, digest) = (overlay.bytes.len(), output::digest_of(&overlay.bytes));
@@ -132,6 +134,20 @@ pub fn pack(folder: &Path) -> Result<Overlay> {
 }
 
 impl Overlay {
+    /// Whether there are credentials, or something like them in parameters and hooks.
+    fn has_credentials(&self) -> bool {
+        self.tree.entries().any(|(path, entry)| match &entry.kind {
+            Kind::File(_) if path == CREDENTIALS => true,
+            Kind::File(bytes) if !path.starts_with("lib/") && !path.ends_with(".pem") => {
+                let text = String::from_utf8_lossy(bytes).to_lowercase();
+                let has_login = |word: &str| word.contains("://") && word.contains('@');
+                SECRETS.iter().any(|secret| text.contains(secret))
+                    || text.split_whitespace().any(has_login)
+            }
+            _ => false,
+        })
+    }
+
     /// Mode, size and path of each file.
     fn listing(&self) -> Vec<String> {
         let line = |(path, entry): (&str, &Entry)| match &entry.kind {

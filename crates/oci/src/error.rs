@@ -42,6 +42,8 @@ pub enum Error {
     Document { name: &'static str, source: serde_json::Error },
     #[error("'{0}' is neither an image manifest nor an image index")]
     UnknownType(String),
+    #[error("the document has the media type '{0}', but the content of another kind too")]
+    Contradiction(String),
     #[error("invalid media type '{0}': expected two names, such as build/log")]
     MediaType(String),
     #[error("writing a document")]

@@ -1,5 +1,7 @@
 //! Image indexes: one manifest for each platform.
 
+use std::collections::BTreeMap;
+
 use oci_spec::image::{Descriptor, ImageIndex, MediaType};
 
 use crate::{
@@ -9,9 +11,12 @@ use crate::{
     platform::Platform,
 };
 
+/// Maximum number of indexes from a reference to its manifest.
+pub const MAX_DEPTH: usize = 4;
+
 /// Selects the entry for `platform`, independent of the order of entries. An entry without a
 /// platform is selected if there is no other. If no variant is requested, an entry without a
-/// variant is preferred.
+/// variant is preferred; of several kinds of disk images, the raw one.
 pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Descriptor> {
     let images: Vec<(&Descriptor, Option<Platform>)> = index
         .manifests()
@@ -31,6 +36,11 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
     if matching.is_empty() {
         matching = find(Platform::includes);
     }
+    let (key, raw) = DISK_TYPE;
+    let is_raw = |(entry, _): &&(&Descriptor, _)| document::annotation(entry, key) == Some(raw);
+    if let [raw] = matching.iter().copied().filter(is_raw).collect::<Vec<_>>()[..] {
+        matching = vec![raw];
+    }
     match matching.as_slice() {
         [(entry, _)] => Ok(entry),
         [] => Err(Error::NoMatch {
@@ -44,9 +54,14 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
         several => Err(Error::SeveralMatches {
             platform: platform.clone(),
             count: several.len(),
-            manifests: list(several.iter().map(|(entry, offered)| match offered {
-                Some(offered) if offered != platform => format!("{} ({offered})", entry.digest()),
-                _ => entry.digest().to_string(),
+            manifests: list(several.iter().map(|(entry, offered)| {
+                let offered = offered.iter().filter(|offered| *offered != platform);
+                let annotations: BTreeMap<_, _> = entry.annotations().iter().flatten().collect();
+                let annotations = annotations.iter().map(|(key, value)| format!("{key}={value}"));
+                let facts: Vec<_> = offered.map(ToString::to_string).chain(annotations).collect();
+                let facts = facts.join(", ");
+                let facts = if facts.is_empty() { facts } else { format!(" ({facts})") };
+                format!("{}{facts}", entry.digest())
             })),
         }),
     }
@@ -190,6 +205,34 @@ mod tests {
             let error = (0..3)
                 .fold(error.to_string(), |text, n| text.replace(&digest(n), &format!("DIGEST{n}")));
             assert!(error.ends_with(fault), "{asked} from {platforms:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn selects_the_raw_disk_or_lists_annotations() {
+        let disks = |types: [&str; 2]| {
+            let mut index = entries(&["linux/amd64", "linux/amd64"]);
+            let with_type = |(mut entry, value): (Descriptor, &str)| {
+                let annotations = [("disktype", value), ("a", "b")];
+                let annotations = annotations.map(|(key, text)| (key.to_owned(), text.to_owned()));
+                entry.set_annotations(Some(annotations.into_iter().collect()));
+                entry
+            };
+            let manifests = index.manifests().clone().into_iter().zip(types).map(with_type);
+            index.set_manifests(manifests.collect());
+            index
+        };
+        let amd64 = "amd64".parse().unwrap();
+        for (types, place) in [(["raw", "qcow2"], 0), (["qcow2", "raw"], 1)] {
+            let index = disks(types);
+            assert_eq!(select(&index, &amd64).unwrap(), &index.manifests()[place]);
+        }
+        for types in [["qcow2", "vmdk"], ["raw", "raw"]] {
+            let error = select(&disks(types), &amd64).unwrap_err().to_string();
+            for (number, disk_type) in types.iter().enumerate() {
+                let listed = format!("{} (a=b, disktype={disk_type})", digest(number));
+                assert!(error.contains(&listed), "{error}");
+            }
         }
     }
 

@@ -3,15 +3,14 @@
 use std::str::FromStr;
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
-use serde::de::IgnoredAny;
 
 pub use crate::document::list;
 use crate::{
     digest::Digest,
     document,
     document::{
-        BYTES, DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, RAW_DIGEST, RAW_SIZE, annotation,
-        escape_controls, title_of,
+        BYTES, DOCKER_MANIFEST, MANIFEST, RAW_DIGEST, RAW_SIZE, annotation, escape_controls,
+        title_of,
     },
     error::{Error, Result},
 };
@@ -73,32 +72,15 @@ pub enum Content {
     Index(ImageIndex),
 }
 
-/// Reads a manifest with exactly one disk layer, or an image index. `content_type` applies if the
-/// document does not state its media type.
+/// Reads a manifest with exactly one disk layer, or an image index; see [`document::detect`].
 pub fn parse(bytes: &[u8], content_type: &str) -> Result<Content> {
-    let content_type = document::essence_of(content_type);
-    if let Err(source) = serde_json::from_slice::<IgnoredAny>(bytes) {
-        let is_web_page = is_web_page(bytes, content_type);
-        let content_type = escape_controls(content_type);
-        return Err(if is_web_page {
-            Error::WebPage(content_type)
-        } else {
-            Error::NotJson { content_type, source }
-        });
-    }
-    match document::media_type_of(bytes, content_type).as_str() {
+    match document::detect(bytes, content_type)?.as_str() {
         MANIFEST | DOCKER_MANIFEST => {
             find_disk(&document::parse_json(bytes, "manifest")?).map(Content::Disk)
         }
         // Not `parse_index`: the installer needs no more of a platform than its variant.
-        INDEX | DOCKER_INDEX => Ok(Content::Index(document::parse_json(bytes, "image index")?)),
-        other => Err(Error::UnknownType(escape_controls(other))),
+        _ => Ok(Content::Index(document::parse_json(bytes, "image index")?)),
     }
-}
-
-fn is_web_page(bytes: &[u8], content_type: &str) -> bool {
-    matches!(content_type, "text/html" | "application/xhtml+xml")
-        || bytes.trim_ascii_start().starts_with(b"<")
 }
 
 fn find_disk(manifest: &ImageManifest) -> Result<Layer> {
@@ -135,21 +117,27 @@ fn disk_layers(layers: &[Descriptor]) -> Vec<&Descriptor> {
                 && title_of(layer).is_some()
         },
     ];
-    kinds
-        .iter()
-        .map(|is_kind| layers.iter().filter(|layer| is_kind(layer)).collect::<Vec<_>>())
-        .find(|found| !found.is_empty())
-        .unwrap_or_default()
+    let of_kind =
+        |is_kind: &fn(&Descriptor) -> bool| layers.iter().filter(|it| is_kind(it)).collect();
+    let known = kinds.iter().map(of_kind).find(|found: &Vec<_>| !found.is_empty());
+    known.unwrap_or_else(|| {
+        // The only file, if its first bytes are those of a compressed disk.
+        let files = |layer: &&Descriptor| title_of(layer).is_some() && !is_root(layer);
+        let files: Vec<_> = layers.iter().filter(files).collect();
+        if files.len() == 1 { files } else { Vec::new() }
+    })
+}
+
+/// Whether this is a part of a container's file system.
+fn is_root(layer: &Descriptor) -> bool {
+    let media_type = layer.media_type().as_ref();
+    media_type.starts_with("application/vnd.oci.image.layer.v1.tar")
+        || media_type.starts_with("application/vnd.docker.image.rootfs.diff.tar")
 }
 
 /// Whether `docker run` would accept the manifest. Artifacts and container images differ only in
 /// the media types of layers and config.
 fn is_container(manifest: &ImageManifest) -> bool {
-    let is_root = |layer: &Descriptor| {
-        let media_type = layer.media_type().as_ref();
-        media_type.starts_with("application/vnd.oci.image.layer.v1.tar")
-            || media_type.starts_with("application/vnd.docker.image.rootfs.diff.tar")
-    };
     manifest.layers().iter().any(is_root)
         || matches!(
             manifest.config().media_type().as_ref(),

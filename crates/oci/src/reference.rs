@@ -36,6 +36,24 @@ pub struct BlobReference {
     pub digest: Digest,
 }
 
+impl FromStr for Repository {
+    type Err = Error;
+
+    fn from_str(whole: &str) -> Result<Self> {
+        match split(whole)? {
+            (repository, None, None) => Ok(repository),
+            (_, tag, digest) => {
+                let (part, found) = match digest {
+                    Some(digest) => ("digest", digest.to_string()),
+                    None => ("tag", tag.unwrap_or_default().to_owned()),
+                };
+                let expected = "registry/repository alone";
+                Err(Error::ReferencePart { reference: whole.to_owned(), part, found, expected })
+            }
+        }
+    }
+}
+
 impl FromStr for ManifestReference {
     type Err = Error;
 
@@ -70,8 +88,11 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
         expected,
     };
     for scheme in ["https://", "http://", "docker://", "oci://"] {
-        if whole.starts_with(scheme) {
-            return Err(Error::Scheme { reference: whole.to_owned(), scheme });
+        if let Some(rest) = whole.strip_prefix(scheme) {
+            // A password in the URL is not repeated.
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit('@').next().unwrap_or_default();
+            return Err(Error::Scheme { reference: format!("{scheme}{host}/{path}"), scheme });
         }
     }
     let (rest, digest) = match whole.split_once('@') {
@@ -98,7 +119,11 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
         let expected = "up to 128 letters, digits, '_', '.', '-', not starting with '.' or '-'";
         return Err(invalid("tag", tag, expected));
     }
-    Ok((Repository { registry: registry.to_owned(), name: name.to_owned() }, tag, digest))
+    // Docker Hub's short names.
+    let is_hub = ["docker.io", "index.docker.io", "registry-1.docker.io"].contains(&registry);
+    let prefix = if is_hub && !name.contains('/') { "library/" } else { "" };
+    let name = format!("{prefix}{name}");
+    Ok((Repository { registry: registry.to_owned(), name }, tag, digest))
 }
 
 /// Parses a mirror, `HOST[:PORT][/PATH]`: the name of the result is the path, or empty.
@@ -237,6 +262,19 @@ mod tests {
     }
 
     #[test]
+    fn short_names_of_docker_hub_are_in_its_library() {
+        for (text, name) in [
+            ("docker.io/os:1", "library/os"),
+            ("index.docker.io/os:1", "library/os"),
+            ("docker.io/a/os:1", "a/os"),
+            ("r.example/os:1", "os"),
+        ] {
+            assert_eq!(text.parse::<ManifestReference>().unwrap().repository.name, name);
+        }
+        assert_eq!("docker.io/os".parse::<Repository>().unwrap().name, "library/os");
+    }
+
+    #[test]
     fn digest_wins_over_tag() {
         let reference: ManifestReference = format!("r.example/os:1@{DIGEST}").parse().unwrap();
         assert_eq!(reference.to_string(), format!("r.example/os@{DIGEST}"));
@@ -251,6 +289,17 @@ mod tests {
         let both = format!("r.example/os:1@{DIGEST}");
         let error = both.parse::<BlobReference>().unwrap_err();
         assert!(matches!(error, Error::TagOnBlob(text) if text == both));
+    }
+
+    #[test]
+    fn repository_has_neither_tag_nor_digest() {
+        let repository: Repository = "r.example:5000/a/b".parse().unwrap();
+        assert_eq!(repository.to_string(), "r.example:5000/a/b");
+        let digest = format!("r.example/os@{DIGEST}");
+        for text in ["r.example/os:1", &digest, "r.example", "docker://r.example/os", ""] {
+            let error = text.parse::<Repository>().unwrap_err().to_string();
+            assert!(error.contains(&format!("'{text}'")) && !error.contains(":latest'"), "{error}");
+        }
     }
 
     #[test]

@@ -64,8 +64,15 @@ fn apply(known: &Parameter, options: &mut Options, value: &str) -> Result<(), Pa
     let key = known.key();
     (known.apply)(options, value).map_err(|expected| match value {
         "" => ParameterError::Missing { key, expected },
-        _ => ParameterError::Invalid { key, value: value.to_owned(), expected },
+        _ => ParameterError::Invalid { key, value: without_user_info(value), expected },
     })
+}
+
+/// A URL or a host without its user info, which can contain a password.
+fn without_user_info(value: &str) -> String {
+    let Some((user_info, host)) = value.rsplit_once('@') else { return value.to_owned() };
+    let scheme = user_info.split_once("://").map_or(String::new(), |(it, _)| format!("{it}://"));
+    format!("{scheme}…@{host}")
 }
 
 fn suggest(key: &str) -> String {

@@ -55,7 +55,10 @@ pub const PARAMETERS: [Parameter; 24] = [
     parameter(
         "oci.mirror=HOST[/PATH][,…]",
         "Mirrors to try first, in random order, for content addressed by digest and for signatures",
-        |to, value| set(&mut to.mirrors, Some(list(value)), "hosts"),
+        |to, value| {
+            let mirrors = Some(list(value)).filter(|_| !value.contains('@'));
+            set(&mut to.mirrors, mirrors, "hosts without a login")
+        },
     ),
     parameter(
         "oci.verify_key=KEY[,KEY…]",

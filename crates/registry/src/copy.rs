@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use oci::{document, document::Document, signature};
+use oci::{document, document::Document, index, signature};
 use oci_spec::image::Descriptor;
 
 use crate::{
@@ -11,9 +11,6 @@ use crate::{
     location::Location,
     repository::Fetched,
 };
-
-/// Maximum depth of indexes within indexes, and of referrers of referrers.
-const MAX_DEPTH: usize = 4;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CopyScope {
@@ -69,6 +66,7 @@ struct Copier<'a, 'f, 't> {
     copied: Copied,
     /// The parts of indexes that were copied, without and with referrers. Each is copied once.
     seen: BTreeSet<(bool, String)>,
+    /// Depth of indexes within indexes, and of referrers of referrers.
     depth: usize,
 }
 
@@ -104,8 +102,8 @@ impl Copier<'_, '_, '_> {
 
     /// Walks one level down.
     fn deeper(&mut self, walk: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        if self.depth == MAX_DEPTH {
-            return Err(Error::Depth { limit: MAX_DEPTH });
+        if self.depth == index::MAX_DEPTH {
+            return Err(Error::Depth { limit: index::MAX_DEPTH });
         }
         self.depth += 1;
         walk(self)?;

@@ -4,7 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use oci::reference::Repository;
-use ureq::{ResponseExt as _, http::Method};
+use ureq::{
+    ResponseExt as _,
+    http::{HeaderMap, Method},
+};
 
 use crate::{
     credentials::{Credentials, Login, Secret, canonical_host},
@@ -33,6 +36,9 @@ pub struct Endpoint {
     /// The login that was sent after the host required one.
     pub(crate) login: Option<Login>,
     authorization: Option<Secret>,
+    /// The login that the host requested in no way.
+    unused: Option<Login>,
+    has_asked: bool,
     /// False after the host answered a range request incorrectly.
     pub supports_ranges: bool,
 }
@@ -51,6 +57,8 @@ impl Endpoint {
             access,
             login: None,
             authorization: None,
+            unused: None,
+            has_asked: false,
             supports_ranges: true,
         }
     }
@@ -82,7 +90,7 @@ impl Endpoint {
         headers: &Headers<'_>,
         payload: &Payload<'_>,
     ) -> Result<Response> {
-        if is_same_origin(origin_of(url), &self.origin()) {
+        if is_same_origin(&origin_of(url), &self.origin()) {
             self.logged_in(headers, &|client, headers| client.send(method, url, headers, payload))
         } else {
             self.client.send(method, url, headers, payload)
@@ -106,12 +114,40 @@ impl Endpoint {
         send: &dyn Fn(&Client, &Headers<'_>) -> Result<Response>,
     ) -> Result<Response> {
         let response = send(&self.client, &self.with_login(headers))?;
-        if response.status() != 401 || !self.is_from_host(&response) {
-            return Ok(response);
-        }
-        self.authorization = Some(self.authorize(response.headers())?);
+        let Some(challenge) = self.challenge_of(&response) else { return Ok(response) };
+        self.authorization = Some(self.authorize(&challenge)?);
         let response = send(&self.client, &self.with_login(headers))?;
         if response.status() == 401 { Err(self.rejected(response)) } else { Ok(response) }
+    }
+
+    /// The headers with the challenge to answer. Some registries do not tell a missing login from a
+    /// missing repository; if there is a login, `/v2/` is asked once for the challenge.
+    fn challenge_of(&mut self, response: &Response) -> Option<HeaderMap> {
+        let has_challenge =
+            |response: &Response| response.headers().contains_key("www-authenticate");
+        let status = response.status().as_u16();
+        if !matches!(status, 401 | 403 | 404) || !self.is_from_host(response) {
+            return None;
+        }
+        if status == 401 && has_challenge(response) {
+            return Some(response.headers().clone());
+        }
+        let is_first =
+            self.authorization.is_none() && !std::mem::replace(&mut self.has_asked, true);
+        let login = || self.credentials.login_for(&self.repository).ok().flatten();
+        if let Some(login) = is_first.then(login).flatten() {
+            if has_challenge(response) {
+                return Some(response.headers().clone());
+            }
+            let url = format!("{}/v2/", self.origin());
+            let answer = self.client.follow(&Method::GET, &url, &[]).ok();
+            match answer.filter(|it| it.status() == 401 && self.is_from_host(it)) {
+                Some(answer) if has_challenge(&answer) => return Some(answer.headers().clone()),
+                _ => self.unused = Some(login),
+            }
+        }
+        // `authorize` reports that the challenge is missing.
+        (status == 401 && self.unused.is_none()).then(|| response.headers().clone())
     }
 
     fn with_login<'a>(&'a self, headers: &Headers<'a>) -> Vec<(&'a str, &'a str)> {
@@ -136,19 +172,22 @@ impl Endpoint {
         let is_direct = self.is_from_host(&response);
         let is_about_login = is_direct && matches!(response.status().as_u16(), 401 | 403);
         let mut server = format!("registry {}", self.host());
-        if let Some(login) = self.login.as_ref().filter(|_| is_about_login) {
+        let login = self.login.as_ref().filter(|_| is_about_login);
+        if let Some(login) = login {
             server = format!("showing {login}: {server}");
         } else if !is_direct {
             let target = response.get_uri().to_string();
             server = format!("{server} redirects to {}, which", origin_of(&target));
         }
-        StatusError::new(server, response).into()
+        let unused = self.unused.as_ref().filter(|_| is_direct);
+        let unused = unused.map(|login| format!("; {login} was not used: there is no challenge"));
+        StatusError::new(server, response, login.is_some(), &unused.unwrap_or_default()).into()
     }
 
     /// Whether this host sent an answer, not a redirect target. Only then its challenge counts: the
     /// login is for this host alone.
     fn is_from_host(&self, response: &Response) -> bool {
-        is_same_origin(origin_of(&response.get_uri().to_string()), &self.origin())
+        is_same_origin(&origin_of(&response.get_uri().to_string()), &self.origin())
     }
 
     pub fn origin(&self) -> String {

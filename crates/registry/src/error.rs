@@ -7,9 +7,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use oci::digest::Digest;
+use oci::{digest::Digest, size::Bytes};
 use serde::Deserialize;
 use ureq::http::StatusCode;
+
+use crate::certificate;
+pub use crate::certificate::TlsFault;
 
 /// An answer of a server.
 pub type Response = ureq::http::Response<ureq::Body>;
@@ -35,9 +38,7 @@ pub enum Error {
     #[error("connecting to {origin}: host not found")]
     HostNotFound { origin: String },
     #[error("connecting to {origin}: {reason}")]
-    Certificate { origin: String, fault: CertificateFault, reason: String },
-    #[error("connecting to {origin}: {reason}")]
-    NoTls { origin: String, reason: String },
+    Tls { origin: String, fault: TlsFault, reason: String },
     #[error("{0}")]
     Interrupted(String),
     #[error("connecting to {origin}: plain HTTP is not allowed")]
@@ -61,10 +62,22 @@ pub enum Error {
         .file.display()
     )]
     CredentialHelper { file: PathBuf, registry: String, helper: String },
-    /// Certificate authorities, a proxy, an auth file, a challenge or an answer of a token server
-    /// that cannot be used.
+    /// An auth file or the answer of a credential helper that cannot be used.
     #[error("{0}")]
-    Unusable(String),
+    Credentials(String),
+    /// The registry requires authentication in a way that is invalid or not supported.
+    #[error("{0}")]
+    Challenge(String),
+    /// An answer of a token server that contains no token.
+    #[error("{0}")]
+    TokenAnswer(String),
+    /// Certificate authorities that cannot be used.
+    #[error("{0}")]
+    Authorities(String),
+    #[error("{0}")]
+    Proxy(String),
+    #[error("reading {what}: larger than the limit of {}", Bytes(*.limit_bytes))]
+    TooLarge { what: &'static str, limit_bytes: u64 },
     #[error("the registry answered with a web page ('{media_type}') instead")]
     WebPage { media_type: String },
     #[error("registry {host} rejects a request of this size (413)")]
@@ -82,7 +95,7 @@ pub enum Error {
     BlobDigest { found: Digest, expected: Digest },
     #[error("more than {limit} levels of indexes or referrers")]
     Depth { limit: usize },
-    #[error("following the image index to {digest} leads to another image index")]
+    #[error("{digest} is another image index; at most 4 are followed")]
     NestedIndex { digest: Digest },
     #[error("{digests} is not signed; trusted are {keys}")]
     Unsigned { digests: String, keys: String },
@@ -128,14 +141,25 @@ pub struct StatusError {
     retry_after: Option<Duration>,
     /// ` (CODE: message)`, or empty.
     reason: String,
+    /// Whether the server received a login.
+    has_login: bool,
 }
 
 impl StatusError {
-    /// Reads the body of `response` for the reason.
-    pub(crate) fn new(server: String, response: Response) -> Self {
+    /// Reads the body of `response` for the reason, which `note` follows.
+    pub(crate) fn new(server: String, response: Response, has_login: bool, note: &str) -> Self {
         let status = response.status();
         let retry_after = header(&response, "retry-after").and_then(parse_retry_after);
-        Self { server, status, retry_after, reason: read_reason(response) }
+        let reason = read_reason(response) + note;
+        Self { server, status, retry_after, reason, has_login }
+    }
+
+    /// Whether other credentials may help. Not if the server accepted a login (RFC 9110, 15.5.4), or
+    /// gives a reason that is not about access.
+    pub fn is_about_login(&self) -> bool {
+        let others = ["quota", "exceed", "limit", "polic", "immutable"];
+        let has_other = others.iter().any(|word| self.reason.to_ascii_lowercase().contains(word));
+        self.status == 401 || (self.status == 403 && !has_other && !self.has_login)
     }
 
     /// Whether the server gave this error code (OCI distribution spec, "Error Codes").
@@ -144,50 +168,102 @@ impl StatusError {
     }
 
     /// For an answer whose body may repeat a secret.
-    pub(crate) fn without_body(server: String, status: StatusCode) -> Self {
-        Self { server, status, retry_after: None, reason: String::new() }
+    pub fn without_body(server: String, status: StatusCode, has_login: bool) -> Self {
+        Self { server, status, retry_after: None, reason: String::new(), has_login }
     }
 }
 
-/// Why the certificate of a server is not trusted.
+/// What an [`Error`] is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CertificateFault {
-    UnknownIssuer,
-    /// Expired or not valid yet, or this machine's clock is wrong.
-    Time,
-    Other,
+pub enum Kind {
+    /// No connection, or one that broke.
+    Unreachable,
+    Untrusted,
+    Parameters,
+    Login,
+    NotFound,
+    /// Another status of a server.
+    Refused,
+    /// An answer that violates the protocol.
+    Transfer,
+    /// A manifest or an image index.
+    Document,
+    Signature,
+    /// Files of this machine.
+    Local,
 }
 
 impl Error {
     /// A request to `origin` that got no answer.
     pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
-        use rustls::CertificateError as Bad;
         let (origin, reason) = (origin.to_owned(), error.to_string());
-        let bad = match error {
-            ureq::Error::HostNotFound => return Self::HostNotFound { origin },
-            ureq::Error::Rustls(rustls::Error::InvalidCertificate(bad)) => bad,
-            // A plain HTTP answer is an invalid TLS message.
-            ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => {
-                return Self::NoTls { origin, reason };
+        match error {
+            ureq::Error::HostNotFound => Self::HostNotFound { origin },
+            ureq::Error::Rustls(error) => {
+                let (fault, reason) = certificate::explain(error);
+                Self::Tls { origin, fault, reason }
             }
-            ureq::Error::Rustls(_)
-            | ureq::Error::Io(_)
+            ureq::Error::Io(_)
             | ureq::Error::Timeout(_)
             | ureq::Error::ConnectionFailed
             | ureq::Error::ConnectProxyFailed(_)
-            | ureq::Error::Tls(_) => return Self::Connect { origin, reason },
-            _ => return Self::NotHttp { origin, reason },
-        };
-        let fault = match bad {
-            // A bad signature means that another authority has the same name.
-            Bad::UnknownIssuer | Bad::BadSignature => CertificateFault::UnknownIssuer,
-            Bad::Expired
-            | Bad::ExpiredContext { .. }
-            | Bad::NotValidYet
-            | Bad::NotValidYetContext { .. } => CertificateFault::Time,
-            _ => CertificateFault::Other,
-        };
-        Self::Certificate { origin, fault, reason }
+            | ureq::Error::Tls(_) => Self::Connect { origin, reason },
+            _ => Self::NotHttp { origin, reason },
+        }
+    }
+
+    /// What the error is about.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::During { source, .. } => source.kind(),
+            Self::Connect { .. } | Self::HostNotFound { .. } | Self::Interrupted(_) => {
+                Kind::Unreachable
+            }
+            Self::NotHttp { .. }
+            | Self::Tls { fault: TlsFault::Plain, .. }
+            | Self::PlainHttp { .. }
+            | Self::PlainRedirect { .. }
+            | Self::PlainTokenServer
+            | Self::TooManyRedirects { .. }
+            | Self::TokenAnswer(_)
+            | Self::WebPage { .. }
+            | Self::Protocol(_)
+            | Self::BlobDigest { .. } => Kind::Transfer,
+            Self::Tls { .. } | Self::Authorities(_) => Kind::Untrusted,
+            Self::Proxy(_) => Kind::Parameters,
+            Self::Status(error) => match error.status.as_u16() {
+                401 | 403 | 407 => Kind::Login,
+                404 => Kind::NotFound,
+                _ => Kind::Refused,
+            },
+            Self::LoginRequired { .. }
+            | Self::LoginRejected(_)
+            | Self::CredentialHelper { .. }
+            | Self::Credentials(_)
+            | Self::Challenge(_) => Kind::Login,
+            Self::RequestTooLarge { .. }
+            | Self::DeleteUnsupported { .. }
+            | Self::TagDeleteUnsupported { .. } => Kind::Refused,
+            Self::TooLarge { .. }
+            | Self::ManifestDigest { .. }
+            | Self::NestedIndex { .. }
+            | Self::Depth { .. }
+            | Self::OtherDigest { .. }
+            | Self::ReferrersTag { .. }
+            | Self::NotAnIndex(_)
+            | Self::Json(_)
+            | Self::Oci(_) => Kind::Document,
+            Self::Unsigned { .. } | Self::InvalidSignature { .. } | Self::ForeignEntries { .. } => {
+                Kind::Signature
+            }
+            Self::NotInRegistry { .. } => Kind::NotFound,
+            Self::NotInLayout { .. }
+            | Self::SeveralImages { .. }
+            | Self::NoDirectory(_)
+            | Self::Contended
+            | Self::NoStore
+            | Self::Io(_) => Kind::Local,
+        }
     }
 
     /// The error itself, without what was being done.
@@ -201,14 +277,10 @@ impl Error {
     /// Whether the same request can succeed later (RFC 9110, 15.5.9 and 15.6; RFC 6585, 4).
     pub fn is_transient(&self) -> bool {
         match self.root() {
-            Self::Connect { .. }
-            | Self::NotHttp { .. }
-            | Self::HostNotFound { .. }
-            | Self::Interrupted(_) => true,
             Self::Status(error) => {
                 error.status.is_server_error() || matches!(error.status.as_u16(), 408 | 429)
             }
-            _ => false,
+            other => other.kind() == Kind::Unreachable,
         }
     }
 
@@ -300,7 +372,7 @@ mod tests {
         let text = String::new;
         let status = |code| {
             let status = StatusCode::from_u16(code).unwrap();
-            let error = StatusError::without_body(text(), status);
+            let error = StatusError::without_body(text(), status, false);
             Err::<(), _>(Error::from(error)).during(|| "asking").unwrap_err()
         };
         for code in [408, 429, 500, 502, 503, 504] {
@@ -311,8 +383,8 @@ mod tests {
         }
         assert!(Error::Connect { origin: text(), reason: text() }.is_transient());
         assert!(Error::HostNotFound { origin: text() }.is_transient());
-        let fault = CertificateFault::UnknownIssuer;
-        assert!(!Error::Certificate { origin: text(), fault, reason: text() }.is_transient());
+        let fault = TlsFault::UnknownIssuer;
+        assert!(!Error::Tls { origin: text(), fault, reason: text() }.is_transient());
         assert!(!Error::Protocol(text()).is_transient());
     }
 }

@@ -4,18 +4,20 @@
 use std::{fs::File, io, io::Read, os::unix::fs::FileExt as _, time::Duration};
 
 use oci::size::length_of;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 pub use ureq::Proxy;
 use ureq::{
     Agent, ProxyProtocol, SendBody, http, http::Method, unversioned::resolver::DefaultResolver,
 };
 
+pub use crate::{
+    certificate::CertificateCheck,
+    error::{Response, header},
+    tls::CertificateFiles,
+};
 use crate::{
     error::{Error, Result},
     tls::TlsConnector,
-};
-pub use crate::{
-    error::{Response, header},
-    tls::{CertificateCheck, CertificateFiles},
 };
 
 /// Headers of a request: name and value.
@@ -108,7 +110,7 @@ impl Client {
             let paths =
                 [&certificates.bundle, &certificates.folder].map(|path| path.display().to_string());
             let paths: Vec<_> = paths.into_iter().filter(|path| !path.is_empty()).collect();
-            return Err(Error::Unusable(format!(
+            return Err(Error::Authorities(format!(
                 "no certificate authorities in {}; without them no registry can be trusted",
                 paths.join(" and ")
             )));
@@ -164,7 +166,7 @@ impl Client {
     /// hosts do not receive `authorization`.
     pub fn follow(&self, method: &Method, url: &str, headers: &Headers<'_>) -> Result<Response> {
         let mut url = url.to_owned();
-        let first = origin_of(&url).to_owned();
+        let first = origin_of(&url);
         for _ in 0..=MAX_REDIRECTS {
             let is_first = origin_of(&url) == first;
             let is_sent = |name: &str| is_first || !name.eq_ignore_ascii_case("authorization");
@@ -221,13 +223,13 @@ impl Client {
         let agent = match self.tls {
             _ if is_https(url) => &self.secure,
             Tls::Plain => &self.plain,
-            Tls::Required => return Err(Error::PlainHttp { origin: origin_of(url).to_owned() }),
+            Tls::Required => return Err(Error::PlainHttp { origin: origin_of(url) }),
         };
         let mut request = http::Request::builder().method(method).uri(url);
-        for (name, value) in headers {
+        for (name, value) in headers.iter().chain([&("accept-encoding", "identity")]) {
             request = request.header(*name, *value);
         }
-        let failed = |error: ureq::Error| Error::connect(origin_of(url), &error);
+        let failed = |error: ureq::Error| Error::connect(&origin_of(url), &error);
         let request = request.body(body).map_err(|error| failed(error.into()))?;
         let request = agent.configure_request(request).timeout_global(self.limit);
         let request = request.timeout_recv_body(self.body_limit).build();
@@ -237,11 +239,11 @@ impl Client {
 
 fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
     // The errors do not quote the URL, which may contain a password.
-    let failed = |error| Error::Unusable(format!("reading a proxy's URL: {error}"));
+    let failed = |error| Error::Proxy(format!("reading a proxy's URL: {error}"));
     let proxy = Proxy::new(url).map_err(failed)?;
     if !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
         let text = format!("the proxy protocol {} is not supported", proxy.protocol());
-        return Err(Error::Unusable(text));
+        return Err(Error::Proxy(text));
     }
     let Some(expression) = &network.no_proxy else { return Ok(proxy) };
     let mut builder =
@@ -252,16 +254,23 @@ fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
     builder.build().map_err(failed)
 }
 
+/// The `Location` of an answer. Bytes that URLs cannot contain are percent-encoded.
+pub(crate) fn location_of(response: &Response) -> Option<String> {
+    const INVALID: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\');
+    const ALL: AsciiSet = INVALID.add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+    let location = response.headers().get("location")?.as_bytes();
+    (!location.is_empty()).then(|| percent_encode(location, &ALL).to_string())
+}
+
 fn next_url(from: &str, response: &Response) -> Result<String> {
     let origin = origin_of(from);
-    let Some(location) = header(response, "location").filter(|location| !location.is_empty())
-    else {
+    let Some(location) = location_of(response) else {
         let problem = format!("a redirect ({}) without a location", response.status());
         return Err(Error::Protocol(format!("connecting to {origin}: {problem}")));
     };
-    let next = resolve(from, location);
+    let next = resolve(from, &location);
     if is_https(from) && scheme_of(&next).eq_ignore_ascii_case("http") {
-        let (origin, target) = (origin.to_owned(), origin_of(&next).to_owned());
+        let (origin, target) = (origin, origin_of(&next));
         return Err(Error::PlainRedirect { origin, target });
     }
     Ok(next)
@@ -286,9 +295,12 @@ pub fn resolve(base: &str, location: &str) -> String {
 }
 
 /// Reads a body of at most `limit_bytes`.
-pub fn read_body(response: Response, limit_bytes: u64, what: &str) -> Result<Vec<u8>> {
+pub fn read_body(response: Response, limit_bytes: u64, what: &'static str) -> Result<Vec<u8>> {
     let body = response.into_body().into_with_config().limit(limit_bytes).read_to_vec();
-    body.map_err(|error| Error::Interrupted(format!("reading {what}: {error}")))
+    body.map_err(|error| match error {
+        ureq::Error::BodyExceedsLimit(_) => Error::TooLarge { what, limit_bytes },
+        error => Error::Interrupted(format!("reading {what}: {error}")),
+    })
 }
 
 /// Adds a query, or to the query.
@@ -305,11 +317,19 @@ fn scheme_of(url: &str) -> &str {
     url.split("://").next().unwrap_or_default()
 }
 
-/// The scheme and authority of a URL.
-pub fn origin_of(url: &str) -> &str {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let length = url.bytes().skip(start).position(|byte| b"/?#".contains(&byte));
-    length.and_then(|length| url.get(..start + length)).unwrap_or(url)
+/// The scheme, host and port of a URL. Never its user info, which can be a secret.
+pub fn origin_of(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
+/// A URL without its user info, for errors.
+pub fn without_user_info(url: &str) -> String {
+    let Some((_, rest)) = url.split_once("://") else { return url.to_owned() };
+    let path = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default();
+    format!("{}{path}", origin_of(url))
 }
 
 #[cfg(test)]
@@ -350,5 +370,8 @@ mod tests {
         }
         assert_eq!(origin_of(base), "https://r.example:5000");
         assert_eq!(origin_of("http://r.example?x"), "http://r.example");
+        let url = "https://u:p@r.example:5000/a@b?c";
+        assert_eq!(origin_of(url), "https://r.example:5000");
+        assert_eq!(without_user_info(url), "https://r.example:5000/a@b?c");
     }
 }

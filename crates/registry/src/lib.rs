@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod blob;
+mod certificate;
 #[cfg(feature = "push")]
 pub mod copy;
 pub mod credentials;

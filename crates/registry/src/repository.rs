@@ -73,7 +73,7 @@ impl<'a> Remote<'a> {
             });
         let Some(answer) = answer? else { return Ok(None) };
         answer.verify(version).during(|| doing)?;
-        let media_type = document::media_type_of(&answer.bytes, &answer.media_type);
+        let media_type = document::detect(&answer.bytes, &answer.media_type)?;
         let descriptor = document::describe(&media_type, &answer.bytes)?;
         Ok(Some(Fetched { descriptor, bytes: answer.bytes }))
     }

@@ -9,7 +9,7 @@ use ureq::http::Method;
 use crate::{
     blob::after,
     error::{During as _, Error, Result},
-    http::{Payload, Response, Section, header, with_query},
+    http::{Payload, Response, Section, header, location_of, with_query},
     repository::Remote,
 };
 
@@ -198,8 +198,7 @@ impl Remote<'_> {
 
     /// The URL for the next request of an upload, if an answer has one.
     fn location_of(&self, response: &Response) -> Option<String> {
-        let location = header(response, "location").filter(|location| !location.is_empty())?;
-        Some(self.endpoint.resolve(location))
+        Some(self.endpoint.resolve(&location_of(response)?))
     }
 
     fn upload_rejected(&self, response: Response) -> Error {

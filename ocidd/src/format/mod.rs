@@ -88,13 +88,19 @@ impl FormatError {
     }
 }
 
-/// Fails if the media type names another format than `found`.
+/// Fails if the media type names another format than `found`. Of unknown types, only compressed
+/// layers are known to be disk images.
 pub fn check(announced: Option<&str>, found: Format) -> Result<(), FormatError> {
     let Some(announced) = announced else { return Ok(()) };
     let named = Format::ALL.into_iter().find(|format| {
         format.media_type().is_some_and(|known| known.eq_ignore_ascii_case(essence(announced)))
     });
+    let known = [BYTES, "application/vnd.oci.image.layer.v1.tar"];
+    let is_known = known.iter().any(|known| known.eq_ignore_ascii_case(essence(announced)));
     match named {
+        None if found == Format::Raw && !is_known => {
+            Err(FormatError::NotAnnounced { announced: announced.to_owned(), found })
+        }
         Some(named) if named != found => {
             Err(FormatError::NotAnnounced { announced: announced.to_owned(), found })
         }

@@ -65,6 +65,7 @@ pub(super) fn add_layer(
     let label = if is_raw { format!("compressing {name}") } else { format!("checking {name}") };
     let transfer = observer.transfer(&label, metadata.len());
     let Stored { format, blob: (digest, bytes), raw } = if is_raw {
+        let doing = || format!("compressing {} to {}", path.display(), store.folder().display());
         compress(&file, compression, store, transfer.as_ref()).with_context(doing)?
     } else {
         check(path, &file, found, store, transfer.as_ref())?

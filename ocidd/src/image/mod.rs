@@ -9,3 +9,5 @@ mod meter;
 mod options;
 
 pub use command::run;
+#[cfg(test)]
+pub(crate) use error::TERMS;

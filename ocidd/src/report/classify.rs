@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use registry::Error;
+use registry::{Error, error::Kind};
 
 use crate::{
     disk::{choice::TargetError, device::DeviceError},
@@ -19,15 +19,15 @@ const TERMS: Terms = Terms {
     plain_http: "oci.allow_no_tls",
     platform: "oci.platform=OS/ARCHITECTURE",
     add_authority: "put the PEM file of the site's certificate authority into /etc/ocidd/ca.d",
+    add_server: "put exactly this certificate into /etc/ocidd/ca.d",
     fix_clock: "fix the clock or name a time server by ocidd.ntp",
     auth_file: AUTH_FILE,
 };
 
-/// A failure before the first write, from an error of the registry client.
+/// A failure before the first write, by an error of the registry client.
 pub(crate) fn fetching(error: Error) -> Failure {
-    let cause = registry_cause(&error).unwrap_or(Cause::MANIFEST);
     let hint = TERMS.hint(&error);
-    Failure::new(cause, error).with_hint(hint)
+    Failure::new(registry_cause(&error), error).with_hint(hint)
 }
 
 pub(crate) fn target(error: TargetError) -> Failure {
@@ -78,9 +78,7 @@ pub(crate) fn device(error: DeviceError) -> Failure {
 pub(crate) fn transfer(error: TransferError) -> Failure {
     let hint = |text: &str| Some(text.to_owned());
     let (cause, hint) = match &error {
-        TransferError::Fetch(error) => {
-            (registry_cause(error).unwrap_or(Cause::TRANSFER), TERMS.hint(error))
-        }
+        TransferError::Fetch(error) => (registry_cause(error), TERMS.hint(error)),
         TransferError::Short { .. } | TransferError::Long { .. } => (Cause::TRANSFER, None),
         TransferError::Digest { .. } => (Cause::DIGEST, None),
         TransferError::Decode { .. } => (Cause::STREAM, hint("compress and push the image again")),
@@ -105,27 +103,20 @@ pub(crate) fn transfer(error: TransferError) -> Failure {
     Failure::new(cause, error).with_hint(hint)
 }
 
-/// None if the registry sent something that cannot be used.
-fn registry_cause(error: &Error) -> Option<Cause> {
-    Some(match error.root() {
-        Error::Connect { .. }
-        | Error::NotHttp { .. }
-        | Error::HostNotFound { .. }
-        | Error::Interrupted(_) => Cause::UNREACHABLE,
-        Error::Certificate { .. } => Cause::UNTRUSTED,
-        Error::NoTls { .. }
-        | Error::PlainHttp { .. }
-        | Error::PlainRedirect { .. }
-        | Error::TooManyRedirects { .. }
-        | Error::WebPage { .. }
-        | Error::Protocol(_) => Cause::TRANSFER,
-        Error::Status(error) => match error.status.as_u16() {
-            401 | 403 | 407 => Cause::LOGIN,
-            404 => Cause::NOT_FOUND,
-            _ => Cause::REFUSED,
-        },
-        Error::LoginRequired { .. } | Error::LoginRejected(_) => Cause::LOGIN,
-        Error::Unsigned { .. } | Error::InvalidSignature { .. } => Cause::SIGNATURE,
-        _ => return None,
-    })
+fn registry_cause(error: &Error) -> Cause {
+    match error.kind() {
+        Kind::Unreachable => Cause::UNREACHABLE,
+        Kind::Untrusted => Cause::UNTRUSTED,
+        Kind::Parameters => Cause::PARAMETERS,
+        Kind::Login => Cause::LOGIN,
+        Kind::NotFound => Cause::NOT_FOUND,
+        Kind::Refused => Cause::REFUSED,
+        Kind::Transfer => Cause::TRANSFER,
+        Kind::Document => Cause::MANIFEST,
+        Kind::Signature => Cause::SIGNATURE,
+        Kind::Local => Cause::INTERNAL,
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use registry::{Error, error::CertificateFault};
+use registry::{Error, error::TlsFault};
 
 /// A fact, and what to do about it. `Display` prints the hint on its own line.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,6 +31,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+const PORTAL: &str = "a proxy or a captive portal may be in between";
+
 /// What hints name: the parameters of the installer or the flags of `ocidd image`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -40,6 +42,8 @@ pub(crate) struct Terms {
     pub platform: &'static str,
     /// How to trust a certificate authority.
     pub add_authority: &'static str,
+    /// How to trust the certificate of a server.
+    pub add_server: &'static str,
     /// How to fix the clock.
     pub fix_clock: &'static str,
     pub auth_file: &'static str,
@@ -48,40 +52,37 @@ pub(crate) struct Terms {
 impl Terms {
     /// The suggested action for an error, if there is one.
     pub(crate) fn hint(&self, error: &Error) -> Option<String> {
-        let Self { plain_http, add_authority, fix_clock, auth_file, .. } = self;
+        let Self { plain_http, add_authority, add_server, fix_clock, auth_file, .. } = self;
         Some(match error.root() {
             Error::HostNotFound { .. } => {
                 "check the name, and that a server in /etc/resolv.conf knows it".to_owned()
             }
-            Error::Certificate { fault: CertificateFault::UnknownIssuer, .. } => {
-                (*add_authority).to_owned()
-            }
-            Error::Certificate { fault: CertificateFault::Time, .. } => {
+            Error::Tls { fault: TlsFault::UnknownIssuer, .. } => (*add_authority).to_owned(),
+            Error::Tls { fault: TlsFault::Authority, .. } => format!(
+                "{add_server}, or create one with `openssl req -x509 … -addext \
+                 basicConstraints=critical,CA:FALSE`"
+            ),
+            Error::Tls { fault: TlsFault::Time, .. } => {
                 #[expect(clippy::disallowed_methods, reason = "the clock may be wrong")]
                 let now = httpdate::fmt_http_date(SystemTime::now());
                 format!("this machine's clock says {now}; if that is wrong, {fix_clock}")
             }
-            Error::NoTls { .. } => {
+            Error::Tls { fault: TlsFault::Plain, .. } => {
                 format!("the registry does not support TLS; {plain_http} allows plain HTTP")
             }
             Error::PlainHttp { .. } | Error::PlainRedirect { .. } | Error::PlainTokenServer => {
                 format!("only {plain_http} allows plain HTTP")
             }
             Error::TooManyRedirects { .. } => "the registry redirects in a circle".to_owned(),
-            Error::Status(error) => match error.status.as_u16() {
-                401 | 403 => format!(
-                    "the repository may be private (logins: {auth_file}), or its name wrong"
-                ),
-                404 => "check repository and tag".to_owned(),
-                _ => return None,
-            },
-            Error::LoginRequired { .. } => format!(
+            Error::Status(error) if error.is_about_login() => {
+                format!("the repository may be private (logins: {auth_file}), or its name wrong")
+            }
+            Error::Status(error) if error.status == 404 => "check repository and tag".to_owned(),
+            Error::LoginRequired { .. } | Error::Credentials(_) => format!(
                 "put user and password into {auth_file}, in the format of docker's config.json"
             ),
             Error::CredentialHelper { .. } => "write the login itself into its auths".to_owned(),
-            Error::WebPage { .. } | Error::Oci(oci::Error::WebPage(_)) => {
-                "a proxy or a captive portal may be in between".to_owned()
-            }
+            Error::WebPage { .. } => PORTAL.to_owned(),
             Error::RequestTooLarge { .. } => "use a smaller --chunk-size".to_owned(),
             Error::DeleteUnsupported { .. } => "the operator has to enable deletion".to_owned(),
             Error::TagDeleteUnsupported { .. } => {
@@ -104,40 +105,73 @@ impl Terms {
             Error::NoDirectory(_) => "write oci:DIRECTORY:NAME".to_owned(),
             Error::ReferrersTag { .. } => "delete the tag".to_owned(),
             Error::NoStore => "name the store with --store DIR".to_owned(),
-            _ => return self.document_hint(error),
+            Error::ForeignEntries { .. } => {
+                "check and sign these images, or sign all entries with --sign-foreign".to_owned()
+            }
+            Error::NotAnIndex(_) => "choose another tag, or push without --platform".to_owned(),
+            Error::Oci(error) => return self.document_hint(error),
+            Error::During { .. }
+            | Error::Connect { .. }
+            | Error::NotHttp { .. }
+            | Error::Tls { fault: TlsFault::Certificate | TlsFault::Incompatible, .. }
+            | Error::Interrupted(_)
+            | Error::Status(_)
+            | Error::LoginRejected(_)
+            | Error::Challenge(_)
+            | Error::TokenAnswer(_)
+            | Error::Authorities(_)
+            | Error::Proxy(_)
+            | Error::TooLarge { .. }
+            | Error::Protocol(_)
+            | Error::ManifestDigest { .. }
+            | Error::BlobDigest { .. }
+            | Error::InvalidSignature { .. }
+            | Error::OtherDigest { .. }
+            | Error::Contended
+            | Error::Io(_)
+            | Error::Depth { .. }
+            | Error::Json(_) => return None,
         })
     }
 
-    fn document_hint(&self, error: &Error) -> Option<String> {
+    fn document_hint(&self, error: &oci::Error) -> Option<String> {
+        use oci::Error as Bad;
         let Self { plain_http, platform, .. } = self;
-        let error = match error.root() {
-            Error::Oci(error) => error,
-            Error::ForeignEntries { .. } => {
-                let text = "check and sign these images, or sign all entries with --sign-foreign";
-                return Some(text.to_owned());
-            }
-            Error::NotAnIndex(_) => {
-                return Some("choose another tag, or push without --platform".to_owned());
-            }
-            _ => return None,
-        };
         Some(match error {
-            oci::Error::NoDisk { .. } => {
-                "push the disk image as application/octet-stream+gzip".to_owned()
-            }
-            oci::Error::NoMatch { has_platforms: true, .. } => {
-                format!("{platform} selects another")
-            }
-            oci::Error::NoMatch { .. } | oci::Error::SeveralMatches { .. } => {
+            Bad::WebPage(_) => PORTAL.to_owned(),
+            Bad::NoDisk { .. } => "push the disk image as application/octet-stream+gzip".to_owned(),
+            Bad::NoMatch { has_platforms: true, .. } => format!("{platform} selects another"),
+            Bad::NoMatch { .. } | Bad::SeveralMatches { .. } => {
                 "name a manifest by its digest".to_owned()
             }
-            oci::Error::Nested(_) => "push it without --platform".to_owned(),
-            oci::Error::AmbiguousDigits { .. } => "use more digits".to_owned(),
-            oci::Error::InUse(_) => "wait until it ends".to_owned(),
-            oci::Error::Scheme { .. } => {
-                format!("remove the scheme; {plain_http} allows plain HTTP")
+            Bad::Nested(_) => "push it without --platform".to_owned(),
+            Bad::AmbiguousDigits { .. } => "use more digits".to_owned(),
+            Bad::InUse(_) => "wait until it ends".to_owned(),
+            Bad::LayoutIndex { .. } => {
+                "name another layout (--store), or delete this one and create it again".to_owned()
             }
-            _ => return None,
+            Bad::Scheme { .. } => format!("remove the scheme; {plain_http} allows plain HTTP"),
+            Bad::Digest(_)
+            | Bad::Platform(_)
+            | Bad::Mirror(_)
+            | Bad::NoRegistry(_)
+            | Bad::ReferencePart { .. }
+            | Bad::NoVersion(_)
+            | Bad::NoDigest(_)
+            | Bad::TagOnBlob(_)
+            | Bad::NotJson { .. }
+            | Bad::Document { .. }
+            | Bad::UnknownType(_)
+            | Bad::Contradiction(_)
+            | Bad::MediaType(_)
+            | Bad::Write(_)
+            | Bad::Annotation { .. }
+            | Bad::Container { .. }
+            | Bad::SeveralDisks { .. }
+            | Bad::Io { .. }
+            | Bad::NotALayout(_)
+            | Bad::Damaged { .. }
+            | Bad::DamagedSize { .. } => return None,
         })
     }
 }

@@ -9,6 +9,10 @@ mod binary;
 #[cfg(test)]
 mod blob_faults;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
+mod compatibility;
+#[cfg(test)]
 mod disk_faults;
 #[cfg(test)]
 mod fake;

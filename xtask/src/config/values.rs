@@ -5,9 +5,11 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::problems::unknown_name;
+use registry::http::without_user_info;
+
 use crate::host::output;
 
-/// Replaces `{name}` with its value.
+/// Replaces `{name}` with its value. A URL must not contain a login: manifests contain it.
 pub fn expand(text: &str, values: &[(&str, &str)]) -> Result<String, String> {
     let mut expanded = String::new();
     let mut rest = text;
@@ -24,6 +26,10 @@ pub fn expand(text: &str, values: &[(&str, &str)]) -> Result<String, String> {
         rest = after;
     }
     expanded.push_str(rest);
+    let public = without_user_info(&expanded);
+    if public != expanded {
+        return Err(format!("a login in the URL would be published; expected '{public}'"));
+    }
     Ok(expanded)
 }
 
@@ -131,6 +137,9 @@ mod tests {
         {
             assert!(expand(text, &values).unwrap_err().contains(fact), "{text}");
         }
+        let error = expand("https://user:hunter2@mirror.example/{cpu}", &values).unwrap_err();
+        assert!(error.contains("'https://mirror.example/x86_64'"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -87,7 +87,20 @@ fn the_archive_is_one_gzip_member_of_whole_blocks() {
 
 #[test]
 fn only_overlays_with_credentials_are_private() {
-    for (name, text, mode) in [("parameters", "wait\n", 0o644), ("auth.json", LOGIN, 0o600)] {
+    for (name, text, mode) in [
+        ("parameters", "wait\n", 0o644),
+        (
+            "parameters",
+            "oci.tag=r.example/os@sha256:1111111111111111111111111111111111111111111111111111111111111111\n",
+            0o644,
+        ),
+        ("hooks/after", "#!/bin/sh\necho done\n", 0o644),
+        ("auth.json", LOGIN, 0o600),
+        ("parameters", "https_proxy=http://u:PASS@proxy:3128\n", 0o600),
+        ("hooks/after", "#!/bin/sh\ncurl -H \"Authorization: x\" http://c.example\n", 0o600),
+        ("hooks/after", "#!/bin/sh\nAPI_TOKEN=x\n", 0o600),
+        ("hooks/after", "#!/bin/sh\nwget http://u:PASS@c.example\n", 0o600),
+    ] {
         let (site, to) = (folder([(name, text)]), tempfile::tempdir().unwrap());
         let output = to.path().join("overlay");
         run(&Args { dir: site.path().to_owned(), output: Some(output.clone()) }).unwrap();

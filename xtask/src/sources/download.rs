@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use registry::{
-    error::Error,
+    error::{Error, TlsFault},
     http,
     http::{CertificateCheck, Network, Tls},
     session::{Session, Settings},
@@ -141,14 +141,16 @@ fn classify(url: &str, proxy: Option<&str>, error: &Error) -> DownloadError {
     // A captive portal answers without TLS.
     let is_unreachable = matches!(
         error.root(),
-        Error::Connect { .. } | Error::HostNotFound { .. } | Error::NoTls { .. }
+        Error::Connect { .. }
+            | Error::HostNotFound { .. }
+            | Error::Tls { fault: TlsFault::Plain, .. }
     );
     if is_unreachable {
         let proxy = proxy.map(|proxy| format!("through the proxy {}: ", self::host(proxy)));
         let reason = format!("{}{reason}", proxy.unwrap_or_default());
         return DownloadError::Unreachable { host: host.to_owned(), reason };
     }
-    if matches!(error.root(), Error::Certificate { .. }) {
+    if matches!(error.root(), Error::Tls { .. }) {
         let fact = format!("the TLS certificate of '{host}' is not trusted: {reason}");
         let hint = "check this machine's clock; if a site has its own certificate authority, \
             add it to the file that SSL_CERT_FILE names";

@@ -201,3 +201,18 @@ fn reports_all_invalid_parameters() {
         assert!(all.contains(expected), "{expected} in {all}");
     }
 }
+
+#[test]
+fn never_repeats_the_login_of_a_url() {
+    for (parameter, shown) in [
+        ("ocidd.report=ftp://u:S3cret@h/", "'ftp://…@h/'"),
+        ("oci.mirror=u:S3cret@127.0.0.1:9", "'…@127.0.0.1:9'"),
+        ("oci.mirror=a,https://u:S3cret@b", "hosts without a login"),
+        ("oci.retries=u:S3cret@h", "'…@h'"),
+    ] {
+        let (options, errors) = parse_parameters([parameter]);
+        let error = errors[0].to_string();
+        assert!(error.contains(shown) && !error.contains("S3cret"), "{error}");
+        assert_eq!(options, Options::default());
+    }
+}

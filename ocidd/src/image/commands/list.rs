@@ -1,7 +1,7 @@
 //! `list`: images of the store, or tags of a repository.
 
 use clap::Args;
-use oci::{layout, reference::ManifestReference};
+use oci::layout;
 use registry::{auth::Access, repository::Remote, session::Session};
 use serde_json::json;
 
@@ -27,9 +27,7 @@ pub(super) fn run(args: &List, session: &Session) -> Result<()> {
 }
 
 fn list_tags(repository: &str, as_json: bool, session: &Session) -> Result<()> {
-    // Any tag turns the repository into a reference.
-    let reference: ManifestReference = format!("{repository}:latest").parse()?;
-    let tags = Remote::open(session, &reference.repository, Access::Pull)?.list_tags()?;
+    let tags = Remote::open(session, &repository.parse()?, Access::Pull)?.list_tags()?;
     if as_json {
         return print_json(&tags);
     }

@@ -13,7 +13,7 @@ mod url;
 
 use std::{env, io, io::Write as _};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use oci::{
     document,
@@ -122,17 +122,18 @@ fn resolve_manifest(
     place: &mut Location<'_>,
     platform: Option<&Platform>,
 ) -> Result<(Fetched, ImageManifest)> {
-    let fetched = place.resolve()?;
-    let index = match fetched.parse()? {
-        Document::Manifest(manifest) => return Ok((fetched, manifest)),
-        Document::Index(index) => index,
-    };
     let host = Platform::of_host();
-    let fetched = place.read_manifest(index::select(&index, platform.unwrap_or(&host))?)?;
-    match fetched.parse()? {
-        Document::Manifest(manifest) => Ok((fetched, manifest)),
-        Document::Index(_) => Err(anyhow!("the image index leads to another image index").into()),
+    let mut fetched = place.resolve()?;
+    for _ in 0..=index::MAX_DEPTH {
+        match fetched.parse()? {
+            Document::Manifest(manifest) => return Ok((fetched, manifest)),
+            Document::Index(index) => {
+                let entry = index::select(&index, platform.unwrap_or(&host))?;
+                fetched = place.read_manifest(entry)?;
+            }
+        }
     }
+    Err(registry::Error::NestedIndex { digest: document::digest_of(&fetched.descriptor)? }.into())
 }
 
 /// The name of a layer: its title, or the name of its media type.

@@ -2,6 +2,7 @@
 
 mod console;
 mod events;
+mod secrets;
 mod unattended;
 
 use std::{

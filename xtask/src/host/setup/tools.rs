@@ -104,6 +104,7 @@ pub const TOOLS: &[Tool] = &[
     tool("cpio", "cpio", TEST, "reads the initramfs, to compare"),
     tool("bsdtar", "libarchive-tools", TEST, "reads the initramfs, to compare"),
     tool("skopeo", "skopeo", TEST, "pushes images like users do"),
+    tool("openssl", "openssl", TEST, "creates certificates and serves TLS, to compare"),
     tool("umoci", "umoci", TEST, "creates and reads image layouts, to compare"),
     tool("jq", "jq", TEST, "runs the examples of the documentation"),
     tool("gpg", "gnupg gpgv", TEST, "creates and verifies signatures like publishers do"),
