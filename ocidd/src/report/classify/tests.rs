@@ -76,6 +76,7 @@ fn expected(error: &Error) -> (u8, Cause) {
         Error::NoStore => (44, Cause::INTERNAL),
         Error::Io(_) => (45, Cause::INTERNAL),
         Error::Json(_) => (46, Cause::MANIFEST),
+        Error::Depth { .. } => (48, Cause::MANIFEST),
         Error::Oci(_) => (47, Cause::MANIFEST),
     }
 }
@@ -158,6 +159,7 @@ fn samples() -> Vec<(Error, bool, &'static str)> {
         (Error::ForeignEntries { location: location(), entries: text() }, false, "--sign-foreign"),
         (Error::NotAnIndex(text()), false, "without --platform"),
         (Error::Contended, false, ""),
+        (Error::Depth { limit: 4 }, false, ""),
         (Error::NoStore, false, "--store"),
         (std::io::Error::other("x").into(), false, ""),
         (serde_json::from_str::<()>("").unwrap_err().into(), false, ""),
@@ -183,5 +185,5 @@ fn every_error_has_a_cause_and_hints_about_it() {
         }
         assert_eq!(fetching(error).cause, cause);
     }
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..=47).collect::<Vec<_>>());
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..=48).collect::<Vec<_>>());
 }
