@@ -29,6 +29,8 @@ pub enum Error {
     ReferencePart { reference: String, part: &'static str, found: String, expected: &'static str },
     #[error("'{0}' has neither tag nor digest: expected a tag, such as {0}:latest")]
     NoVersion(String),
+    #[error("'{0}' has a tag or a digest: expected registry/repository")]
+    NotARepository(String),
     #[error("'{0}' has no digest: expected registry/repository@sha256:…")]
     NoDigest(String),
     #[error("'{0}' has a tag and a digest: expected registry/repository@sha256:…")]

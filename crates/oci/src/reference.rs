@@ -42,14 +42,7 @@ impl FromStr for Repository {
     fn from_str(whole: &str) -> Result<Self> {
         match split(whole)? {
             (repository, None, None) => Ok(repository),
-            (_, tag, digest) => {
-                let (part, found) = match digest {
-                    Some(digest) => ("digest", digest.to_string()),
-                    None => ("tag", tag.unwrap_or_default().to_owned()),
-                };
-                let expected = "registry/repository alone";
-                Err(Error::ReferencePart { reference: whole.to_owned(), part, found, expected })
-            }
+            _ => Err(Error::NotARepository(whole.to_owned())),
         }
     }
 }

@@ -42,43 +42,44 @@ pub fn challenges(headers: &[&str]) -> Vec<Challenge> {
 
 fn parse_header(header: &str) -> Option<Vec<Challenge>> {
     let mut found: Vec<Challenge> = Vec::new();
-    for item in split_unquoted(header)? {
-        let (first, rest) = item.split_once([' ', '\t']).unwrap_or((item, ""));
-        let rest = rest.trim_start();
-        let starts_challenge = !first.contains('=') && !rest.starts_with('=');
-        let param = if starts_challenge { rest } else { item };
-        if starts_challenge && !first.is_empty() {
-            found.push(Challenge { scheme: first.to_owned(), params: Vec::new() });
+    let mut rest = header;
+    loop {
+        rest = rest.trim_start_matches(SEPARATORS);
+        if rest.is_empty() {
+            return Some(found);
         }
-        // A scheme alone, or its token68.
-        let Some((key, value)) = param.split_once('=') else { continue };
-        let value = value.trim();
-        let value = match value.strip_prefix('"') {
-            Some(quoted) => unescape(quoted.strip_suffix('"')?),
-            None => value.to_owned(),
-        };
-        found.last_mut()?.params.push((key.trim().to_ascii_lowercase(), value));
+        let (name, after) = split_before(rest, |c| c == '=' || SEPARATORS.contains(&c));
+        if let Some(value) = after.trim_start().strip_prefix('=') {
+            let (value, after) = parse_value(value.trim_start())?;
+            found.last_mut()?.params.push((name.to_ascii_lowercase(), value));
+            rest = after;
+        } else {
+            found.push(Challenge { scheme: name.to_owned(), params: Vec::new() });
+            rest = after;
+        }
     }
-    Some(found)
 }
 
-/// Splits at commas and semicolons outside of quotes. `None` if a quote is not closed.
-fn split_unquoted(header: &str) -> Option<Vec<&str>> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    let items = header.split(|c| {
-        let is_plain = !std::mem::take(&mut is_escaped);
-        is_escaped = is_plain && is_quoted && c == '\\';
-        is_quoted ^= is_plain && c == '"';
-        !is_quoted && (c == ',' || c == ';')
-    });
-    let items = items.map(str::trim).collect();
-    (!is_quoted).then_some(items)
+const SEPARATORS: [char; 4] = [' ', '\t', ',', ';'];
+
+/// A value, with or without quotes, and what follows it. `None` if a quote is not closed.
+fn parse_value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (value, rest) = split_before(text, |c| SEPARATORS.contains(&c));
+        return Some((value.to_owned(), rest));
+    };
+    let (mut value, mut chars) = (String::new(), quoted.chars());
+    loop {
+        match chars.next()? {
+            '"' => return Some((value, chars.as_str())),
+            '\\' => value.push(chars.next()?),
+            other => value.push(other),
+        }
+    }
 }
 
-fn unescape(quoted: &str) -> String {
-    let mut chars = quoted.chars();
-    std::iter::from_fn(|| chars.next().and_then(|c| if c == '\\' { chars.next() } else { Some(c) }))
-        .collect()
+fn split_before(text: &str, is_end: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(is_end).unwrap_or(text.len()))
 }
 
 /// The challenge to answer. A token is preferred to a password, which every request would repeat.

@@ -15,6 +15,8 @@ use rustls::{
     server::ParsedCertificate,
 };
 
+use self::TlsFault as Fault;
+
 /// Whether certificates are verified.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum CertificateCheck {
@@ -39,14 +41,6 @@ pub enum TlsFault {
     /// The server and this client have no TLS in common.
     Incompatible,
 }
-
-/// Either of rustls' functions for one version of TLS.
-type VerifySignature = fn(
-    &[u8],
-    &CertificateDer<'_>,
-    &DigitallySignedStruct,
-    &WebPkiSupportedAlgorithms,
-) -> Result<HandshakeSignatureValid, RustlsError>;
 
 /// Trusts what the roots have signed, and each of the roots itself as the certificate of a server:
 /// `openssl req -x509` makes certificates of authorities, which are no server's by RFC 5280.
@@ -74,49 +68,36 @@ impl Verifier {
         name: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), RustlsError> {
+        // ring reports short keys, of a server or of its issuer, as wrong signatures.
+        let short = RustlsError::General(SHORT_KEY.to_owned());
+        if has_short_rsa_key(leaf) {
+            return Err(short);
+        }
         let cert = ParsedCertificate::try_from(leaf)?;
         let (roots, algorithms) = (&self.roots, self.algorithms.all);
-        let signed =
-            verify_server_cert_signed_by_trust_anchor(&cert, roots, intermediates, now, algorithms);
-        match signed.map_err(|error| self.explain(error, leaf)) {
+        match verify_server_cert_signed_by_trust_anchor(
+            &cert,
+            roots,
+            intermediates,
+            now,
+            algorithms,
+        ) {
+            Err(RustlsError::InvalidCertificate(Bad::BadSignature))
+                if self.trusted.iter().any(|root| has_short_rsa_key(root)) =>
+            {
+                return Err(short);
+            }
             // These checks follow that of the dates.
-            Err(error) if is_about_issuer(&error) && self.trusted.contains(leaf) => {}
+            Err(error)
+                if matches!(explain(&error).0, Fault::UnknownIssuer | Fault::Authority)
+                    && self.trusted.contains(leaf) => {}
             signed => signed?,
         }
         verify_server_name(&cert, name)
     }
-
-    fn check_signature(
-        &self,
-        verify: VerifySignature,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, RustlsError> {
-        match self.check {
-            CertificateCheck::Skip => Ok(HandshakeSignatureValid::assertion()),
-            CertificateCheck::Verify => verify(message, leaf, signature, &self.algorithms)
-                .map_err(|error| self.explain(error, leaf)),
-        }
-    }
-
-    /// ring reports RSA keys below 2048 bits, of a server or of its issuer, as wrong signatures.
-    fn explain(&self, error: RustlsError, leaf: &[u8]) -> RustlsError {
-        let is_in_leaf = |part: &[u8]| leaf.windows(part.len()).any(|window| window == part);
-        let issuers = self.roots.roots.iter().filter(|root| is_in_leaf(&root.subject));
-        let is_short = has_short_rsa_key(leaf)
-            || issuers.into_iter().any(|root| has_short_rsa_key(&root.subject_public_key_info));
-        if is_short && error == RustlsError::InvalidCertificate(Bad::BadSignature) {
-            let text = "the RSA key of the certificate or its issuer has fewer than 2048 bits";
-            return RustlsError::General(text.to_owned());
-        }
-        error
-    }
 }
 
-fn is_about_issuer(error: &RustlsError) -> bool {
-    matches!(explain(error).0, TlsFault::UnknownIssuer | TlsFault::Authority)
-}
+const SHORT_KEY: &str = "the RSA key of the certificate or its issuer has fewer than 2048 bits";
 
 /// Finds `rsaEncryption`, NULL and a BIT STRING of fewer than 256 bytes (RFC 8017, A.1).
 fn has_short_rsa_key(der: &[u8]) -> bool {
@@ -146,7 +127,12 @@ impl ServerCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, RustlsError> {
-        self.check_signature(verify_tls12_signature, message, leaf, signature)
+        match self.check {
+            CertificateCheck::Skip => Ok(HandshakeSignatureValid::assertion()),
+            CertificateCheck::Verify => {
+                verify_tls12_signature(message, leaf, signature, &self.algorithms)
+            }
+        }
     }
 
     fn verify_tls13_signature(
@@ -155,7 +141,12 @@ impl ServerCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, RustlsError> {
-        self.check_signature(verify_tls13_signature, message, leaf, signature)
+        match self.check {
+            CertificateCheck::Skip => Ok(HandshakeSignatureValid::assertion()),
+            CertificateCheck::Verify => {
+                verify_tls13_signature(message, leaf, signature, &self.algorithms)
+            }
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<Scheme> {
@@ -168,83 +159,74 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// What is wrong with the TLS of a server, in one sentence.
-pub(crate) fn explain(error: &RustlsError) -> (TlsFault, String) {
-    let (fault, text) = match error {
-        RustlsError::InvalidCertificate(bad) => return describe(bad),
-        // By `Verifier::explain`.
-        RustlsError::General(reason) => (TlsFault::Certificate, reason.as_str()),
-        // A plain HTTP answer is an invalid TLS message.
-        RustlsError::InvalidMessage(_) => (TlsFault::Plain, "it answers without TLS"),
-        RustlsError::AlertReceived(Alert::CertificateRequired) => {
-            (TlsFault::Incompatible, "it requires a client certificate, which is not supported")
-        }
-        RustlsError::AlertReceived(Alert::ProtocolVersion) | RustlsError::PeerIncompatible(_) => {
-            (TlsFault::Incompatible, "its TLS is too old: TLS 1.2 or 1.3 is required")
-        }
-        RustlsError::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => {
-            (TlsFault::Incompatible, NO_CIPHER_SUITE)
-        }
-        other => return (TlsFault::Incompatible, other.to_string()),
-    };
-    (fault, text.to_owned())
-}
-
-const NO_CIPHER_SUITE: &str = "it supports none of the required cipher suites: ECDHE with AES-GCM \
-    or ChaCha20, neither RSA key exchange nor CBC";
-
 /// sha1WithRSAEncryption and ecdsa-with-SHA1.
 const SHA_1: [&[u8]; 2] =
     [b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", b"\x2a\x86\x48\xce\x3d\x04\x01"];
 
-fn describe(bad: &Bad) -> (TlsFault, String) {
-    let date = |time: &UnixTime| fmt_http_date(UNIX_EPOCH + Duration::from_secs(time.as_secs()));
-    let (fault, text) = match bad {
-        Bad::UnknownIssuer => {
-            (TlsFault::UnknownIssuer, "its issuer is not trusted (UnknownIssuer)".to_owned())
+/// What is wrong with the TLS of a server, in one sentence.
+pub(crate) fn explain(error: &RustlsError) -> (Fault, String) {
+    let (fault, text) = match error {
+        RustlsError::InvalidCertificate(bad) => return explain_certificate(bad),
+        // By `Verifier::verify`.
+        RustlsError::General(reason) => (Fault::Certificate, reason.as_str()),
+        // A plain HTTP answer is an invalid TLS message.
+        RustlsError::InvalidMessage(_) => (Fault::Plain, "it answers without TLS"),
+        RustlsError::AlertReceived(Alert::CertificateRequired) => {
+            (Fault::Incompatible, "it requires a client certificate, which is not supported")
         }
-        Bad::BadSignature => {
-            (TlsFault::UnknownIssuer, "only the name of its issuer is trusted".to_owned())
+        RustlsError::AlertReceived(Alert::ProtocolVersion) | RustlsError::PeerIncompatible(_) => {
+            (Fault::Incompatible, "its TLS is too old: TLS 1.2 or 1.3 is required")
         }
-        Bad::ExpiredContext { not_after, .. } => {
-            (TlsFault::Time, format!("certificate expired on {}", date(not_after)))
-        }
-        Bad::NotValidYetContext { not_before, .. } => {
-            (TlsFault::Time, format!("certificate not valid yet, only from {}", date(not_before)))
-        }
-        // webpki's errors without an equivalent in rustls.
-        Bad::Other(error) if error.to_string() == "CaUsedAsEndEntity" => (
-            TlsFault::Authority,
-            "it is that of an authority (CA:TRUE), not of a server".to_owned(),
+        RustlsError::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => (
+            Fault::Incompatible,
+            "its cipher suites are too old: ECDHE with AES-GCM or ChaCha20 is required, neither \
+             RSA key exchange nor CBC",
         ),
-        other => (TlsFault::Certificate, describe_other(other)),
+        other => return (Fault::Incompatible, other.to_string()),
     };
-    (fault, format!("the certificate is not trusted: {text}"))
+    (fault, text.to_owned())
 }
 
-fn describe_other(bad: &Bad) -> String {
-    let text = match bad {
-        Bad::BadEncoding => "it cannot be parsed",
-        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => "it is not for servers",
-        Bad::UnhandledCriticalExtension => "it has an unknown critical extension",
-        Bad::UnsupportedSignatureAlgorithmContext { signature_algorithm_id: id, .. }
-            if SHA_1.iter().any(|sha1| id.windows(sha1.len()).any(|window| window == *sha1)) =>
-        {
-            "it is signed with SHA-1, which is too old: SHA-256 is required"
+fn explain_certificate(bad: &Bad) -> (Fault, String) {
+    let date = |time: &UnixTime| fmt_http_date(UNIX_EPOCH + Duration::from_secs(time.as_secs()));
+    let is_sha_1 = |id: &[u8]| SHA_1.iter().any(|it| id.windows(it.len()).any(|part| part == *it));
+    let (fault, text) = match bad {
+        Bad::UnknownIssuer => (Fault::UnknownIssuer, "its issuer is not trusted (UnknownIssuer)"),
+        Bad::BadSignature => (Fault::UnknownIssuer, "only the name of its issuer is trusted"),
+        Bad::ExpiredContext { not_after, .. } => {
+            return (Fault::Time, format!("certificate expired on {}", date(not_after)));
         }
-        Bad::UnsupportedSignatureAlgorithmContext { .. } => {
-            "it is signed with an algorithm that is not supported"
+        Bad::NotValidYetContext { not_before: from, .. } => {
+            return (Fault::Time, format!("certificate not valid yet, only from {}", date(from)));
+        }
+        Bad::BadEncoding => (Fault::Certificate, "it cannot be parsed"),
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
+            (Fault::Certificate, "it is not for servers")
+        }
+        Bad::UnhandledCriticalExtension => {
+            (Fault::Certificate, "it has an unknown critical extension")
+        }
+        Bad::UnsupportedSignatureAlgorithmContext { signature_algorithm_id: id, .. } => {
+            let is_old = is_sha_1(id);
+            let text = "it is signed with SHA-1, which is too old: SHA-256 is required";
+            (Fault::Certificate, if is_old { text } else { "its signature is not supported" })
         }
         Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "it is signed with an algorithm that its issuer's key does not support"
+            (Fault::Certificate, "its signature is not supported for the key of its issuer")
         }
-        Bad::Other(error) if error.to_string() == "UnsupportedCertVersion" => {
-            "it has X.509 version 1, which is too old: version 3 is required"
-        }
-        Bad::Other(error) => return error.to_string(),
-        other => return other.to_string(),
+        // webpki's errors without an equivalent in rustls.
+        Bad::Other(error) => match error.to_string().as_str() {
+            "CaUsedAsEndEntity" => {
+                (Fault::Authority, "it is that of an authority (CA:TRUE), not of a server")
+            }
+            "UnsupportedCertVersion" => {
+                (Fault::Certificate, "it has X.509 version 1, which is too old: 3 is required")
+            }
+            name => return (Fault::Certificate, format!("the certificate is invalid: {name}")),
+        },
+        other => return (Fault::Certificate, other.to_string()),
     };
-    text.to_owned()
+    (fault, format!("the certificate is not trusted: {text}"))
 }
 
 #[cfg(test)]

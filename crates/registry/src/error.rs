@@ -173,26 +173,6 @@ impl StatusError {
     }
 }
 
-/// What an [`Error`] is about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
-    /// No connection, or one that broke.
-    Unreachable,
-    Untrusted,
-    Parameters,
-    Login,
-    NotFound,
-    /// Another status of a server.
-    Refused,
-    /// An answer that violates the protocol.
-    Transfer,
-    /// A manifest or an image index.
-    Document,
-    Signature,
-    /// Files of this machine.
-    Local,
-}
-
 impl Error {
     /// A request to `origin` that got no answer.
     pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
@@ -212,60 +192,6 @@ impl Error {
         }
     }
 
-    /// What the error is about.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::During { source, .. } => source.kind(),
-            Self::Connect { .. } | Self::HostNotFound { .. } | Self::Interrupted(_) => {
-                Kind::Unreachable
-            }
-            Self::NotHttp { .. }
-            | Self::Tls { fault: TlsFault::Plain, .. }
-            | Self::PlainHttp { .. }
-            | Self::PlainRedirect { .. }
-            | Self::PlainTokenServer
-            | Self::TooManyRedirects { .. }
-            | Self::TokenAnswer(_)
-            | Self::WebPage { .. }
-            | Self::Protocol(_)
-            | Self::BlobDigest { .. } => Kind::Transfer,
-            Self::Tls { .. } | Self::Authorities(_) => Kind::Untrusted,
-            Self::Proxy(_) => Kind::Parameters,
-            Self::Status(error) => match error.status.as_u16() {
-                401 | 403 | 407 => Kind::Login,
-                404 => Kind::NotFound,
-                _ => Kind::Refused,
-            },
-            Self::LoginRequired { .. }
-            | Self::LoginRejected(_)
-            | Self::CredentialHelper { .. }
-            | Self::Credentials(_)
-            | Self::Challenge(_) => Kind::Login,
-            Self::RequestTooLarge { .. }
-            | Self::DeleteUnsupported { .. }
-            | Self::TagDeleteUnsupported { .. } => Kind::Refused,
-            Self::TooLarge { .. }
-            | Self::ManifestDigest { .. }
-            | Self::NestedIndex { .. }
-            | Self::Depth { .. }
-            | Self::OtherDigest { .. }
-            | Self::ReferrersTag { .. }
-            | Self::NotAnIndex(_)
-            | Self::Json(_)
-            | Self::Oci(_) => Kind::Document,
-            Self::Unsigned { .. } | Self::InvalidSignature { .. } | Self::ForeignEntries { .. } => {
-                Kind::Signature
-            }
-            Self::NotInRegistry { .. } => Kind::NotFound,
-            Self::NotInLayout { .. }
-            | Self::SeveralImages { .. }
-            | Self::NoDirectory(_)
-            | Self::Contended
-            | Self::NoStore
-            | Self::Io(_) => Kind::Local,
-        }
-    }
-
     /// The error itself, without what was being done.
     pub fn root(&self) -> &Self {
         match self {
@@ -280,7 +206,10 @@ impl Error {
             Self::Status(error) => {
                 error.status.is_server_error() || matches!(error.status.as_u16(), 408 | 429)
             }
-            other => other.kind() == Kind::Unreachable,
+            other => matches!(
+                other,
+                Self::Connect { .. } | Self::HostNotFound { .. } | Self::Interrupted(_)
+            ),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use registry::{Error, error::Kind};
+use registry::{Error, error::TlsFault};
 
 use crate::{
     disk::{choice::TargetError, device::DeviceError},
@@ -104,17 +104,55 @@ pub(crate) fn transfer(error: TransferError) -> Failure {
 }
 
 fn registry_cause(error: &Error) -> Cause {
-    match error.kind() {
-        Kind::Unreachable => Cause::UNREACHABLE,
-        Kind::Untrusted => Cause::UNTRUSTED,
-        Kind::Parameters => Cause::PARAMETERS,
-        Kind::Login => Cause::LOGIN,
-        Kind::NotFound => Cause::NOT_FOUND,
-        Kind::Refused => Cause::REFUSED,
-        Kind::Transfer => Cause::TRANSFER,
-        Kind::Document => Cause::MANIFEST,
-        Kind::Signature => Cause::SIGNATURE,
-        Kind::Local => Cause::INTERNAL,
+    match error.root() {
+        Error::During { source, .. } => registry_cause(source),
+        Error::Connect { .. } | Error::HostNotFound { .. } | Error::Interrupted(_) => {
+            Cause::UNREACHABLE
+        }
+        Error::NotHttp { .. }
+        | Error::Tls { fault: TlsFault::Plain, .. }
+        | Error::PlainHttp { .. }
+        | Error::PlainRedirect { .. }
+        | Error::PlainTokenServer
+        | Error::TooManyRedirects { .. }
+        | Error::TokenAnswer(_)
+        | Error::WebPage { .. }
+        | Error::Protocol(_)
+        | Error::BlobDigest { .. } => Cause::TRANSFER,
+        Error::Tls { .. } | Error::Authorities(_) => Cause::UNTRUSTED,
+        Error::Proxy(_) => Cause::PARAMETERS,
+        Error::Status(error) => match error.status.as_u16() {
+            401 | 403 | 407 => Cause::LOGIN,
+            404 => Cause::NOT_FOUND,
+            _ => Cause::REFUSED,
+        },
+        Error::LoginRequired { .. }
+        | Error::LoginRejected(_)
+        | Error::CredentialHelper { .. }
+        | Error::Credentials(_)
+        | Error::Challenge(_) => Cause::LOGIN,
+        Error::RequestTooLarge { .. }
+        | Error::DeleteUnsupported { .. }
+        | Error::TagDeleteUnsupported { .. } => Cause::REFUSED,
+        Error::TooLarge { .. }
+        | Error::ManifestDigest { .. }
+        | Error::NestedIndex { .. }
+        | Error::Depth { .. }
+        | Error::OtherDigest { .. }
+        | Error::ReferrersTag { .. }
+        | Error::NotAnIndex(_)
+        | Error::Json(_)
+        | Error::Oci(_) => Cause::MANIFEST,
+        Error::Unsigned { .. } | Error::InvalidSignature { .. } | Error::ForeignEntries { .. } => {
+            Cause::SIGNATURE
+        }
+        Error::NotInRegistry { .. } => Cause::NOT_FOUND,
+        Error::NotInLayout { .. }
+        | Error::SeveralImages { .. }
+        | Error::NoDirectory(_)
+        | Error::Contended
+        | Error::NoStore
+        | Error::Io(_) => Cause::INTERNAL,
     }
 }
 

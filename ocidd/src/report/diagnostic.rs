@@ -135,43 +135,28 @@ impl Terms {
     }
 
     fn document_hint(&self, error: &oci::Error) -> Option<String> {
-        use oci::Error as Bad;
         let Self { plain_http, platform, .. } = self;
         Some(match error {
-            Bad::WebPage(_) => PORTAL.to_owned(),
-            Bad::NoDisk { .. } => "push the disk image as application/octet-stream+gzip".to_owned(),
-            Bad::NoMatch { has_platforms: true, .. } => format!("{platform} selects another"),
-            Bad::NoMatch { .. } | Bad::SeveralMatches { .. } => {
+            oci::Error::WebPage(_) => PORTAL.to_owned(),
+            oci::Error::NoDisk { .. } => {
+                "push the disk image as application/octet-stream+gzip".to_owned()
+            }
+            oci::Error::NoMatch { has_platforms: true, .. } => {
+                format!("{platform} selects another")
+            }
+            oci::Error::NoMatch { .. } | oci::Error::SeveralMatches { .. } => {
                 "name a manifest by its digest".to_owned()
             }
-            Bad::Nested(_) => "push it without --platform".to_owned(),
-            Bad::AmbiguousDigits { .. } => "use more digits".to_owned(),
-            Bad::InUse(_) => "wait until it ends".to_owned(),
-            Bad::LayoutIndex { .. } => {
+            oci::Error::Nested(_) => "push it without --platform".to_owned(),
+            oci::Error::AmbiguousDigits { .. } => "use more digits".to_owned(),
+            oci::Error::InUse(_) => "wait until it ends".to_owned(),
+            oci::Error::LayoutIndex { .. } => {
                 "name another layout (--store), or delete this one and create it again".to_owned()
             }
-            Bad::Scheme { .. } => format!("remove the scheme; {plain_http} allows plain HTTP"),
-            Bad::Digest(_)
-            | Bad::Platform(_)
-            | Bad::Mirror(_)
-            | Bad::NoRegistry(_)
-            | Bad::ReferencePart { .. }
-            | Bad::NoVersion(_)
-            | Bad::NoDigest(_)
-            | Bad::TagOnBlob(_)
-            | Bad::NotJson { .. }
-            | Bad::Document { .. }
-            | Bad::UnknownType(_)
-            | Bad::Contradiction(_)
-            | Bad::MediaType(_)
-            | Bad::Write(_)
-            | Bad::Annotation { .. }
-            | Bad::Container { .. }
-            | Bad::SeveralDisks { .. }
-            | Bad::Io { .. }
-            | Bad::NotALayout(_)
-            | Bad::Damaged { .. }
-            | Bad::DamagedSize { .. } => return None,
+            oci::Error::Scheme { .. } => {
+                format!("remove the scheme; {plain_http} allows plain HTTP")
+            }
+            _ => return None,
         })
     }
 }
