@@ -63,8 +63,12 @@ impl Endpoint {
     /// Gets a path of the repository and returns the answer with any status. A 401 of this
     /// host is answered by logging in once, also if an earlier token has expired.
     pub fn get(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
-        let url = self.url(path);
-        self.logged_in(headers, &|client, headers| client.follow(&Method::GET, &url, headers))
+        self.get_url(&self.url(path), headers)
+    }
+
+    /// The same for a URL of this host.
+    pub fn get_url(&mut self, url: &str, headers: &Headers<'_>) -> Result<Response> {
+        self.logged_in(headers, &|client, headers| client.follow(&Method::GET, url, headers))
     }
 
     /// Like [`Self::get`], without the body.
@@ -97,6 +101,16 @@ impl Endpoint {
     /// The URL of a `Location` header of this host.
     pub fn resolve(&self, location: &str) -> String {
         crate::http::resolve(&self.url(""), location)
+    }
+
+    /// A URL of this host, at its origin. The scheme can differ: a host often does not know that a
+    /// proxy adds TLS.
+    pub fn within_origin(&self, url: &str) -> Option<String> {
+        let (own, other) = (self.origin(), origin_of(url));
+        let path = url.strip_prefix(other).unwrap_or_default();
+        let host = |origin: &str| origin.split_once("://").map(|(_, host)| host.to_lowercase());
+        let is_own = is_same_origin(other, &own) || host(other) == host(&own);
+        is_own.then(|| format!("{own}{path}"))
     }
 
     /// Sends a request, and again with a login after 401.

@@ -1,12 +1,13 @@
 //! Where images are stored: a repository of a registry or an OCI image layout, with one interface.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, path::Path, slice};
 
 use oci::{
     digest::Digest,
     document,
     layout::Store,
     reference::{ManifestReference, Version},
+    signature::Key,
 };
 use oci_spec::image::Descriptor;
 
@@ -15,6 +16,7 @@ use crate::{
     error::{During as _, Error, Result},
     repository::{Fetched, Remote},
     session::Session,
+    signatures::{Search, Source},
     update,
     upload::Local,
 };
@@ -163,6 +165,18 @@ impl<'a> Location<'a> {
         self.either(|store| store.referrers(subject), |remote| remote.referrers(subject))
     }
 
+    /// Whether `key` has signed `image`.
+    pub(crate) fn is_signed(&mut self, image: &Digest, key: &Key) -> Result<bool> {
+        let is_signed = |source: &mut dyn Source| {
+            let found = Search::new(source, slice::from_ref(key)).find(&[*image]);
+            Ok(found.during(|| format!("verifying the signatures of {image}"))?.is_some())
+        };
+        match &mut self.inner {
+            Inner::Layout { store, .. } => is_signed(store),
+            Inner::Remote { remote, .. } => is_signed(&mut remote.requests()),
+        }
+    }
+
     /// Whether a manifest and its parts exist.
     pub fn has_manifest(&mut self, manifest: &Descriptor) -> Result<bool> {
         let digest = document::digest_of(manifest)?;
@@ -261,6 +275,20 @@ impl<'a> Location<'a> {
         // Only now: its rate must not include the time that fetching took.
         let transfer = remote.transfer("pushing", blob)?;
         remote.push_blob(&local, transfer.as_ref())
+    }
+}
+
+impl Source for Store {
+    fn tagged(&mut self, tag: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.resolve(tag)?.map(|image| self.read(&image)).transpose()?)
+    }
+
+    fn referrers(&mut self, image: &Digest) -> Result<Vec<Descriptor>> {
+        Ok(Store::referrers(self, image)?)
+    }
+
+    fn fetch(&mut self, _kind: &str, content: &Descriptor) -> Result<Option<Vec<u8>>> {
+        Ok(if self.has(content) { Some(self.read(content)?) } else { None })
     }
 }
 

@@ -19,8 +19,9 @@ use crate::{
     blob::Blob,
     endpoint::{Access, Endpoint},
     error::{During as _, Error, Result},
-    http::{Client, Payload, read_body},
+    http::{Client, Payload},
     mirrors,
+    pages::Requests,
     session::Session,
     update,
 };
@@ -216,27 +217,17 @@ impl<'a> Remote<'a> {
             tags: Option<Vec<String>>,
         }
         let doing = format!("asking {} for its tags", self.repository);
-        let mut tags: Vec<String> = Vec::new();
-        loop {
-            let last = tags.last().map(|tag| format!("&last={tag}")).unwrap_or_default();
-            let path = format!("tags/list?n={TAGS_PER_PAGE}{last}");
-            let page = self.with_retry(&doing, |endpoint| {
-                let response = endpoint.get(&path, &[])?;
-                let response = endpoint.expect(200, response)?;
-                let has_more = response.headers().contains_key("link");
-                Ok((read_body(response, LIST_LIMIT_BYTES, "an answer")?, has_more))
-            });
-            let (bytes, has_more) = page?;
-            let page: Tags = serde_json::from_slice(&bytes).during(|| doing.as_str())?;
-            let page = page.tags.unwrap_or_default();
-            let is_last = page.is_empty() || !has_more;
-            tags.extend(page);
-            if is_last {
-                // The spec requires sorted tags, but not every registry sorts them.
-                tags.sort();
-                return Ok(tags);
-            }
-        }
+        let parse = |bytes: &[u8]| {
+            let page: Tags = serde_json::from_slice(bytes)?;
+            Ok(page.tags.unwrap_or_default())
+        };
+        let path = format!("tags/list?n={TAGS_PER_PAGE}");
+        let mut requests = self.requests();
+        let list = requests.list(&doing, (&path, &[]), |_status| false, parse, String::as_str);
+        let mut tags = list.during(|| doing.as_str())?.unwrap_or_default();
+        // The spec requires sorted tags, but not every registry sorts them.
+        tags.sort();
+        Ok(tags)
     }
 
     /// Adds a referrer to the index under a tag, for registries that keep no list (distribution
@@ -250,10 +241,7 @@ impl<'a> Remote<'a> {
         let version = Version::Tag(subject.to_tag());
         let mut entry = descriptor.clone();
         if let Document::Manifest(manifest) = document {
-            let config = manifest.config().media_type();
-            entry.set_artifact_type(Some(
-                manifest.artifact_type().clone().unwrap_or_else(|| config.clone()),
-            ));
+            entry.set_artifact_type(Some(document::artifact_type_of(manifest).into()));
             entry.set_annotations(manifest.annotations().clone());
         }
         let change = |remote: &mut Self, current: Option<&Fetched>| {
@@ -278,34 +266,20 @@ impl<'a> Remote<'a> {
     /// The referrers of `subject`, from the registry's list or the index under a tag.
     pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
         let doing = format!("asking {} for the referrers of {subject}", self.repository.registry);
-        let listed = self.with_retry(&doing, |endpoint| {
-            let accept = [("accept", document::INDEX)];
-            let response = endpoint.get(&format!("referrers/{subject}"), &accept)?;
-            match response.status().as_u16() {
-                200 => read_body(response, LIST_LIMIT_BYTES, "an answer").map(Some),
-                // The statuses of registries without this API.
-                400 | 404 | 405 | 501 => Ok(None),
-                _ => Err(endpoint.rejected(response)),
-            }
-        });
-        let Some(bytes) = listed? else {
-            let found = self.fetch(&Version::Tag(subject.to_tag()))?;
-            return Ok(match found.as_ref().map(Fetched::parse).transpose()? {
-                Some(Document::Index(index)) => index.manifests().clone(),
-                Some(Document::Manifest(_)) | None => Vec::new(),
-            });
-        };
-        let index = document::parse_index(&bytes).during(|| doing)?;
-        Ok(index.manifests().clone())
+        self.requests().list_referrers(subject).during(|| doing)
+    }
+
+    pub(crate) fn requests(&mut self) -> Requests<'_> {
+        let backoff = self.session.backoff();
+        Requests { endpoint: &mut self.endpoint, backoff, limit: None, answered: None }
     }
 
     /// Retries `operation`; the error says that it happened while `doing`.
     pub(crate) fn with_retry<T>(
         &mut self,
         doing: &str,
-        mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
+        operation: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
-        let operation = || operation(&mut self.endpoint);
-        self.session.backoff().run(doing, operation).during(|| doing)
+        self.requests().run(doing, operation).during(|| doing)
     }
 }

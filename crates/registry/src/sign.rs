@@ -87,7 +87,7 @@ fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>> {
 }
 
 /// The existing signatures.
-pub(crate) fn layers_of(signatures: Option<&Fetched>) -> Result<Vec<Descriptor>> {
+fn layers_of(signatures: Option<&Fetched>) -> Result<Vec<Descriptor>> {
     match signatures.map(Fetched::parse).transpose()? {
         Some(Document::Manifest(manifest)) => Ok(manifest.layers().clone()),
         Some(Document::Index(_)) | None => Ok(Vec::new()),

@@ -144,6 +144,32 @@ fn signs_no_entry_that_only_the_registry_has() {
 }
 
 #[test]
+fn a_missing_or_forged_signature_does_not_hide_a_good_one() {
+    let (fake, author, _) = scene();
+    let reference = fake.reference("1");
+    let push = ["--platform", "linux/amd64", "--sign", "one.key", "a", &reference];
+    let index = author.push(&push);
+    let [gone, forged] = [b"gone", b"fake"].map(|text| oci::digest::Digest::of(text).to_string());
+    fake.store(|store| {
+        let mut signed = store.document(&tag_of(&index));
+        let good = signed["layers"][0].clone();
+        signed["layers"] = [gone.as_str(), forged.as_str()]
+            .into_iter()
+            .map(|digest| {
+                let mut layer = good.clone();
+                layer["digest"] = digest.into();
+                layer
+            })
+            .chain([good.clone()])
+            .collect();
+        let bytes = signed.to_string().into_bytes();
+        store.manifests.get_mut(&tag_of(&index)).unwrap().1 = bytes;
+        store.blobs.insert(forged.clone(), b"changed".to_vec());
+    });
+    author.push(&["--platform", "linux/arm64", "--sign", "one.key", "a", &reference]);
+}
+
+#[test]
 fn an_unsigned_index_gives_a_signed_one_only_its_signed_entries() {
     let (fake, author, _) = scene();
     let reference = fake.reference("1");

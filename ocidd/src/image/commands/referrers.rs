@@ -49,10 +49,7 @@ fn type_of(place: &mut Location<'_>, referrer: &Descriptor) -> Result<String> {
         return Ok(artifact_type.to_string());
     }
     Ok(match place.read_manifest(referrer)?.parse()? {
-        Document::Manifest(manifest) => match manifest.artifact_type() {
-            Some(artifact_type) => artifact_type.to_string(),
-            None => manifest.config().media_type().to_string(),
-        },
+        Document::Manifest(manifest) => document::artifact_type_of(&manifest).to_owned(),
         Document::Index(index) => {
             index.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default()
         }
