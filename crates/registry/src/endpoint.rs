@@ -139,6 +139,12 @@ impl Endpoint {
         client.follow(&Method::GET, &self.url(path), &self.with_login(headers)).ok()
     }
 
+    /// Returns an answer that accepts a write; any other is an error.
+    pub fn accepted(&self, response: Response) -> Result<Response> {
+        let is_accepted = is_accepted(response.status().as_u16());
+        if is_accepted { Ok(response) } else { Err(self.rejected(response)) }
+    }
+
     /// Returns an answer with this status; any other is an error.
     pub fn expect(&self, status: u16, response: Response) -> Result<Response> {
         if response.status() == status { Ok(response) } else { Err(self.rejected(response)) }
@@ -177,6 +183,11 @@ impl Endpoint {
     }
 }
 
+/// Whether a status accepts a write. The spec names one for each, but registries and proxies differ.
+pub(crate) fn is_accepted(status: u16) -> bool {
+    matches!(status, 200 | 201 | 202 | 204)
+}
+
 /// Compares origins; default ports are equal.
 fn is_same_origin(one: &str, other: &str) -> bool {
     let bare = |origin: &str| {
@@ -189,7 +200,36 @@ fn is_same_origin(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::http::{CertificateCheck, CertificateFiles, DEFAULT_TIMEOUT, Network};
+
+    #[test]
+    fn urls_of_another_scheme_continue_at_the_own_origin() {
+        let network = Network {
+            tls: Tls::Required,
+            certificates: CertificateCheck::Skip,
+            timeout: DEFAULT_TIMEOUT,
+            http_proxy: None,
+            https_proxy: None,
+            no_proxy: None,
+        };
+        let files = CertificateFiles { bundle: PathBuf::new(), folder: PathBuf::new() };
+        let client = Client::new(&network, &files).unwrap();
+        let repository = Repository { registry: "r.example".to_owned(), name: "os".to_owned() };
+        let endpoint = Endpoint::new(client, repository, Arc::default(), Access::Pull);
+        for (url, own) in [
+            ("https://r.example/v2/a?b=c", Some("https://r.example/v2/a?b=c")),
+            ("https://R.example:443/v2/a", Some("https://r.example/v2/a")),
+            ("http://r.example/v2/a", Some("https://r.example/v2/a")),
+            ("http://r.example:5000/v2/a", None),
+            ("https://s.example/r.example", None),
+            ("ftp:r.example", None),
+        ] {
+            assert_eq!(endpoint.within_origin(url).as_deref(), own, "{url}");
+        }
+    }
 
     #[test]
     fn default_ports_are_equal() {

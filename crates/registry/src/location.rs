@@ -156,6 +156,19 @@ impl<'a> Location<'a> {
         Ok(Fetched { descriptor: descriptor.clone(), bytes })
     }
 
+    /// A listed referrer. Warns if it is missing: clients keep lists, and other clients delete.
+    pub fn read_referrer(&mut self, descriptor: &Descriptor) -> Result<Option<Fetched>> {
+        match (self.read_manifest(descriptor), &self.inner) {
+            (Err(error), Inner::Remote { remote, .. })
+                if matches!(error.root(), Error::NotInRegistry { .. }) =>
+            {
+                remote.session.observer().warn(format!("listed as a referrer: {error}; skipped"));
+                Ok(None)
+            }
+            (result, _) => result.map(Some),
+        }
+    }
+
     /// A small blob, verified.
     pub fn read_blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         self.either(|store| store.read(descriptor), |remote| remote.read_blob(descriptor))

@@ -105,7 +105,6 @@ impl Terms {
                 format!("name one of them: oci:{}:NAME", directory.display())
             }
             Error::NoDirectory(_) => "write oci:DIRECTORY:NAME".to_owned(),
-            Error::ReferrersTag { .. } => "delete the tag".to_owned(),
             Error::NoStore => "name the store with --store DIR".to_owned(),
             _ => return self.document_hint(error),
         })

@@ -64,6 +64,11 @@ impl Store {
                 None => Answer::error(404, "MANIFEST_UNKNOWN"),
             },
             (_, ("referrers", subject)) if get && self.knows_referrers => self.list(subject),
+            (_, ("tags", _)) if get => {
+                let tags = self.manifests.keys().filter(|name| !name.starts_with("sha256:"));
+                let list = serde_json::json!({ "name": "os", "tags": tags.collect::<Vec<_>>() });
+                Answer::new(200).body("application/json", list.to_string())
+            }
             _ => Answer::error(404, "NOT_FOUND"),
         }
     }
