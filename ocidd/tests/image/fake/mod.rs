@@ -143,7 +143,7 @@ impl Desk {
             Fault::Early(answer) => Verdict::Early(answer),
             Fault::Cut(bytes) => Verdict::Cut(bytes, Box::new(move |body| drop(right(body)))),
             Fault::Short(bytes) => Verdict::Whole(Box::new(move |body| right(&body[..bytes]))),
-            Fault::Page(number, link) => Verdict::Whole(Box::new(move |body| {
+            Fault::Page(number, next) => Verdict::Whole(Box::new(move |body| {
                 let mut answer = right(body);
                 let mut list: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
                 let key = if list["tags"].is_array() { "tags" } else { "manifests" };
@@ -151,7 +151,7 @@ impl Desk {
                 let page = items.chunks(2).nth(number).unwrap_or_default();
                 list[key] = page.into();
                 answer.body = list.to_string().into_bytes();
-                if items.len() > 2 * (number + 1) { answer.header("Link", link) } else { answer }
+                if items.len() > 2 * (number + 1) { answer.header("Link", next) } else { answer }
             })),
             Fault::Spoil(spoil) => Verdict::Whole(Box::new(move |body| {
                 let mut answer = right(body);
