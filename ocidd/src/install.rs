@@ -113,6 +113,15 @@ fn verify_signature(
     keys: &[Key],
     listener: &dyn Listener,
 ) -> Result<Option<Signed>, Failure> {
+    // A key may sign other artifacts, and a registry may offer any of them under the tag.
+    if let Some(foreign) = &resolved.layer.foreign_type {
+        let message = format!("artifact type '{foreign}' is not that of a disk image");
+        if !keys.is_empty() {
+            let error = Diagnostic::new(message, "push the disk image without --type");
+            return Err(error).or_fail(Cause::SIGNATURE);
+        }
+        listener.warn(message);
+    }
     if keys.is_empty() {
         return Ok(None);
     }
