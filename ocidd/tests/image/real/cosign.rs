@@ -118,18 +118,33 @@ fn accepts_each_manifest_after_a_recursive_signature_and_a_copy() {
     }
 }
 
+/// Each format alone is sufficient. cosign 2 reads only the old one.
 #[test]
 fn cosign_accepts_our_signatures() {
     let Some(cosign) = programs() else { return };
     let author = author(&cosign);
     let registry = Registry::start(&Serve::Plain);
-    let push = ["--sign", "cosign.key", "disk.raw", &registry.reference("os:1")];
-    let image = registry.reference(&format!("os@{}", author.push(&push)));
-    let verify = |program: &Path| {
-        let words = ["verify", "--key=cosign.pub", "--insecure-ignore-tlog", &image];
-        run(&author, program, &[&words[..3], &["--allow-insecure-registry"], &words[3..]].concat());
-    };
-    for program in &cosign {
-        verify(program);
+    let (old, new) = ("--new-bundle-format=false", "--new-bundle-format=true");
+    for (name, removed, wanted) in [
+        ("both", "", [true, true, true]),
+        ("bundle", "application/vnd.dev.cosign.artifact.sig.v1+json", [false, false, true]),
+        ("old", "application/vnd.dev.sigstore.bundle.v0.3+json", [true, true, true]),
+    ] {
+        let reference = registry.reference(&format!("{name}:1"));
+        let digest = author.push(&["--sign", "cosign.key", "disk.raw", &reference]);
+        if !removed.is_empty() {
+            let listed = author.json(&["referrers", &reference, "--json", "--type", removed]);
+            let signature = listed[0]["digest"].as_str().unwrap();
+            let signature = registry.reference(&format!("{name}@{signature}"));
+            author.ok(&["rm", "--remote", &signature]);
+        }
+        let image = registry.reference(&format!("{name}@{digest}"));
+        let accepts = [(0, old), (1, old), (1, new)].map(|(version, format)| {
+            let first = ["verify", "--key=cosign.pub", "--insecure-ignore-tlog", format];
+            let words = [&first[..], &["--allow-insecure-registry", &image]].concat();
+            author.run_other(&cosign[version], &words).code == 0
+        });
+        assert_eq!(accepts, wanted, "{name}");
+        assert_installs(&author, name, &image, 0);
     }
 }
