@@ -275,7 +275,10 @@ impl Job<'_> {
                 )
             }
             Outcome::AlreadyInstalled => {
-                format!("already installed on {disk}: layer {layer}; nothing was written")
+                format!(
+                    "already installed on {disk}, according to its marker: layer {layer}; the \
+                     content of the disk was not checked; nothing was written"
+                )
             }
             Outcome::DryRun => self.dry_run(&disk),
         };
