@@ -14,12 +14,12 @@ use std::{
 
 use oci::{
     digest::Digest,
-    index, manifest,
+    document, index, manifest,
     manifest::Content,
     platform::Platform,
     reference::{BlobReference, ManifestReference, Repository},
     signature,
-    signature::Key,
+    signature::{Key, dsse},
     size::{Bytes, length_of},
 };
 use ocidd::{
@@ -87,12 +87,13 @@ pub fn logins(bytes: &[u8]) {
     }
 }
 
-/// Signature manifests, lists of referrers and signed payloads.
+/// Signature manifests, lists of referrers, bundles and signed payloads.
 pub fn signature(bytes: &[u8]) {
     for claim in signature::parse_manifest(bytes).into_iter().flatten().flatten() {
         assert!(claim.verify(bytes, &Digest::of(bytes), &[]).is_err(), "no key is trusted");
     }
-    signature::parse_referrers(bytes).ok();
+    dsse::verify(bytes, &Digest::of(bytes), &[]).expect_err("no key is trusted");
+    assert!(document::parse_referrers_tag(bytes, &Digest::of(bytes)).is_none(), "not a list");
     if let Err(unfit) = signature::parse_payload(bytes) {
         assert!(!unfit.to_string().is_empty());
     }

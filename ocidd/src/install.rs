@@ -117,6 +117,15 @@ fn verify_signature(
     keys: &[Key],
     listener: &dyn Listener,
 ) -> Result<Option<Signed>, Failure> {
+    // A key may sign other artifacts, and a registry may offer any of them under the tag.
+    if let Some(foreign) = &resolved.layer.foreign_type {
+        let message = format!("artifact type '{foreign}' is not that of a disk image");
+        if !keys.is_empty() {
+            let error = Diagnostic::new(message, "push the disk image without --type");
+            return Err(error).or_fail(Cause::SIGNATURE);
+        }
+        listener.warn(message);
+    }
     if keys.is_empty() {
         return Ok(None);
     }
@@ -299,7 +308,10 @@ impl Job<'_> {
                 )
             }
             Outcome::AlreadyInstalled => {
-                format!("already installed on {disk}: layer {layer}; nothing was written")
+                format!(
+                    "already installed on {disk}, according to its marker: layer {layer}; the \
+                     content of the disk was not checked; nothing was written"
+                )
             }
             Outcome::DryRun => self.dry_run(&disk),
         };

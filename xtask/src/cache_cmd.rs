@@ -6,7 +6,7 @@ use anyhow::Result;
 use oci::size::Bytes;
 
 use crate::{
-    host::{arch::Arch, output, output::SUMS, report},
+    host::{output, output::SUMS, report},
     sources::cache::{ABANDONED, Cache, KERNEL_LOCK, KERNELS, SOURCES, Usage, children},
 };
 
@@ -97,8 +97,8 @@ pub fn entries(cache: &Cache) -> Vec<Entry> {
     for (_, folder) in digests(KERNELS) {
         add(folder.clone(), InUse::File(folder.join(SUMS)), None);
     }
-    for arch in Arch::ALL.map(Arch::oci) {
-        add(root.join("apt").join(arch), InUse::Lock(format!("apt-{arch}")), None);
+    for (name, path) in children(&root.join("apt")) {
+        add(path, InUse::Lock(format!("apt-{name}")), None);
     }
     for (name, max_age) in [("ccache", None), ("configs", None), ("build", Some(Duration::ZERO))] {
         add(root.join(name), InUse::Lock(KERNEL_LOCK.to_owned()), max_age);

@@ -2,11 +2,12 @@
 
 pub mod bench;
 pub mod boot;
+mod cosign;
 pub mod demo;
 pub mod fuzz;
 pub mod lint;
 
-use std::{sync::mpsc, thread::ScopedJoinHandle};
+use std::{ffi::OsString, sync::mpsc, thread::ScopedJoinHandle};
 
 use anyhow::{Context as _, Result, anyhow};
 use xshell::cmd;
@@ -118,8 +119,17 @@ fn check_sources(options: &SourceOptions) -> Result<()> {
     let cargo = cmd::cargo();
     // Lint has printed a warning if they are missing.
     let packages = lint::packages(&shell).unwrap_or_default();
+    let programs = cosign::programs().or_else(|error| {
+        // Developers can work without a network.
+        if setup::is_ci() {
+            return Err(error.context("fetching cosign"));
+        }
+        report::warn(format_args!("signatures were not tested with cosign: {error:#}"));
+        Ok(OsString::new())
+    })?;
     cmd!(shell, "{cargo} test --workspace --locked --quiet")
         .env("PYTHONPATH", packages)
+        .env("OCIDD_COSIGN", programs)
         .quiet()
         .run()
         .context("running cargo test")?;

@@ -178,6 +178,26 @@ pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&value).map_err(OciSpecError::from)?)
 }
 
+/// The artifact type of a manifest (OCI image spec, manifest.md, "Guidelines for Artifact Usage").
+pub fn artifact_type_of(manifest: &ImageManifest) -> &str {
+    let config = manifest.config().media_type();
+    manifest.artifact_type().as_ref().unwrap_or(config).as_ref()
+}
+
+/// Parses a list of referrers.
+pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Descriptor>> {
+    // Not `parse_index`: referrers have no platform.
+    let index: ImageIndex = parse_json(bytes, "list of referrers")?;
+    Ok(index.manifests().clone())
+}
+
+/// Parses the document under the tag where clients list the referrers of `subject`. `None` if it is
+/// not a list: some registries resolve that tag as the digest of the subject.
+pub fn parse_referrers_tag(bytes: &[u8], subject: &Digest) -> Option<Vec<Descriptor>> {
+    let is_index = detect(bytes, INDEX).is_ok_and(|found| [INDEX, DOCKER_INDEX].contains(&&*found));
+    parse_referrers(bytes).ok().filter(|_| is_index && Digest::of(bytes) != *subject)
+}
+
 pub fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> Result<Descriptor> {
     let digest = oci_spec::image::Digest::try_from(digest.to_string())?;
     Ok(Descriptor::new(MediaType::from(media_type), size_bytes, digest))

@@ -9,8 +9,8 @@ use crate::{
     digest::Digest,
     document,
     document::{
-        BYTES, DOCKER_MANIFEST, MANIFEST, RAW_DIGEST, RAW_SIZE, annotation, escape_controls,
-        title_of,
+        BYTES, DISK_ARTIFACT, DOCKER_MANIFEST, EMPTY, MANIFEST, RAW_DIGEST, RAW_SIZE,
+        UNKNOWN_ARTIFACT, annotation, escape_controls, title_of,
     },
     error::{Error, Result},
 };
@@ -35,6 +35,18 @@ const RAW_SIZES: [&str; 3] = [
 /// Annotations with the decompressed digest.
 const RAW_DIGESTS: [&str; 2] = [RAW_DIGEST, "org.pulpproject.netboot.src.digest"];
 
+/// The artifact types of manifests that may contain a disk image: of ocidd, podman and pulp, and of
+/// artifacts without a type of their own.
+const DISK_ARTIFACTS: [&str; 6] = [
+    DISK_ARTIFACT,
+    "application/vnd.podman.machine.disk",
+    "application/vnd.org.pulpproject.netboot.artifact.v1",
+    UNKNOWN_ARTIFACT,
+    EMPTY,
+    IMAGE_CONFIG,
+];
+const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
 /// The layer that contains the disk image. Only a manifest provides more than its digest.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Layer {
@@ -47,6 +59,8 @@ pub struct Layer {
     /// The publisher's annotations about the decompressed disk image, not verified yet.
     pub raw_size_bytes: Option<u64>,
     pub raw_digest: Option<Digest>,
+    /// The artifact type of the manifest, if it is not that of a disk image.
+    pub foreign_type: Option<String>,
 }
 
 impl Layer {
@@ -59,6 +73,7 @@ impl Layer {
             title: None,
             raw_size_bytes: None,
             raw_digest: None,
+            foreign_type: None,
         }
     }
 }
@@ -87,7 +102,11 @@ fn find_disk(manifest: &ImageManifest) -> Result<Layer> {
     let disks = disk_layers(manifest.layers());
     let layers = || list(manifest.layers().iter().map(describe));
     match disks.as_slice() {
-        [disk] => parse_layer(disk),
+        [disk] => {
+            let artifact_type = manifest.artifact_type().as_ref().map(AsRef::as_ref);
+            let foreign = artifact_type.filter(|known| !DISK_ARTIFACTS.contains(known));
+            Ok(Layer { foreign_type: foreign.map(escape_controls), ..parse_layer(disk)? })
+        }
         [] if is_container(manifest) => Err(Error::Container { layers: layers() }),
         [] => Err(Error::NoDisk { layers: layers() }),
         several => {
@@ -141,8 +160,7 @@ fn is_container(manifest: &ImageManifest) -> bool {
     manifest.layers().iter().any(is_root)
         || matches!(
             manifest.config().media_type().as_ref(),
-            "application/vnd.oci.image.config.v1+json"
-                | "application/vnd.docker.container.image.v1+json"
+            IMAGE_CONFIG | "application/vnd.docker.container.image.v1+json"
         )
 }
 
@@ -155,6 +173,7 @@ fn parse_layer(layer: &Descriptor) -> Result<Layer> {
         title: title_of(layer).map(str::to_owned),
         raw_size_bytes: parse_first(layer, digest, &RAW_SIZES, "number of bytes")?,
         raw_digest: parse_first(layer, digest, &RAW_DIGESTS, "SHA-256 digest")?,
+        foreign_type: None,
     })
 }
 

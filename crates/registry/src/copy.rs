@@ -80,7 +80,7 @@ impl Copier<'_, '_, '_> {
             self.to.sibling(&tag)?.add_named(&signatures)?;
         }
         for referrer in self.from.referrers(&digest)? {
-            let referrer = self.from.read_manifest(&referrer)?;
+            let Some(referrer) = self.from.read_referrer(&referrer)? else { continue };
             // Check the manifest itself: a list could form a cycle.
             let about = referrer.parse()?;
             if about.subject().is_some_and(|about| about.digest() == image.descriptor.digest()) {

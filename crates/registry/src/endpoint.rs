@@ -71,8 +71,12 @@ impl Endpoint {
     /// Gets a path of the repository and returns the answer with any status. A 401 of this
     /// host is answered by logging in once, also if an earlier token has expired.
     pub fn get(&mut self, path: &str, headers: &Headers<'_>) -> Result<Response> {
-        let url = self.url(path);
-        self.logged_in(headers, &|client, headers| client.follow(&Method::GET, &url, headers))
+        self.get_url(&self.url(path), headers)
+    }
+
+    /// The same for a URL of this host.
+    pub fn get_url(&mut self, url: &str, headers: &Headers<'_>) -> Result<Response> {
+        self.logged_in(headers, &|client, headers| client.follow(&Method::GET, url, headers))
     }
 
     /// Like [`Self::get`], without the body.
@@ -105,6 +109,17 @@ impl Endpoint {
     /// The URL of a `Location` header of this host.
     pub fn resolve(&self, location: &str) -> String {
         crate::http::resolve(&self.url(""), location)
+    }
+
+    /// A URL of this host, at its origin. The scheme can differ: a host often does not know that a
+    /// proxy adds TLS.
+    pub fn within_origin(&self, url: &str) -> Option<String> {
+        let (own, other) = (self.origin(), origin_of(url));
+        let (_, rest) = url.split_once("://")?;
+        let path = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default();
+        let host = |origin: &str| origin.split_once("://").map(|(_, host)| host.to_lowercase());
+        let is_own = is_same_origin(&other, &own) || host(&other) == host(&own);
+        is_own.then(|| format!("{own}{path}"))
     }
 
     /// Sends a request, and again with a login after 401.
@@ -161,6 +176,12 @@ impl Endpoint {
         client.follow(&Method::GET, &self.url(path), &self.with_login(headers)).ok()
     }
 
+    /// Returns an answer that accepts a write; any other is an error.
+    pub fn accepted(&self, response: Response) -> Result<Response> {
+        let is_accepted = is_accepted(response.status().as_u16());
+        if is_accepted { Ok(response) } else { Err(self.rejected(response)) }
+    }
+
     /// Returns an answer with this status; any other is an error.
     pub fn expect(&self, status: u16, response: Response) -> Result<Response> {
         if response.status() == status { Ok(response) } else { Err(self.rejected(response)) }
@@ -202,6 +223,11 @@ impl Endpoint {
     }
 }
 
+/// Whether a status accepts a write. The spec names one for each, but registries and proxies differ.
+pub(crate) fn is_accepted(status: u16) -> bool {
+    matches!(status, 200 | 201 | 202 | 204)
+}
+
 /// Compares origins; default ports are equal.
 fn is_same_origin(one: &str, other: &str) -> bool {
     let bare = |origin: &str| {
@@ -214,7 +240,36 @@ fn is_same_origin(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::http::{CertificateCheck, CertificateFiles, DEFAULT_TIMEOUT, Network};
+
+    #[test]
+    fn urls_of_another_scheme_continue_at_the_own_origin() {
+        let network = Network {
+            tls: Tls::Required,
+            certificates: CertificateCheck::Skip,
+            timeout: DEFAULT_TIMEOUT,
+            http_proxy: None,
+            https_proxy: None,
+            no_proxy: None,
+        };
+        let files = CertificateFiles { bundle: PathBuf::new(), folder: PathBuf::new() };
+        let client = Client::new(&network, &files).unwrap();
+        let repository = Repository { registry: "r.example".to_owned(), name: "os".to_owned() };
+        let endpoint = Endpoint::new(client, repository, Arc::default(), Access::Pull);
+        for (url, own) in [
+            ("https://r.example/v2/a?b=c", Some("https://r.example/v2/a?b=c")),
+            ("https://R.example:443/v2/a", Some("https://r.example/v2/a")),
+            ("http://r.example/v2/a", Some("https://r.example/v2/a")),
+            ("http://r.example:5000/v2/a", None),
+            ("https://s.example/r.example", None),
+            ("ftp:r.example", None),
+        ] {
+            assert_eq!(endpoint.within_origin(url).as_deref(), own, "{url}");
+        }
+    }
 
     #[test]
     fn default_ports_are_equal() {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use oci::{digest::Digest, size::Bytes};
+use oci::{digest::Digest, signature::SignatureError, size::Bytes};
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
@@ -100,7 +100,13 @@ pub enum Error {
     #[error("{digests} is not signed; trusted are {keys}")]
     Unsigned { digests: String, keys: String },
     #[error("no signature of {digests} is good: {reasons}; trusted are {keys}")]
-    InvalidSignature { digests: String, keys: String, reasons: String, has_bundle: bool },
+    InvalidSignature {
+        digests: String,
+        keys: String,
+        reasons: String,
+        /// The reason of a signature whose kind is not supported.
+        unsupported: Option<SignatureError>,
+    },
     /// The digest of a reference is not that of the manifest to be stored under it.
     #[error("'{location}' names another digest than {found}")]
     OtherDigest { location: String, found: String },

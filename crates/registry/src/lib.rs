@@ -16,6 +16,7 @@ pub mod mirrors;
 pub mod observer;
 #[cfg(feature = "push")]
 pub mod own;
+mod pages;
 #[cfg(feature = "push")]
 pub mod repository;
 pub mod retry;

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
+use oci::signature::SignatureError;
 use registry::{Error, error::TlsFault};
 
 /// A fact, and what to do about it. `Display` prints the hint on its own line.
@@ -90,9 +91,10 @@ impl Terms {
             }
             Error::NestedIndex { .. } => "name a manifest by its digest".to_owned(),
             Error::Unsigned { .. } => "sign it with `cosign sign --key`".to_owned(),
-            Error::InvalidSignature { has_bundle: true, .. } => {
-                "sign it with `cosign sign --new-bundle-format=false`".to_owned()
-            }
+            Error::InvalidSignature { unsupported: Some(kind), .. } => match kind {
+                SignatureError::Ed25519ph(_) => "sign it with an ECDSA P-256 key".to_owned(),
+                _ => "sign it with `cosign sign --key`".to_owned(),
+            },
             Error::NotInRegistry { repository, .. } => {
                 format!("`ocidd image list {repository}` prints the tags")
             }
@@ -103,7 +105,6 @@ impl Terms {
                 format!("name one of them: oci:{}:NAME", directory.display())
             }
             Error::NoDirectory(_) => "write oci:DIRECTORY:NAME".to_owned(),
-            Error::ReferrersTag { .. } => "delete the tag".to_owned(),
             Error::NoStore => "name the store with --store DIR".to_owned(),
             Error::ForeignEntries { .. } => {
                 "check and sign these images, or sign all entries with --sign-foreign".to_owned()
@@ -128,6 +129,7 @@ impl Terms {
             | Error::InvalidSignature { .. }
             | Error::OtherDigest { .. }
             | Error::Contended
+            | Error::ReferrersTag { .. }
             | Error::Io(_)
             | Error::Depth { .. }
             | Error::Json(_) => return None,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     machine::Machine,
     report::{
-        event::{Done, Event, Listener, RateLimit, Snapshot},
+        event::{Done, Event, Listener, Outcome, RateLimit, Snapshot},
         failure::Cause,
     },
 };
@@ -130,6 +130,7 @@ fn document(event: &Event) -> Option<Value> {
         Event::Done(Done { outcome, layer, image_bytes, elapsed, .. }) => json!({
             "event": "done", "outcome": outcome, "layer": layer.to_string(),
             "image_bytes": image_bytes, "seconds": seconds(*elapsed),
+            "content_verified": *outcome == Outcome::Installed,
         }),
     })
 }
@@ -152,7 +153,7 @@ mod tests {
     use oci::digest::Digest;
 
     use super::*;
-    use crate::report::{diagnostic::Diagnostic, event::Outcome, failure::DiskState};
+    use crate::report::{diagnostic::Diagnostic, failure::DiskState};
 
     /// One event of each kind that is sent.
     fn events() -> Vec<Event> {

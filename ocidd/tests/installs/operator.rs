@@ -276,6 +276,8 @@ fn a_disk_that_carries_the_image_is_left_alone_and_no_other() {
         let registry = fake.serve();
         let done = install_with(&word, &skip, &target, &Heard::default()).unwrap();
         assert_eq!(done.outcome, outcome, "{rule}");
+        let says = done.message.contains("the content of the disk was not checked");
+        assert_eq!(says, outcome == Outcome::AlreadyInstalled, "{}", done.message);
         target.assert_installed_over(rule, image);
         let fetched = registry.requests().iter().any(|request| request.path.contains("/blobs/"));
         assert_eq!(fetched, outcome == Outcome::Installed, "{rule}");

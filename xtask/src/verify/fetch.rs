@@ -180,7 +180,8 @@ fn build_manifest(
     about: &Descriptor,
 ) -> Result<Option<(String, String)>> {
     for referrer in place.referrers(&document::digest_of(about)?)? {
-        let Document::Manifest(parsed) = place.read_manifest(&referrer)?.parse()? else { continue };
+        let Some(referrer) = place.read_referrer(&referrer)? else { continue };
+        let Document::Manifest(parsed) = referrer.parse()? else { continue };
         let artifact_type = parsed.artifact_type().as_ref().map(ToString::to_string);
         let Some([layer]) = Some(parsed.layers().as_slice()) else { continue };
         if artifact_type.as_deref() != Some(BUILD_MANIFEST) {

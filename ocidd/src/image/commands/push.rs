@@ -97,7 +97,7 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
     if let Some(platform) = &args.platform {
         // Before the upload, which may take long.
         let current = to.find()?;
-        image.add_to_index(current.as_ref(), &to, platform, signer.required.as_ref())?;
+        image.add_to_index(current.as_ref(), &mut to, platform, signer.required.as_ref())?;
     }
     let (_, copied) = copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     // Tags are written after signatures, so that they never refer to an unsigned image. The image

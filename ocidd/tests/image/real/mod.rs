@@ -1,6 +1,7 @@
 //! A real registry and other people's programs, as `cargo xtask setup` installs them.
 
 mod copies;
+mod cosign;
 mod cuts;
 mod images;
 mod installs;

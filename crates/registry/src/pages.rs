@@ -1,0 +1,191 @@
+//! Lists that a registry sends in pages (OCI distribution spec, "Listing Tags" and "Listing
+//! Referrers"), and the requests for them.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use oci::{digest::Digest, document, size::length_of};
+use oci_spec::image::Descriptor;
+use ureq::{ResponseExt as _, http::HeaderMap};
+
+use crate::{
+    endpoint::Endpoint,
+    error::{Error, Result},
+    http::{Headers, read_body, resolve},
+    mirrors::MANIFEST_LIMIT_BYTES,
+    retry::Backoff,
+};
+
+/// Maximum number of items of a list.
+const MAX_ITEMS: usize = 1_000_000;
+/// Maximum size of one page, and of all together.
+const PAGE_LIMIT_BYTES: u64 = 16 << 20;
+const LIST_LIMIT_BYTES: u64 = 128 << 20;
+
+/// Requests to one repository, with retries.
+#[derive(Debug)]
+pub(crate) struct Requests<'a> {
+    pub endpoint: &'a mut Endpoint,
+    pub backoff: Backoff<'a>,
+    /// Time limit from the first answer on. Until then, only the retry policy limits the requests.
+    pub limit: Option<Duration>,
+    pub answered: Option<Instant>,
+}
+
+impl Requests<'_> {
+    /// Retries `operation`.
+    pub(crate) fn run<T>(
+        &mut self,
+        doing: &str,
+        mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
+    ) -> Result<T> {
+        let client = self.endpoint.client.clone();
+        let result = self.backoff.run(doing, || {
+            if let Some(limit) = self.limit {
+                let elapsed = self.answered.map_or(Duration::ZERO, |since| since.elapsed());
+                let left = limit.checked_sub(elapsed).filter(|left| !left.is_zero());
+                let late = || Error::Protocol(format!("{doing} takes more than {limit:?}"));
+                self.endpoint.client = client.within(left.ok_or_else(late)?);
+            }
+            let done = operation(self.endpoint)?;
+            self.answered.get_or_insert_with(Instant::now);
+            Ok(done)
+        });
+        self.endpoint.client = client;
+        result
+    }
+
+    /// All items of the list at `path`, each once: items with equal keys are equal. `None` if the
+    /// first page has a status of `is_absent`.
+    pub(crate) fn list<T>(
+        &mut self,
+        doing: &str,
+        (path, headers): (&str, &Headers<'_>),
+        is_absent: impl Fn(u16) -> bool,
+        parse: impl Fn(&[u8]) -> Result<Vec<T>>,
+        key: impl Fn(&T) -> &str,
+    ) -> Result<Option<Vec<T>>> {
+        let mut url = self.endpoint.url(path);
+        let (mut visited, mut keys) = (BTreeSet::new(), BTreeSet::new());
+        let (mut items, mut bytes_left) = (Vec::new(), LIST_LIMIT_BYTES);
+        loop {
+            let is_first = visited.is_empty();
+            visited.insert(url.clone());
+            let page = self.run(doing, |endpoint| {
+                let response = endpoint.get_url(&url, headers)?;
+                if is_first && is_absent(response.status().as_u16()) {
+                    return Ok(None);
+                }
+                let response = endpoint.expect(200, response)?;
+                let from = response.get_uri().to_string();
+                let next = next_link(response.headers()).map(|link| resolve(&from, &link));
+                let limit_bytes = PAGE_LIMIT_BYTES.min(bytes_left);
+                Ok(Some((read_body(response, limit_bytes, "a list")?, next)))
+            })?;
+            let Some((bytes, next)) = page else { return Ok(None) };
+            bytes_left = bytes_left.saturating_sub(length_of(&bytes));
+            let known = items.len();
+            items.extend(parse(&bytes)?.into_iter().filter(|it| keys.insert(key(it).to_owned())));
+            let Some(next) = next else { return Ok(Some(items)) };
+            url = self.endpoint.within_origin(&next).ok_or_else(|| {
+                Error::Protocol(format!("the next page has another origin: '{next}'"))
+            })?;
+            let is_endless = items.len() == known || visited.contains(&url);
+            if is_endless || items.len() > MAX_ITEMS || bytes_left == 0 {
+                let count = items.len();
+                return Err(Error::Protocol(format!(
+                    "the list does not end: '{next}' follows {count} items"
+                )));
+            }
+        }
+    }
+
+    /// What refers to `subject`, by the referrers API or the list that clients keep under a tag
+    /// (distribution spec, "Referrers Tag Schema"). May list what no longer exists.
+    pub(crate) fn list_referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let doing = format!("asking {} for the referrers of {subject}", self.endpoint.host());
+        let accept: &Headers<'_> = &[("accept", document::INDEX)];
+        let list = self.list(
+            &doing,
+            (&format!("referrers/{subject}"), accept),
+            lacks_referrers,
+            |bytes| Ok(document::parse_referrers(bytes)?),
+            |referrer| referrer.digest().as_ref(),
+        )?;
+        if let Some(list) = list {
+            return Ok(list);
+        }
+        let path = format!("manifests/{}", subject.to_tag());
+        let tagged = self.run(&doing, |endpoint| {
+            let response = endpoint.get(&path, &[("accept", oci::manifest::ACCEPT)])?;
+            if response.status() == 404 {
+                return Ok(None);
+            }
+            let response = endpoint.expect(200, response)?;
+            read_body(response, MANIFEST_LIMIT_BYTES, "the list of referrers").map(Some)
+        })?;
+        let list = tagged.and_then(|bytes| document::parse_referrers_tag(&bytes, subject));
+        Ok(list.unwrap_or_default())
+    }
+}
+
+/// Whether a registry answers like this because it has no referrers API: with 404, or like an old
+/// one rejects an unknown path.
+fn lacks_referrers(status: u16) -> bool {
+    matches!(status, 400..=499 | 501) && !matches!(status, 401 | 403 | 408 | 429)
+}
+
+/// The target of the link to the next page (RFC 8288, 3).
+fn next_link(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all("link").iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split('<').skip(1)).find_map(|link| {
+        let (target, parameters) = link.split_once('>')?;
+        let is_next = parameters.split([';', ',']).filter_map(|one| one.split_once('=')).any(
+            |(name, value)| {
+                let mut relations = value.trim().trim_matches('"').split_whitespace();
+                name.trim().eq_ignore_ascii_case("rel")
+                    && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
+            },
+        );
+        is_next.then(|| target.trim().to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_link_to_the_next_page() {
+        for (values, target) in [
+            (
+                &[r#"</v2/os/tags/list?n=1&last=a>; rel="next""#][..],
+                Some("/v2/os/tags/list?n=1&last=a"),
+            ),
+            (&["<x>; rel=next"], Some("x")),
+            (&["<x>;title=\"a\";REL=\"last NEXT\""], Some("x")),
+            (&[r#"<a>; rel="first", <b,c;d>; rel="next""#], Some("b,c;d")),
+            (&["<a>; rel=prev", "<b>; rel=next"], Some("b")),
+            (&["<a>", "a; rel=next", "<a; rel=next", ""], None),
+            (&["<a>; rel=nextfoo"], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("link", value.parse().unwrap());
+            }
+            assert_eq!(next_link(&headers).as_deref(), target, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn one_rule_for_a_registry_without_referrers() {
+        for status in [400, 404, 405, 406, 410, 415, 422, 501] {
+            assert!(lacks_referrers(status), "{status}");
+        }
+        for status in [200, 301, 401, 403, 408, 429, 500, 502, 503] {
+            assert!(!lacks_referrers(status), "{status}");
+        }
+    }
+}
