@@ -82,6 +82,7 @@ fn expected(error: &Error) -> (u8, Cause) {
 }
 
 /// An error, whether it is transient, and a part of both hints; none if it is empty.
+#[expect(clippy::too_many_lines, reason = "one row for each variant")]
 fn samples() -> Vec<(Error, bool, &'static str)> {
     let digest = Digest::of(b"");
     let (origin, registry, host, location, repository) = (text, text, text, text, text);

@@ -230,6 +230,7 @@ fn secrets_never_appear_in_errors() {
 /// Problems of credentials, of the registry's challenge, and of a token server's answer.
 #[test]
 fn problems_of_credentials_are_classified_as_such() {
+    type Fault = Box<dyn Fn(&mut Fake)>;
     let answer = |media_type: &'static str, body: &'static str| {
         move |fake: &mut Fake| fake.demand_token(Answer::new(200, media_type, body))
     };
@@ -238,7 +239,6 @@ fn problems_of_credentials_are_classified_as_such() {
     };
     let auths = |entry: &str| format!(r#"{{"auths":{{"REGISTRY":{entry}}}}}"#);
     let good = auths(PASSWORD);
-    type Fault = Box<dyn Fn(&mut Fake)>;
     let rows: [(String, Fault, Cause, &str); 11] = [
         (
             r#"{"auths":{},"credsStore":"desktop"}"#.to_owned(),
