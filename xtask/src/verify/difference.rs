@@ -1,12 +1,18 @@
 //! Describes how two builds of a file differ, and keeps both for a closer look.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
-use archive::{gzip, newc};
+use archive::{gzip, newc, read::printable};
+use serde_json::Value;
 
 use crate::{
     host::{output, project, report},
     inspect::diff,
 };
+
+/// Maximum length of a value in a message.
+const MAX_SHOWN_CHARS: usize = 200;
 
 /// The first difference of two compressed archives, or `None` if they are equal.
 pub fn initramfs_difference(one: &[u8], other: &[u8]) -> Result<Option<String>> {
@@ -20,6 +26,50 @@ pub fn initramfs_difference(one: &[u8], other: &[u8]) -> Result<Option<String>> 
         [difference] => difference.clone(),
         [first, rest @ ..] => format!("{first} (and {} more entries)", rest.len()),
     }))
+}
+
+/// The first difference of a rebuilt file and a published one, which may be anything.
+pub fn difference(ours: &[u8], theirs: &[u8]) -> String {
+    let read = |bytes| serde_json::from_slice::<Value>(bytes);
+    if let (Ok(ours), Ok(theirs)) = (read(ours), read(theirs))
+        && let Some(first) = document_differences(&ours, &theirs).into_iter().next()
+    {
+        return first;
+    }
+    let archives = initramfs_difference(ours, theirs).ok().flatten();
+    archives.unwrap_or_else(|| diff::content_difference(ours, theirs))
+}
+
+/// The values that differ, with their paths in the document. Published text is escaped.
+pub fn document_differences(ours: &Value, theirs: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    walk("", Some(ours), Some(theirs), &mut found);
+    found
+}
+
+fn walk(at: &str, ours: Option<&Value>, theirs: Option<&Value>, found: &mut Vec<String>) {
+    match (ours, theirs) {
+        (ours, theirs) if ours == theirs => {}
+        (Some(Value::Object(ours)), Some(Value::Object(theirs))) => {
+            for key in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
+                let dot = if at.is_empty() { "" } else { "." };
+                let at = format!("{at}{dot}{}", printable(key));
+                walk(&at, ours.get(key), theirs.get(key), found);
+            }
+        }
+        (Some(Value::Array(ours)), Some(Value::Array(theirs))) => {
+            for index in 0..ours.len().max(theirs.len()) {
+                walk(&format!("{at}[{index}]"), ours.get(index), theirs.get(index), found);
+            }
+        }
+        (ours, theirs) => {
+            let [ours, theirs] = [ours, theirs].map(|value| {
+                let text = value.map_or("missing".to_owned(), Value::to_string);
+                printable(&text.chars().take(MAX_SHOWN_CHARS).collect::<String>())
+            });
+            found.push(format!("{at} is {ours}, published was {theirs}"));
+        }
+    }
 }
 
 /// Keeps both files as `verify-<name>.first` and `.second` next to the logs, and the report of
