@@ -62,8 +62,10 @@ pub fn build(packages: &BTreeSet<&str>, arch: Arch, toolchain: &Toolchain) -> Re
 /// The cargo that runs xtask, in the project, without the caller's environment.
 pub fn cargo(shell: &Shell) -> Cmd<'_> {
     shell.change_dir(project::root());
-    let mut cargo =
-        cmd::clean_env(shell.cmd(cmd::cargo())).quiet().env("LC_ALL", "C").env("TZ", "UTC");
+    let mut cargo = cmd::clean_env(cmd::behind(shell, &[], cmd::cargo()))
+        .quiet()
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC");
     for (name, value) in std::env::vars_os() {
         let is_passed = name.to_str().is_some_and(|name| {
             PASSED.split(' ').any(|passed| passed == name)

@@ -74,7 +74,7 @@ fn build_in(
     }
     let log =
         project::logs().join(format!("verify-kernel-{}-{}.log", request.arch, request.profile));
-    let place = Place { source, objects, log, compiler_cache: None, surroundings };
+    let place = Place { source, objects, log, compiler_cache: None, lock: None, surroundings };
     kernel::build_anew(request, place)
 }
 
