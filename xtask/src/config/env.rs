@@ -193,9 +193,10 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     if let Some(seconds) = text.strip_prefix('@') {
         return parse_seconds(seconds);
     }
-    let time: Timestamp = text.parse().map_err(|error| {
-        let expected = "expected RFC 3339, as in 2026-01-31T12:00:00Z, or @seconds";
-        format!("invalid time '{text}': {expected} ({error})")
+    let time: Timestamp = text.parse().map_err(|_| {
+        let expected =
+            "expected RFC 3339, as `date --utc +%FT%TZ` prints, or @seconds, as `date +@%s`";
+        format!("invalid time '{text}': {expected}; $(…) is not executed")
     })?;
     if time.subsec_nanosecond() != 0 {
         return Err(format!("invalid time '{text}': expected whole seconds"));

@@ -46,6 +46,27 @@ fn parses_times() {
     }
 }
 
+/// The outputs of `date`, `date -R`, `date +%s` and `date` in en_US, and a call of it.
+#[test]
+fn rejects_other_formats_of_date_with_calls_that_work() {
+    let shell = Shell::new().unwrap();
+    for text in [
+        "Mon Nov 30 18:15:00 UTC 2026",
+        "Mon, 30 Nov 2026 18:15:00 +0000",
+        "1796062500",
+        "Mon Nov 30 06:15:00 PM UTC 2026",
+        "$(date)",
+    ] {
+        let error = parse_time(text).unwrap_err();
+        assert!(error.contains(text) && error.contains("$(…) is not executed"), "{error}");
+        for call in error.split('`').skip(1).step_by(2) {
+            let found = cmd!(shell, "sh -c {call}").env("LC_ALL", "C").quiet().read().unwrap();
+            parse_time(&found).unwrap();
+        }
+        assert_eq!(error.matches('`').count(), 4, "{error}");
+    }
+}
+
 #[test]
 fn prefers_the_more_specific_time() {
     for (values, files, kernel) in [
