@@ -193,11 +193,11 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     if let Some(seconds) = text.strip_prefix('@') {
         return parse_seconds(seconds);
     }
-    let time: Timestamp = text.parse().map_err(|_| {
-        let expected =
-            "expected RFC 3339, as `date --utc +%FT%TZ` prints, or @seconds, as `date +@%s`";
-        format!("invalid time '{text}': {expected}; $(…) is not executed")
-    })?;
+    let Ok(time) = text.parse::<Timestamp>() else {
+        let expected = "expected RFC 3339, as `date --utc +%FT%TZ` prints, or @seconds";
+        let also = "as `date +@%s`; $(…) is not executed";
+        return Err(format!("invalid time '{text}': {expected}, {also}"));
+    };
     if time.subsec_nanosecond() != 0 {
         return Err(format!("invalid time '{text}': expected whole seconds"));
     }

@@ -18,7 +18,7 @@ use crate::{
 
 /// Variables of the caller for cargo and rustup: their directories and the network. All others are
 /// ignored, above all `RUSTFLAGS`, `CFLAGS`, `CARGO_PROFILE_*` and `CARGO_BUILD_*`.
-const PASSED: &str = "HOME CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN RUSTC TMPDIR TERM \
+const PASSED: &str = "HOME CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN RUSTUP_AUTO_INSTALL RUSTC TMPDIR TERM \
     SSL_CERT_FILE SSL_CERT_DIR http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY \
     ALL_PROXY";
 const PASSED_PREFIXES: [&str; 3] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"];
@@ -76,7 +76,8 @@ pub fn cargo(shell: &Shell) -> Cmd<'_> {
             cargo = cargo.env(name, value);
         }
     }
-    if sources::is_offline() { cargo.env("CARGO_NET_OFFLINE", "true") } else { cargo }
+    let offline = [("CARGO_NET_OFFLINE", "true"), ("RUSTUP_AUTO_INSTALL", "0")];
+    if sources::is_offline() { cargo.envs(offline) } else { cargo }
 }
 
 /// The arguments with which the profile in `Cargo.toml` wins over those in configuration files of

@@ -46,7 +46,7 @@ fn parses_times() {
     }
 }
 
-/// The outputs of `date`, `date -R`, `date +%s` and `date` in en_US, and a call of it.
+/// The outputs of `date`, `date -R`, `date +%s` and `date` in American English, and a call of it.
 #[test]
 fn rejects_other_formats_of_date_with_calls_that_work() {
     let shell = Shell::new().unwrap();
