@@ -90,17 +90,6 @@ impl Settings {
     }
 }
 
-/// The variables with which another build has these settings.
-impl std::fmt::Display for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { fs_mtime, kernel_timestamp, kernel_config } = self;
-        let options = shlex::try_join(kernel_config.iter().map(String::as_str));
-        let options = options.unwrap_or_default().escape_debug().to_string();
-        write!(f, "{FS_MTIME}=@{fs_mtime} {KERNEL_BUILD_TIMESTAMP}={kernel_timestamp} ")?;
-        write!(f, "{KERNEL_CONFIG}=\"{options}\"")
-    }
-}
-
 /// The variables in `.env`, replaced by those of the environment.
 fn read_variables(problems: &mut Problems) -> Result<BTreeMap<String, String>> {
     let mut variables = match std::fs::read_to_string(project::root().join(".env")) {

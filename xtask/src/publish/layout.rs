@@ -30,16 +30,10 @@ pub struct Published {
 }
 
 impl Published {
-    /// The tag, or the file name of a document that refers to another one.
+    /// The file name of a document that refers to another one.
     pub fn name(&self) -> &str {
         let layer = self.manifest.as_ref().and_then(|manifest| manifest.layers().first());
-        self.tag.as_deref().or_else(|| document::title_of(layer?)).unwrap_or_default()
-    }
-
-    /// The artifact type; empty for an index or an image.
-    pub fn kind(&self) -> String {
-        let kind = self.manifest.as_ref().and_then(|manifest| manifest.artifact_type().as_ref());
-        kind.map(ToString::to_string).unwrap_or_default()
+        layer.and_then(document::title_of).unwrap_or_default()
     }
 
     pub fn is_about(&self, other: &Self) -> bool {

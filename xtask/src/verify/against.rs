@@ -17,7 +17,7 @@ use crate::{
     initramfs::{Image, parts, toolchain},
     kernel as kernels,
     kernel::KernelRequest,
-    publish::release::Release,
+    publish::release::{Build, Release},
     sources::{SourceOptions, Sources},
     verify::{difference, kernel, kernel::First, published, twice},
 };
@@ -92,10 +92,15 @@ pub fn compare(set: &dyn Set, request: &Request<'_>, build: &dyn Rebuild) -> Res
     report::step("the published inputs are those of this checkout");
     for (arch, settings) in builds {
         build.build(*arch, &settings, out)?;
-        let from = if request.settings.is_some() { "this checkout" } else { "the published set" };
-        lines.push(format!("{arch} was built with these values of {from}: {settings}"));
     }
     let release = Release::read(out, profile, request.archs)?;
+    let from = if request.settings.is_some() { "this checkout" } else { "the published set" };
+    for Build { arch, manifest: Manifest { times, kernel, .. }, .. } in &release.builds {
+        let (fs_mtime, timestamp) = (&times.fs_mtime, &times.kernel_build_timestamp);
+        let line = format!("FS_MTIME={fs_mtime} KERNEL_BUILD_TIMESTAMP={timestamp}");
+        let line = format!("{line} KERNEL_CONFIG={:?}", kernel.options);
+        lines.push(format!("{arch} was built with these values of {from}: {line}"));
+    }
     lines.extend(set.compare(&release, out, build)?);
     Ok(lines)
 }

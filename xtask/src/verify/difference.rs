@@ -1,6 +1,6 @@
 //! Describes how two builds of a file differ, and keeps both for a closer look.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use archive::{gzip, newc, read::printable};
@@ -42,33 +42,31 @@ pub fn difference(ours: &[u8], theirs: &[u8]) -> String {
 
 /// The values that differ, with their paths in the document. Published text is escaped.
 pub fn document_differences(ours: &Value, theirs: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    walk("", Some(ours), Some(theirs), &mut found);
-    found
+    let mut values = BTreeMap::<String, [Option<String>; 2]>::new();
+    collect("", ours, &mut |at, value| values.entry(at).or_default()[0] = Some(value));
+    collect("", theirs, &mut |at, value| values.entry(at).or_default()[1] = Some(value));
+    let differences = values.into_iter().filter(|(_, [ours, theirs])| ours != theirs);
+    let line = |(at, both): (String, [Option<String>; 2])| {
+        let [ours, theirs] = both.map(|text| {
+            let text = text.unwrap_or_else(|| "missing".to_owned());
+            text.chars().take(MAX_SHOWN_CHARS).collect::<String>()
+        });
+        printable(&format!("{} is {ours}, published was {theirs}", at.trim_start_matches('.')))
+    };
+    differences.map(line).collect()
 }
 
-fn walk(at: &str, ours: Option<&Value>, theirs: Option<&Value>, found: &mut Vec<String>) {
-    match (ours, theirs) {
-        (ours, theirs) if ours == theirs => {}
-        (Some(Value::Object(ours)), Some(Value::Object(theirs))) => {
-            for key in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
-                let dot = if at.is_empty() { "" } else { "." };
-                let at = format!("{at}{dot}{}", printable(key));
-                walk(&at, ours.get(key), theirs.get(key), found);
-            }
+/// Passes each value that is not a list or object, and its path.
+fn collect(at: &str, value: &Value, found: &mut impl FnMut(String, String)) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            fields.iter().for_each(|(key, value)| collect(&format!("{at}.{key}"), value, found));
         }
-        (Some(Value::Array(ours)), Some(Value::Array(theirs))) => {
-            for index in 0..ours.len().max(theirs.len()) {
-                walk(&format!("{at}[{index}]"), ours.get(index), theirs.get(index), found);
-            }
+        Value::Array(items) if !items.is_empty() => {
+            let items = items.iter().enumerate();
+            items.for_each(|(index, item)| collect(&format!("{at}[{index}]"), item, found));
         }
-        (ours, theirs) => {
-            let [ours, theirs] = [ours, theirs].map(|value| {
-                let text = value.map_or("missing".to_owned(), Value::to_string);
-                printable(&text.chars().take(MAX_SHOWN_CHARS).collect::<String>())
-            });
-            found.push(format!("{at} is {ours}, published was {theirs}"));
-        }
+        value => found(at.to_owned(), value.to_string()),
     }
 }
 

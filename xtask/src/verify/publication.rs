@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use archive::read::printable;
 use oci::{
+    digest::Digest,
     document,
     document::{Descriptor, Document},
     layout::Store,
 };
-use oci_spec::image::ImageManifest;
-use registry::{auth::Access, location::Location, repository::Fetched, session::Session};
+use registry::{auth::Access, location::Location, session::Session};
 
 use crate::{
     config::Profile,
@@ -27,9 +27,6 @@ use crate::{
 /// The types of the artifacts that `publish` attaches. Others, such as signatures, are not part of
 /// a publication.
 const ATTACHED: [&str; 4] = [BUILD_MANIFEST, PROVENANCE, SBOM, SUMS];
-
-/// A blob that is larger than twice ours and this is not fetched to describe the difference.
-const MARGIN_BYTES: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub struct Publication {
@@ -69,51 +66,19 @@ impl Publication {
     }
 }
 
-/// An attached document, and all types that it claims to have: a list of them may differ from it.
-type Attached = (Vec<String>, Fetched);
-
-fn attached(place: &mut Location<'_>, about: &Descriptor) -> Result<Vec<Attached>> {
+/// The digests of the attached documents, and all types that each claims to have: a list of them
+/// may differ from the document.
+fn attached(place: &mut Location<'_>, about: &Descriptor) -> Result<Vec<(Digest, Vec<String>)>> {
     let mut found = Vec::new();
     for listed in place.referrers(&document::digest_of(about)?)? {
-        let fetched = place.read_manifest(&listed)?;
-        let own = match fetched.parse()? {
-            Document::Manifest(it) => {
-                [it.artifact_type().clone(), Some(it.config().media_type().clone())]
-            }
-            Document::Index(it) => [it.artifact_type().clone(), None],
+        let types = match place.read_manifest(&listed)?.parse()? {
+            Document::Manifest(it) => [it.artifact_type().clone(), listed.artifact_type().clone()],
+            Document::Index(it) => [it.artifact_type().clone(), listed.artifact_type().clone()],
         };
-        let types = own.into_iter().chain([listed.artifact_type().clone()]).flatten();
-        found.push((types.map(|kind| kind.to_string()).collect(), fetched));
+        let types = types.into_iter().flatten().map(|kind| kind.to_string());
+        found.push((document::digest_of(&listed)?, types.collect()));
     }
     Ok(found)
-}
-
-/// Compares a document and its blobs. If layers differ, the error is about the first one.
-fn require_equal(
-    place: &mut Location<'_>,
-    (ours, theirs): (&Published, &Fetched),
-    store: &Store,
-    rebuild: &dyn Rebuild,
-) -> Result<()> {
-    let name = ours.name();
-    let parts = |it: &ImageManifest| [&[it.config().clone()], it.layers().as_slice()].concat();
-    if let (Some(ours), Ok(Document::Manifest(theirs))) = (&ours.manifest, theirs.parse()) {
-        for (ours, theirs) in parts(ours).iter().zip(parts(&theirs)) {
-            let path = store.folder().join(theirs.digest().digest());
-            // A much larger one may be anything. The documents differ.
-            if theirs.size() > 2 * ours.size() + MARGIN_BYTES {
-                continue;
-            }
-            let fetching = || format!("fetching a blob of {name}");
-            if !path.exists() {
-                place.save_blob(&theirs, &path).with_context(fetching)?;
-            }
-            let theirs = std::fs::read(&path).with_context(fetching)?;
-            let name = format!("{name}-{}", document::title_of(ours).unwrap_or("blob"));
-            rebuild.require_equal(&name, &store.read(ours)?, &theirs)?;
-        }
-    }
-    rebuild.require_equal(name, &ours.bytes, &theirs.bytes)
 }
 
 impl Set for Publication {
@@ -141,10 +106,10 @@ impl Set for Publication {
     fn manifest(&self, arch: Arch, profile: Profile) -> Result<Vec<u8>> {
         let tag = self.tag(profile, Some(arch));
         let mut place = self.place(&tag)?;
-        let about = place.resolve()?.descriptor;
-        for (types, fetched) in attached(&mut place, &about)? {
-            if let Document::Manifest(manifest) = fetched.parse()?
-                && types.iter().any(|kind| kind == BUILD_MANIFEST)
+        let about = document::digest_of(&place.resolve()?.descriptor)?;
+        for listed in place.referrers(&about)? {
+            if let Document::Manifest(manifest) = place.read_manifest(&listed)?.parse()?
+                && manifest.artifact_type().as_ref().is_some_and(|it| it.as_ref() == BUILD_MANIFEST)
                 && let [layer] = manifest.layers().as_slice()
             {
                 return Ok(place.read_blob(layer)?);
@@ -161,25 +126,33 @@ impl Set for Publication {
         for ours in &all {
             let Some(tag) = &ours.tag else { continue };
             let mut place = self.place(tag)?;
-            let theirs = place.resolve()?;
-            require_equal(&mut place, (ours, &theirs), store, rebuild)?;
+            rebuild.require_equal(tag, &ours.bytes, &place.resolve()?.bytes)?;
             lines.push(format!("{}  {}:{tag}", ours.descriptor.digest(), self.repository));
             let mut missing: Vec<_> = all.iter().filter(|other| other.is_about(ours)).collect();
-            for (types, theirs) in attached(&mut place, &ours.descriptor)? {
-                let Some(at) = missing.iter().position(|other| types.contains(&other.kind()))
-                else {
-                    let kinds = printable(&types.join(", "));
-                    let other = format!("{} of type {kinds}", theirs.descriptor.digest());
-                    if types.iter().any(|kind| ATTACHED.contains(&kind.as_str())) {
-                        bail!("'{tag}' has an unexpected document: {other}");
-                    }
+            for (digest, types) in attached(&mut place, &ours.descriptor)? {
+                let is_ours =
+                    |it: &&Published| it.descriptor.digest().as_ref() == digest.to_string();
+                let other = format!("{digest} of type {}", printable(&types.join(", ")));
+                if let Some(at) = missing.iter().position(is_ours) {
+                    missing.remove(at);
+                } else if types.iter().any(|kind| ATTACHED.contains(&kind.as_str())) {
+                    bail!("'{tag}' has a document that is not of the rebuilt set: {other}");
+                } else {
                     others.push(other);
-                    continue;
-                };
-                require_equal(&mut place, (missing.remove(at), &theirs), store, rebuild)?;
+                }
             }
             if let Some(other) = missing.first() {
                 bail!("'{tag}' has no {}, which is attached when it is published", other.name());
+            }
+        }
+        // The documents are equal, so these are the rebuilt blobs if the registry has their bytes.
+        let mut place = self.place(&self.tag(release.profile, None))?;
+        for manifest in all.iter().filter_map(|ours| ours.manifest.as_ref()) {
+            for blob in manifest.layers().iter().chain([manifest.config()]) {
+                let path = out.join(blob.digest().digest());
+                if !path.exists() {
+                    place.save_blob(blob, &path)?;
+                }
             }
         }
         if !others.is_empty() {
