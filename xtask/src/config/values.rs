@@ -33,6 +33,15 @@ pub fn expand(text: &str, values: &[(&str, &str)]) -> Result<String, String> {
     Ok(expanded)
 }
 
+/// Expands a URL. Rejects user information, because the URL is published in manifests.
+pub fn expand_url(url: &str, values: &[(&str, &str)]) -> Result<String, String> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next();
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err("URL with a user name or password, which would be published".to_owned());
+    }
+    expand(url, values)
+}
+
 /// A pinned source as it is written, with one digest or one for each architecture.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
