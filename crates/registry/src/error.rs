@@ -38,6 +38,10 @@ pub enum Error {
     Certificate { origin: String, fault: CertificateFault, reason: String },
     #[error("connecting to {origin}: {reason}")]
     NoTls { origin: String, reason: String },
+    #[error("connecting to {origin}: the proxy answered {status}")]
+    Proxy { origin: String, status: u16 },
+    #[error("connecting to {origin}: the proxy does not support TLS")]
+    ProxyNoTls { origin: String },
     #[error("{0}")]
     Interrupted(String),
     #[error("connecting to {origin}: plain HTTP is not allowed")]
@@ -157,12 +161,14 @@ pub enum CertificateFault {
 }
 
 impl Error {
-    /// A request to `origin` that got no answer.
-    pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
+    /// A request to `origin` that got no answer. A status and missing TLS are those of the proxy.
+    pub(crate) fn connect(origin: String, error: &ureq::Error) -> Self {
         use rustls::CertificateError as Bad;
-        let (origin, reason) = (origin.to_owned(), error.to_string());
+        let reason = error.to_string();
         let bad = match error {
             ureq::Error::HostNotFound => return Self::HostNotFound { origin },
+            ureq::Error::StatusCode(status) => return Self::Proxy { origin, status: *status },
+            ureq::Error::TlsRequired => return Self::ProxyNoTls { origin },
             ureq::Error::Rustls(rustls::Error::InvalidCertificate(bad)) => bad,
             // A plain HTTP answer is an invalid TLS message.
             ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => {
@@ -203,9 +209,8 @@ impl Error {
             | Self::NotHttp { .. }
             | Self::HostNotFound { .. }
             | Self::Interrupted(_) => true,
-            Self::Status(error) => {
-                error.status.is_server_error() || matches!(error.status.as_u16(), 408 | 429)
-            }
+            Self::Status(StatusError { status, .. }) => is_transient(status.as_u16()),
+            Self::Proxy { status, .. } => is_transient(*status),
             _ => false,
         }
     }
@@ -245,6 +250,10 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
             source: Box::new(error.into()),
         })
     }
+}
+
+fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..600)
 }
 
 /// Seconds, or a date. A date is useless if the clock is wrong; callers limit the result.

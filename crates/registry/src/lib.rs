@@ -15,8 +15,10 @@ pub mod mirrors;
 pub mod observer;
 #[cfg(feature = "push")]
 pub mod own;
+pub mod proxy;
 #[cfg(feature = "push")]
 pub mod repository;
+mod resolver;
 pub mod retry;
 #[cfg(feature = "push")]
 pub mod session;
@@ -24,6 +26,7 @@ pub mod session;
 pub mod sign;
 pub mod signatures;
 mod tls;
+mod tunnel;
 #[cfg(feature = "push")]
 mod update;
 #[cfg(feature = "push")]

@@ -113,7 +113,13 @@ fn registry_cause(error: &Error) -> Option<Cause> {
         | Error::HostNotFound { .. }
         | Error::Interrupted(_) => Cause::UNREACHABLE,
         Error::Certificate { .. } => Cause::UNTRUSTED,
+        Error::Proxy { status, .. } => match status {
+            407 => Cause::LOGIN,
+            _ if error.is_transient() => Cause::UNREACHABLE,
+            _ => Cause::REFUSED,
+        },
         Error::NoTls { .. }
+        | Error::ProxyNoTls { .. }
         | Error::PlainHttp { .. }
         | Error::PlainRedirect { .. }
         | Error::TooManyRedirects { .. }

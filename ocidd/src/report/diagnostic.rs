@@ -105,7 +105,7 @@ impl Terms {
             Error::NoDirectory(_) => "write oci:DIRECTORY:NAME".to_owned(),
             Error::ReferrersTag { .. } => "delete the tag".to_owned(),
             Error::NoStore => "name the store with --store DIR".to_owned(),
-            _ => return self.document_hint(error),
+            _ => return proxy_hint(error).or_else(|| self.document_hint(error)),
         })
     }
 
@@ -141,4 +141,18 @@ impl Terms {
             _ => return None,
         })
     }
+}
+
+fn proxy_hint(error: &Error) -> Option<String> {
+    let hint = match error.root() {
+        Error::Proxy { status: 407, .. } => {
+            "put user and password into the URL of the proxy: http://user:password@host:port"
+        }
+        Error::Proxy { .. } => {
+            "check the rules of the proxy, or reach the host without it by no_proxy"
+        }
+        Error::ProxyNoTls { .. } => "use http:// in the URL of the proxy",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }

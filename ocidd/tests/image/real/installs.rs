@@ -14,7 +14,7 @@ use crate::ours::{Author, Ended};
 static OLD: [u8; 3 << 20] = [0xAA; 3 << 20];
 
 /// Runs the installer for such a disk, which is a file, on a machine of this platform.
-fn install(platform: &str, words: &[&str], author: &Author) -> Ended {
+pub(super) fn install(platform: &str, words: &[&str], author: &Author) -> Ended {
     author.write("target", &OLD[..]);
     let disk = format!("dd.of={}", author.path("target").display());
     let platform = format!("oci.platform={platform}");

@@ -7,6 +7,7 @@ mod installs;
 mod logins;
 mod pages;
 mod platforms;
+mod proxies;
 mod skopeo;
 mod story;
 mod ways;

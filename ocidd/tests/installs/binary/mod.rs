@@ -2,6 +2,7 @@
 
 mod console;
 mod events;
+mod proxies;
 mod unattended;
 
 use std::{
