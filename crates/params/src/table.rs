@@ -91,7 +91,7 @@ pub const PARAMETERS: [Parameter; 24] = [
     ),
     parameter(
         "http_proxy=URL",
-        "Proxy for plain HTTP: http://[user:password@]host:port",
+        "Proxy for plain HTTP: http[s]://[user:password@]host:port",
         |to, value| set(&mut to.http_proxy, Some(text(value)), "a URL"),
     ),
     parameter("https_proxy=URL", "Proxy for HTTPS", |to, value| {
@@ -99,7 +99,7 @@ pub const PARAMETERS: [Parameter; 24] = [
     }),
     parameter(
         "no_proxy=HOST[,HOST…]",
-        "Hosts to reach without a proxy (registry.example, *.example)",
+        "Reached without a proxy: hosts with subdomains, host:port, networks (10.0.0.0/8) or *",
         |to, value| set(&mut to.no_proxy, text(value), "hosts"),
     ),
     parameter(

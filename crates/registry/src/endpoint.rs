@@ -192,7 +192,9 @@ impl Endpoint {
         // A blob store after a redirect has not received the login.
         let is_direct = self.is_from_host(&response);
         let is_about_login = is_direct && matches!(response.status().as_u16(), 401 | 403);
-        let mut server = format!("registry {}", self.host());
+        let (origin, host) = (self.origin(), self.host());
+        let route = self.client.route_to(&origin);
+        let mut server = format!("registry {host}{}", route.trim_start_matches(&origin));
         let login = self.login.as_ref().filter(|_| is_about_login);
         if let Some(login) = login {
             server = format!("showing {login}: {server}");

@@ -39,6 +39,10 @@ pub enum Error {
     HostNotFound { origin: String },
     #[error("connecting to {origin}: {reason}")]
     Tls { origin: String, fault: TlsFault, reason: String },
+    #[error("connecting to {origin}: the proxy answered {status}")]
+    Proxy { origin: String, status: u16 },
+    #[error("connecting to {origin}: the proxy does not support TLS")]
+    ProxyNoTls { origin: String },
     #[error("{0}")]
     Interrupted(String),
     #[error("connecting to {origin}: plain HTTP is not allowed")]
@@ -75,7 +79,7 @@ pub enum Error {
     #[error("{0}")]
     Authorities(String),
     #[error("{0}")]
-    Proxy(String),
+    BadProxy(String),
     #[error("reading {what}: larger than the limit of {}", Bytes(*.limit_bytes))]
     TooLarge { what: &'static str, limit_bytes: u64 },
     #[error("the registry answered with a web page ('{media_type}') instead")]
@@ -180,11 +184,13 @@ impl StatusError {
 }
 
 impl Error {
-    /// A request to `origin` that got no answer.
-    pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
-        let (origin, reason) = (origin.to_owned(), error.to_string());
+    /// A request to `origin` that got no answer. A status and missing TLS are those of the proxy.
+    pub(crate) fn connect(origin: String, error: &ureq::Error) -> Self {
+        let reason = error.to_string();
         match error {
             ureq::Error::HostNotFound => Self::HostNotFound { origin },
+            ureq::Error::StatusCode(status) => Self::Proxy { origin, status: *status },
+            ureq::Error::TlsRequired => Self::ProxyNoTls { origin },
             ureq::Error::Rustls(error) => {
                 let (fault, reason) = certificate::explain(error);
                 Self::Tls { origin, fault, reason }
@@ -209,13 +215,10 @@ impl Error {
     /// Whether the same request can succeed later (RFC 9110, 15.5.9 and 15.6; RFC 6585, 4).
     pub fn is_transient(&self) -> bool {
         match self.root() {
-            Self::Status(error) => {
-                error.status.is_server_error() || matches!(error.status.as_u16(), 408 | 429)
-            }
-            other => matches!(
-                other,
-                Self::Connect { .. } | Self::HostNotFound { .. } | Self::Interrupted(_)
-            ),
+            Self::Connect { .. } | Self::HostNotFound { .. } | Self::Interrupted(_) => true,
+            Self::Status(StatusError { status, .. }) => is_transient(status.as_u16()),
+            Self::Proxy { status, .. } => is_transient(*status),
+            _ => false,
         }
     }
 
@@ -254,6 +257,10 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
             source: Box::new(error.into()),
         })
     }
+}
+
+fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..600)
 }
 
 /// Seconds, or a date. A date is useless if the clock is wrong; callers limit the result.

@@ -1,14 +1,11 @@
 //! HTTP(S) requests: one client with its timeouts, proxies and rules for redirects. It does not
 //! depend on OCI.
 
-use std::{fs::File, io, io::Read, os::unix::fs::FileExt as _, time::Duration};
+use std::{fs::File, io, io::Read, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
 
 use oci::size::length_of;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
-pub use ureq::Proxy;
-use ureq::{
-    Agent, ProxyProtocol, SendBody, http, http::Method, unversioned::resolver::DefaultResolver,
-};
+use ureq::{Agent, SendBody, http, http::Method};
 
 pub use crate::{
     certificate::CertificateCheck,
@@ -17,6 +14,8 @@ pub use crate::{
 };
 use crate::{
     error::{Error, Result},
+    proxy::{Proxies, Proxy},
+    resolver::Resolver,
     tls::TlsConnector,
 };
 
@@ -24,6 +23,8 @@ use crate::{
 pub type Headers<'a> = [(&'a str, &'a str)];
 
 const MAX_REDIRECTS: usize = 5;
+
+pub(crate) const USER_AGENT: &str = concat!("ocidd/", env!("CARGO_PKG_VERSION"));
 
 /// Maximum size of an answer of a few lines.
 pub const SMALL_BODY_BYTES: u64 = 1 << 20;
@@ -88,9 +89,8 @@ impl Read for Section<'_> {
 /// Sends requests. A clone shares the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// One agent per scheme: a proxy may be for one of them only.
-    plain: Agent,
-    secure: Agent,
+    agent: Agent,
+    proxies: Arc<Proxies>,
     tls: Tls,
     /// [`Network::timeout`].
     timeout: Duration,
@@ -115,26 +115,38 @@ impl Client {
                 paths.join(" and ")
             )));
         }
-        let tls = TlsConnector::new(roots, network.certificates)?;
-        let agent = |proxy: Option<&String>| -> Result<Agent> {
-            let config = Agent::config_builder()
-                .http_status_as_error(false)
-                .user_agent(concat!("ocidd/", env!("CARGO_PKG_VERSION")))
-                // `follow` does it: errors name the host of each hop, another host does not
-                // receive the login, and each scheme has its own proxy.
-                .max_redirects(0)
-                .proxy(proxy.map(|url| parse_proxy(url, network)).transpose()?)
-                .timeout_resolve(Some(network.timeout))
-                .timeout_connect(Some(network.timeout))
-                .timeout_recv_response(Some(network.timeout))
-                .timeout_per_read(Some(network.timeout))
-                .timeout_per_write(Some(network.timeout))
-                .build();
-            Ok(Agent::with_parts(config, tls.clone().over_tcp(), DefaultResolver::default()))
-        };
+        let mut proxies = Proxies::default();
+        for (name, value) in [
+            ("http_proxy", &network.http_proxy),
+            ("https_proxy", &network.https_proxy),
+            ("no_proxy", &network.no_proxy),
+        ] {
+            let set = value.as_ref().map_or(Ok(()), |value| proxies.set(name, value));
+            set.map_err(|(entry, expected)| {
+                let found = if entry.is_empty() { "" } else { &format!(", found '{entry}'") };
+                Error::BadProxy(format!("{name}: expected {expected}{found}"))
+            })?;
+        }
+        let proxies = Arc::new(proxies);
+        let tls = TlsConnector::new(roots, network.certificates, Arc::clone(&proxies))?;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .user_agent(USER_AGENT)
+            // `follow` does it: errors name the host of each hop, and another host does not receive
+            // the login.
+            .max_redirects(0)
+            // `TlsConnector` uses it. ureq cannot send requests without CONNECT.
+            .proxy(None)
+            .timeout_resolve(Some(network.timeout))
+            .timeout_connect(Some(network.timeout))
+            .timeout_recv_response(Some(network.timeout))
+            .timeout_per_read(Some(network.timeout))
+            .timeout_per_write(Some(network.timeout))
+            .build();
+        let agent = Agent::with_parts(config, tls.over_tcp(), Resolver(Arc::clone(&proxies)));
         Ok(Self {
-            plain: agent(network.http_proxy.as_ref())?,
-            secure: agent(network.https_proxy.as_ref())?,
+            agent,
+            proxies,
             tls: network.tls,
             timeout: network.timeout,
             limit: None,
@@ -220,38 +232,42 @@ impl Client {
         headers: &Headers<'_>,
         body: SendBody<'_>,
     ) -> Result<Response> {
-        let agent = match self.tls {
-            _ if is_https(url) => &self.secure,
-            Tls::Plain => &self.plain,
-            Tls::Required => return Err(Error::PlainHttp { origin: origin_of(url) }),
-        };
+        if !is_https(url) && self.tls == Tls::Required {
+            return Err(Error::PlainHttp { origin: origin_of(url) });
+        }
+        let failed = |error| Error::connect(self.route_to(url), &error);
         let mut request = http::Request::builder().method(method).uri(url);
         for (name, value) in headers.iter().chain([&("accept-encoding", "identity")]) {
             request = request.header(*name, *value);
         }
-        let failed = |error: ureq::Error| Error::connect(&origin_of(url), &error);
+        // Not through a tunnel, where the registry would receive the login.
+        let proxy = self.proxy_for(url).filter(|_| !is_https(url));
+        if let Some(login) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+            request = request.header("proxy-authorization", login.expose());
+        }
         let request = request.body(body).map_err(|error| failed(error.into()))?;
-        let request = agent.configure_request(request).timeout_global(self.limit);
+        let request = self.agent.configure_request(request).timeout_global(self.limit);
         let request = request.timeout_recv_body(self.body_limit).build();
-        agent.run(request).map_err(failed)
+        let response = self.agent.run(request).map_err(failed)?;
+        let status = response.status().as_u16();
+        // A registry explains a 403 in JSON.
+        let is_own = || header(&response, "content-type").is_some_and(|kind| kind.contains("json"));
+        if proxy.is_some() && (status == 407 || status == 403 && !is_own()) {
+            return Err(Error::Proxy { origin: self.route_to(url), status });
+        }
+        Ok(response)
     }
-}
 
-fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
-    // The errors do not quote the URL, which may contain a password.
-    let failed = |error| Error::Proxy(format!("reading a proxy's URL: {error}"));
-    let proxy = Proxy::new(url).map_err(failed)?;
-    if !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
-        let text = format!("the proxy protocol {} is not supported", proxy.protocol());
-        return Err(Error::Proxy(text));
+    fn proxy_for(&self, url: &str) -> Option<&Proxy> {
+        self.proxies.for_uri(&url.parse().ok()?)
     }
-    let Some(expression) = &network.no_proxy else { return Ok(proxy) };
-    let mut builder =
-        Proxy::builder(proxy.protocol()).host(proxy.host()).port(proxy.port()).no_proxy(expression);
-    if let Some((user, password)) = proxy.username().zip(proxy.password()) {
-        builder = builder.username(user).password(password);
+
+    /// The origin of a URL and the proxy on the way to it, for errors.
+    pub(crate) fn route_to(&self, url: &str) -> String {
+        let origin = origin_of(url);
+        let proxy = self.proxy_for(url).and_then(|proxy| proxy.uri.authority());
+        proxy.map_or(origin.to_owned(), |proxy| format!("{origin} through the proxy {proxy}"))
     }
-    builder.build().map_err(failed)
 }
 
 /// The `Location` of an answer. Bytes that URLs cannot contain are percent-encoded.
@@ -335,26 +351,6 @@ pub fn without_user_info(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rejects_proxies_without_connect() {
-        let network = Network {
-            tls: Tls::Required,
-            certificates: CertificateCheck::Skip,
-            timeout: DEFAULT_TIMEOUT,
-            http_proxy: None,
-            https_proxy: None,
-            no_proxy: Some("r.example".to_owned()),
-        };
-        for (url, is_supported) in [
-            ("http://proxy.example:3128", true),
-            ("https://user:password@proxy.example", true),
-            ("socks5://proxy.example", false),
-            ("socks4a://user@proxy.example", false),
-        ] {
-            assert_eq!(parse_proxy(url, &network).is_ok(), is_supported, "{url}");
-        }
-    }
 
     #[test]
     fn resolves_redirects() {

@@ -17,8 +17,10 @@ pub mod observer;
 #[cfg(feature = "push")]
 pub mod own;
 mod pages;
+pub mod proxy;
 #[cfg(feature = "push")]
 pub mod repository;
+mod resolver;
 pub mod retry;
 #[cfg(feature = "push")]
 pub mod session;
@@ -26,6 +28,7 @@ pub mod session;
 pub mod sign;
 pub mod signatures;
 mod tls;
+mod tunnel;
 #[cfg(feature = "push")]
 mod update;
 #[cfg(feature = "push")]

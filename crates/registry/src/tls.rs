@@ -23,15 +23,21 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
     sign::CertifiedKey,
 };
-use ureq::unversioned::transport::{
-    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
-    TcpConnector, Transport, TransportAdapter,
-    time::{Duration, Instant},
+use ureq::{
+    http::Uri,
+    unversioned::transport::{
+        Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, TcpConnector, Transport,
+        TransportAdapter,
+        time::{Duration, Instant},
+    },
 };
 
 use crate::{
     certificate::{CertificateCheck, Verifier},
     error::{During as _, Error, Result},
+    http::origin_of,
+    proxy::{Proxies, is_https},
+    tunnel::{AbsoluteForm, open_tunnel},
 };
 
 /// Where certificate authorities are read from. Either may be missing.
@@ -69,60 +75,48 @@ impl CertificateFiles {
     }
 }
 
-/// Adds TLS to a connection for `https`.
-#[derive(Clone, Debug)]
-pub(crate) struct TlsConnector(Arc<ClientConfig>);
+/// Adds TLS to a connection for `https`, and what a proxy requires.
+#[derive(Debug)]
+pub(crate) struct TlsConnector {
+    config: Arc<ClientConfig>,
+    proxies: Arc<Proxies>,
+}
 
 impl TlsConnector {
     pub(crate) fn new(
         trusted: Vec<CertificateDer<'static>>,
         check: CertificateCheck,
+        proxies: Arc<Proxies>,
     ) -> Result<Self> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Authorities(error.to_string()))?;
         let verifier = Arc::new(Verifier::new(trusted, check));
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        Ok(Self(Arc::new(builder.with_no_client_auth())))
+        Ok(Self { config: Arc::new(builder.with_no_client_auth()), proxies })
     }
 
-    /// Opens connections too, through a proxy if one is configured.
+    /// Opens connections too.
     pub(crate) fn over_tcp(self) -> impl Connector {
-        ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(self)
+        ().chain(TcpConnector::default()).chain(self)
     }
-}
 
-impl<In: Transport> Connector<In> for TlsConnector {
-    type Out = Either<In, TlsTransport>;
-
-    fn connect(
+    fn handshake(
         &self,
+        server: &Uri,
         details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        let Some(transport) = chained else { return Ok(None) };
-        if !details.needs_tls() || transport.is_tls() {
-            return Ok(Some(Either::A(transport)));
-        }
+        mut sock: TransportAdapter,
+    ) -> Result<Box<dyn Transport>, ureq::Error> {
         // IPv6 addresses have brackets in URLs only.
-        let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
         let Ok(name) = ServerName::try_from(host.to_owned()) else {
             return Err(ureq::Error::Tls("certificates cannot contain this host name"));
         };
-        let mut config = ClientConfig::clone(&self.0);
+        let mut config = ClientConfig::clone(&self.config);
         let client_certificate = Arc::new(NoClientCertificate::default());
         config.client_auth_cert_resolver = Arc::<NoClientCertificate>::clone(&client_certificate);
         let mut conn =
             ClientConnection::new(Arc::new(config), name).map_err(ureq::Error::Rustls)?;
-        let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
-        let mut timeout = details.timeout;
-        if let (Instant::Exact(now), Instant::Exact(start), Duration::Exact(limit)) =
-            ((details.current_time)(), details.now, timeout.after)
-        {
-            // The connection has used up a part.
-            timeout.after = Duration::Exact(limit.saturating_sub(now.duration_since(start)));
-        }
-        sock.set_timeout(timeout);
         conn.complete_io(&mut sock).map_err(|error| {
             match failure(&mut conn, &mut sock, error) {
                 ureq::Error::Rustls(rustls::Error::AlertReceived(_))
@@ -135,7 +129,52 @@ impl<In: Transport> Connector<In> for TlsConnector {
         })?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(conn, sock) })))
+        Ok(TlsTransport { buffers, stream: StreamOwned::new(conn, sock) }.boxed())
+    }
+}
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let Some(mut transport) = chained.map(Transport::boxed) else { return Ok(None) };
+        let mut timeout = details.timeout;
+        if let (Instant::Exact(now), Instant::Exact(start), Duration::Exact(limit)) =
+            ((details.current_time)(), details.now, timeout.after)
+        {
+            // The connection has used up a part.
+            timeout.after = Duration::Exact(limit.saturating_sub(now.duration_since(start)));
+        }
+        let limited = |transport| {
+            let mut sock = TransportAdapter::new(transport, Arc::clone(&details.current_time));
+            sock.set_timeout(timeout);
+            sock
+        };
+        if let Some(proxy) = self.proxies.for_uri(details.uri) {
+            if is_https(&proxy.uri) {
+                let secured = self.handshake(&proxy.uri, details, limited(transport));
+                transport = secured.map_err(|error| match error {
+                    // A plain HTTP answer. The registry's would be the error itself.
+                    ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => {
+                        ureq::Error::TlsRequired
+                    }
+                    error => error,
+                })?;
+            }
+            if !details.needs_tls() {
+                let origin = origin_of(&details.uri.to_string());
+                return Ok(Some(AbsoluteForm { transport, origin, is_start: true }.boxed()));
+            }
+            transport = open_tunnel(proxy, details, limited(transport))?;
+        }
+        if details.needs_tls() {
+            transport = self.handshake(details.uri, details, limited(transport))?;
+        }
+        Ok(Some(transport))
     }
 }
 

@@ -109,8 +109,14 @@ fn registry_cause(error: &Error) -> Cause {
         Error::Connect { .. } | Error::HostNotFound { .. } | Error::Interrupted(_) => {
             Cause::UNREACHABLE
         }
+        Error::Proxy { status, .. } => match status {
+            407 => Cause::LOGIN,
+            _ if error.is_transient() => Cause::UNREACHABLE,
+            _ => Cause::REFUSED,
+        },
         Error::NotHttp { .. }
         | Error::Tls { fault: TlsFault::Plain, .. }
+        | Error::ProxyNoTls { .. }
         | Error::PlainHttp { .. }
         | Error::PlainRedirect { .. }
         | Error::PlainTokenServer
@@ -120,7 +126,7 @@ fn registry_cause(error: &Error) -> Cause {
         | Error::Protocol(_)
         | Error::BlobDigest { .. } => Cause::TRANSFER,
         Error::Tls { .. } | Error::Authorities(_) => Cause::UNTRUSTED,
-        Error::Proxy(_) => Cause::PARAMETERS,
+        Error::BadProxy(_) => Cause::PARAMETERS,
         Error::Status(error) => match error.status.as_u16() {
             401 | 403 | 407 => Cause::LOGIN,
             404 => Cause::NOT_FOUND,

@@ -111,7 +111,7 @@ impl Terms {
             Error::NotAnIndex(_) => "choose another tag, or push without --platform".to_owned(),
             Error::Oci(error) => return self.document_hint(error),
             // A test lists all errors.
-            _ => return None,
+            _ => return proxy_hint(error),
         })
     }
 
@@ -140,4 +140,18 @@ impl Terms {
             _ => return None,
         })
     }
+}
+
+fn proxy_hint(error: &Error) -> Option<String> {
+    let hint = match error.root() {
+        Error::Proxy { status: 407, .. } => {
+            "put user and password into the URL of the proxy: http://user:password@host:port"
+        }
+        Error::Proxy { .. } => {
+            "check the rules of the proxy, or reach the host without it by no_proxy"
+        }
+        Error::ProxyNoTls { .. } => "use http:// in the URL of the proxy",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }

@@ -340,8 +340,12 @@ fn certificates_that_nobody_checks_are_warned_of() {
 fn a_proxy_is_used_for_the_hosts_that_it_is_for() {
     for (words, through) in [
         (&["http_proxy=http://PROXY"][..], true),
+        (&["http_proxy=PROXY"][..], true),
         (&["https_proxy=http://PROXY"][..], false),
+        (&["http_proxy=http://PROXY", "no_proxy=localhost,.lan,127.0.0.2"][..], true),
         (&["http_proxy=http://PROXY", "no_proxy=127.0.0.1"][..], false),
+        (&["http_proxy=http://PROXY", "no_proxy=localhost,127.0.0.1"][..], false),
+        (&["http_proxy=http://PROXY", "no_proxy=*.lan, 127.0.0.0/8 "][..], false),
     ] {
         let image = image(MIB);
         let fake = Fake::with(&Layer::new(gzip(&image)));
@@ -353,7 +357,9 @@ fn a_proxy_is_used_for_the_hosts_that_it_is_for() {
         let target = Target::new(DISK);
         install_with(&word, &words, &target, &Heard::default()).unwrap();
         target.assert_installed("through a proxy", &image);
-        let wanted = if through { vec![registry.address.clone()] } else { vec![] };
+        // Not a tunnel: proxies allow these for HTTPS only.
+        let origin = format!("http://{}", registry.address);
+        let wanted = if through { vec![origin] } else { vec![] };
         let mut found = proxy.connected();
         found.dedup();
         assert_eq!(found, wanted, "{words:?}");

@@ -52,7 +52,11 @@ fn expected(error: &Error) -> (u8, Cause) {
         Error::Challenge(_) => (20, Cause::LOGIN),
         Error::TokenAnswer(_) => (21, Cause::TRANSFER),
         Error::Authorities(_) => (22, Cause::UNTRUSTED),
-        Error::Proxy(_) => (23, Cause::PARAMETERS),
+        Error::BadProxy(_) => (23, Cause::PARAMETERS),
+        Error::Proxy { status: 407, .. } => (49, Cause::LOGIN),
+        Error::Proxy { status: 503, .. } => (49, Cause::UNREACHABLE),
+        Error::Proxy { .. } => (49, Cause::REFUSED),
+        Error::ProxyNoTls { .. } => (50, Cause::TRANSFER),
         Error::TooLarge { .. } => (24, Cause::MANIFEST),
         Error::WebPage { .. } => (25, Cause::TRANSFER),
         Error::RequestTooLarge { .. } => (26, Cause::REFUSED),
@@ -122,7 +126,11 @@ fn samples() -> Vec<(Error, bool, &'static str)> {
         (Error::Challenge(text()), false, ""),
         (Error::TokenAnswer(text()), false, ""),
         (Error::Authorities(text()), false, ""),
-        (Error::Proxy(text()), false, ""),
+        (Error::BadProxy(text()), false, ""),
+        (Error::Proxy { origin: origin(), status: 407 }, false, "user and password into the URL"),
+        (Error::Proxy { origin: origin(), status: 403 }, false, "no_proxy"),
+        (Error::Proxy { origin: origin(), status: 503 }, true, "no_proxy"),
+        (Error::ProxyNoTls { origin: origin() }, false, "http://"),
         (Error::TooLarge { what: "x", limit_bytes: 1 }, false, ""),
         (Error::WebPage { media_type: text() }, false, "captive portal"),
         (Error::RequestTooLarge { host: host() }, false, "--chunk-size"),
@@ -186,5 +194,5 @@ fn every_error_has_a_cause_and_hints_about_it() {
         }
         assert_eq!(fetching(error).cause, cause);
     }
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..=48).collect::<Vec<_>>());
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..=50).collect::<Vec<_>>());
 }

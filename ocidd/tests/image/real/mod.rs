@@ -8,6 +8,7 @@ mod installs;
 mod logins;
 mod pages;
 mod platforms;
+mod proxies;
 mod skopeo;
 mod story;
 mod ways;

@@ -2,6 +2,7 @@
 
 mod console;
 mod events;
+mod proxies;
 mod secrets;
 mod unattended;
 

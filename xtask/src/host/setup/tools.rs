@@ -103,6 +103,7 @@ pub const TOOLS: &[Tool] = &[
     tool("docker-registry or registry", "docker-registry", TEST_BOOT, "serves test images"),
     tool("cpio", "cpio", TEST, "reads the initramfs, to compare"),
     tool("bsdtar", "libarchive-tools", TEST, "reads the initramfs, to compare"),
+    tool("/usr/sbin/squid", "squid", TEST, "forwards requests like proxies of sites do"),
     tool("skopeo", "skopeo", TEST, "pushes images like users do"),
     tool("openssl", "openssl", TEST, "creates certificates and serves TLS, to compare"),
     tool("umoci", "umoci", TEST, "creates and reads image layouts, to compare"),
