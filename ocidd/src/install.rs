@@ -1,6 +1,7 @@
 //! The install sequence. Every check that can reject an install runs before the first write.
 
 use std::{
+    io::Read as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -25,7 +26,7 @@ use crate::{
         wait::find_target,
     },
     format,
-    format::Format,
+    format::{Decoder, Format},
     machine::Machine,
     plan::{Confirm, InstallMode, Plan},
     report::{
@@ -50,6 +51,9 @@ const UNCHECKED_CERTIFICATES: &str = "CERTIFICATES ARE NOT CHECKED (oci.insecure
 
 /// Maximum expansion of deflate (zlib, "Technical Details", "Maximum Compression Factor").
 const DEFLATE_RATIO: u64 = 1032;
+
+/// Enough compressed data for the start of a disk: a block of zstd has at most 128 KiB.
+const PEEK_BYTES: usize = 256 << 10;
 
 /// Executes `plan`. If the plan requires a confirmation, `confirm` is called with the disk, after the
 /// registry and the disk were checked.
@@ -78,8 +82,9 @@ pub fn install(
     if asks && !confirm(&job.path).or_fail(Cause::DECLINED)? {
         return Err(anyhow!("not confirmed")).or_fail(Cause::DECLINED);
     }
-    let blob = job.open_blob(registry)?;
+    let mut blob = job.open_blob(registry)?;
     if is_dry_run {
+        job.look(&mut blob);
         return Ok(job.done(Outcome::DryRun, 0));
     }
     let committed = job.write(blob)?;
@@ -159,6 +164,13 @@ fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
     }
 }
 
+/// Warns about an image that is probably not a disk.
+fn warn_of_content(start: &[u8], layer: &Layer, listener: &dyn Listener) {
+    if let Some(doubt) = format::doubt(start, layer.raw_size_bytes) {
+        listener.warn(format!("the image may not be a disk: {doubt}"));
+    }
+}
+
 /// An install with a resolved image and an open disk.
 struct Job<'a> {
     plan: &'a Plan,
@@ -208,6 +220,18 @@ impl Job<'_> {
         Some(size).filter(|size| *size <= max)
     }
 
+    /// Warns before anything is written. The start of the layer is not verified; if it cannot be
+    /// decompressed, an install reports why.
+    fn look(&self, blob: &mut Blob<'_>) {
+        let Ok(first) = blob.peek(PEEK_BYTES) else { return };
+        let Ok(format) = format::detect(first) else { return };
+        let mut start = Vec::new();
+        let decoder = Decoder::new(format, first);
+        if decoder.take(format::START_BYTES).read_to_end(&mut start).is_ok() {
+            warn_of_content(&start, &self.layer, self.listener);
+        }
+    }
+
     fn write(&mut self, blob: Blob<'_>) -> Result<Committed, Failure> {
         let disk = self.disk();
         self.start = Instant::now();
@@ -226,7 +250,8 @@ impl Job<'_> {
         let mut sink = Sink::new(&mut self.device, transfer_bytes, self.plan.verify);
         let progress = Progress::default();
         let transferred = event::follow(self.listener, &progress, size_bytes, || {
-            pipeline::transfer(blob, &self.layer, &mut sink, &progress)
+            let warn = |start: &[u8]| warn_of_content(start, &self.layer, self.listener);
+            pipeline::transfer(blob, &self.layer, &mut sink, &progress, warn)
         });
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));
