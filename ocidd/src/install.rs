@@ -1,6 +1,7 @@
 //! The install sequence. Every check that can reject an install runs before the first write.
 
 use std::{
+    io::Read as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -25,7 +26,7 @@ use crate::{
         wait::find_target,
     },
     format,
-    format::Format,
+    format::{Decoder, Format},
     machine,
     machine::Machine,
     plan::{Confirm, InstallMode, Plan},
@@ -55,6 +56,9 @@ const DEFLATE_RATIO: u64 = 1032;
 /// Causes that bytes of a mirror can have before their digest is verified.
 const UNVERIFIED: [Cause; 5] =
     [Cause::TRANSFER, Cause::DIGEST, Cause::FORMAT, Cause::DISK_TOO_SMALL, Cause::DISK_SECTORS];
+
+/// Enough compressed data for the start of a disk: a block of zstd has at most 128 KiB.
+const PEEK_BYTES: usize = 256 << 10;
 
 /// Executes `plan`. If the plan requires a confirmation, `confirm` is called with the disk, after the
 /// registry and the disk were checked.
@@ -172,6 +176,13 @@ fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
     }
 }
 
+/// Warns about an image that is probably not a disk.
+fn warn_of_content(start: &[u8], layer: &Layer, listener: &dyn Listener) {
+    if let Some(doubt) = format::doubt(start, layer.raw_size_bytes) {
+        listener.warn(format!("the image may not be a disk: {doubt}"));
+    }
+}
+
 /// An install with a resolved image and an open disk.
 struct Job<'a> {
     plan: &'a Plan,
@@ -234,7 +245,11 @@ impl Job<'_> {
                 failure.context("reading the size at the end of the gzip stream")
             })?;
         }
-        if is_dry_run { Ok(None) } else { self.write(blob).map(Some) }
+        if is_dry_run {
+            self.look(&mut blob);
+            return Ok(None);
+        }
+        self.write(blob).map(Some)
     }
 
     /// The size in the last bytes of a gzip stream: that of its last member, modulo 4 GiB (RFC 1952,
@@ -247,6 +262,18 @@ impl Job<'_> {
         let size = format::size_hint(Format::Gzip, &[], &blob.read_tail(4)?)?;
         let max = blob.size_bytes()?.saturating_mul(DEFLATE_RATIO);
         Some(size).filter(|size| *size <= max)
+    }
+
+    /// Warns before anything is written. The start of the layer is not verified; if it cannot be
+    /// decompressed, an install reports why.
+    fn look(&self, blob: &mut Blob<'_>) {
+        let Ok(first) = blob.peek(PEEK_BYTES) else { return };
+        let Ok(format) = format::detect(first) else { return };
+        let mut start = Vec::new();
+        let decoder = Decoder::new(format, first, self.window_bytes);
+        if decoder.take(format::START_BYTES).read_to_end(&mut start).is_ok() {
+            warn_of_content(&start, &self.layer, self.listener);
+        }
     }
 
     fn write(&mut self, blob: Blob<'_>) -> Result<Committed, Failure> {
@@ -268,7 +295,8 @@ impl Job<'_> {
             .with_declared_bytes(self.layer.raw_size_bytes);
         let progress = Progress::default();
         let transferred = event::follow(self.listener, &progress, size_bytes, || {
-            pipeline::transfer(blob, &self.layer, self.window_bytes, &mut sink, &progress)
+            let warn = |start: &[u8]| warn_of_content(start, &self.layer, self.listener);
+            pipeline::transfer(blob, &self.layer, self.window_bytes, &mut sink, &progress, warn)
         });
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));

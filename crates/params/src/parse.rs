@@ -30,8 +30,8 @@ pub fn parse_parameters(
     parameters: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> (Options, Vec<ParameterError>) {
     parse(parameters, &PARAMETERS, |key| {
-        let is_ours = PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-        is_ours.then(|| ParameterError::Unknown { key: key.to_owned(), suggestion: suggest(key) })
+        let unknown = || ParameterError::Unknown { key: key.to_owned(), suggestion: suggest(key) };
+        is_ours(key).then(unknown)
     })
 }
 
@@ -73,6 +73,25 @@ fn without_user_info(value: &str) -> String {
     let Some((user_info, host)) = value.rsplit_once('@') else { return value.to_owned() };
     let scheme = user_info.split_once("://").map_or(String::new(), |(it, _)| format!("{it}://"));
     format!("{scheme}…@{host}")
+}
+
+/// Warnings for parameters that are ignored but at most one edit away from a known one.
+pub fn find_misspelled(parameters: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
+    let warn = |parameter: &str| {
+        let key = parameter.split_once('=').map_or(parameter, |(key, _)| key);
+        let folded = key.to_ascii_lowercase();
+        let mut known = PARAMETERS.iter().map(Parameter::key);
+        if known.clone().any(|known| known == key) || is_ours(key) {
+            return None;
+        }
+        let best = known.find(|known| strsim::osa_distance(known, &folded) <= 1)?;
+        Some(format!("the parameter '{key}' is ignored; it is similar to '{best}'"))
+    };
+    parameters.into_iter().filter_map(|parameter| warn(parameter.as_ref())).collect()
+}
+
+fn is_ours(key: &str) -> bool {
+    PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 fn suggest(key: &str) -> String {

@@ -10,7 +10,7 @@ mod zstd;
 use std::fmt;
 
 pub use decoder::Decoder;
-pub use detect::{check_unpacked, detect};
+pub use detect::{START_BYTES, check_unpacked, detect, doubt};
 use oci::{document::BYTES, size::Bytes};
 use thiserror::Error;
 

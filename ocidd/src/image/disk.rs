@@ -42,11 +42,36 @@ const ZSTD_LEVEL: i32 = 9;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// Whether a file is pushed that does not look like a disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Content {
+    Disk,
+    Any,
+}
+
+impl Content {
+    /// Rejects an empty image, and one that is probably not a disk.
+    fn check(self, path: &Path, start: &[u8], size_bytes: Option<u64>) -> Result<(), Error> {
+        let (doubt, hint) = if start.is_empty() {
+            ("it is empty".to_owned(), "push the complete image")
+        } else {
+            match format::doubt(start, size_bytes) {
+                Some(doubt) if self == Self::Disk => {
+                    (doubt, "--force pushes it as a disk, --type as another file")
+                }
+                _ => return Ok(()),
+            }
+        };
+        Err(Error::new(format!("'{}' is not a disk image: {doubt}", path.display()), hint))
+    }
+}
+
 /// Adds a disk image to the store. A compressed one is stored unchanged after it was decompressed
 /// completely.
 pub(super) fn add_layer(
     path: &Path,
     compression: Compression,
+    content: Content,
     store: &Store,
     observer: &dyn Observer,
 ) -> Result<Descriptor, Error> {
@@ -57,18 +82,21 @@ pub(super) fn add_layer(
         return Err(anyhow!("'{}' is not a regular file", path.display()).into());
     }
     let mut first = Vec::new();
-    (&mut file).take(format::FIRST_BYTES as u64).read_to_end(&mut first).with_context(doing)?;
+    (&mut file).take(format::START_BYTES).read_to_end(&mut first).with_context(doing)?;
     file.rewind().with_context(doing)?;
     let found = format::detect(&first).map_err(|error| rejected(path, &error))?;
     let name = file_name(path)?;
     let is_raw = found == Format::Raw;
+    if is_raw {
+        content.check(path, &first, Some(metadata.len()))?;
+    }
     let label = if is_raw { format!("compressing {name}") } else { format!("checking {name}") };
     let transfer = observer.transfer(&label, metadata.len());
     let Stored { format, blob: (digest, bytes), raw } = if is_raw {
         let doing = || format!("compressing {} to {}", path.display(), store.folder().display());
         compress(&file, compression, store, transfer.as_ref()).with_context(doing)?
     } else {
-        check(path, &file, found, store, transfer.as_ref())?
+        check(path, &file, found, content, store, transfer.as_ref())?
     };
     let title = match compression {
         _ if !is_raw => name,
@@ -137,6 +165,7 @@ fn check(
     path: &Path,
     file: &File,
     format: Format,
+    content: Content,
     store: &Store,
     transfer: &dyn Transfer,
 ) -> Result<Stored, Error> {
@@ -147,7 +176,7 @@ fn check(
     let mut decoder = Decoder::new(format, stored, machine::window_bytes(Path::new("/proc")));
     let mut raw = HashingReader::new(&mut decoder);
     let mut first = Vec::new();
-    let read = (&mut raw).take(format::FIRST_BYTES as u64).read_to_end(&mut first);
+    let read = (&mut raw).take(format::START_BYTES).read_to_end(&mut first);
     format::check_unpacked(&first).map_err(|error| rejected(path, &error))?;
     let read = read.and_then(|_first| io::copy(&mut raw, &mut io::sink()));
     let raw = raw.finish();
@@ -155,6 +184,7 @@ fn check(
         return Err(rejected(path, &error));
     }
     read.with_context(|| format!("decompressing its {format} stream")).with_context(doing)?;
+    content.check(path, &first, Some(raw.1))?;
     Ok(Stored { format, blob, raw })
 }
 

@@ -91,6 +91,8 @@ impl Listener for Report {
             Event::Started { image, disk, .. } => {
                 self.print_lines(Level::Info, &format!("installing {image} to {disk}"));
             }
+            // The prompt shows it.
+            Event::Waiting { .. } => {}
             Event::Note(text) => self.print_lines(Level::Info, text),
             Event::Warning(text) => self.print_lines(Level::Warning, &format!("warning: {text}")),
             Event::Retry(Retry { number, of, delay, reason }) => {

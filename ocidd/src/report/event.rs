@@ -29,6 +29,10 @@ pub enum Event {
         layer: Digest,
         size_bytes: Option<u64>,
     },
+    /// An operator has to answer on the console.
+    Waiting {
+        question: String,
+    },
     Note(String),
     Warning(String),
     /// A request failed and is repeated after a delay.

@@ -112,6 +112,7 @@ fn send_events(
 fn document(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Note(_) => return None,
+        Event::Waiting { question } => json!({ "event": "waiting", "question": question }),
         Event::Started { image, disk, layer, size_bytes } => json!({
             "event": "started", "image": image, "disk": disk, "layer": layer.to_string(), "layer_bytes": size_bytes,
         }),
@@ -166,6 +167,7 @@ mod tests {
         };
         let text = || "text".to_owned();
         vec![
+            Event::Waiting { question: text() },
             Event::Started { image: text(), disk: text(), layer, size_bytes: Some(5) },
             Event::Progress(snapshot),
             Event::Retry(Retry { number: 1, of: None, delay: Duration::ZERO, reason: text() }),
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn documents_every_field_of_every_event() {
         let reference = include_str!("../../../docs/reference.md");
-        let names = ["started", "progress", "retry", "warning", "failed", "done"];
+        let names = ["waiting", "started", "progress", "retry", "warning", "failed", "done"];
         for (event, name) in events().iter().zip(names) {
             let document = document(event).unwrap();
             assert_eq!(document["event"], name);

@@ -68,13 +68,15 @@ pub enum TransferError {
 }
 
 /// Fetches, verifies and decompresses `layer` into `sink`, which may have been written to even after
-/// an error. `window_bytes` is the largest zstd window or xz dictionary.
+/// an error. `window_bytes` is the largest zstd window or xz dictionary. `on_start` gets the start
+/// of the disk image before the first write.
 pub fn transfer<M: Medium>(
     reader: Blob<'_>,
     layer: &Layer,
     window_bytes: u64,
     sink: &mut Sink<'_, M>,
     progress: &Progress,
+    on_start: impl FnOnce(&[u8]),
 ) -> Result<Verified, TransferError> {
     let (fetched_sender, fetched) = sync_channel(FETCH_BUFFERS);
     let (full_sender, full) = sync_channel::<AlignedBuffer>(IMAGE_BUFFERS);
@@ -97,7 +99,11 @@ pub fn transfer<M: Medium>(
             .map_err(TransferError::Thread)?;
         // Hashed here because this thread mostly waits for the disk.
         let mut hasher = layer.raw_digest.map(|wanted| (wanted, Hasher::default()));
+        let mut on_start = Some(on_start);
         let written = full.into_iter().try_for_each(|mut buffer| {
+            if let Some(on_start) = on_start.take() {
+                on_start(buffer.filled());
+            }
             if let Some((_, hasher)) = &mut hasher {
                 hasher.update(buffer.filled());
             }

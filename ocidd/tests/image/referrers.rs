@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     fake::{Fake, Fault},
-    ours::Author,
+    ours::{Author, small_disk},
 };
 
 /// A registry with an image, and its author, who has two logs.
@@ -12,7 +12,7 @@ fn scene(knows_referrers: bool) -> (Fake, Author, String) {
     let fake = Fake::new();
     fake.store(|store| store.knows_referrers = knows_referrers);
     let author = Author::new();
-    author.write("a", "a disk");
+    author.write("a", small_disk("a disk"));
     author.write("one.log", "one");
     author.write("two.log", "two");
     let digest = author.push(&["a", &fake.reference("1")]);

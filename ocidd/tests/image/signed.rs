@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::{
     fake::{Answer, Fake, Fault},
-    ours::Author,
+    ours::{Author, small_disk},
 };
 
 /// A registry, and an author with a disk and two keys.
 fn scene() -> (Fake, Author, [KeyPair; 2]) {
     let author = Author::new();
-    author.write("a", "a disk");
+    author.write("a", small_disk("a disk"));
     let keys = ["one.key", "two.key"].map(|file| {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         author.write(file, key.serialize_pem());
@@ -158,7 +158,7 @@ fn an_index_is_signed_with_each_of_its_images() {
 fn signs_no_entry_that_only_the_registry_has() {
     let (fake, author, [one, _]) = scene();
     let other = Author::new();
-    other.write("evil", "another disk");
+    other.write("evil", small_disk("another disk"));
     let (reference, name) = (fake.reference("1"), format!("{}/os", fake.address));
     other.push(&["--platform", "linux/amd64", "evil", &reference]);
     let before = fake.store(|store| store.document("1"));

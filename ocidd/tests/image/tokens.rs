@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::{
     fake::{Answer, Fake, Fault, Request},
     noise::noise,
-    ours::Author,
+    ours::{Author, small_disk},
 };
 
 /// How the end of a token shows.
@@ -85,7 +85,7 @@ fn a_token_that_expires_in_the_middle_is_fetched_anew() {
 fn a_token_is_asked_for_with_the_right_to_do_what_is_done_and_no_other() {
     let (fake, seen) = guarded(usize::MAX, Refusal::Polite, None);
     let author = Author::new();
-    author.write("a", "a");
+    author.write("a", small_disk("a"));
     let reference = fake.reference("1");
     for (words, actions) in [
         (&["push", "a", &reference][..], "pull%2Cpush"),
@@ -130,7 +130,7 @@ fn requests_the_scope_of_the_challenge() {
 fn a_url_comes_with_the_token_that_opens_it() {
     let (fake, _) = guarded(usize::MAX, Refusal::Polite, None);
     let author = Author::new();
-    author.write("a", noise(3, 1000));
+    author.write("a", small_disk("a"));
     author.push(&["a", &fake.reference("1")]);
     let told = author.json(&["url", "--layer", "a.gz", &fake.reference("1")]);
     let digest = fake.store(|store| store.document("1")["layers"][0]["digest"].clone());
@@ -187,7 +187,7 @@ fn logins_are_found_where_podman_and_docker_keep_them() {
     for (rule, setup) in rows {
         let (fake, _) = guarded(usize::MAX, Refusal::Polite, Some(BASIC));
         let mut author = Author::new();
-        author.write("a", "a");
+        author.write("a", small_disk("a"));
         add_helper(&mut author, &fake.address);
         author.fails(&["push", "a", &fake.reference("1")], "fetching a token from http://");
         setup(&mut author, &fake.address);
@@ -215,7 +215,7 @@ fn names_what_a_helper_reports() {
     let (fake, _) = guarded(usize::MAX, Refusal::Polite, Some(BASIC));
     let mut author = Author::new();
     add_helper(&mut author, "registry.example");
-    author.write("a", "a");
+    author.write("a", small_disk("a"));
     for (helper, says) in [
         ("broken", "asking docker-credential-broken for the login to "),
         ("broken", "it ended with exit status: 3: ExpiredToken:[2J 0000"),
@@ -237,7 +237,7 @@ fn names_what_a_helper_reports() {
 fn a_wrong_password_is_told_by_whose_it_is() {
     let (fake, _) = guarded(usize::MAX, Refusal::Polite, Some(BASIC));
     let author = Author::with(&["--plain-http", "--authfile", "logins.json"]);
-    author.write("a", "a");
+    author.write("a", small_disk("a"));
     author.write("logins.json", auths(&fake.address, "cm9ib3Q6aHVudGVyMg=="));
     let ended = author.run(&["push", "a", &fake.reference("1")]);
     let says = "the token server rejected the login of user 'robot' from logins.json (401";

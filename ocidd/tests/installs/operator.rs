@@ -242,6 +242,39 @@ fn a_registry_that_names_a_time_to_wait_is_given_it() {
 }
 
 #[test]
+fn warns_before_it_writes_what_does_not_look_like_a_disk() {
+    let mut disk = image(MIB);
+    disk[510..512].copy_from_slice(b"\x55\xaa");
+    let no_table = "its start has neither MBR nor GPT nor a known file system";
+    for (content, doubt) in [
+        (image(MIB), no_table),
+        (b"# Notes\n".repeat(100), no_table),
+        (disk[..MIB - 1].to_vec(), "its size of 1048575 bytes "),
+        (disk, ""),
+    ] {
+        let layer = Layer::new(gzip(&content));
+        let mut fake = Fake::with(&layer);
+        let mut descriptor = layer.descriptor("application/octet-stream+gzip");
+        descriptor["annotations"] =
+            serde_json::json!({ "io.ocidd.raw.size": content.len().to_string() });
+        fake.set_descriptors(&[descriptor]);
+        let word = By::Tag.word(&fake.address(), &layer);
+        let _registry = fake.serve();
+        for words in [&["ocidd.dry_run"][..], &[]] {
+            let (target, heard) = (Target::new(DISK), Heard::default());
+            install_with(&word, words, &target, &heard).unwrap();
+            let doubts = heard.warnings().into_iter();
+            let doubts: Vec<_> = doubts.filter(|text| text.contains("may not be a disk")).collect();
+            assert_eq!(doubts.len(), usize::from(!doubt.is_empty()), "{doubts:?}");
+            assert!(doubts.iter().all(|text| text.contains(doubt)), "{doubts:?}");
+            if words.is_empty() {
+                target.assert_installed("with a warning", &content);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_dry_run_finds_everything_and_writes_nothing() {
     let image = image(MIB);
     let fake = Fake::with(&Layer::new(gzip(&image)));

@@ -216,3 +216,27 @@ fn never_repeats_the_login_of_a_url() {
         assert_eq!(options, Options::default());
     }
 }
+
+#[test]
+fn warns_of_ignored_parameters_one_edit_away_from_a_known_one() {
+    for (parameter, similar) in [
+        ("oci_tag=r.example/os:1", "oci.tag"),
+        ("ocitag=x", "oci.tag"),
+        ("oic.tag=x", "oci.tag"),
+        ("OCI.TAG=x", "oci.tag"),
+        ("dd_of=/dev/sda", "dd.of"),
+        ("ocid.on_error=reboot", "ocidd.on_error"),
+        ("ocidd_on_error=reboot", "ocidd.on_error"),
+        ("waits", "wait"),
+        ("http_prox=x", "http_proxy"),
+    ] {
+        let key = parameter.split('=').next().unwrap();
+        let warning = format!("the parameter '{key}' is ignored; it is similar to '{similar}'");
+        assert_eq!(find_misspelled([parameter]), [warning]);
+        assert_eq!(parse_parameters([parameter]), (Options::default(), vec![]));
+    }
+    // Known ones, rejected ones, and those of others.
+    let others =
+        ["oci.tag=x", "https_proxy=x", "oci.tga=x", "quiet", "ip=dhcp", "root=/dev/sda", ""];
+    assert!(find_misspelled(others).is_empty());
+}

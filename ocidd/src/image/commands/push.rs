@@ -27,7 +27,7 @@ use registry::{
 use super::{ManifestAnnotations, print};
 use crate::image::{
     disk,
-    disk::Compression,
+    disk::{Compression, Content},
     error::{Error, Result},
 };
 
@@ -59,6 +59,9 @@ pub(in crate::image) struct Push {
     artifact_type: Option<String>,
     #[command(flatten)]
     annotations: ManifestAnnotations,
+    /// Push a disk image without a known partition table or file system
+    #[arg(long, conflicts_with = "artifact_type")]
+    force: bool,
 }
 
 pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
@@ -78,8 +81,9 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
     if !files.is_empty() {
         let artifact = match (files, &args.artifact_type) {
             ([file], None) => {
-                let layer =
-                    disk::add_layer(Path::new(file), args.format, &store, session.observer())?;
+                let content = if args.force { Content::Any } else { Content::Disk };
+                let (file, observer) = (Path::new(file), session.observer());
+                let layer = disk::add_layer(file, args.format, content, &store, observer)?;
                 disk::artifact(layer, args.annotations.all()?)?
             }
             (files, known) => {

@@ -5,12 +5,17 @@ use std::{fs, io::Write as _};
 use oci::digest::Digest;
 
 use super::scene;
-use crate::{noise::noise, ours::Author, schema};
+use crate::{
+    noise::noise,
+    ours::{Author, small_disk},
+    schema,
+};
 
-/// Half noise and half zeroes.
+/// Half noise and half zeroes, with the signature of an MBR.
 pub(super) fn disk() -> Vec<u8> {
     let mut disk = noise(5, 300_000);
-    disk.resize(700_000, 0);
+    disk.resize(700_416, 0);
+    disk[510..512].copy_from_slice(b"\x55\xaa");
     disk
 }
 
@@ -42,7 +47,7 @@ fn a_disk_image_tells_what_it_is() {
         assert_eq!(manifest["layers"][0]["mediaType"], media_type);
         let wanted = serde_json::json!({
             "io.ocidd.raw.digest": Digest::of(&disk()).to_string(),
-            "io.ocidd.raw.size": "700000",
+            "io.ocidd.raw.size": "700416",
             "org.opencontainers.image.title": title,
         });
         assert_eq!(manifest["layers"][0]["annotations"], wanted);
@@ -180,4 +185,38 @@ fn what_is_in_a_registry_can_be_listed_and_deleted() {
     author.ok(&["rm", "--remote", &registry.reference(&format!("os@{digest}"))]);
     author.fails(&["inspect", &registry.reference("os:1")], "' not found in the registry");
     author.fails(&["list", &registry.reference("other")], "404 Not Found (NAME_UNKNOWN");
+}
+
+#[test]
+fn pushes_only_what_looks_like_a_disk() {
+    let (registry, author) = scene();
+    let reference = registry.reference("os:notes");
+    let notes = b"# Notes\n\nThis is not a disk.\n".repeat(40);
+    let odd = [&small_disk("a")[..], b"x"].concat();
+    let doubt = "its start has neither MBR nor GPT nor a known file system\nocidd: hint: --force ";
+    let zstd = |content: &[u8]| zstd::bulk::compress(content, 1).unwrap();
+    for (number, (content, says)) in [
+        (notes.clone(), doubt),
+        (gzip(&notes), doubt),
+        (zstd(&notes), doubt),
+        (vec![0; 1 << 20], doubt),
+        (odd.clone(), "its size of 513 bytes is not a multiple of 512\nocidd: hint: --force "),
+        (gzip(&odd), "its size of 513 bytes is not a multiple of 512"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        author.write("file", &content);
+        let reference = registry.reference(&format!("os:{number}"));
+        author.fails(&["push", "file", &reference], says);
+        author.fails(&["inspect", &reference], "' not found in the registry");
+        author.push(&["--force", "file", &reference]);
+    }
+    for empty in [vec![], gzip(b""), zstd(b"")] {
+        author.write("file", &empty);
+        author.fails(&["push", "--force", "file", &reference], "is not a disk image: it is empty");
+    }
+    // Other files are not disks.
+    author.write("file", &notes);
+    author.push(&["--type", "a/notes", "file", &reference]);
 }
