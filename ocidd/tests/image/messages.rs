@@ -24,7 +24,7 @@ fn list_names_its_argument() {
 fn names_the_store_that_is_full() {
     let author = Author::new();
     author.write("d.raw", noise(3, 1 << 20));
-    for push in ["push d.raw 127.0.0.1:9/os:1", "push --type a/b d.raw 127.0.0.1:9/os:1"] {
+    for push in ["push --force d.raw 127.0.0.1:9/os:1", "push --type a/b d.raw 127.0.0.1:9/os:1"] {
         let program = env!("CARGO_BIN_EXE_ocidd");
         let script =
             format!("trap '' XFSZ; ulimit -f 100; exec {program} image --store stored {push}");
@@ -60,7 +60,7 @@ fn a_reason_of_the_registry_needs_no_hint_about_credentials() {
         author.write("a", "a");
         author
             .write("auth.json", format!(r#"{{"auths":{{"{}":{{"auth":"dTpw"}}}}}}"#, fake.address));
-        let ended = author.run(&["push", "a", &fake.reference("1")]);
+        let ended = author.run(&["push", "--force", "a", &fake.reference("1")]);
         let text = ended.stderr;
         assert!(ended.code == 1 && text.contains("answered 403"), "{text}");
         assert_eq!(text.contains(HINT), has_hint, "{text}");

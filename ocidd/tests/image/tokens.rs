@@ -122,7 +122,7 @@ fn requests_the_scope_of_the_challenge() {
     });
     let author = Author::new();
     author.write("a", noise(3, 1000));
-    author.push(&["a", &fake.reference("1")]);
+    author.push(&["--force", "a", &fake.reference("1")]);
     author.ok(&["pull", &fake.reference("1"), "-o", "out"]);
 }
 
@@ -131,7 +131,7 @@ fn a_url_comes_with_the_token_that_opens_it() {
     let (fake, _) = guarded(usize::MAX, Refusal::Polite, None);
     let author = Author::new();
     author.write("a", small_disk("a"));
-    author.push(&["a", &fake.reference("1")]);
+    author.push(&["--force", "a", &fake.reference("1")]);
     let told = author.json(&["url", "--layer", "a.gz", &fake.reference("1")]);
     let digest = fake.store(|store| store.document("1")["layers"][0]["digest"].clone());
     let digest = digest.as_str().unwrap();
