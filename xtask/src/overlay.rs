@@ -138,7 +138,7 @@ impl Overlay {
     fn has_credentials(&self) -> bool {
         self.tree.entries().any(|(path, entry)| match &entry.kind {
             Kind::File(_) if path == CREDENTIALS => true,
-            Kind::File(bytes) if !path.starts_with("lib/") && !path.ends_with(".pem") => {
+            Kind::File(bytes) if path.starts_with("etc/ocidd/") => {
                 let text = String::from_utf8_lossy(bytes).to_lowercase();
                 let has_login = |word: &str| word.contains("://") && word.contains('@');
                 SECRETS.iter().any(|secret| text.contains(secret))
