@@ -117,17 +117,16 @@ pub fn detect(bytes: &[u8], content_type: &str) -> Result<String> {
         manifests: Option<IgnoredAny>,
     }
     let content_type = content_type.split(';').next().unwrap_or_default().trim();
-    if let Err(source) = serde_json::from_slice::<IgnoredAny>(bytes) {
+    let shape: Shape = serde_json::from_slice(bytes).map_err(|source| {
         let is_html = matches!(content_type, "text/html" | "application/xhtml+xml");
         let is_web_page = is_html || bytes.trim_ascii_start().starts_with(b"<");
         let content_type = escape_controls(content_type);
-        return Err(if is_web_page {
+        if is_web_page {
             Error::WebPage(content_type)
         } else {
             Error::NotJson { content_type, source }
-        });
-    }
-    let shape: Shape = parse_json(bytes, "manifest")?;
+        }
+    })?;
     let (has_layers, has_manifests) = (shape.layers.is_some(), shape.manifests.is_some());
     let media_type = match shape.media_type {
         Some(stated) => stated,

@@ -1,7 +1,5 @@
 //! Image indexes: one manifest for each platform.
 
-use std::collections::BTreeMap;
-
 use oci_spec::image::{Descriptor, ImageIndex, MediaType};
 
 use crate::{
@@ -56,9 +54,11 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
             count: several.len(),
             manifests: list(several.iter().map(|(entry, offered)| {
                 let offered = offered.iter().filter(|offered| *offered != platform);
-                let annotations: BTreeMap<_, _> = entry.annotations().iter().flatten().collect();
-                let annotations = annotations.iter().map(|(key, value)| format!("{key}={value}"));
-                let facts: Vec<_> = offered.map(ToString::to_string).chain(annotations).collect();
+                let annotations = entry.annotations().iter().flatten();
+                let facts = annotations.map(|(key, value)| format!("{key}={value}"));
+                let facts: Vec<_> = offered.map(ToString::to_string).chain(facts).collect();
+                let mut facts: Vec<&str> = facts.iter().map(String::as_str).collect();
+                facts.sort_unstable();
                 let facts = facts.join(", ");
                 let facts = if facts.is_empty() { facts } else { format!(" ({facts})") };
                 format!("{}{facts}", entry.digest())

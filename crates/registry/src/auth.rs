@@ -6,7 +6,7 @@ use base64::Engine as _;
 use oci::{BASE64, reference::Repository};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use ureq::http::{HeaderMap, Method, Uri};
+use ureq::http::{Method, Uri};
 
 pub use crate::endpoint::Access;
 use crate::{
@@ -115,15 +115,12 @@ struct Answer {
 }
 
 impl Endpoint {
-    /// The value of an `Authorization` header that answers the challenge in `headers`. Without a
+    /// The value of an `Authorization` header that answers one of the challenges. Without a
     /// login, an anonymous token is requested. Secrets are sent over HTTPS, or over plain HTTP if
     /// the client allows that.
-    pub(crate) fn authorize(&mut self, headers: &HeaderMap) -> Result<Secret> {
-        let values = headers.get_all("www-authenticate");
-        let texts: Vec<_> =
-            values.iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-        let offered = challenges(&texts);
+    pub(crate) fn authorize(&mut self, challenges: &[String]) -> Result<Secret> {
+        let texts: Vec<&str> = challenges.iter().map(String::as_str).collect();
+        let offered = self::challenges(&texts);
         let challenge = choose(&offered, &texts)?;
         self.login = self.credentials.login_for(&self.repository)?;
         let registry = self.repository.registry.clone();

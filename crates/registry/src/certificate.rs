@@ -164,6 +164,7 @@ const SHA_1: [&[u8]; 2] =
     [b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", b"\x2a\x86\x48\xce\x3d\x04\x01"];
 
 /// What is wrong with the TLS of a server, in one sentence.
+#[inline(never)]
 pub(crate) fn explain(error: &RustlsError) -> (Fault, String) {
     let (fault, text) = match error {
         RustlsError::InvalidCertificate(bad) => return explain_certificate(bad),

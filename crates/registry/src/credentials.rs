@@ -129,6 +129,7 @@ impl Credentials {
 
     /// The login of the entry that matches most of the repository's path. Invalid entries that do
     /// not match are ignored.
+    #[inline(never)]
     pub fn login_for(&self, repository: &Repository) -> Result<Option<Login>> {
         for scope in scopes(repository) {
             if let Some((key, entry)) = find(&self.auths, &scope) {

@@ -4,10 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use oci::reference::Repository;
-use ureq::{
-    ResponseExt as _,
-    http::{HeaderMap, Method},
-};
+use ureq::{ResponseExt as _, http::Method};
 
 use crate::{
     credentials::{Credentials, Login, Secret, canonical_host},
@@ -129,40 +126,38 @@ impl Endpoint {
         send: &dyn Fn(&Client, &Headers<'_>) -> Result<Response>,
     ) -> Result<Response> {
         let response = send(&self.client, &self.with_login(headers))?;
-        let Some(challenge) = self.challenge_of(&response) else { return Ok(response) };
-        self.authorization = Some(self.authorize(&challenge)?);
+        let Some(challenges) = self.challenges_of(&response) else { return Ok(response) };
+        self.authorization = Some(self.authorize(&challenges)?);
         let response = send(&self.client, &self.with_login(headers))?;
         if response.status() == 401 { Err(self.rejected(response)) } else { Ok(response) }
     }
 
-    /// The headers with the challenge to answer. Some registries do not tell a missing login from a
-    /// missing repository; if there is a login, `/v2/` is asked once for the challenge.
-    fn challenge_of(&mut self, response: &Response) -> Option<HeaderMap> {
-        let has_challenge =
-            |response: &Response| response.headers().contains_key("www-authenticate");
+    /// The challenges to answer. Some registries do not tell a missing login from a missing
+    /// repository; if there is a login, `/v2/` is asked once for them.
+    fn challenges_of(&mut self, response: &Response) -> Option<Vec<String>> {
         let status = response.status().as_u16();
         if !matches!(status, 401 | 403 | 404) || !self.is_from_host(response) {
             return None;
         }
-        if status == 401 && has_challenge(response) {
-            return Some(response.headers().clone());
-        }
-        let is_first =
-            self.authorization.is_none() && !std::mem::replace(&mut self.has_asked, true);
-        let login = || self.credentials.login_for(&self.repository).ok().flatten();
-        if let Some(login) = is_first.then(login).flatten() {
-            if has_challenge(response) {
-                return Some(response.headers().clone());
+        let mut found = texts_of(response);
+        let has_tried = self.authorization.is_some() || self.has_asked;
+        if (status != 401 || found.is_empty()) && !has_tried {
+            self.has_asked = true;
+            if let Some(login) = self.credentials.login_for(&self.repository).ok().flatten() {
+                if found.is_empty() {
+                    let url = format!("{}/v2/", self.origin());
+                    let answer = self.client.follow(&Method::GET, &url, &[]).ok();
+                    let answer = answer.filter(|it| it.status() == 401 && self.is_from_host(it));
+                    found = answer.as_ref().map(texts_of).unwrap_or_default();
+                }
+                if !found.is_empty() {
+                    return Some(found);
+                }
+                self.unused = Some(login);
             }
-            let url = format!("{}/v2/", self.origin());
-            let answer = self.client.follow(&Method::GET, &url, &[]).ok();
-            match answer.filter(|it| it.status() == 401 && self.is_from_host(it)) {
-                Some(answer) if has_challenge(&answer) => return Some(answer.headers().clone()),
-                _ => self.unused = Some(login),
-            }
         }
-        // `authorize` reports that the challenge is missing.
-        (status == 401 && self.unused.is_none()).then(|| response.headers().clone())
+        // `authorize` reports that there is none.
+        (status == 401 && self.unused.is_none()).then_some(found)
     }
 
     fn with_login<'a>(&'a self, headers: &Headers<'a>) -> Vec<(&'a str, &'a str)> {
@@ -228,6 +223,11 @@ impl Endpoint {
 /// Whether a status accepts a write. The spec names one for each, but registries and proxies differ.
 pub(crate) fn is_accepted(status: u16) -> bool {
     matches!(status, 200 | 201 | 202 | 204)
+}
+
+fn texts_of(response: &Response) -> Vec<String> {
+    let values = response.headers().get_all("www-authenticate").iter();
+    values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
 }
 
 /// Compares origins; default ports are equal.

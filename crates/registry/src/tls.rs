@@ -63,9 +63,9 @@ impl CertificateFiles {
             let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
             let found =
                 found.map_err(|error| Error::Authorities(error.to_string())).during(doing)?;
-            let is_usable =
-                |root: &CertificateDer<'_>| RootCertStore::empty().add(root.clone()).is_ok();
-            if path != self.bundle && !found.iter().any(is_usable) {
+            let (usable, _) =
+                RootCertStore::empty().add_parsable_certificates(found.iter().cloned());
+            if path != self.bundle && usable == 0 {
                 let text = "it contains no usable certificate, expected BEGIN CERTIFICATE";
                 return Err(Error::Authorities(text.to_owned())).during(doing);
             }
@@ -185,6 +185,7 @@ pub(crate) struct TlsTransport {
 
 /// The error of TLS that `error` contains as text, or that the server reported before it closed the
 /// connection. Since TLS 1.3, that a client certificate is missing is reported after the handshake.
+#[inline(never)]
 fn failure(
     conn: &mut ClientConnection,
     sock: &mut TransportAdapter,
