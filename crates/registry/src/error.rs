@@ -32,8 +32,9 @@ pub enum Error {
     /// An answer that is not HTTP.
     #[error("connecting to {origin}: {reason}")]
     NotHttp { origin: String, reason: String },
-    #[error("connecting to {origin}: host not found")]
-    HostNotFound { origin: String },
+    /// `host` is the proxy if there is one. `servers` are the name servers that were asked.
+    #[error("connecting to {origin}: host '{host}' not found")]
+    HostNotFound { origin: String, host: String, servers: Vec<String> },
     #[error("connecting to {origin}: {reason}")]
     Certificate { origin: String, fault: CertificateFault, reason: String },
     #[error("connecting to {origin}: {reason}")]
@@ -161,12 +162,15 @@ pub enum CertificateFault {
 }
 
 impl Error {
-    /// A request to `origin` that got no answer. A status and missing TLS are those of the proxy.
-    pub(crate) fn connect(origin: String, error: &ureq::Error) -> Self {
+    /// A request to `origin` that got no answer from `host`. A status and missing TLS are those of
+    /// the proxy.
+    pub(crate) fn connect(origin: String, host: String, error: &ureq::Error) -> Self {
         use rustls::CertificateError as Bad;
         let reason = error.to_string();
         let bad = match error {
-            ureq::Error::HostNotFound => return Self::HostNotFound { origin },
+            ureq::Error::HostNotFound => {
+                return Self::HostNotFound { origin, host, servers: dns::servers() };
+            }
             ureq::Error::StatusCode(status) => return Self::Proxy { origin, status: *status },
             ureq::Error::TlsRequired => return Self::ProxyNoTls { origin },
             ureq::Error::Rustls(rustls::Error::InvalidCertificate(bad)) => bad,
@@ -317,7 +321,8 @@ mod tests {
             assert!(!status(code).is_transient(), "{code}");
         }
         assert!(Error::Connect { origin: text(), reason: text() }.is_transient());
-        assert!(Error::HostNotFound { origin: text() }.is_transient());
+        let (host, servers) = (text(), Vec::new());
+        assert!(Error::HostNotFound { origin: text(), host, servers }.is_transient());
         let fault = CertificateFault::UnknownIssuer;
         assert!(!Error::Certificate { origin: text(), fault, reason: text() }.is_transient());
         assert!(!Error::Protocol(text()).is_transient());

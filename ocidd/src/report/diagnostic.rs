@@ -50,8 +50,11 @@ impl Terms {
     pub(crate) fn hint(&self, error: &Error) -> Option<String> {
         let Self { plain_http, add_authority, fix_clock, auth_file, .. } = self;
         Some(match error.root() {
-            Error::HostNotFound { .. } => {
-                "check the name, and that a server in /etc/resolv.conf knows it".to_owned()
+            Error::HostNotFound { host, servers, .. } if servers.is_empty() => {
+                format!("set a nameserver in /etc/resolv.conf to look up '{host}', or check DHCP")
+            }
+            Error::HostNotFound { host, servers, .. } => {
+                format!("check the name '{host}', and that {} know it", servers.join(" and "))
             }
             Error::Certificate { fault: CertificateFault::UnknownIssuer, .. } => {
                 (*add_authority).to_owned()

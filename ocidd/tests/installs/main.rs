@@ -11,6 +11,8 @@ mod blob_faults;
 #[cfg(test)]
 mod disk_faults;
 #[cfg(test)]
+mod dns;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod format_faults;
