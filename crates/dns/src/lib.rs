@@ -16,25 +16,26 @@ const FAMILIES: [Option<AddrFamily>; 3] = [None, Some(AddrFamily::Inet), Some(Ad
 static FIRST: AtomicUsize = AtomicUsize::new(0);
 
 /// The addresses of a host, or nothing. Blocks for at most three timeouts of the C library.
+#[inline(never)]
 pub fn look_up(host: &str) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
     if let Ok(address) = host.parse() {
-        return vec![address];
+        addresses.push(address);
     }
     let first = FIRST.load(Relaxed);
-    for (number, family) in FAMILIES.iter().enumerate().cycle().skip(first).take(FAMILIES.len()) {
-        let hints = AddrInfoHints {
-            socktype: SockType::Stream.into(),
-            address: family.map_or(0, Into::into),
-            ..AddrInfoHints::default()
-        };
-        let found = getaddrinfo(Some(host), None, Some(hints)).into_iter().flatten().flatten();
-        let addresses: Vec<_> = found.map(|found| found.sockaddr.ip()).collect();
+    for number in first..first + FAMILIES.len() {
         if !addresses.is_empty() {
-            FIRST.store(number, Relaxed);
-            return addresses;
+            break;
+        }
+        let family = FAMILIES.get(number % FAMILIES.len()).copied().flatten();
+        let (socktype, address) = (SockType::Stream.into(), family.map_or(0, Into::into));
+        let hints = AddrInfoHints { socktype, address, ..AddrInfoHints::default() };
+        for found in getaddrinfo(Some(host), None, Some(hints)).into_iter().flatten().flatten() {
+            FIRST.store(number % FAMILIES.len(), Relaxed);
+            addresses.push(found.sockaddr.ip());
         }
     }
-    Vec::new()
+    addresses
 }
 
 /// The name servers of this machine.

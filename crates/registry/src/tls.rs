@@ -104,6 +104,7 @@ impl TlsConnector {
         ().chain(TcpConnector::default()).chain(self)
     }
 
+    #[inline(never)]
     fn handshake(
         &self,
         server: &Uri,

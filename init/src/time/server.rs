@@ -101,8 +101,7 @@ fn ask_one(
 ) {
     let addresses = dns::look_up(&server.host);
     if addresses.is_empty() {
-        let asked = dns::servers().join(", ");
-        return send(Err(anyhow!("host not found by the name servers ({asked})")));
+        return send(Err(anyhow!("host not found")));
     }
     for address in addresses.iter().cycle().take_while(|_| Instant::now() < deadline) {
         let next = (Instant::now() + REQUEST_LIMIT).min(deadline);

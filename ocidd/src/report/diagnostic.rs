@@ -50,12 +50,6 @@ impl Terms {
     pub(crate) fn hint(&self, error: &Error) -> Option<String> {
         let Self { plain_http, add_authority, fix_clock, auth_file, .. } = self;
         Some(match error.root() {
-            Error::HostNotFound { host, servers, .. } if servers.is_empty() => {
-                format!("set a nameserver in /etc/resolv.conf to look up '{host}', or check DHCP")
-            }
-            Error::HostNotFound { host, servers, .. } => {
-                format!("check the name '{host}', and that {} know it", servers.join(" and "))
-            }
             Error::Certificate { fault: CertificateFault::UnknownIssuer, .. } => {
                 (*add_authority).to_owned()
             }
@@ -108,7 +102,7 @@ impl Terms {
             Error::NoDirectory(_) => "write oci:DIRECTORY:NAME".to_owned(),
             Error::ReferrersTag { .. } => "delete the tag".to_owned(),
             Error::NoStore => "name the store with --store DIR".to_owned(),
-            _ => return proxy_hint(error).or_else(|| self.document_hint(error)),
+            _ => return connection_hint(error).or_else(|| self.document_hint(error)),
         })
     }
 
@@ -146,16 +140,22 @@ impl Terms {
     }
 }
 
-fn proxy_hint(error: &Error) -> Option<String> {
-    let hint = match error.root() {
+fn connection_hint(error: &Error) -> Option<String> {
+    Some(match error.root() {
+        Error::HostNotFound { host, servers, .. } if servers.is_empty() => {
+            format!("set a nameserver in /etc/resolv.conf to look up '{host}', or check DHCP")
+        }
+        Error::HostNotFound { host, servers, .. } => {
+            format!("check the name '{host}', and that {} know it", servers.join(" and "))
+        }
         Error::Proxy { status: 407, .. } => {
             "put user and password into the URL of the proxy: http://user:password@host:port"
+                .to_owned()
         }
         Error::Proxy { .. } => {
-            "check the rules of the proxy, or reach the host without it by no_proxy"
+            "check the rules of the proxy, or reach the host without it by no_proxy".to_owned()
         }
-        Error::ProxyNoTls { .. } => "use http:// in the URL of the proxy",
+        Error::ProxyNoTls { .. } => "use http:// in the URL of the proxy".to_owned(),
         _ => return None,
-    };
-    Some(hint.to_owned())
+    })
 }
