@@ -58,8 +58,8 @@ fn installs_if_only_the_ipv4_address_is_known() {
     let program = env::var(PROGRAM).unwrap_or_else(|_| env!("CARGO_BIN_EXE_ocidd").to_owned());
     let program = format!("{PROGRAM}={program}");
     let own = env::current_exe().unwrap();
-    let test = ["--exact", "dns::installs_if_only_the_ipv4_address_is_known", "--nocapture"];
-    let again = [&["env", &inside, &program, own.to_str().unwrap()], &test[..]].concat();
+    let only = ["--exact", "dns::installs_if_only_the_ipv4_address_is_known", "--nocapture"];
+    let again = [&["env", &inside, &program, own.to_str().unwrap()], &only[..]].concat();
     let words = [&way, &["sh", "-c", script, "sh", resolv_conf][..], &again].concat();
     let output = output(&words);
     let text = [output.stdout, output.stderr].concat();
