@@ -21,6 +21,7 @@ use crate::{
         cmd, project, report, setup,
         setup::Need,
     },
+    initramfs::{binaries, toolchain},
     kernel,
     sources::SourceOptions,
     test::boot::Summary,
@@ -66,6 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
             check_sources(&args.sources)
         },
         || {
+            check_static_program(&archs)?;
             report::step("boot tests");
             let wanted = wanted.clone();
             summary = boot::run_cases(&boot::Args { filter: None, built: true, wanted })?;
@@ -135,6 +137,19 @@ fn check_sources(options: &SourceOptions) -> Result<()> {
         .context("running cargo test")?;
     report::step("configuring every kernel");
     kernel::check_configurations(options)
+}
+
+/// Installs with the program that ships, in a network whose names have to be looked up.
+fn check_static_program(archs: &[Arch]) -> Result<()> {
+    let Some(arch) = Arch::host().filter(|arch| archs.contains(arch)) else { return Ok(()) };
+    report::step("installing with the static program");
+    let program = binaries::path("ocidd", &toolchain::select(arch)?);
+    let (shell, cargo) = (project::shell()?, cmd::cargo());
+    cmd!(shell, "{cargo} test --workspace --locked --quiet --test installs dns::")
+        .env("OCIDD_TEST_PROGRAM", program)
+        .quiet()
+        .run()
+        .context("installing with the static program")
 }
 
 /// Varies a foreign architecture itself and uses reprotest for the host's: a build takes minutes,

@@ -35,8 +35,9 @@ pub enum Error {
     /// An answer that is not HTTP.
     #[error("connecting to {origin}: {reason}")]
     NotHttp { origin: String, reason: String },
-    #[error("connecting to {origin}: host not found")]
-    HostNotFound { origin: String },
+    /// `host` is the proxy if there is one. `servers` are the name servers that were asked.
+    #[error("connecting to {origin}: host '{host}' not found")]
+    HostNotFound { origin: String, host: String, servers: Vec<String> },
     #[error("connecting to {origin}: {reason}")]
     Tls { origin: String, fault: TlsFault, reason: String },
     #[error("connecting to {origin}: the proxy answered {status}")]
@@ -184,11 +185,14 @@ impl StatusError {
 }
 
 impl Error {
-    /// A request to `origin` that got no answer. A status and missing TLS are those of the proxy.
-    pub(crate) fn connect(origin: String, error: &ureq::Error) -> Self {
+    /// A request to `origin` that got no answer from `host`. A status and missing TLS are those of
+    /// the proxy.
+    pub(crate) fn connect(origin: String, host: String, error: &ureq::Error) -> Self {
         let reason = error.to_string();
         match error {
-            ureq::Error::HostNotFound => Self::HostNotFound { origin },
+            ureq::Error::HostNotFound => {
+                Self::HostNotFound { origin, host, servers: dns::servers() }
+            }
             ureq::Error::StatusCode(status) => Self::Proxy { origin, status: *status },
             ureq::Error::TlsRequired => Self::ProxyNoTls { origin },
             ureq::Error::Rustls(error) => {
@@ -324,7 +328,8 @@ mod tests {
             assert!(!status(code).is_transient(), "{code}");
         }
         assert!(Error::Connect { origin: text(), reason: text() }.is_transient());
-        assert!(Error::HostNotFound { origin: text() }.is_transient());
+        let (host, servers) = (text(), Vec::new());
+        assert!(Error::HostNotFound { origin: text(), host, servers }.is_transient());
         let fault = TlsFault::UnknownIssuer;
         assert!(!Error::Tls { origin: text(), fault, reason: text() }.is_transient());
         assert!(!Error::Protocol(text()).is_transient());

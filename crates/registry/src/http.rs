@@ -14,7 +14,7 @@ pub use crate::{
 };
 use crate::{
     error::{Error, Result},
-    proxy::{Proxies, Proxy},
+    proxy::{Proxies, Proxy, target_of},
     resolver::Resolver,
     tls::TlsConnector,
 };
@@ -235,7 +235,10 @@ impl Client {
         if !is_https(url) && self.tls == Tls::Required {
             return Err(Error::PlainHttp { origin: origin_of(url) });
         }
-        let failed = |error| Error::connect(self.route_to(url), &error);
+        let failed = |error| {
+            let peer = url.parse().map(|uri| target_of(self.proxies.peer_of(&uri)).0.to_owned());
+            Error::connect(self.route_to(url), peer.unwrap_or_default(), &error)
+        };
         let mut request = http::Request::builder().method(method).uri(url);
         for (name, value) in headers.iter().chain([&("accept-encoding", "identity")]) {
             request = request.header(*name, *value);

@@ -101,6 +101,7 @@ impl TlsConnector {
         ().chain(TcpConnector::default()).chain(self)
     }
 
+    #[inline(never)]
     fn handshake(
         &self,
         server: &Uri,

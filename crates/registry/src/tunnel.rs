@@ -1,7 +1,6 @@
 //! What a client sends to a proxy: CONNECT for HTTPS, absolute URLs for plain HTTP.
 
 use std::{
-    fmt,
     io::{ErrorKind, Read as _, Write as _},
     mem::take,
 };
@@ -55,6 +54,7 @@ pub(crate) fn open_tunnel(
 }
 
 /// Adds the origin to the target of each request (absolute form, RFC 9112, 3.2.2).
+#[derive(Debug)]
 pub(crate) struct AbsoluteForm {
     pub(crate) transport: Box<dyn Transport>,
     /// Scheme and authority.
@@ -92,11 +92,5 @@ impl Transport for AbsoluteForm {
 
     fn is_open(&mut self) -> bool {
         self.transport.is_open()
-    }
-}
-
-impl fmt::Debug for AbsoluteForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AbsoluteForm({:?})", self.transport)
     }
 }

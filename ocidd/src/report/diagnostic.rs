@@ -57,9 +57,6 @@ impl Terms {
     pub(crate) fn hint(&self, error: &Error) -> Option<String> {
         let Self { plain_http, add_authority, add_server, fix_clock, auth_file, .. } = self;
         Some(match error.root() {
-            Error::HostNotFound { .. } => {
-                "check the name, and that a server in /etc/resolv.conf knows it".to_owned()
-            }
             Error::Tls { fault: TlsFault::UnknownIssuer, .. } => (*add_authority).to_owned(),
             Error::Tls { fault: TlsFault::Authority, .. } => format!("{add_server}, or {CREATE}"),
             Error::Tls { fault: TlsFault::Time, .. } => {
@@ -111,7 +108,7 @@ impl Terms {
             Error::NotAnIndex(_) => "choose another tag, or push without --platform".to_owned(),
             Error::Oci(error) => return self.document_hint(error),
             // A test lists all errors.
-            _ => return proxy_hint(error),
+            _ => return connection_hint(error),
         })
     }
 
@@ -142,16 +139,22 @@ impl Terms {
     }
 }
 
-fn proxy_hint(error: &Error) -> Option<String> {
-    let hint = match error.root() {
+fn connection_hint(error: &Error) -> Option<String> {
+    Some(match error.root() {
+        Error::HostNotFound { host, servers, .. } if servers.is_empty() => {
+            format!("set a nameserver in /etc/resolv.conf to look up '{host}', or check DHCP")
+        }
+        Error::HostNotFound { host, servers, .. } => {
+            format!("check the name '{host}', and that {} know it", servers.join(" and "))
+        }
         Error::Proxy { status: 407, .. } => {
             "put user and password into the URL of the proxy: http://user:password@host:port"
+                .to_owned()
         }
         Error::Proxy { .. } => {
-            "check the rules of the proxy, or reach the host without it by no_proxy"
+            "check the rules of the proxy, or reach the host without it by no_proxy".to_owned()
         }
-        Error::ProxyNoTls { .. } => "use http:// in the URL of the proxy",
+        Error::ProxyNoTls { .. } => "use http:// in the URL of the proxy".to_owned(),
         _ => return None,
-    };
-    Some(hint.to_owned())
+    })
 }

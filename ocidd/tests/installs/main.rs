@@ -15,6 +15,8 @@ mod compatibility;
 #[cfg(test)]
 mod disk_faults;
 #[cfg(test)]
+mod dns;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod format_faults;

@@ -34,8 +34,7 @@ pub fn build(packages: &BTreeSet<&str>, arch: Arch, toolchain: &Toolchain) -> Re
     let names: Vec<&str> = packages.iter().copied().collect();
     let building = || format!("building {} for {}", names.join(" and "), toolchain.target);
     report::step(building());
-    // Not `target`: other flags would rebuild all files of everyday builds.
-    let target_dir = project::root().join("target/image");
+    let target_dir = target_dir();
     let maps = path_maps(&target_dir, toolchain).with_context(building)?;
     let shell = Shell::new()?;
     // Without `ocidd image`, which the installer does not need.
@@ -49,15 +48,24 @@ pub fn build(packages: &BTreeSet<&str>, arch: Arch, toolchain: &Toolchain) -> Re
         .env("CARGO_TARGET_DIR", &target_dir)
         .run()
         .with_context(building)?;
-    let folder = target_dir.join(&toolchain.target).join("release");
     let mut programs = BTreeMap::new();
     for package in packages {
-        let path = folder.join(package);
+        let path = path(package, toolchain);
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         verify_elf(&path, arch).with_context(|| format!("checking {}", path.display()))?;
         programs.insert((*package).to_owned(), bytes);
     }
     Ok(programs)
+}
+
+/// Not `target`: other flags would rebuild all files of everyday builds.
+fn target_dir() -> PathBuf {
+    project::root().join("target/image")
+}
+
+/// Where [`build`] leaves the program of a package.
+pub fn path(package: &str, toolchain: &Toolchain) -> PathBuf {
+    target_dir().join(&toolchain.target).join("release").join(package)
 }
 
 /// The cargo that runs xtask, in the project, without the caller's environment.

@@ -95,7 +95,7 @@ fn samples() -> Vec<(Error, bool, &'static str)> {
         (Err::<(), _>(status(404)).during(text).unwrap_err(), false, "check repository and tag"),
         (Error::Connect { origin: origin(), reason: reason() }, true, ""),
         (Error::NotHttp { origin: origin(), reason: reason() }, false, ""),
-        (Error::HostNotFound { origin: origin() }, true, "/etc/resolv.conf"),
+        (Error::HostNotFound { origin: origin(), host: host(), servers: vec![text()] }, true, "x"),
         (tls(TlsFault::Plain), false, "does not support TLS"),
         (tls(TlsFault::UnknownIssuer), false, "the PEM file of the site's certificate authority"),
         (tls(TlsFault::Authority), false, "exactly this certificate"),

@@ -104,6 +104,8 @@ pub const TOOLS: &[Tool] = &[
     tool("cpio", "cpio", TEST, "reads the initramfs, to compare"),
     tool("bsdtar", "libarchive-tools", TEST, "reads the initramfs, to compare"),
     tool("/usr/sbin/squid", "squid", TEST, "forwards requests like proxies of sites do"),
+    tool("/usr/sbin/dnsmasq", "dnsmasq-base", TEST, "serves names like sites do"),
+    tool("ip", "iproute2", TEST, "configures network namespaces"),
     tool("skopeo", "skopeo", TEST, "pushes images like users do"),
     tool("openssl", "openssl", TEST, "creates certificates and serves TLS, to compare"),
     tool("umoci", "umoci", TEST, "creates and reads image layouts, to compare"),
