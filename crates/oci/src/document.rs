@@ -162,9 +162,12 @@ pub fn artifact_type_of(manifest: &ImageManifest) -> &str {
 
 /// Parses a list of referrers.
 pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Descriptor>> {
+    #[derive(Deserialize)]
+    struct List {
+        manifests: Vec<Descriptor>,
+    }
     // Not `parse_index`: referrers have no platform.
-    let index: ImageIndex = parse_json(bytes, "list of referrers")?;
-    Ok(index.manifests().clone())
+    parse_json(bytes, "list of referrers").map(|list: List| list.manifests)
 }
 
 /// Parses the document under the tag where clients list the referrers of `subject`. `None` if it is

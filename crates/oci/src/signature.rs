@@ -36,7 +36,8 @@ pub fn tag_of(image: &Digest) -> String {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
     /// The signed blob, or the bundle.
-    pub payload: Descriptor,
+    pub payload: Digest,
+    pub size_bytes: u64,
     /// The signature of a payload. A bundle contains its own.
     signature: Option<Vec<u8>>,
 }
@@ -103,18 +104,18 @@ fn parse_layer(layer: &Descriptor) -> Option<Result<Claim, SignatureError>> {
     let media_type = layer.media_type().as_ref();
     let is_payload = media_type == PAYLOAD;
     (is_payload || media_type.starts_with(dsse::FAMILY)).then(|| {
-        document::digest_of(layer)
+        let payload = document::digest_of(layer)
             .map_err(|invalid| SignatureError::Digest(invalid.to_string()))?;
-        let payload = layer.clone();
-        if layer.size() > PAYLOAD_LIMIT_BYTES {
-            return Err(SignatureError::Size(layer.size()));
+        let size_bytes = layer.size();
+        if size_bytes > PAYLOAD_LIMIT_BYTES {
+            return Err(SignatureError::Size(size_bytes));
         }
         if !is_payload {
-            return Ok(Claim { payload, signature: None });
+            return Ok(Claim { payload, size_bytes, signature: None });
         }
         let text = document::annotation(layer, SIGNATURE).ok_or(SignatureError::NoSignature)?;
         let signature = BASE64.decode(text).map_err(|_quotes_its_input| SignatureError::Base64)?;
-        Ok(Claim { payload, signature: Some(signature) })
+        Ok(Claim { payload, size_bytes, signature: Some(signature) })
     })
 }
 

@@ -108,7 +108,8 @@ impl Endpoint {
     pub fn within_origin(&self, url: &str) -> Option<String> {
         let (own, other) = (self.origin(), origin_of(url));
         let path = url.strip_prefix(other).unwrap_or_default();
-        let host = |origin: &str| origin.split_once("://").map(|(_, host)| host.to_lowercase());
+        let host =
+            |origin: &'_ str| origin.split_once("://").unwrap_or_default().1.to_ascii_lowercase();
         let is_own = is_same_origin(other, &own) || host(other) == host(&own);
         is_own.then(|| format!("{own}{path}"))
     }

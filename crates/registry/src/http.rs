@@ -88,7 +88,7 @@ pub struct Client {
     secure: Agent,
     tls: Tls,
     /// Time limit of a whole request.
-    limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
 }
 
 impl Client {

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::Read as _,
     time::{Duration, Instant},
 };
 
@@ -41,20 +42,45 @@ impl Requests<'_> {
         doing: &str,
         mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
-        let client = self.endpoint.client.clone();
         let result = self.backoff.run(doing, || {
             if let Some(limit) = self.limit {
                 let elapsed = self.answered.map_or(Duration::ZERO, |since| since.elapsed());
-                let left = limit.checked_sub(elapsed).filter(|left| !left.is_zero());
-                let late = || Error::Protocol(format!("{doing} takes more than {limit:?}"));
-                self.endpoint.client = client.within(left.ok_or_else(late)?);
+                let left = limit.saturating_sub(elapsed);
+                if left.is_zero() {
+                    return Err(Error::Protocol(format!("{doing} takes too long")));
+                }
+                self.endpoint.client.limit = Some(left);
             }
             let done = operation(self.endpoint)?;
             self.answered.get_or_insert_with(Instant::now);
             Ok(done)
         });
-        self.endpoint.client = client;
+        self.endpoint.client.limit = None;
         result
+    }
+
+    /// A manifest or a small blob, or nothing if it is missing. Cut off above the limit, so that it
+    /// fails its verification.
+    pub(crate) fn document(
+        &mut self,
+        kind: &str,
+        name: &str,
+        limit_bytes: u64,
+    ) -> Result<Option<Vec<u8>>> {
+        let path = format!("{kind}/{name}");
+        let doing = format!("asking {} for {path}", self.endpoint.host());
+        self.run(&doing, |endpoint| {
+            let response = endpoint.get(&path, &[("accept", oci::manifest::ACCEPT)])?;
+            if response.status() == 404 {
+                return Ok(None);
+            }
+            let body = endpoint.expect(200, response)?.into_body().into_reader();
+            let mut bytes = Vec::new();
+            body.take(limit_bytes)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Error::Interrupted(format!("reading {path}: {error}")))?;
+            Ok(Some(bytes))
+        })
     }
 
     /// All items of the list at `path`, each once: items with equal keys are equal. `None` if the
@@ -68,11 +94,11 @@ impl Requests<'_> {
         key: impl Fn(&T) -> &str,
     ) -> Result<Option<Vec<T>>> {
         let mut url = self.endpoint.url(path);
-        let (mut visited, mut keys) = (BTreeSet::new(), BTreeSet::new());
         let (mut items, mut bytes_left) = (Vec::new(), LIST_LIMIT_BYTES);
+        // The keys of items, and URLs, which are no keys.
+        let mut seen = BTreeSet::from([url.clone()]);
         loop {
-            let is_first = visited.is_empty();
-            visited.insert(url.clone());
+            let is_first = seen.len() == 1;
             let page = self.run(doing, |endpoint| {
                 let response = endpoint.get_url(&url, headers)?;
                 if is_first && is_absent(response.status().as_u16()) {
@@ -87,12 +113,12 @@ impl Requests<'_> {
             let Some((bytes, next)) = page else { return Ok(None) };
             bytes_left = bytes_left.saturating_sub(length_of(&bytes));
             let known = items.len();
-            items.extend(parse(&bytes)?.into_iter().filter(|it| keys.insert(key(it).to_owned())));
+            items.extend(parse(&bytes)?.into_iter().filter(|it| seen.insert(key(it).to_owned())));
             let Some(next) = next else { return Ok(Some(items)) };
             url = self.endpoint.within_origin(&next).ok_or_else(|| {
                 Error::Protocol(format!("the next page has another origin: '{next}'"))
             })?;
-            let is_endless = items.len() == known || visited.contains(&url);
+            let is_endless = items.len() == known || !seen.insert(url.clone());
             if is_endless || items.len() > MAX_ITEMS || bytes_left == 0 {
                 let count = items.len();
                 return Err(Error::Protocol(format!(
@@ -117,15 +143,7 @@ impl Requests<'_> {
         if let Some(list) = list {
             return Ok(list);
         }
-        let path = format!("manifests/{}", subject.to_tag());
-        let tagged = self.run(&doing, |endpoint| {
-            let response = endpoint.get(&path, &[("accept", oci::manifest::ACCEPT)])?;
-            if response.status() == 404 {
-                return Ok(None);
-            }
-            let response = endpoint.expect(200, response)?;
-            read_body(response, MANIFEST_LIMIT_BYTES, "the list of referrers").map(Some)
-        })?;
+        let tagged = self.document("manifests", &subject.to_tag(), MANIFEST_LIMIT_BYTES)?;
         let list = tagged.and_then(|bytes| document::parse_referrers_tag(&bytes, subject));
         Ok(list.unwrap_or_default())
     }
@@ -142,13 +160,11 @@ fn next_link(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all("link").iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split('<').skip(1)).find_map(|link| {
         let (target, parameters) = link.split_once('>')?;
-        let is_next = parameters.split([';', ',']).filter_map(|one| one.split_once('=')).any(
-            |(name, value)| {
-                let mut relations = value.trim().trim_matches('"').split_whitespace();
-                name.trim().eq_ignore_ascii_case("rel")
-                    && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
-            },
-        );
+        let is_next = parameters.split(';').any(|parameter| {
+            let Some((name, value)) = parameter.split_once('=') else { return false };
+            name.trim().eq_ignore_ascii_case("rel")
+                && value.split([' ', '"', ',']).any(|one| one.eq_ignore_ascii_case("next"))
+        });
         is_next.then(|| target.trim().to_owned())
     })
 }

@@ -57,17 +57,17 @@ fn bundle_must_sign_the_statement_of_a_signature() {
         (
             with("predicateType", attestation.into()),
             dsse::PAYLOAD,
-            format!("{signed_something}its predicate is \"{attestation}\""),
+            format!("{signed_something}its predicate is '{attestation}'"),
         ),
         (
             with("_type", "https://in-toto.io/Statement/v0.1".into()),
             dsse::PAYLOAD,
-            format!("{signed_something}its type is \"https"),
+            format!("{signed_something}its type is 'https"),
         ),
         (
             right.to_string(),
             "text/plain",
-            format!("{signed_something}its payload type is \"text/plain\""),
+            format!("{signed_something}its payload type is 'text/plain'"),
         ),
         (with("subject", json!([])), dsse::PAYLOAD, "it belongs to none".to_owned()),
         (
