@@ -96,7 +96,11 @@ pub fn is_signature(artifact_type: &str) -> bool {
 /// The signatures that a manifest lists. Each can be invalid by itself.
 pub fn parse_manifest(bytes: &[u8]) -> Result<Vec<Result<Claim, SignatureError>>> {
     let manifest: ImageManifest = document::parse_json(bytes, "manifest of signatures")?;
-    Ok(manifest.layers().iter().filter_map(parse_layer).collect())
+    let mut claims = Vec::new();
+    for layer in manifest.layers() {
+        claims.extend(parse_layer(layer));
+    }
+    Ok(claims)
 }
 
 /// The signature in a layer, if it contains one.

@@ -2,7 +2,6 @@
 //! Referrers"), and the requests for them.
 
 use std::{
-    collections::BTreeSet,
     io::Read as _,
     time::{Duration, Instant},
 };
@@ -14,13 +13,16 @@ use ureq::{ResponseExt as _, http::HeaderMap};
 use crate::{
     endpoint::Endpoint,
     error::{Error, Result},
-    http::{Headers, read_body, resolve},
+    http::{read_body, resolve},
     mirrors::MANIFEST_LIMIT_BYTES,
     retry::Backoff,
 };
 
-/// Maximum number of items of a list.
+/// Maximum number of items of a list, and of referrers. Further referrers are ignored.
 const MAX_ITEMS: usize = 1_000_000;
+const MAX_REFERRERS: usize = 10_000;
+/// The `Accept` header for lists.
+const ACCEPT_LIST: &str = "application/vnd.oci.image.index.v1+json, application/json";
 /// Maximum size of one page, and of all together.
 const PAGE_LIMIT_BYTES: u64 = 16 << 20;
 const LIST_LIMIT_BYTES: u64 = 128 << 20;
@@ -83,48 +85,44 @@ impl Requests<'_> {
         })
     }
 
-    /// All items of the list at `path`, each once: items with equal keys are equal. `None` if the
-    /// first page has a status of `is_absent`.
-    pub(crate) fn list<T>(
+    /// Passes each page of the list at `path` to `add`, which returns how many items are new. False
+    /// if the first page has a status of `is_absent`.
+    pub(crate) fn list(
         &mut self,
         doing: &str,
-        (path, headers): (&str, &Headers<'_>),
-        is_absent: impl Fn(u16) -> bool,
-        parse: impl Fn(&[u8]) -> Result<Vec<T>>,
-        key: impl Fn(&T) -> &str,
-    ) -> Result<Option<Vec<T>>> {
+        path: &str,
+        is_absent: fn(u16) -> bool,
+        add: &mut dyn FnMut(&[u8]) -> Result<usize>,
+    ) -> Result<bool> {
         let mut url = self.endpoint.url(path);
-        let (mut items, mut bytes_left) = (Vec::new(), LIST_LIMIT_BYTES);
-        // The keys of items, and URLs, which are no keys.
-        let mut seen = BTreeSet::from([url.clone()]);
+        let (mut count, mut bytes_left) = (0, LIST_LIMIT_BYTES);
+        let mut visited = vec![url.clone()];
         loop {
-            let is_first = seen.len() == 1;
+            let is_first = visited.len() == 1;
             let page = self.run(doing, |endpoint| {
-                let response = endpoint.get_url(&url, headers)?;
+                let response = endpoint.get_url(&url, &[("accept", ACCEPT_LIST)])?;
                 if is_first && is_absent(response.status().as_u16()) {
                     return Ok(None);
                 }
                 let response = endpoint.expect(200, response)?;
                 let from = response.get_uri().to_string();
-                let next = next_link(response.headers()).map(|link| resolve(&from, &link));
+                let next = next_link(response.headers()).map(|link| resolve(&from, link));
                 let limit_bytes = PAGE_LIMIT_BYTES.min(bytes_left);
                 Ok(Some((read_body(response, limit_bytes, "a list")?, next)))
             })?;
-            let Some((bytes, next)) = page else { return Ok(None) };
+            let Some((bytes, next)) = page else { return Ok(false) };
             bytes_left = bytes_left.saturating_sub(length_of(&bytes));
-            let known = items.len();
-            items.extend(parse(&bytes)?.into_iter().filter(|it| seen.insert(key(it).to_owned())));
-            let Some(next) = next else { return Ok(Some(items)) };
+            let new = add(&bytes)?;
+            count += new;
+            let Some(next) = next else { return Ok(true) };
             url = self.endpoint.within_origin(&next).ok_or_else(|| {
                 Error::Protocol(format!("the next page has another origin: '{next}'"))
             })?;
-            let is_endless = items.len() == known || !seen.insert(url.clone());
-            if is_endless || items.len() > MAX_ITEMS || bytes_left == 0 {
-                let count = items.len();
-                return Err(Error::Protocol(format!(
-                    "the list does not end: '{next}' follows {count} items"
-                )));
+            if new == 0 || visited.contains(&url) || count > MAX_ITEMS || bytes_left == 0 {
+                let text = format!("the list does not end: '{next}' follows {count} items");
+                return Err(Error::Protocol(text));
             }
+            visited.push(url.clone());
         }
     }
 
@@ -132,15 +130,20 @@ impl Requests<'_> {
     /// (distribution spec, "Referrers Tag Schema"). May list what no longer exists.
     pub(crate) fn list_referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
         let doing = format!("asking {} for the referrers of {subject}", self.endpoint.host());
-        let accept: &Headers<'_> = &[("accept", document::INDEX)];
-        let list = self.list(
-            &doing,
-            (&format!("referrers/{subject}"), accept),
-            lacks_referrers,
-            |bytes| Ok(document::parse_referrers(bytes)?),
-            |referrer| referrer.digest().as_ref(),
-        )?;
-        if let Some(list) = list {
+        let mut list: Vec<Descriptor> = Vec::new();
+        let mut add = |bytes: &[u8]| {
+            let known = list.len();
+            for referrer in document::parse_referrers(bytes)? {
+                // An image has few of them.
+                let is_known = list.iter().any(|other| other.digest() == referrer.digest());
+                if !is_known && list.len() < MAX_REFERRERS {
+                    list.push(referrer);
+                }
+            }
+            Ok(list.len() - known)
+        };
+        let path = format!("referrers/{subject}");
+        if self.list(&doing, &path, lacks_referrers, &mut add)? {
             return Ok(list);
         }
         let tagged = self.document("manifests", &subject.to_tag(), MANIFEST_LIMIT_BYTES)?;
@@ -156,17 +159,22 @@ fn lacks_referrers(status: u16) -> bool {
 }
 
 /// The target of the link to the next page (RFC 8288, 3).
-fn next_link(headers: &HeaderMap) -> Option<String> {
-    let values = headers.get_all("link").iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split('<').skip(1)).find_map(|link| {
-        let (target, parameters) = link.split_once('>')?;
-        let is_next = parameters.split(';').any(|parameter| {
-            let Some((name, value)) = parameter.split_once('=') else { return false };
-            name.trim().eq_ignore_ascii_case("rel")
-                && value.split([' ', '"', ',']).any(|one| one.eq_ignore_ascii_case("next"))
-        });
-        is_next.then(|| target.trim().to_owned())
-    })
+fn next_link(headers: &HeaderMap) -> Option<&str> {
+    for value in headers.get_all("link") {
+        let mut rest = value.to_str().unwrap_or_default();
+        while let Some((target, more)) = rest.split_once('<').and_then(|it| it.1.split_once('>')) {
+            let (parameters, _) = more.split_once('<').unwrap_or((more, ""));
+            // Unquoted, as in `rel=next`, or one of several, as in `rel="last next"`.
+            for parameter in parameters.to_ascii_lowercase().replace(['"', ','], " ").split(';') {
+                let relations = parameter.trim_start().strip_prefix("rel=").unwrap_or_default();
+                if format!(" {relations} ").contains(" next ") {
+                    return Some(target.trim());
+                }
+            }
+            rest = more;
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -185,13 +193,13 @@ mod tests {
             (&[r#"<a>; rel="first", <b,c;d>; rel="next""#], Some("b,c;d")),
             (&["<a>; rel=prev", "<b>; rel=next"], Some("b")),
             (&["<a>", "a; rel=next", "<a; rel=next", ""], None),
-            (&["<a>; rel=nextfoo"], None),
+            (&["<a>; rel=nextfoo", "<a>; rel=prev; title=\"next\""], None),
         ] {
             let mut headers = HeaderMap::new();
             for value in values {
                 headers.append("link", value.parse().unwrap());
             }
-            assert_eq!(next_link(&headers).as_deref(), target, "{values:?}");
+            assert_eq!(next_link(&headers), target, "{values:?}");
         }
     }
 

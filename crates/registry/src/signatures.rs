@@ -158,19 +158,23 @@ impl<'a> Search<'a> {
             Some(listed) if listed.as_ref() != document::EMPTY => 2,
             _ => 1,
         };
-        let ranked = (0..3).flat_map(|at| list.iter().filter(move |listed| rank(listed) == at));
-        for referrer in ranked.take(MAX_SIGNATURES) {
+        let mut ranked: Vec<&Descriptor> = Vec::new();
+        for at in 0..3 {
+            ranked.extend(list.iter().filter(|listed| rank(listed) == at));
+        }
+        for referrer in ranked.into_iter().take(MAX_SIGNATURES) {
             let place = format!("referrer {}", referrer.digest());
-            let digest = match document::digest_of(referrer) {
-                Ok(digest) => digest,
+            let key = match document::digest_of(referrer) {
+                Ok(digest) => self
+                    .fetch_exact("manifests", &digest, referrer.size(), &place)
+                    .and_then(|bytes| self.verify(&bytes, &place, image)),
                 Err(error) => {
                     self.reject(&place, error);
-                    continue;
+                    None
                 }
             };
-            let bytes = self.fetch_exact("manifests", &digest, referrer.size(), &place);
-            if let Some(key) = bytes.and_then(|bytes| self.verify(&bytes, &place, image)) {
-                return Some(key);
+            if key.is_some() {
+                return key;
             }
         }
         None

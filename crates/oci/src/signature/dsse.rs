@@ -5,7 +5,7 @@ use base64::Engine as _;
 use serde_json::Value;
 
 use super::{Key, SignatureError};
-use crate::{BASE64, digest::Digest, document};
+use crate::{BASE64, digest::Digest};
 
 /// The media type of a bundle, and the artifact type of its manifest.
 pub const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -70,7 +70,7 @@ pub fn verify<'a>(
     if digests.contains(&image.to_string()) {
         return Ok(key);
     }
-    Err(SignatureError::OtherImage(document::list(digests.into_iter())))
+    Err(SignatureError::OtherImage(digests.join(", ")))
 }
 
 /// The value of a key, otherwise null.
