@@ -1,5 +1,5 @@
-//! Signatures in both formats of cosign: signed payloads (`SIGNATURE_SPEC.md`) and Sigstore bundles.
-//! Listed by a manifest, verified with a trusted key. `docker-reference` is ignored, because copies
+//! Signatures in both formats of cosign, signed payloads (`SIGNATURE_SPEC.md`) and Sigstore bundles:
+//! listed by a manifest, verified with a trusted key. `docker-reference` is ignored, because copies
 //! and mirrors contain the same bytes.
 
 pub mod dsse;

@@ -1,5 +1,5 @@
-//! Sigstore bundles: a statement about an image (in-toto) in a signed envelope (DSSE). The default of
-//! cosign since version 3. Transparency logs and time stamps in a bundle are ignored.
+//! Sigstore bundles, the default of cosign 3: a statement about an image (in-toto) in a signed
+//! envelope (DSSE). Transparency logs and time stamps in a bundle are ignored.
 
 use base64::Engine as _;
 use serde_json::Value;
