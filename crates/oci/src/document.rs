@@ -183,18 +183,25 @@ pub fn artifact_type_of(manifest: &ImageManifest) -> &str {
     manifest.artifact_type().as_ref().unwrap_or(config).as_ref()
 }
 
-/// Parses a list of referrers.
+/// A list of referrers. Not an `ImageIndex`: referrers have no platform.
+#[derive(Deserialize)]
+struct Referrers {
+    #[serde(rename = "mediaType")]
+    media_type: Option<String>,
+    manifests: Vec<Descriptor>,
+}
+
 pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Descriptor>> {
-    // Not `parse_index`: referrers have no platform.
-    let index: ImageIndex = parse_json(bytes, "list of referrers")?;
-    Ok(index.manifests().clone())
+    parse_json(bytes, "list of referrers").map(|list: Referrers| list.manifests)
 }
 
 /// Parses the document under the tag where clients list the referrers of `subject`. `None` if it is
 /// not a list: some registries resolve that tag as the digest of the subject.
 pub fn parse_referrers_tag(bytes: &[u8], subject: &Digest) -> Option<Vec<Descriptor>> {
-    let is_index = detect(bytes, INDEX).is_ok_and(|found| [INDEX, DOCKER_INDEX].contains(&&*found));
-    parse_referrers(bytes).ok().filter(|_| is_index && Digest::of(bytes) != *subject)
+    let list: Referrers = parse_json(bytes, "list of referrers").ok()?;
+    let media_type = list.media_type.as_deref().unwrap_or(INDEX);
+    let is_list = matches!(media_type, INDEX | DOCKER_INDEX) && Digest::of(bytes) != *subject;
+    is_list.then_some(list.manifests)
 }
 
 pub fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> Result<Descriptor> {

@@ -1,5 +1,5 @@
-//! Signatures in both formats of cosign: signed payloads (`SIGNATURE_SPEC.md`) and Sigstore bundles.
-//! Listed by a manifest, verified with a trusted key. `docker-reference` is ignored, because copies
+//! Signatures in both formats of cosign, signed payloads (`SIGNATURE_SPEC.md`) and Sigstore bundles:
+//! listed by a manifest, verified with a trusted key. `docker-reference` is ignored, because copies
 //! and mirrors contain the same bytes.
 
 pub mod dsse;
@@ -36,7 +36,8 @@ pub fn tag_of(image: &Digest) -> String {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
     /// The signed blob, or the bundle.
-    pub payload: Descriptor,
+    pub payload: Digest,
+    pub size_bytes: u64,
     /// The signature of a payload. A bundle contains its own.
     signature: Option<Vec<u8>>,
 }
@@ -95,7 +96,11 @@ pub fn is_signature(artifact_type: &str) -> bool {
 /// The signatures that a manifest lists. Each can be invalid by itself.
 pub fn parse_manifest(bytes: &[u8]) -> Result<Vec<Result<Claim, SignatureError>>> {
     let manifest: ImageManifest = document::parse_json(bytes, "manifest of signatures")?;
-    Ok(manifest.layers().iter().filter_map(parse_layer).collect())
+    let mut claims = Vec::new();
+    for layer in manifest.layers() {
+        claims.extend(parse_layer(layer));
+    }
+    Ok(claims)
 }
 
 /// The signature in a layer, if it contains one.
@@ -103,18 +108,18 @@ fn parse_layer(layer: &Descriptor) -> Option<Result<Claim, SignatureError>> {
     let media_type = layer.media_type().as_ref();
     let is_payload = media_type == PAYLOAD;
     (is_payload || media_type.starts_with(dsse::FAMILY)).then(|| {
-        document::digest_of(layer)
+        let payload = document::digest_of(layer)
             .map_err(|invalid| SignatureError::Digest(invalid.to_string()))?;
-        let payload = layer.clone();
-        if layer.size() > PAYLOAD_LIMIT_BYTES {
-            return Err(SignatureError::Size(layer.size()));
+        let size_bytes = layer.size();
+        if size_bytes > PAYLOAD_LIMIT_BYTES {
+            return Err(SignatureError::Size(size_bytes));
         }
         if !is_payload {
-            return Ok(Claim { payload, signature: None });
+            return Ok(Claim { payload, size_bytes, signature: None });
         }
         let text = document::annotation(layer, SIGNATURE).ok_or(SignatureError::NoSignature)?;
         let signature = BASE64.decode(text).map_err(|_quotes_its_input| SignatureError::Base64)?;
-        Ok(Claim { payload, signature: Some(signature) })
+        Ok(Claim { payload, size_bytes, signature: Some(signature) })
     })
 }
 

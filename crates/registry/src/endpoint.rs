@@ -220,7 +220,7 @@ impl Endpoint {
     }
 }
 
-/// Whether a status accepts a write. The spec names one for each, but registries and proxies differ.
+/// Whether a status accepts a write. The spec names one for each; registries and proxies differ.
 pub(crate) fn is_accepted(status: u16) -> bool {
     matches!(status, 200 | 201 | 202 | 204)
 }

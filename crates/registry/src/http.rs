@@ -95,7 +95,7 @@ pub struct Client {
     /// [`Network::timeout`].
     timeout: Duration,
     /// Time limit of a whole request.
-    limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
     /// Time limit of an answer's body.
     body_limit: Option<Duration>,
 }

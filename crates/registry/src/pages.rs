@@ -2,7 +2,7 @@
 //! Referrers"), and the requests for them.
 
 use std::{
-    collections::BTreeSet,
+    io::Read as _,
     time::{Duration, Instant},
 };
 
@@ -13,13 +13,16 @@ use ureq::{ResponseExt as _, http::HeaderMap};
 use crate::{
     endpoint::Endpoint,
     error::{Error, Result},
-    http::{Headers, read_body, resolve},
+    http::{read_body, resolve},
     mirrors::MANIFEST_LIMIT_BYTES,
     retry::Backoff,
 };
 
-/// Maximum number of items of a list.
+/// Maximum number of items of a list, and of referrers. Further referrers are ignored.
 const MAX_ITEMS: usize = 1_000_000;
+const MAX_REFERRERS: usize = 10_000;
+/// The `Accept` header for lists.
+const ACCEPT_LIST: &str = "application/vnd.oci.image.index.v1+json, application/json";
 /// Maximum size of one page, and of all together.
 const PAGE_LIMIT_BYTES: u64 = 16 << 20;
 const LIST_LIMIT_BYTES: u64 = 128 << 20;
@@ -41,64 +44,85 @@ impl Requests<'_> {
         doing: &str,
         mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
-        let client = self.endpoint.client.clone();
         let result = self.backoff.run(doing, || {
             if let Some(limit) = self.limit {
                 let elapsed = self.answered.map_or(Duration::ZERO, |since| since.elapsed());
-                let left = limit.checked_sub(elapsed).filter(|left| !left.is_zero());
-                let late = || Error::Protocol(format!("{doing} takes more than {limit:?}"));
-                self.endpoint.client = client.within(left.ok_or_else(late)?);
+                let left = limit.saturating_sub(elapsed);
+                if left.is_zero() {
+                    return Err(Error::Protocol(format!("{doing} takes too long")));
+                }
+                self.endpoint.client.limit = Some(left);
             }
             let done = operation(self.endpoint)?;
             self.answered.get_or_insert_with(Instant::now);
             Ok(done)
         });
-        self.endpoint.client = client;
+        self.endpoint.client.limit = None;
         result
     }
 
-    /// All items of the list at `path`, each once: items with equal keys are equal. `None` if the
-    /// first page has a status of `is_absent`.
-    pub(crate) fn list<T>(
+    /// A manifest or a small blob, or nothing if it is missing. Cut off above the limit, so that it
+    /// fails its verification.
+    pub(crate) fn document(
+        &mut self,
+        kind: &str,
+        name: &str,
+        limit_bytes: u64,
+    ) -> Result<Option<Vec<u8>>> {
+        let path = format!("{kind}/{name}");
+        let doing = format!("asking {} for {path}", self.endpoint.host());
+        self.run(&doing, |endpoint| {
+            let response = endpoint.get(&path, &[("accept", oci::manifest::ACCEPT)])?;
+            if response.status() == 404 {
+                return Ok(None);
+            }
+            let body = endpoint.expect(200, response)?.into_body().into_reader();
+            let mut bytes = Vec::new();
+            body.take(limit_bytes)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Error::Interrupted(format!("reading {path}: {error}")))?;
+            Ok(Some(bytes))
+        })
+    }
+
+    /// Passes each page of the list at `path` to `add`, which returns how many items are new. False
+    /// if the first page has a status of `is_absent`.
+    pub(crate) fn list(
         &mut self,
         doing: &str,
-        (path, headers): (&str, &Headers<'_>),
-        is_absent: impl Fn(u16) -> bool,
-        parse: impl Fn(&[u8]) -> Result<Vec<T>>,
-        key: impl Fn(&T) -> &str,
-    ) -> Result<Option<Vec<T>>> {
+        path: &str,
+        is_absent: fn(u16) -> bool,
+        add: &mut dyn FnMut(&[u8]) -> Result<usize>,
+    ) -> Result<bool> {
         let mut url = self.endpoint.url(path);
-        let (mut visited, mut keys) = (BTreeSet::new(), BTreeSet::new());
-        let (mut items, mut bytes_left) = (Vec::new(), LIST_LIMIT_BYTES);
+        let (mut count, mut bytes_left) = (0, LIST_LIMIT_BYTES);
+        let mut visited = vec![url.clone()];
         loop {
-            let is_first = visited.is_empty();
-            visited.insert(url.clone());
+            let is_first = visited.len() == 1;
             let page = self.run(doing, |endpoint| {
-                let response = endpoint.get_url(&url, headers)?;
+                let response = endpoint.get_url(&url, &[("accept", ACCEPT_LIST)])?;
                 if is_first && is_absent(response.status().as_u16()) {
                     return Ok(None);
                 }
                 let response = endpoint.expect(200, response)?;
                 let from = response.get_uri().to_string();
-                let next = next_link(response.headers()).map(|link| resolve(&from, &link));
+                let next = next_link(response.headers()).map(|link| resolve(&from, link));
                 let limit_bytes = PAGE_LIMIT_BYTES.min(bytes_left);
                 Ok(Some((read_body(response, limit_bytes, "a list")?, next)))
             })?;
-            let Some((bytes, next)) = page else { return Ok(None) };
+            let Some((bytes, next)) = page else { return Ok(false) };
             bytes_left = bytes_left.saturating_sub(length_of(&bytes));
-            let known = items.len();
-            items.extend(parse(&bytes)?.into_iter().filter(|it| keys.insert(key(it).to_owned())));
-            let Some(next) = next else { return Ok(Some(items)) };
+            let new = add(&bytes)?;
+            count += new;
+            let Some(next) = next else { return Ok(true) };
             url = self.endpoint.within_origin(&next).ok_or_else(|| {
                 Error::Protocol(format!("the next page has another origin: '{next}'"))
             })?;
-            let is_endless = items.len() == known || visited.contains(&url);
-            if is_endless || items.len() > MAX_ITEMS || bytes_left == 0 {
-                let count = items.len();
-                return Err(Error::Protocol(format!(
-                    "the list does not end: '{next}' follows {count} items"
-                )));
+            if new == 0 || visited.contains(&url) || count > MAX_ITEMS || bytes_left == 0 {
+                let text = format!("the list does not end: '{next}' follows {count} items");
+                return Err(Error::Protocol(text));
             }
+            visited.push(url.clone());
         }
     }
 
@@ -106,26 +130,23 @@ impl Requests<'_> {
     /// (distribution spec, "Referrers Tag Schema"). May list what no longer exists.
     pub(crate) fn list_referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
         let doing = format!("asking {} for the referrers of {subject}", self.endpoint.host());
-        let accept: &Headers<'_> = &[("accept", document::INDEX)];
-        let list = self.list(
-            &doing,
-            (&format!("referrers/{subject}"), accept),
-            lacks_referrers,
-            |bytes| Ok(document::parse_referrers(bytes)?),
-            |referrer| referrer.digest().as_ref(),
-        )?;
-        if let Some(list) = list {
+        let mut list: Vec<Descriptor> = Vec::new();
+        let mut add = |bytes: &[u8]| {
+            let known = list.len();
+            for referrer in document::parse_referrers(bytes)? {
+                // An image has few of them.
+                let is_known = list.iter().any(|other| other.digest() == referrer.digest());
+                if !is_known && list.len() < MAX_REFERRERS {
+                    list.push(referrer);
+                }
+            }
+            Ok(list.len() - known)
+        };
+        let path = format!("referrers/{subject}");
+        if self.list(&doing, &path, lacks_referrers, &mut add)? {
             return Ok(list);
         }
-        let path = format!("manifests/{}", subject.to_tag());
-        let tagged = self.run(&doing, |endpoint| {
-            let response = endpoint.get(&path, &[("accept", oci::manifest::ACCEPT)])?;
-            if response.status() == 404 {
-                return Ok(None);
-            }
-            let response = endpoint.expect(200, response)?;
-            read_body(response, MANIFEST_LIMIT_BYTES, "the list of referrers").map(Some)
-        })?;
+        let tagged = self.document("manifests", &subject.to_tag(), MANIFEST_LIMIT_BYTES)?;
         let list = tagged.and_then(|bytes| document::parse_referrers_tag(&bytes, subject));
         Ok(list.unwrap_or_default())
     }
@@ -138,19 +159,22 @@ fn lacks_referrers(status: u16) -> bool {
 }
 
 /// The target of the link to the next page (RFC 8288, 3).
-fn next_link(headers: &HeaderMap) -> Option<String> {
-    let values = headers.get_all("link").iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split('<').skip(1)).find_map(|link| {
-        let (target, parameters) = link.split_once('>')?;
-        let is_next = parameters.split([';', ',']).filter_map(|one| one.split_once('=')).any(
-            |(name, value)| {
-                let mut relations = value.trim().trim_matches('"').split_whitespace();
-                name.trim().eq_ignore_ascii_case("rel")
-                    && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
-            },
-        );
-        is_next.then(|| target.trim().to_owned())
-    })
+fn next_link(headers: &HeaderMap) -> Option<&str> {
+    for value in headers.get_all("link") {
+        let mut rest = value.to_str().unwrap_or_default();
+        while let Some((target, more)) = rest.split_once('<').and_then(|it| it.1.split_once('>')) {
+            let (parameters, _) = more.split_once('<').unwrap_or((more, ""));
+            // Unquoted, as in `rel=next`, or one of several, as in `rel="last next"`.
+            for parameter in parameters.to_ascii_lowercase().replace(['"', ','], " ").split(';') {
+                let relations = parameter.trim_start().strip_prefix("rel=").unwrap_or_default();
+                if format!(" {relations} ").contains(" next ") {
+                    return Some(target.trim());
+                }
+            }
+            rest = more;
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -169,13 +193,13 @@ mod tests {
             (&[r#"<a>; rel="first", <b,c;d>; rel="next""#], Some("b,c;d")),
             (&["<a>; rel=prev", "<b>; rel=next"], Some("b")),
             (&["<a>", "a; rel=next", "<a; rel=next", ""], None),
-            (&["<a>; rel=nextfoo"], None),
+            (&["<a>; rel=nextfoo", "<a>; rel=prev; title=\"next\""], None),
         ] {
             let mut headers = HeaderMap::new();
             for value in values {
                 headers.append("link", value.parse().unwrap());
             }
-            assert_eq!(next_link(&headers).as_deref(), target, "{values:?}");
+            assert_eq!(next_link(&headers), target, "{values:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reads and writes one repository of a registry (OCI distribution spec). Requests are retried.
 
-use std::{io::Write as _, path::Path, sync::Arc};
+use std::{collections::BTreeSet, io::Write as _, path::Path, sync::Arc};
 
 use oci::{
     digest::{Digest, Hasher},
@@ -229,17 +229,17 @@ impl<'a> Remote<'a> {
             tags: Option<Vec<String>>,
         }
         let doing = format!("asking {} for its tags", self.repository);
-        let parse = |bytes: &[u8]| {
-            let page: Tags = serde_json::from_slice(bytes)?;
-            Ok(page.tags.unwrap_or_default())
+        // The spec requires sorted tags, but not every registry sorts them.
+        let mut tags = BTreeSet::new();
+        let mut add = |bytes: &[u8]| {
+            let (known, page) = (tags.len(), serde_json::from_slice::<Tags>(bytes)?);
+            tags.extend(page.tags.unwrap_or_default());
+            Ok(tags.len() - known)
         };
         let path = format!("tags/list?n={TAGS_PER_PAGE}");
-        let mut requests = self.requests();
-        let list = requests.list(&doing, (&path, &[]), |_status| false, parse, String::as_str);
-        let mut tags = list.during(|| doing.as_str())?.unwrap_or_default();
-        // The spec requires sorted tags, but not every registry sorts them.
-        tags.sort();
-        Ok(tags)
+        let listed = self.requests().list(&doing, &path, |_status| false, &mut add);
+        listed.during(|| doing)?;
+        Ok(tags.into_iter().collect())
     }
 
     /// Adds a referrer to the index under a tag, for registries that keep no list (distribution

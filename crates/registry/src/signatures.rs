@@ -2,12 +2,12 @@
 //! digest, or as referrers of the digest. Mirrors are asked first. If a mirror has no valid
 //! signature, the next registry is asked; only the own registry decides that there is none.
 
-use std::{fmt, io::Read as _, time::Duration};
+use std::{fmt, time::Duration};
 
 use oci::{
     digest::Digest,
     document, manifest, signature,
-    signature::{Claim, Key, PAYLOAD_LIMIT_BYTES, SignatureError},
+    signature::{Key, PAYLOAD_LIMIT_BYTES, SignatureError},
 };
 use oci_spec::image::Descriptor;
 
@@ -80,42 +80,24 @@ pub(crate) trait Source {
 
     fn referrers(&mut self, image: &Digest) -> Result<Vec<Descriptor>>;
 
-    /// One of the `blobs` or `manifests`.
-    fn fetch(&mut self, kind: &str, content: &Descriptor) -> Result<Found>;
+    /// One of the `blobs` or `manifests`, of this size.
+    fn fetch(&mut self, kind: &str, digest: &Digest, size_bytes: u64) -> Result<Found>;
 }
 
 impl Source for Requests<'_> {
     fn tagged(&mut self, tag: &str) -> Result<Found> {
-        fetch(self, &format!("manifests/{tag}"))
+        self.document("manifests", tag, MANIFEST_LIMIT_BYTES)
     }
 
     fn referrers(&mut self, image: &Digest) -> Result<Vec<Descriptor>> {
         self.list_referrers(image)
     }
 
-    fn fetch(&mut self, kind: &str, content: &Descriptor) -> Result<Found> {
-        fetch(self, &format!("{kind}/{}", content.digest()))
+    fn fetch(&mut self, kind: &str, digest: &Digest, _size_bytes: u64) -> Result<Found> {
+        let is_payload = kind == "blobs";
+        let limit_bytes = if is_payload { PAYLOAD_LIMIT_BYTES } else { MANIFEST_LIMIT_BYTES };
+        self.document(kind, &digest.to_string(), limit_bytes)
     }
-}
-
-/// A document, or nothing if it is missing. A document above the limit is cut off and fails its
-/// verification.
-fn fetch(from: &mut Requests<'_>, path: &str) -> Result<Found> {
-    let is_payload = path.starts_with("blobs/");
-    let limit_bytes = if is_payload { PAYLOAD_LIMIT_BYTES } else { MANIFEST_LIMIT_BYTES };
-    let doing = format!("asking {} for a signature", from.endpoint.host());
-    from.run(&doing, |endpoint| {
-        let response = endpoint.get(path, &[("accept", manifest::ACCEPT)])?;
-        if response.status() == 404 {
-            return Ok(None);
-        }
-        let body = endpoint.expect(200, response)?.into_body().into_reader();
-        let mut bytes = Vec::new();
-        body.take(limit_bytes)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Error::Interrupted(format!("reading a signature: {error}")))?;
-        Ok(Some(bytes))
-    })
 }
 
 /// A search for signatures by trusted keys.
@@ -151,95 +133,107 @@ impl<'a> Search<'a> {
     fn find_key(&mut self, image: &Digest) -> Option<Key> {
         let tag = signature::tag_of(image);
         let place = format!("tag {tag}");
-        let tagged = self.source.tagged(&tag);
-        let claims = self.attempt(tagged, &place).flatten().and_then(|bytes| {
-            let claims = self.attempt(signature::parse_manifest(&bytes), &place)?;
-            if claims.is_empty() {
-                self.reject(&place, "no signature in the manifest");
+        match self.source.tagged(&tag) {
+            Ok(Some(bytes)) => {
+                let key = self.verify(&bytes, &place, image);
+                if key.is_some() {
+                    return key;
+                }
+                if self.rejections.is_empty() && self.failure.is_none() {
+                    self.reject(&place, "no signature in the manifest");
+                }
             }
-            Some(claims)
-        });
-        if let Some(key) = claims.and_then(|claims| self.verify(claims, &place, image)) {
-            return Some(key);
+            Ok(None) => {}
+            Err(error) => self.fail(error, &place),
         }
         let list = self.source.referrers(image);
-        let mut list = self.attempt(list, "referrers").unwrap_or_default();
+        let list = list.map_err(|error| self.fail(error, "referrers")).unwrap_or_default();
+        let count = list.len();
+        if count > MAX_SIGNATURES {
+            self.reject("referrers", format!("only {MAX_SIGNATURES} of {count} checked"));
+        }
         // The type in a list is a hint: lists by cosign have that of the config.
-        list.sort_by_key(|referrer| match referrer.artifact_type() {
+        let rank = |listed: &Descriptor| match listed.artifact_type() {
             Some(listed) if signature::is_signature(listed.as_ref()) => 0,
             Some(listed) if listed.as_ref() != document::EMPTY => 2,
             _ => 1,
-        });
-        self.cut(&mut list, "referrers", "the list");
-        list.iter().find_map(|referrer| {
+        };
+        let mut ranked: Vec<&Descriptor> = Vec::new();
+        for at in 0..3 {
+            ranked.extend(list.iter().filter(|listed| rank(listed) == at));
+        }
+        for referrer in ranked.into_iter().take(MAX_SIGNATURES) {
             let place = format!("referrer {}", referrer.digest());
-            let bytes = self.fetch_exact("manifests", referrer, &place)?;
-            let claims = self.attempt(signature::parse_manifest(&bytes), &place)?;
-            self.verify(claims, &place, image)
-        })
-    }
-
-    /// Verifies the signatures in a manifest until one is by a trusted key.
-    fn verify(
-        &mut self,
-        mut claims: Vec<Result<Claim, SignatureError>>,
-        place: &str,
-        image: &Digest,
-    ) -> Option<Key> {
-        self.cut(&mut claims, "signatures", place);
-        claims.into_iter().find_map(|claim| {
-            let claim = claim.map_err(|error| self.reject(place, error)).ok()?;
-            let place = format!("{place}, payload {}", claim.payload.digest());
-            let payload = self.fetch_exact("blobs", &claim.payload, &place)?;
-            match claim.verify(&payload, image, self.keys) {
-                Ok(key) => Some(key.clone()),
+            let key = match document::digest_of(referrer) {
+                Ok(digest) => self
+                    .fetch_exact("manifests", &digest, referrer.size(), &place)
+                    .and_then(|bytes| self.verify(&bytes, &place, image)),
                 Err(error) => {
-                    self.reject(&place, &error);
-                    if matches!(error, SignatureError::Keyless | SignatureError::Ed25519ph(_)) {
-                        self.unsupported = Some(error);
-                    }
+                    self.reject(&place, error);
                     None
                 }
-            }
-        })
-    }
-
-    /// The value of `result`. Invalid documents are rejected, other errors are kept.
-    fn attempt<T, E: Into<Error>>(&mut self, result: Result<T, E>, place: &str) -> Option<T> {
-        match result.map_err(Into::into) {
-            Ok(value) => return Some(value),
-            Err(error) if matches!(error.root(), Error::Oci(_)) => {
-                self.reject(place, error.to_line());
-            }
-            Err(error) => {
-                self.failure.get_or_insert(error);
+            };
+            if key.is_some() {
+                return key;
             }
         }
         None
+    }
+
+    /// Verifies the signatures in a manifest until one is by a trusted key.
+    fn verify(&mut self, manifest: &[u8], place: &str, image: &Digest) -> Option<Key> {
+        let claims = signature::parse_manifest(manifest);
+        let claims = claims.map_err(|error| self.fail(error.into(), place)).ok()?;
+        let count = claims.len();
+        if count > MAX_SIGNATURES {
+            self.reject(place, format!("only {MAX_SIGNATURES} of {count} signatures checked"));
+        }
+        for claim in claims.into_iter().take(MAX_SIGNATURES) {
+            match claim {
+                Ok(claim) => {
+                    let place = format!("{place}, payload {}", claim.payload);
+                    let found = self.fetch_exact("blobs", &claim.payload, claim.size_bytes, &place);
+                    let Some(payload) = found else { continue };
+                    match claim.verify(&payload, image, self.keys) {
+                        Ok(key) => return Some(key.clone()),
+                        Err(error) => self.reject_signature(&place, error),
+                    }
+                }
+                Err(error) => self.reject_signature(place, error),
+            }
+        }
+        None
+    }
+
+    fn reject_signature(&mut self, place: &str, error: SignatureError) {
+        self.reject(place, &error);
+        if matches!(error, SignatureError::Keyless | SignatureError::Ed25519ph(_)) {
+            self.unsupported = Some(error);
+        }
+    }
+
+    /// Rejects an invalid document, and keeps any other error.
+    fn fail(&mut self, error: Error, place: &str) {
+        if matches!(error.root(), Error::Oci(_)) {
+            self.reject(place, error.to_line());
+        } else {
+            self.failure.get_or_insert(error);
+        }
     }
 
     fn reject(&mut self, place: &str, reason: impl fmt::Display) {
         self.rejections.push(format!("{place}: {reason}"));
     }
 
-    fn cut<T>(&mut self, items: &mut Vec<T>, name: &str, place: &str) {
-        let count = items.len();
-        if count > MAX_SIGNATURES {
-            self.reject(place, format!("only {MAX_SIGNATURES} of {count} {name} checked"));
-            items.truncate(MAX_SIGNATURES);
-        }
-    }
-
-    /// The content of `expected`, or nothing if it is missing or not what the registry sends.
-    fn fetch_exact(&mut self, kind: &str, expected: &Descriptor, place: &str) -> Found {
-        let digest = self.attempt(document::digest_of(expected), place)?;
-        let found = self.source.fetch(kind, expected);
-        match self.attempt(found, place)? {
-            Some(bytes) if Digest::of(&bytes) == digest => return Some(bytes),
-            Some(bytes) => {
+    /// The content of `digest`, or nothing if it is missing or not what the registry sends.
+    fn fetch_exact(&mut self, kind: &str, digest: &Digest, size_bytes: u64, place: &str) -> Found {
+        match self.source.fetch(kind, digest, size_bytes) {
+            Ok(Some(bytes)) if Digest::of(&bytes) == *digest => return Some(bytes),
+            Ok(Some(bytes)) => {
                 self.reject(place, format!("the registry sends {} instead", Digest::of(&bytes)));
             }
-            None => self.reject(place, "not found in the registry"),
+            Ok(None) => self.reject(place, "not found in the registry"),
+            Err(error) => self.fail(error, place),
         }
         None
     }

@@ -125,7 +125,7 @@ const REFUSED: [Row; 19] = [
                 list_bundle(fake, image, &signer.bundle_with(kind, predicate, image));
             }
         },
-        says: &["a trusted key signed something else: its predicate is \"https://cosign.sigstore"],
+        says: &["a trusted key signed something else: its predicate is 'https://cosign.sigstore"],
     },
     Row {
         rule: "a bundle by another key",
@@ -195,7 +195,7 @@ const REFUSED: [Row; 19] = [
             }
             Place::Referrer.push_list(fake, image, &list);
         },
-        says: &["the list: only 64 of 65 referrers checked", "not found in the registry"],
+        says: &["referrers: only 64 of 65 checked", "not found in the registry"],
     },
 ];
 

@@ -57,19 +57,19 @@ fn bundle_must_sign_the_statement_of_a_signature() {
         (
             with("predicateType", attestation.into()),
             dsse::PAYLOAD,
-            format!("{signed_something}its predicate is \"{attestation}\""),
+            format!("{signed_something}its predicate is '{attestation}'"),
         ),
         (
             with("_type", "https://in-toto.io/Statement/v0.1".into()),
             dsse::PAYLOAD,
-            format!("{signed_something}its type is \"https"),
+            format!("{signed_something}its type is 'https"),
         ),
         (
             right.to_string(),
             "text/plain",
-            format!("{signed_something}its payload type is \"text/plain\""),
+            format!("{signed_something}its payload type is 'text/plain'"),
         ),
-        (with("subject", json!([])), dsse::PAYLOAD, "it belongs to none".to_owned()),
+        (with("subject", json!([])), dsse::PAYLOAD, "it belongs to ".to_owned()),
         (
             with("subject", json!([{ "digest": { "sha256": "00" } }])),
             dsse::PAYLOAD,
@@ -80,7 +80,7 @@ fn bundle_must_sign_the_statement_of_a_signature() {
             dsse::PAYLOAD,
             "it belongs to sha256:".to_owned(),
         ),
-        (with("subject", json!(null)), dsse::PAYLOAD, "it belongs to none".to_owned()),
+        (with("subject", json!(null)), dsse::PAYLOAD, "it belongs to ".to_owned()),
         ("{".to_owned(), dsse::PAYLOAD, signed_something.to_owned()),
     ];
     for (statement, payload_type, fault) in rows {
