@@ -107,7 +107,7 @@ fn compared(set: &dyn Set) -> Result<String, String> {
 }
 
 fn files(out: &TempDir) -> Files {
-    Files::in_directory(out.path().to_str().unwrap()).unwrap()
+    Files::open(out.path().to_str().unwrap()).unwrap()
 }
 
 /// Everything that `publish` writes, in a layout that stands in for a registry.
@@ -192,16 +192,17 @@ fn reports_every_manipulation_of_a_directory() {
             edit(out, "provenance-amd64.intoto.json", "/subject/0", json!(7));
         }),
         // The honest files under other names, next to others.
-        ("outputs vmlinuz-x; expected initramfs-amd64.gz, vmlinuz-amd64", &|out| {
+        ("'vmlinuz-x'", &|out| {
             fs::copy(out.join("vmlinuz-amd64"), out.join("vmlinuz-x")).unwrap();
             write(out, "vmlinuz-amd64", "evil");
             edit(out, manifest, "/outputs", json!({ "vmlinuz-x": {} }));
-            fs::remove_file(out.join("vmlinuz-x")).unwrap();
         }),
         ("'vmlinuz-x'", &|out| write(out, "vmlinuz-x", "kernel of amd64")),
         ("'initramfs-\\u{1b}.gz'", &|out| write(out, "initramfs-\u{1b}.gz", "")),
         ("'vmlinuz-riscv64'", &|out| write(out, "vmlinuz-riscv64", "")),
-        ("outputs Image-amd64, ", &|out| edit(out, manifest, "/outputs/Image-amd64", json!({}))),
+        ("outputs.Image-amd64 is missing, published was {}", &|out| {
+            edit(out, manifest, "/outputs/Image-amd64", json!({}));
+        }),
         ("kernel.options[2] is missing, published was \"-e\"", &|out| {
             edit(out, manifest, "/kernel/options/-", json!("-e"));
         }),
@@ -283,7 +284,6 @@ fn builds_only_if_the_published_inputs_are_those_of_the_checkout() {
     for (pointer, value, builds) in [
         ("/tools/rustc", json!("rustc 2"), 0),
         ("/kernel/options/-", json!("-e"), 0),
-        ("/outputs/vmlinuz-x", json!({}), 0),
         ("/inputs/programs", json!({ "init": "cd" }), 2),
     ] {
         let out = built();
@@ -532,21 +532,21 @@ fn fetches_files_from_a_url() {
             stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
         }
     });
-    compared(&Files::at_url(&url).unwrap()).unwrap();
+    compared(&Files::open(&url).unwrap()).unwrap();
     fs::write(out.path().join("vmlinuz-amd64"), "kernel of amd65").unwrap();
-    let error = compared(&Files::at_url(&url).unwrap()).unwrap_err();
+    let error = compared(&Files::open(&url).unwrap()).unwrap_err();
     assert!(error.contains("SHA256SUMS differs from the files of the set"));
     output::write_sums(out.path()).unwrap();
-    let error = compared(&Files::at_url(&url).unwrap()).unwrap_err();
+    let error = compared(&Files::open(&url).unwrap()).unwrap_err();
     assert!(error.contains("vmlinuz-amd64 is "), "{error}");
     fs::write(out.path().join("manifest-amd64.json"), vec![b' '; 5 << 20]).unwrap();
-    let error = compared(&Files::at_url(&url).unwrap()).unwrap_err();
+    let error = compared(&Files::open(&url).unwrap()).unwrap_err();
     assert!(
         error.contains("/sets/manifest-amd64.json") && error.contains("larger than"),
         "{error}"
     );
     fs::remove_file(out.path().join(SUMS)).unwrap();
-    let error = compared(&Files::at_url(&url).unwrap()).unwrap_err();
+    let error = compared(&Files::open(&url).unwrap()).unwrap_err();
     assert!(error.contains("/sets/SHA256SUMS") && error.contains("404"), "{error}");
 }
 
