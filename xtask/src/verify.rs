@@ -126,39 +126,26 @@ fn twice(args: &Args, arch: Arch) -> Result<()> {
     Ok(())
 }
 
-/// Rebuilds the set at `from`.
+/// Rebuilds the set at `from`: `oci://…`, `https://…` or a directory.
 fn against(args: &Args, archs: &[Arch], from: &str) -> Result<()> {
-    let profile = args.profile;
-    let set = open(args, from)?;
-    setup::require_for(archs, &[Need::Binaries, Need::Kernel])?;
-    let own = (!args.published.with_published_options).then(Settings::read).transpose()?;
-    let checkout = Checkout {
-        profile,
-        options: &args.sources,
-        sources: Sources::open(&args.sources)?,
-        config: config::read_kernel_config()?,
-        first: args.first(),
+    let (profile, published) = (args.profile, &args.published);
+    let set: Box<dyn Set> = match from.strip_prefix("oci://") {
+        Some(reference) => {
+            let session = published.connection.session();
+            Box::new(Publication::open(reference, profile, session, published.source.clone())?)
+        }
+        None => Box::new(Files::open(from)?),
     };
+    setup::require_for(archs, &[Need::Binaries, Need::Kernel])?;
+    let own = (!published.with_published_options).then(Settings::read).transpose()?;
+    let (config, sources) = (config::read_kernel_config()?, Sources::open(&args.sources)?);
+    let (options, first) = (&args.sources, args.first());
+    let checkout = Checkout { profile, options, sources, config, first };
     let out = tempfile::tempdir().context("creating a directory for a build")?;
     let request = Request { archs, profile, settings: own.as_ref(), out: out.path() };
     let lines = against::compare(set.as_ref(), &request, &checkout)
         .with_context(|| format!("comparing with {from}"))?;
-    lines.iter().for_each(report::result);
+    report::result(lines.join("\n"));
     report::result(format_args!("{from}: rebuilt with the same bytes"));
     Ok(())
-}
-
-/// Opens `oci://…`, `https://…` or a directory.
-fn open(args: &Args, from: &str) -> Result<Box<dyn Set>> {
-    if let Some(reference) = from.strip_prefix("oci://") {
-        let (profile, source) = (args.profile, args.published.source.clone());
-        return Ok(Box::new(Publication::open(
-            reference,
-            profile,
-            args.published.connection.session(),
-            source,
-        )?));
-    }
-    let is_url = from.starts_with("https://") || from.starts_with("http://");
-    Ok(Box::new(if is_url { Files::at_url(from)? } else { Files::in_directory(from)? }))
 }

@@ -18,9 +18,9 @@ use crate::{
 
 /// Variables of the caller for cargo and rustup: their directories and the network. All others are
 /// ignored, above all `RUSTFLAGS`, `CFLAGS`, `CARGO_PROFILE_*` and `CARGO_BUILD_*`.
-const PASSED: &str = "HOME CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN RUSTUP_AUTO_INSTALL RUSTC TMPDIR TERM \
-    SSL_CERT_FILE SSL_CERT_DIR http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY \
-    ALL_PROXY";
+const PASSED: &str = "HOME CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN RUSTUP_AUTO_INSTALL RUSTC \
+    TMPDIR TERM SSL_CERT_FILE SSL_CERT_DIR http_proxy https_proxy no_proxy HTTP_PROXY \
+    HTTPS_PROXY NO_PROXY ALL_PROXY";
 const PASSED_PREFIXES: [&str; 3] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"];
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`.

@@ -43,18 +43,18 @@ fn names(archs: &[Arch], profile: Profile) -> Vec<String> {
 }
 
 impl Files {
-    pub fn in_directory(directory: &str) -> Result<Self> {
-        if !Path::new(directory).is_dir() {
+    /// The set in a directory or at an `https://` URL.
+    pub fn open(from: &str) -> Result<Self> {
+        let is_url = from.starts_with("https://") || from.starts_with("http://");
+        let temporary =
+            is_url.then(tempfile::tempdir).transpose().context("creating a directory")?;
+        let directory = temporary.as_ref().map_or(Path::new(from), TempDir::path).to_owned();
+        if !directory.is_dir() {
             let hint = "pass a directory, an https:// URL or oci://REGISTRY/REPOSITORY:TAG";
-            return Err(hinted(format!("directory '{directory}' not found"), hint));
+            return Err(hinted(format!("directory '{from}' not found"), hint));
         }
-        Ok(Self { directory: directory.into(), url: None, _temporary: None })
-    }
-
-    pub fn at_url(url: &str) -> Result<Self> {
-        let temporary = tempfile::tempdir().context("creating a directory for a published set")?;
-        let url = Some(url.trim_end_matches('/').to_owned());
-        Ok(Self { directory: temporary.path().into(), url, _temporary: Some(temporary) })
+        let url = is_url.then(|| from.trim_end_matches('/').to_owned());
+        Ok(Self { directory, url, _temporary: temporary })
     }
 
     /// The bytes of one of the files that a build writes, fetched if necessary.
