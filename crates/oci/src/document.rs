@@ -70,7 +70,7 @@ impl Document {
         match media_type {
             MANIFEST | DOCKER_MANIFEST => parse_json(bytes, "manifest").map(Self::Manifest),
             INDEX | DOCKER_INDEX => parse_index(bytes).map(Self::Index),
-            other => Err(Error::UnknownType(escape_controls(other))),
+            other => Err(Error::UnknownType(other.into())),
         }
     }
 
@@ -93,7 +93,7 @@ pub fn parse_media_type(text: &str) -> Result<String> {
     };
     match text.split_once('/') {
         Some((kind, name)) if is_name(kind) && is_name(name) => Ok(text.to_owned()),
-        _ => Err(Error::MediaType(text.to_owned())),
+        _ => Err(Error::MediaType(text.into())),
     }
 }
 
@@ -198,13 +198,7 @@ pub fn list(items: impl ExactSizeIterator<Item = String>) -> String {
     if more > 0 {
         items.push(format!("and {more} more"));
     }
-    if items.is_empty() { "none".to_owned() } else { escape_controls(&items.join(", ")) }
-}
-
-/// Escapes control characters, so that text from a registry cannot move the cursor of a console.
-pub(crate) fn escape_controls(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.into() };
-    text.chars().map(escape).collect()
+    if items.is_empty() { "none".to_owned() } else { text::line(&items.join(", ")) }
 }
 
 /// The config of artifacts without one, with its content embedded in the descriptor.

@@ -11,7 +11,7 @@ use crate::{
     document,
     document::{
         BYTES, DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, RAW_DIGEST, RAW_SIZE, annotation,
-        escape_controls, title_of,
+        title_of,
     },
     error::{Error, Result},
 };
@@ -79,7 +79,7 @@ pub fn parse(bytes: &[u8], content_type: &str) -> Result<Content> {
     let content_type = document::essence_of(content_type);
     if let Err(source) = serde_json::from_slice::<IgnoredAny>(bytes) {
         let is_web_page = is_web_page(bytes, content_type);
-        let content_type = escape_controls(content_type);
+        let content_type = content_type.into();
         return Err(if is_web_page {
             Error::WebPage(content_type)
         } else {
@@ -92,7 +92,7 @@ pub fn parse(bytes: &[u8], content_type: &str) -> Result<Content> {
         }
         // Not `parse_index`: the installer needs no more of a platform than its variant.
         INDEX | DOCKER_INDEX => Ok(Content::Index(document::parse_json(bytes, "image index")?)),
-        other => Err(Error::UnknownType(escape_controls(other))),
+        other => Err(Error::UnknownType(other.into())),
     }
 }
 
@@ -113,7 +113,7 @@ fn find_disk(manifest: &ImageManifest) -> Result<Layer> {
                 several.iter().map(|disk| disk.media_type().as_ref()).collect();
             types.sort_unstable();
             types.dedup();
-            let (count, types) = (several.len(), types.join(" or "));
+            let (count, types) = (several.len(), types.join(" or ").into());
             Err(Error::SeveralDisks { count, types, layers: layers() })
         }
     }
@@ -185,7 +185,7 @@ fn parse_first<T: FromStr>(
     text.parse().map(Some).map_err(|_reason| Error::Annotation {
         layer,
         key,
-        text: escape_controls(text),
+        text: text.into(),
         expected,
     })
 }

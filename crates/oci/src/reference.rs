@@ -44,7 +44,7 @@ impl FromStr for ManifestReference {
         let version = match (tag, digest) {
             (_, Some(digest)) => Version::Digest(digest),
             (Some(tag), None) => Version::Tag(tag.to_owned()),
-            (None, None) => return Err(Error::NoVersion(whole.to_owned())),
+            (None, None) => return Err(Error::NoVersion(whole.into())),
         };
         Ok(Self { repository, version })
     }
@@ -56,22 +56,22 @@ impl FromStr for BlobReference {
     fn from_str(whole: &str) -> Result<Self> {
         match split(whole)? {
             (repository, None, Some(digest)) => Ok(Self { repository, digest }),
-            (_, Some(_), Some(_)) => Err(Error::TagOnBlob(whole.to_owned())),
-            (_, _, None) => Err(Error::NoDigest(whole.to_owned())),
+            (_, Some(_), Some(_)) => Err(Error::TagOnBlob(whole.into())),
+            (_, _, None) => Err(Error::NoDigest(whole.into())),
         }
     }
 }
 
 fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
     let invalid = |part, found: &str, expected| Error::ReferencePart {
-        reference: whole.to_owned(),
+        reference: whole.into(),
         part,
-        found: found.to_owned(),
+        found: found.into(),
         expected,
     };
     for scheme in ["https://", "http://", "docker://", "oci://"] {
         if whole.starts_with(scheme) {
-            return Err(Error::Scheme { reference: whole.to_owned(), scheme });
+            return Err(Error::Scheme { reference: whole.into(), scheme });
         }
     }
     let (rest, digest) = match whole.split_once('@') {
@@ -82,7 +82,7 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
     let (registry, rest) = rest
         .split_once('/')
         .filter(|(host, _)| host.contains(['.', ':']) || *host == "localhost")
-        .ok_or_else(|| Error::NoRegistry(whole.to_owned()))?;
+        .ok_or_else(|| Error::NoRegistry(whole.into()))?;
     if !is_registry(registry) {
         return Err(invalid("registry", registry, "a host name with an optional port"));
     }
@@ -236,10 +236,10 @@ mod tests {
         let text = format!("r.example:5000/os@{DIGEST}");
         assert_eq!(text.parse::<BlobReference>().unwrap().to_string(), text);
         let error = "r.example/os:1".parse::<BlobReference>().unwrap_err();
-        assert!(matches!(error, Error::NoDigest(text) if text == "r.example/os:1"));
+        assert!(matches!(error, Error::NoDigest(text) if text.0 == "r.example/os:1"));
         let both = format!("r.example/os:1@{DIGEST}");
         let error = both.parse::<BlobReference>().unwrap_err();
-        assert!(matches!(error, Error::TagOnBlob(text) if text == both));
+        assert!(matches!(error, Error::TagOnBlob(text) if text.0 == both));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
 
 use oci::digest::Digest;
 use serde::Deserialize;
+use text::Foreign;
 use ureq::http::StatusCode;
 
 /// An answer of a server.
@@ -28,16 +29,16 @@ pub enum Error {
     #[error("{doing}")]
     During { doing: String, source: Box<Error> },
     #[error("connecting to {origin}: {reason}")]
-    Connect { origin: String, reason: String },
+    Connect { origin: String, reason: Foreign },
     /// An answer that is not HTTP.
     #[error("connecting to {origin}: {reason}")]
-    NotHttp { origin: String, reason: String },
+    NotHttp { origin: String, reason: Foreign },
     #[error("connecting to {origin}: host not found")]
     HostNotFound { origin: String },
     #[error("connecting to {origin}: {reason}")]
-    Certificate { origin: String, fault: CertificateFault, reason: String },
+    Certificate { origin: String, fault: CertificateFault, reason: Foreign },
     #[error("connecting to {origin}: {reason}")]
-    NoTls { origin: String, reason: String },
+    NoTls { origin: String, reason: Foreign },
     #[error("{0}")]
     Interrupted(String),
     #[error("connecting to {origin}: plain HTTP is not allowed")]
@@ -60,13 +61,13 @@ pub enum Error {
         "{} leaves the login for {registry} to the credential helper '{helper}', which is not run",
         .file.display()
     )]
-    CredentialHelper { file: PathBuf, registry: String, helper: String },
+    CredentialHelper { file: PathBuf, registry: String, helper: Foreign },
     /// Certificate authorities, a proxy, an auth file, a challenge or an answer of a token server
     /// that cannot be used.
     #[error("{0}")]
     Unusable(String),
     #[error("the registry answered with a web page ('{media_type}') instead")]
-    WebPage { media_type: String },
+    WebPage { media_type: Foreign },
     #[error("registry {host} rejects a request of this size (413)")]
     RequestTooLarge { host: String },
     #[error("registry {host} does not delete (405)")]
@@ -88,7 +89,7 @@ pub enum Error {
     InvalidSignature { digests: String, keys: String, reasons: String, has_bundle: bool },
     /// The digest of a reference is not that of the manifest to be stored under it.
     #[error("'{location}' names another digest than {found}")]
-    OtherDigest { location: String, found: String },
+    OtherDigest { location: String, found: Foreign },
     #[error("'{location}' not found in the registry")]
     NotInRegistry { location: String, repository: String },
     #[error("'{location}' not found")]
@@ -160,7 +161,7 @@ impl Error {
     /// A request to `origin` that got no answer.
     pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
         use rustls::CertificateError as Bad;
-        let (origin, reason) = (origin.to_owned(), error.to_string());
+        let (origin, reason) = (origin.to_owned(), error.to_string().into());
         let bad = match error {
             ureq::Error::HostNotFound => return Self::HostNotFound { origin },
             ureq::Error::Rustls(rustls::Error::InvalidCertificate(bad)) => bad,
@@ -218,10 +219,11 @@ impl Error {
         }
     }
 
-    /// The text of the error and of its sources, separated by colons.
+    /// The text of the error and of its sources, separated by colons: one line without control
+    /// characters, because sources quote what they got.
     pub fn to_line(&self) -> String {
         let sources = successors(Some(self as &dyn std::error::Error), |error| error.source());
-        sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        text::line(&sources.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 }
 
@@ -248,7 +250,7 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
 }
 
 /// Seconds, or a date. A date is useless if the clock is wrong; callers limit the result.
-fn parse_retry_after(text: &str) -> Option<Duration> {
+pub fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -257,8 +259,13 @@ fn parse_retry_after(text: &str) -> Option<Duration> {
     httpdate::parse_http_date(text.trim()).ok()?.duration_since(now).ok()
 }
 
-/// ` (CODE: message)` from an error body (OCI distribution spec, "Error Codes"), or nothing.
 fn read_reason(response: Response) -> String {
+    let body = response.into_body().into_with_config().limit(64 << 10).read_to_vec();
+    parse_reason(&body.unwrap_or_default())
+}
+
+/// ` (CODE: message)` from an error body (OCI distribution spec, "Error Codes"), or nothing.
+pub fn parse_reason(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Body {
         errors: Vec<Entry>,
@@ -269,11 +276,9 @@ fn read_reason(response: Response) -> String {
         #[serde(default)]
         message: String,
     }
-    let body =
-        response.into_body().into_with_config().limit(64 << 10).read_to_vec().unwrap_or_default();
-    let body = serde_json::from_slice::<Body>(&body).ok();
+    let body = serde_json::from_slice::<Body>(body).ok();
     body.and_then(|body| body.errors.into_iter().next())
-        .map(|entry| format!(" ({}: {})", entry.code, entry.message))
+        .map(|entry| format!(" ({}: {})", Foreign(entry.code), Foreign(entry.message)))
         .unwrap_or_default()
 }
 
@@ -307,10 +312,12 @@ mod tests {
         for code in [301, 400, 401, 403, 404, 410, 416, 418] {
             assert!(!status(code).is_transient(), "{code}");
         }
-        assert!(Error::Connect { origin: text(), reason: text() }.is_transient());
+        assert!(Error::Connect { origin: text(), reason: text().into() }.is_transient());
         assert!(Error::HostNotFound { origin: text() }.is_transient());
         let fault = CertificateFault::UnknownIssuer;
-        assert!(!Error::Certificate { origin: text(), fault, reason: text() }.is_transient());
+        assert!(
+            !Error::Certificate { origin: text(), fault, reason: text().into() }.is_transient()
+        );
         assert!(!Error::Protocol(text()).is_transient());
     }
 }

@@ -9,3 +9,4 @@ mod meter;
 mod options;
 
 pub use command::run;
+pub use commands::parse_title;

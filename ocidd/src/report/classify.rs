@@ -8,7 +8,7 @@ use crate::{
     disk::{choice::TargetError, device::DeviceError},
     machine::AUTH_FILE,
     report::{
-        diagnostic::Terms,
+        diagnostic::{Diagnostic, Terms},
         failure::{Cause, Failure},
     },
     write::{error::SinkError, pipeline::TransferError},
@@ -27,7 +27,13 @@ const TERMS: Terms = Terms {
 pub(crate) fn fetching(error: Error) -> Failure {
     let cause = registry_cause(&error).unwrap_or(Cause::MANIFEST);
     let hint = TERMS.hint(&error);
-    Failure::new(cause, error).with_hint(hint)
+    foreign(cause, error, hint)
+}
+
+/// The error can quote what a registry sent: it becomes one line.
+fn foreign(cause: Cause, error: impl Into<Diagnostic>, hint: Option<String>) -> Failure {
+    let message = text::line(&error.into().message);
+    Failure::new(cause, Diagnostic { message, hint })
 }
 
 pub(crate) fn target(error: TargetError) -> Failure {
@@ -102,7 +108,7 @@ pub(crate) fn transfer(error: TransferError) -> Failure {
         },
         TransferError::Thread(_) | TransferError::Stopped => (Cause::INTERNAL, None),
     };
-    Failure::new(cause, error).with_hint(hint)
+    foreign(cause, error, hint)
 }
 
 /// None if the registry sent something that cannot be used.

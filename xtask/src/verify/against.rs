@@ -106,7 +106,7 @@ fn mismatches(ours: &Inputs, theirs: &Inputs) -> Vec<String> {
             ours.kernel_key, theirs.kernel_key
         ));
     }
-    mismatches
+    mismatches.iter().map(|mismatch| text::line(mismatch)).collect()
 }
 
 /// Differences that may explain different outputs, but need not cause them.
@@ -121,7 +121,7 @@ fn note(ours: &Inputs, theirs: &Inputs) -> Option<String> {
             notes.push(format!("{name} has uncommitted changes"));
         }
     }
-    Some(notes.join("; ")).filter(|note| !note.is_empty())
+    Some(text::line(&notes.join("; "))).filter(|note| !note.is_empty())
 }
 
 /// The inputs of a build from this checkout, and the digests of the project's `files`.

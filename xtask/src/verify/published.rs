@@ -170,4 +170,18 @@ pub mod tests {
             assert!(error.contains(fact), "{error}");
         }
     }
+
+    #[test]
+    fn any_change_of_a_manifest_is_read_or_rejected() {
+        let manifest = manifest().to_string().into_bytes();
+        for at in 0..manifest.len() {
+            for byte in *b"\"\\{]9\x1b" {
+                let mut changed = manifest.clone();
+                changed[at] = byte;
+                if let Err(error) = Published::parse(&String::from_utf8_lossy(&changed)) {
+                    assert!(!error.to_string().is_empty());
+                }
+            }
+        }
+    }
 }

@@ -27,7 +27,7 @@ use registry::{
 use super::{created, print};
 use crate::image::{
     disk,
-    disk::{Compression, Content},
+    disk::Compression,
     error::{Error, Result},
 };
 
@@ -79,9 +79,8 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
     if !files.is_empty() {
         let artifact = match (files, &args.artifact_type) {
             ([file], None) => {
-                let content = if args.force { Content::Any } else { Content::Disk };
                 let (file, observer) = (Path::new(file), session.observer());
-                let layer = disk::add_layer(file, args.format, content, &store, observer)?;
+                let layer = disk::add_layer(file, args.format, args.force, &store, observer)?;
                 disk::artifact(layer, created()?)?
             }
             (files, known) => {
@@ -121,7 +120,7 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
         copied.blobs,
         Bytes(copied.bytes)
     ));
-    print(&format!("{target}@{}\n", named.descriptor.digest()))
+    print([format!("{target}@{}", named.descriptor.digest())])
 }
 
 /// One layer for each file, titled with its name, like oras.

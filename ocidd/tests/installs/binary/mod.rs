@@ -2,6 +2,7 @@
 
 mod console;
 mod events;
+mod foreign;
 mod unattended;
 
 use std::{

@@ -111,6 +111,11 @@ fn reports_other_inputs_before_building() {
     let digest = "ef".repeat(32);
     for (pointer, value, fact) in [
         ("/tools/rustc", json!("rustc 2"), "tool 'rustc' is rustc 1, published was rustc 2"),
+        (
+            "/tools/rustc",
+            json!("\x1b[2J\x1b]0;x\x07\nxtask: equal"),
+            "published was \\u{1b}[2J\\u{1b}]0;x\\u{7}\\nxtask: equal",
+        ),
         ("/tools/cc", json!("gcc 2"), "tool 'cc' is gcc 1, published was gcc 2"),
         ("/inputs/sources/0/version", json!("2"), "source 'busybox-static' is 1, "),
         (
