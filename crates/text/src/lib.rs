@@ -7,7 +7,7 @@ use std::fmt;
 const SHOWN_CHARS: usize = 200;
 
 /// Maximum number of bytes of a [`line`].
-pub const LINE_BYTES: usize = 1800;
+pub const LINE_BYTES: usize = 2000;
 
 /// Whether a terminal interprets the character instead of showing it.
 fn is_unsafe(c: char) -> bool {
@@ -100,7 +100,7 @@ mod tests {
             let text = |count: usize| c.to_string().repeat(count);
             assert_eq!(Foreign(text(200)).to_string(), text(200));
             assert_eq!(Foreign(text(201)).to_string(), text(200) + "…");
-            for count in 440..2010 {
+            for count in 440..2050 {
                 let line = line(&text(count));
                 assert!(line.len() <= LINE_BYTES + 3 && line.starts_with(&text(400)));
             }

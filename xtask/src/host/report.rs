@@ -30,9 +30,9 @@ pub fn result(message: impl std::fmt::Display) {
 /// Asks a question. Anything but "y" or "yes" is a no.
 pub fn ask(question: impl std::fmt::Display) -> bool {
     eprint!("xtask: {question} [y/N] ");
-    std::io::stderr().flush().ok();
+    io::stderr().flush().ok();
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok()
+    io::stdin().read_line(&mut answer).is_ok()
         && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
