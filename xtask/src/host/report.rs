@@ -12,7 +12,7 @@ pub fn step(message: impl std::fmt::Display) {
     print(io::stderr(), format_args!("xtask: {message}"));
 }
 
-/// Prints lines, which can quote files of others. A reader that has seen enough is no error.
+/// Prints lines, which can quote files of others. A closed pipe is not an error.
 fn print(mut to: impl Write, lines: impl std::fmt::Display) {
     writeln!(to, "{}", text::escape_lines(&lines.to_string())).ok();
 }

@@ -65,7 +65,7 @@ impl Command {
     }
 }
 
-/// Prints the lines of a result to standard output. A reader that has seen enough is no error.
+/// Prints the lines of a result to standard output. A closed pipe is not an error.
 fn print(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
     let lines = lines.into_iter().map(|line| text::escape(line.as_ref()) + "\n");
     write(&lines.collect::<String>())
