@@ -14,6 +14,6 @@ pub mod request;
 pub mod trust;
 pub mod write;
 
-/// Runs `ocidd image` if the arguments start with `image`. The initramfs is built without it.
+/// Runs `ocidd image` if the arguments start with `image`, and parses titles. Not in the initramfs.
 #[cfg(feature = "image")]
-pub use image::run as run_image;
+pub use image::{parse_title, run as run_image};

@@ -106,7 +106,9 @@ fn complete_and_install(
     machine: &Machine,
     listener: &dyn Listener,
 ) -> Result<(), Cause> {
-    warnings.into_iter().for_each(|warning| listener.warn(warning));
+    for warning in warnings {
+        listener.warn(warning);
+    }
     let disks = || read_disks(&machine.sys, &machine.proc);
     // Not locked: the progress thread prints there too.
     let mut console = Console { input: io::stdin().lock(), output: io::stderr(), listener };

@@ -93,7 +93,7 @@ fn exclusive(parameters: &str) -> Diagnostic {
 /// Names the parameter with an invalid value.
 fn invalid(key: &str, problem: impl Into<Diagnostic>) -> Diagnostic {
     let Diagnostic { message, hint } = problem.into();
-    Diagnostic { message: format!("{key}: {message}"), hint }
+    Diagnostic { message: text::line(&format!("{key}: {message}")), hint }
 }
 
 impl TryFrom<&Options> for Plan {

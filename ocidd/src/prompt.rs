@@ -28,8 +28,8 @@ pub struct Console<'a, R, W> {
 
 impl<R: BufRead, W: Write> Console<'_, R, W> {
     /// Asks for a missing image or disk. A disk that is selected here must be confirmed too: `wait` is
-    /// set. `read_disks` is called only if the list is shown. If the machine ends by itself after an
-    /// error, nothing is asked: there is no operator.
+    /// set. `read_disks` is called only if the list is shown. Nothing is asked if the machine reboots
+    /// or powers off after an error: there is no operator.
     pub fn complete(
         &mut self,
         options: &mut Options,

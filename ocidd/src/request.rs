@@ -37,7 +37,7 @@ fn check_proxy(argument: &str) -> Option<ParameterError> {
     let (entry, expected) = Proxies::default().set(key, value).err()?;
     Some(match entry {
         "" => ParameterError::InvalidSecret { key, expected },
-        _ => ParameterError::Invalid { key, value: entry.to_owned(), expected },
+        _ => ParameterError::Invalid { key, value: entry.into(), expected },
     })
 }
 

@@ -176,14 +176,5 @@ fn read_aligned(archive: &[u8], location: Location) -> Result<(Vec<Record>, &[u8
     Ok(newc::read_archive(archive, location)?)
 }
 
-/// A name or line from an archive with control characters, also those for the direction of text,
-/// escaped, so that a terminal ignores them.
-pub fn printable(text: &str) -> String {
-    let is_direction = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let is_harmless = |c: char| !c.is_control() && !is_direction(c);
-    let escape = |c: char| if is_harmless(c) { c.into() } else { c.escape_default().to_string() };
-    text.chars().map(escape).collect()
-}
-
 #[cfg(test)]
 mod tests;

@@ -96,7 +96,7 @@ pub fn parse_media_type(text: &str) -> Result<String> {
     };
     match text.split_once('/') {
         Some((kind, name)) if is_name(kind) && is_name(name) => Ok(text.to_owned()),
-        _ => Err(Error::MediaType(text.to_owned())),
+        _ => Err(Error::MediaType(text.into())),
     }
 }
 
@@ -120,7 +120,7 @@ pub fn detect(bytes: &[u8], content_type: &str) -> Result<String> {
     let shape: Shape = serde_json::from_slice(bytes).map_err(|source| {
         let is_html = matches!(content_type, "text/html" | "application/xhtml+xml");
         let is_web_page = is_html || bytes.trim_ascii_start().starts_with(b"<");
-        let content_type = escape_controls(content_type);
+        let content_type = content_type.into();
         if is_web_page {
             Error::WebPage(content_type)
         } else {
@@ -136,10 +136,10 @@ pub fn detect(bytes: &[u8], content_type: &str) -> Result<String> {
         None => content_type.to_owned(),
     };
     match media_type.as_str() {
-        MANIFEST | DOCKER_MANIFEST if has_manifests => Err(Error::Contradiction(media_type)),
-        INDEX | DOCKER_INDEX if has_layers => Err(Error::Contradiction(media_type)),
+        MANIFEST | DOCKER_MANIFEST if has_manifests => Err(Error::Contradiction(media_type.into())),
+        INDEX | DOCKER_INDEX if has_layers => Err(Error::Contradiction(media_type.into())),
         known if is_document(known) => Ok(media_type),
-        other => Err(Error::UnknownType(escape_controls(other))),
+        other => Err(Error::UnknownType(other.into())),
     }
 }
 
@@ -248,13 +248,7 @@ pub fn list(items: impl ExactSizeIterator<Item = String>) -> String {
     if more > 0 {
         items.push(format!("and {more} more"));
     }
-    if items.is_empty() { "none".to_owned() } else { escape_controls(&items.join(", ")) }
-}
-
-/// Escapes control characters, so that text from a registry cannot move the cursor of a console.
-pub(crate) fn escape_controls(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.into() };
-    text.chars().map(escape).collect()
+    if items.is_empty() { "none".to_owned() } else { text::line(&items.join(", ")) }
 }
 
 /// The config of artifacts without one, with its content embedded in the descriptor.

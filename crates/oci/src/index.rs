@@ -72,7 +72,7 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
 pub fn entry_for(platform: &Platform, image: &Descriptor, bytes: &[u8]) -> Result<Descriptor> {
     let media_type = image.media_type().as_ref();
     let Document::Manifest(manifest) = Document::parse(bytes, media_type)? else {
-        return Err(Error::Nested(image.digest().clone()));
+        return Err(Error::Nested(image.digest().as_ref().into()));
     };
     let (key, _) = DISK_TYPE;
     let disk_type = manifest.annotations().as_ref().and_then(|annotations| annotations.get(key));

@@ -93,7 +93,7 @@ impl Store {
             found.map(|entry| (entry.digest().to_string(), entry)).collect();
         match found.len() {
             0 | 1 => Ok(found.pop_first().map(|(_, entry)| entry)),
-            count => Err(Error::AmbiguousDigits { count, digits: digits.to_owned() }),
+            count => Err(Error::AmbiguousDigits { count, digits: digits.into() }),
         }
     }
 

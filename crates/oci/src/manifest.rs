@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+use text::Foreign;
 
 pub use crate::document::list;
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     document,
     document::{
         BYTES, DISK_ARTIFACT, DOCKER_MANIFEST, EMPTY, MANIFEST, RAW_DIGEST, RAW_SIZE,
-        UNKNOWN_ARTIFACT, annotation, escape_controls, title_of,
+        UNKNOWN_ARTIFACT, annotation, title_of,
     },
     error::{Error, Result},
 };
@@ -60,7 +61,7 @@ pub struct Layer {
     pub raw_size_bytes: Option<u64>,
     pub raw_digest: Option<Digest>,
     /// The artifact type of the manifest, if it is not that of a disk image.
-    pub foreign_type: Option<String>,
+    pub foreign_type: Option<Foreign>,
 }
 
 impl Layer {
@@ -105,7 +106,7 @@ fn find_disk(manifest: &ImageManifest) -> Result<Layer> {
         [disk] => {
             let artifact_type = manifest.artifact_type().as_ref().map(AsRef::as_ref);
             let foreign = artifact_type.filter(|known| !DISK_ARTIFACTS.contains(known));
-            Ok(Layer { foreign_type: foreign.map(escape_controls), ..parse_layer(disk)? })
+            Ok(Layer { foreign_type: foreign.map(Into::into), ..parse_layer(disk)? })
         }
         [] if is_container(manifest) => Err(Error::Container { layers: layers() }),
         [] => Err(Error::NoDisk { layers: layers() }),
@@ -114,7 +115,7 @@ fn find_disk(manifest: &ImageManifest) -> Result<Layer> {
                 several.iter().map(|disk| disk.media_type().as_ref()).collect();
             types.sort_unstable();
             types.dedup();
-            let (count, types) = (several.len(), types.join(" or "));
+            let (count, types) = (several.len(), types.join(" or ").into());
             Err(Error::SeveralDisks { count, types, layers: layers() })
         }
     }
@@ -191,12 +192,7 @@ fn parse_first<T: FromStr>(
     };
     // FromStr of numbers accepts a sign.
     let parsed = text.parse().ok().filter(|_| !text.starts_with('+'));
-    parsed.map(Some).ok_or_else(|| Error::Annotation {
-        layer,
-        key,
-        text: escape_controls(text),
-        expected,
-    })
+    parsed.map(Some).ok_or_else(|| Error::Annotation { layer, key, text: text.into(), expected })
 }
 
 fn describe(layer: &Descriptor) -> String {

@@ -42,7 +42,7 @@ impl FromStr for Repository {
     fn from_str(whole: &str) -> Result<Self> {
         match split(whole)? {
             (repository, None, None) => Ok(repository),
-            _ => Err(Error::NotARepository(whole.to_owned())),
+            _ => Err(Error::NotARepository(whole.into())),
         }
     }
 }
@@ -55,7 +55,7 @@ impl FromStr for ManifestReference {
         let version = match (tag, digest) {
             (_, Some(digest)) => Version::Digest(digest),
             (Some(tag), None) => Version::Tag(tag.to_owned()),
-            (None, None) => return Err(Error::NoVersion(whole.to_owned())),
+            (None, None) => return Err(Error::NoVersion(whole.into())),
         };
         Ok(Self { repository, version })
     }
@@ -67,17 +67,17 @@ impl FromStr for BlobReference {
     fn from_str(whole: &str) -> Result<Self> {
         match split(whole)? {
             (repository, None, Some(digest)) => Ok(Self { repository, digest }),
-            (_, Some(_), Some(_)) => Err(Error::TagOnBlob(whole.to_owned())),
-            (_, _, None) => Err(Error::NoDigest(whole.to_owned())),
+            (_, Some(_), Some(_)) => Err(Error::TagOnBlob(whole.into())),
+            (_, _, None) => Err(Error::NoDigest(whole.into())),
         }
     }
 }
 
 fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
     let invalid = |part, found: &str, expected| Error::ReferencePart {
-        reference: whole.to_owned(),
+        reference: whole.into(),
         part,
-        found: found.to_owned(),
+        found: found.into(),
         expected,
     };
     for scheme in ["https://", "http://", "docker://", "oci://"] {
@@ -85,7 +85,10 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
             // A password in the URL is not repeated.
             let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
             let host = host.rsplit('@').next().unwrap_or_default();
-            return Err(Error::Scheme { reference: format!("{scheme}{host}/{path}"), scheme });
+            return Err(Error::Scheme {
+                reference: format!("{scheme}{host}/{path}").into(),
+                scheme,
+            });
         }
     }
     let (rest, digest) = match whole.split_once('@') {
@@ -96,7 +99,7 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
     let (registry, rest) = rest
         .split_once('/')
         .filter(|(host, _)| host.contains(['.', ':']) || *host == "localhost")
-        .ok_or_else(|| Error::NoRegistry(whole.to_owned()))?;
+        .ok_or_else(|| Error::NoRegistry(whole.into()))?;
     if !is_registry(registry) {
         return Err(invalid("registry", registry, "a host name with an optional port"));
     }
@@ -127,7 +130,7 @@ pub fn parse_mirror(text: &str) -> Result<Repository> {
         return Ok(Repository { registry: registry.to_owned(), name: name.to_owned() });
     }
     // What precedes the host may be a password.
-    Err(Error::Mirror(text.rsplit('@').next().unwrap_or_default().to_owned()))
+    Err(Error::Mirror(text.rsplit('@').next().unwrap_or_default().into()))
 }
 
 fn is_registry(text: &str) -> bool {
@@ -278,10 +281,10 @@ mod tests {
         let text = format!("r.example:5000/os@{DIGEST}");
         assert_eq!(text.parse::<BlobReference>().unwrap().to_string(), text);
         let error = "r.example/os:1".parse::<BlobReference>().unwrap_err();
-        assert!(matches!(error, Error::NoDigest(text) if text == "r.example/os:1"));
+        assert!(matches!(error, Error::NoDigest(text) if text.0 == "r.example/os:1"));
         let both = format!("r.example/os:1@{DIGEST}");
         let error = both.parse::<BlobReference>().unwrap_err();
-        assert!(matches!(error, Error::TagOnBlob(text) if text == both));
+        assert!(matches!(error, Error::TagOnBlob(text) if text.0 == both));
     }
 
     #[test]

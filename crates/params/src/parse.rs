@@ -1,5 +1,6 @@
 //! Parses parameters by the table. Pure.
 
+use text::Foreign;
 use thiserror::Error;
 
 use crate::{
@@ -14,11 +15,11 @@ const PREFIXES: [&str; 3] = ["oci.", "dd.", "ocidd."];
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum ParameterError {
     #[error("unknown parameter '{key}', {suggestion}")]
-    Unknown { key: String, suggestion: String },
+    Unknown { key: Foreign, suggestion: String },
     #[error("{key}: missing value, expected {expected}")]
     Missing { key: &'static str, expected: &'static str },
     #[error("{key}: invalid value '{value}', expected {expected}")]
-    Invalid { key: &'static str, value: String, expected: &'static str },
+    Invalid { key: &'static str, value: Foreign, expected: &'static str },
     /// The value can contain a password.
     #[error("{key}: invalid value, expected {expected}")]
     InvalidSecret { key: &'static str, expected: &'static str },
@@ -30,7 +31,7 @@ pub fn parse_parameters(
     parameters: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> (Options, Vec<ParameterError>) {
     parse(parameters, &PARAMETERS, |key| {
-        let unknown = || ParameterError::Unknown { key: key.to_owned(), suggestion: suggest(key) };
+        let unknown = || ParameterError::Unknown { key: key.into(), suggestion: suggest(key) };
         is_ours(key).then(unknown)
     })
 }
@@ -64,7 +65,7 @@ fn apply(known: &Parameter, options: &mut Options, value: &str) -> Result<(), Pa
     let key = known.key();
     (known.apply)(options, value).map_err(|expected| match value {
         "" => ParameterError::Missing { key, expected },
-        _ => ParameterError::Invalid { key, value: without_user_info(value), expected },
+        _ => ParameterError::Invalid { key, value: without_user_info(value).into(), expected },
     })
 }
 
@@ -79,13 +80,12 @@ fn without_user_info(value: &str) -> String {
 pub fn find_misspelled(parameters: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
     let warn = |parameter: &str| {
         let key = parameter.split_once('=').map_or(parameter, |(key, _)| key);
-        let folded = key.to_ascii_lowercase();
         let mut known = PARAMETERS.iter().map(Parameter::key);
-        if known.clone().any(|known| known == key) || is_ours(key) {
-            return None;
-        }
-        let best = known.find(|known| strsim::osa_distance(known, &folded) <= 1)?;
-        Some(format!("the parameter '{key}' is ignored; it is similar to '{best}'"))
+        let is_ignored = !is_ours(key) && known.clone().all(|known| known != key);
+        let key_folded = key.to_ascii_lowercase();
+        let best = known.find(|known| strsim::osa_distance(known, &key_folded) <= 1)?;
+        let key = Foreign::from(key);
+        is_ignored.then(|| format!("the parameter '{key}' is ignored; it is similar to '{best}'"))
     };
     parameters.into_iter().filter_map(|parameter| warn(parameter.as_ref())).collect()
 }

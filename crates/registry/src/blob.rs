@@ -248,7 +248,7 @@ impl<'a> Blob<'a> {
     fn check_whole(&mut self, response: &Response) -> Result<()> {
         let media_type = header(response, "content-type");
         if let Some(page) = media_type.filter(|media_type| media_type.starts_with("text/html")) {
-            return Err(Error::WebPage { media_type: page.to_owned() });
+            return Err(Error::WebPage { media_type: page.into() });
         }
         let offered = response.body().content_length();
         self.size_bytes = self.size_bytes.or(offered);

@@ -154,7 +154,7 @@ impl Credentials {
                 Ok(ask(helper, &registry)?.map(|proof| Login { proof, key: registry, file }))
             }
             (Some(helper), None) => {
-                Err(Error::CredentialHelper { file, registry, helper: helper.clone() })
+                Err(Error::CredentialHelper { file, registry, helper: helper.clone().into() })
             }
         }
     }

@@ -9,6 +9,7 @@ use std::{
 
 use oci::{digest::Digest, signature::SignatureError, size::Bytes};
 use serde::Deserialize;
+use text::Foreign;
 use ureq::http::StatusCode;
 
 use crate::certificate;
@@ -31,15 +32,15 @@ pub enum Error {
     #[error("{doing}")]
     During { doing: String, source: Box<Error> },
     #[error("connecting to {origin}: {reason}")]
-    Connect { origin: String, reason: String },
+    Connect { origin: String, reason: Foreign },
     /// An answer that is not HTTP.
     #[error("connecting to {origin}: {reason}")]
-    NotHttp { origin: String, reason: String },
+    NotHttp { origin: String, reason: Foreign },
     /// `host` is the proxy if there is one. `servers` are the name servers that were asked.
     #[error("connecting to {origin}: host '{host}' not found")]
     HostNotFound { origin: String, host: String, servers: Vec<String> },
     #[error("connecting to {origin}: {reason}")]
-    Tls { origin: String, fault: TlsFault, reason: String },
+    Tls { origin: String, fault: TlsFault, reason: Foreign },
     #[error("connecting to {origin}: the proxy answered {status}")]
     Proxy { origin: String, status: u16 },
     #[error("connecting to {origin}: the proxy does not support TLS")]
@@ -66,7 +67,7 @@ pub enum Error {
         "{} leaves the login for {registry} to the credential helper '{helper}', which is not run",
         .file.display()
     )]
-    CredentialHelper { file: PathBuf, registry: String, helper: String },
+    CredentialHelper { file: PathBuf, registry: String, helper: Foreign },
     /// An auth file or the answer of a credential helper that cannot be used.
     #[error("{0}")]
     Credentials(String),
@@ -84,7 +85,7 @@ pub enum Error {
     #[error("reading {what}: larger than the limit of {}", Bytes(*.limit_bytes))]
     TooLarge { what: &'static str, limit_bytes: u64 },
     #[error("the registry answered with a web page ('{media_type}') instead")]
-    WebPage { media_type: String },
+    WebPage { media_type: Foreign },
     #[error("registry {host} rejects a request of this size (413)")]
     RequestTooLarge { host: String },
     #[error("registry {host} does not delete (405)")]
@@ -114,7 +115,7 @@ pub enum Error {
     },
     /// The digest of a reference is not that of the manifest to be stored under it.
     #[error("'{location}' names another digest than {found}")]
-    OtherDigest { location: String, found: String },
+    OtherDigest { location: String, found: Foreign },
     #[error("'{location}' not found in the registry")]
     NotInRegistry { location: String, repository: String },
     #[error("'{location}' not found")]
@@ -188,7 +189,7 @@ impl Error {
     /// A request to `origin` that got no answer from `host`. A status and missing TLS are those of
     /// the proxy.
     pub(crate) fn connect(origin: String, host: String, error: &ureq::Error) -> Self {
-        let reason = error.to_string();
+        let reason = error.to_string().into();
         match error {
             ureq::Error::HostNotFound => {
                 Self::HostNotFound { origin, host, servers: dns::servers() }
@@ -197,7 +198,7 @@ impl Error {
             ureq::Error::TlsRequired => Self::ProxyNoTls { origin },
             ureq::Error::Rustls(error) => {
                 let (fault, reason) = certificate::explain(error);
-                Self::Tls { origin, fault, reason }
+                Self::Tls { origin, fault, reason: reason.into() }
             }
             ureq::Error::Io(_)
             | ureq::Error::Timeout(_)
@@ -234,10 +235,11 @@ impl Error {
         }
     }
 
-    /// The text of the error and of its sources, separated by colons.
+    /// The text of the error and of its sources, separated by colons: one line without control
+    /// characters, because sources quote what they got.
     pub fn to_line(&self) -> String {
         let sources = successors(Some(self as &dyn std::error::Error), |error| error.source());
-        sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        text::line(&sources.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 }
 
@@ -268,7 +270,7 @@ fn is_transient(status: u16) -> bool {
 }
 
 /// Seconds, or a date. A date is useless if the clock is wrong; callers limit the result.
-fn parse_retry_after(text: &str) -> Option<Duration> {
+pub fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -277,8 +279,13 @@ fn parse_retry_after(text: &str) -> Option<Duration> {
     httpdate::parse_http_date(text.trim()).ok()?.duration_since(now).ok()
 }
 
-/// ` (CODE: message)` from an error body (OCI distribution spec, "Error Codes"), or nothing.
 fn read_reason(response: Response) -> String {
+    let body = response.into_body().into_with_config().limit(64 << 10).read_to_vec();
+    parse_reason(&body.unwrap_or_default())
+}
+
+/// ` (CODE: message)` from an error body (OCI distribution spec, "Error Codes"), or nothing.
+pub fn parse_reason(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Body {
         errors: Vec<Entry>,
@@ -289,11 +296,9 @@ fn read_reason(response: Response) -> String {
         #[serde(default)]
         message: String,
     }
-    let body =
-        response.into_body().into_with_config().limit(64 << 10).read_to_vec().unwrap_or_default();
-    let body = serde_json::from_slice::<Body>(&body).ok();
+    let body = serde_json::from_slice::<Body>(body).ok();
     body.and_then(|body| body.errors.into_iter().next())
-        .map(|entry| format!(" ({}: {})", entry.code, entry.message))
+        .map(|entry| format!(" ({}: {})", Foreign(entry.code), Foreign(entry.message)))
         .unwrap_or_default()
 }
 
@@ -327,11 +332,11 @@ mod tests {
         for code in [301, 400, 401, 403, 404, 410, 416, 418] {
             assert!(!status(code).is_transient(), "{code}");
         }
-        assert!(Error::Connect { origin: text(), reason: text() }.is_transient());
+        assert!(Error::Connect { origin: text(), reason: text().into() }.is_transient());
         let (host, servers) = (text(), Vec::new());
         assert!(Error::HostNotFound { origin: text(), host, servers }.is_transient());
         let fault = TlsFault::UnknownIssuer;
-        assert!(!Error::Tls { origin: text(), fault, reason: text() }.is_transient());
+        assert!(!Error::Tls { origin: text(), fault, reason: text().into() }.is_transient());
         assert!(!Error::Protocol(text()).is_transient());
     }
 }

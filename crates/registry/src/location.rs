@@ -222,7 +222,7 @@ impl<'a> Location<'a> {
                     && *digest != document::digest_of(descriptor)?
                 {
                     let (location, found) = (self.text.clone(), descriptor.digest().to_string());
-                    return Err(Error::OtherDigest { location, found });
+                    return Err(Error::OtherDigest { location, found: found.into() });
                 }
                 remote.push_manifest(version, manifest)
             }

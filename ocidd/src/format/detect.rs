@@ -56,6 +56,9 @@ pub const START_BYTES: u64 = 68 << 10;
 /// Why an image that starts with `start` is probably not a disk. Such an image is installed
 /// nevertheless: it can have its own boot code.
 pub fn doubt(start: &[u8], size_bytes: Option<u64>) -> Option<String> {
+    if start.is_empty() {
+        return Some("it is empty".to_owned());
+    }
     if !DISKS.iter().any(|(at, magic)| is_at(start, *at, magic)) {
         return Some("its start has neither MBR nor GPT nor a known file system".to_owned());
     }
@@ -184,7 +187,7 @@ mod tests {
             let cut = doubt(&start[..offset + magic.len() - 1], Some(512)).unwrap();
             assert!(cut.contains("neither MBR nor GPT"), "{cut}");
         }
-        for start in [&b""[..], b"# Notes", &[0; 70_000]] {
+        for start in [&b""[..], b"# Notes", &vec![0; 70_000]] {
             assert!(doubt(start, Some(512)).is_some());
         }
     }

@@ -12,6 +12,7 @@ use std::fmt;
 pub use decoder::Decoder;
 pub use detect::{START_BYTES, check_unpacked, detect, doubt};
 use oci::{document::BYTES, size::Bytes};
+use text::Foreign;
 use thiserror::Error;
 
 /// Number of first bytes that [`detect`] needs.
@@ -64,7 +65,7 @@ pub enum FormatError {
     #[error("decompressed layer looks like {found}, not like a disk image")]
     NoDiskInside { found: &'static str, hint: &'static str },
     #[error("layer has the media type '{announced}', but its format is {found}")]
-    NotAnnounced { announced: String, found: Format },
+    NotAnnounced { announced: Foreign, found: Format },
     #[error(
         "the {format} stream of the layer needs a window of {}, at most {} are supported",
         Bytes(*.found), Bytes(*.allowed)
@@ -99,10 +100,10 @@ pub fn check(announced: Option<&str>, found: Format) -> Result<(), FormatError> 
     let is_known = known.iter().any(|known| known.eq_ignore_ascii_case(essence(announced)));
     match named {
         None if found == Format::Raw && !is_known => {
-            Err(FormatError::NotAnnounced { announced: announced.to_owned(), found })
+            Err(FormatError::NotAnnounced { announced: announced.into(), found })
         }
         Some(named) if named != found => {
-            Err(FormatError::NotAnnounced { announced: announced.to_owned(), found })
+            Err(FormatError::NotAnnounced { announced: announced.into(), found })
         }
         _ => Ok(()),
     }

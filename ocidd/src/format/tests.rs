@@ -31,7 +31,8 @@ fn rejects_a_media_type_of_another_format() {
         }
         for named in Format::ALL.into_iter().filter(|named| *named != Format::Raw) {
             let announced = format!("application/Octet-Stream+{named} ; x=y");
-            let wanted = FormatError::NotAnnounced { announced: announced.clone(), found: format };
+            let wanted =
+                FormatError::NotAnnounced { announced: announced.clone().into(), found: format };
             let outcome = check(Some(&announced), format);
             assert_eq!(outcome, if named == format { Ok(()) } else { Err(wanted) });
         }

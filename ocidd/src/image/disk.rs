@@ -42,27 +42,18 @@ const ZSTD_LEVEL: i32 = 9;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Whether a file is pushed that does not look like a disk.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Content {
-    Disk,
-    Any,
-}
-
-impl Content {
-    /// Rejects an empty image, and one that is probably not a disk.
-    fn check(self, path: &Path, start: &[u8], size_bytes: Option<u64>) -> Result<(), Error> {
-        let (doubt, hint) = if start.is_empty() {
-            ("it is empty".to_owned(), "push the complete image")
-        } else {
-            match format::doubt(start, size_bytes) {
-                Some(doubt) if self == Self::Disk => {
-                    (doubt, "--force pushes it as a disk, --type as another file")
-                }
-                _ => return Ok(()),
-            }
-        };
-        Err(Error::new(format!("'{}' is not a disk image: {doubt}", path.display()), hint))
+/// Rejects an image that is probably not a disk, unless it `is_forced`, and an empty one.
+fn check_content(path: &Path, start: &[u8], size_bytes: u64, is_forced: bool) -> Result<(), Error> {
+    let hint = if start.is_empty() {
+        "push the complete image"
+    } else {
+        "--force pushes it as a disk, --type as another file"
+    };
+    match format::doubt(start, Some(size_bytes)) {
+        Some(doubt) if !is_forced || start.is_empty() => {
+            Err(Error::new(format!("'{}' is not a disk image: {doubt}", path.display()), hint))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -71,7 +62,7 @@ impl Content {
 pub(super) fn add_layer(
     path: &Path,
     compression: Compression,
-    content: Content,
+    is_forced: bool,
     store: &Store,
     observer: &dyn Observer,
 ) -> Result<Descriptor, Error> {
@@ -88,7 +79,7 @@ pub(super) fn add_layer(
     let name = file_name(path)?;
     let is_raw = found == Format::Raw;
     if is_raw {
-        content.check(path, &first, Some(metadata.len()))?;
+        check_content(path, &first, metadata.len(), is_forced)?;
     }
     let label = if is_raw { format!("compressing {name}") } else { format!("checking {name}") };
     let transfer = observer.transfer(&label, metadata.len());
@@ -96,7 +87,7 @@ pub(super) fn add_layer(
         let doing = || format!("compressing {} to {}", path.display(), store.folder().display());
         compress(&file, compression, store, transfer.as_ref()).with_context(doing)?
     } else {
-        check(path, &file, found, content, store, transfer.as_ref())?
+        check(path, &file, found, is_forced, store, transfer.as_ref())?
     };
     let title = match compression {
         _ if !is_raw => name,
@@ -165,7 +156,7 @@ fn check(
     path: &Path,
     file: &File,
     format: Format,
-    content: Content,
+    is_forced: bool,
     store: &Store,
     transfer: &dyn Transfer,
 ) -> Result<Stored, Error> {
@@ -184,7 +175,7 @@ fn check(
         return Err(rejected(path, &error));
     }
     read.with_context(|| format!("decompressing its {format} stream")).with_context(doing)?;
-    content.check(path, &first, Some(raw.1))?;
+    check_content(path, &first, raw.1, is_forced)?;
     Ok(Stored { format, blob, raw })
 }
 

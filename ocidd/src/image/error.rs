@@ -26,7 +26,9 @@ impl Error {
                 Diagnostic { message: error.to_line(), hint: TERMS.hint(&error) }
             }
             Self::Diagnostic(diagnostic) => diagnostic,
-            Self::Other(error) => Diagnostic { message: format!("{error:#}"), hint: None },
+            Self::Other(error) => {
+                Diagnostic { message: text::line(&format!("{error:#}")), hint: None }
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     disk::{choice::TargetError, device::DeviceError},
     machine::AUTH_FILE,
     report::{
-        diagnostic::Terms,
+        diagnostic::{Diagnostic, Terms},
         failure::{Cause, Failure},
     },
     write::{error::SinkError, pipeline::TransferError},
@@ -27,7 +27,13 @@ const TERMS: Terms = Terms {
 /// A failure before the first write, by an error of the registry client.
 pub(crate) fn fetching(error: Error) -> Failure {
     let hint = TERMS.hint(&error);
-    Failure::new(registry_cause(&error), error).with_hint(hint)
+    foreign(registry_cause(&error), error, hint)
+}
+
+/// The error can quote what a registry sent: it becomes one line.
+fn foreign(cause: Cause, error: impl Into<Diagnostic>, hint: Option<String>) -> Failure {
+    let message = text::line(&error.into().message);
+    Failure::new(cause, Diagnostic { message, hint })
 }
 
 pub(crate) fn target(error: TargetError) -> Failure {
@@ -100,7 +106,7 @@ pub(crate) fn transfer(error: TransferError) -> Failure {
         },
         TransferError::Thread(_) | TransferError::Stopped => (Cause::INTERNAL, None),
     };
-    Failure::new(cause, error).with_hint(hint)
+    foreign(cause, error, hint)
 }
 
 fn registry_cause(error: &Error) -> Cause {

@@ -63,7 +63,9 @@ impl Report {
             Style::Plain => String::new(),
             Style::Levels => format!("<{}>", level as u8),
         };
-        text.lines().for_each(|line| print(&format!("{start}ocidd: {line}\n")));
+        for line in text.lines() {
+            print(&format!("{start}ocidd: {}\n", text::escape(line)));
+        }
     }
 
     pub fn fail(&self, diagnostic: &Diagnostic) {

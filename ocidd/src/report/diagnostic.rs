@@ -13,8 +13,9 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// One line each, which can quote text of others.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: Some(hint.into()) }
+        Self { message: text::line(&message.into()), hint: Some(text::line(&hint.into())) }
     }
 }
 

@@ -105,11 +105,11 @@ impl Observer for &dyn Listener {
     }
 
     fn warn(&self, text: String) {
-        self.on_event(&Event::Warning(text));
+        self.on_event(&Event::Warning(text::line(&text)));
     }
 
     fn note(&self, text: String) {
-        self.on_event(&Event::Note(text));
+        self.on_event(&Event::Note(text::line(&text)));
     }
 
     fn transfer(&self, _label: &str, _total_bytes: u64) -> Box<dyn Transfer + '_> {

@@ -398,3 +398,54 @@ fn no_garbage_is_collected_while_a_blob_is_copied_between_registries() {
     });
     author.ok(&["copy", &from.reference("1"), &to.reference("1")]);
 }
+
+#[test]
+fn a_hidden_file_is_written_only_below_a_directory_that_was_named() {
+    for title in [".bashrc", ".git/hooks/pre-commit", "a/.b"] {
+        let (fake, author) = (registry(&[title]), Author::new());
+        let ended = author.run(&["pull", &fake.reference("1")]);
+        assert_eq!(ended.code, 1, "{title}: {}", ended.stderr);
+        assert!(ended.stderr.contains("' of the image is hidden\nocidd: hint: --output DIR "));
+        assert!(!author.path(title).exists(), "{title}");
+        let ended = author.run(&["pull", &fake.reference("1"), "-o", "."]);
+        assert_eq!(ended.code, 0, "{title}: {}", ended.stderr);
+        assert!(author.read(title) == content());
+    }
+}
+
+#[test]
+fn text_of_a_registry_is_escaped_in_results() {
+    let evil = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{7f}\n";
+    let escaped = r"\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{7f}\n";
+    let author = Author::new();
+    let fake = registry(&["a"]);
+    let is_plain =
+        |text: &str| !text.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}'));
+    // Titles, also those that are rejected.
+    let ended = author.run(&["pull", &registry(&[evil]).reference("1"), "-o", "out"]);
+    assert!(ended.code == 1 && ended.stderr.contains(escaped), "{}", ended.stderr);
+    assert!(is_plain(&ended.stderr), "{:?}", ended.stderr);
+    // JSON keeps its meaning.
+    let reference = fake.reference("1");
+    fake.store(|store| {
+        let mut manifest = store.document("1");
+        manifest["annotations"] = serde_json::json!({ "key": evil });
+        store.add_manifest("1", MANIFEST, &manifest.to_string());
+    });
+    let shown = author.ok(&["inspect", "--json", &reference]);
+    assert!(is_plain(&shown) && shown.contains("\\u009b31m\\u202e\\u007f\\n"), "{shown:?}");
+    assert_eq!(
+        author.json(&["inspect", "--json", &reference])["manifest"]["annotations"]["key"],
+        evil
+    );
+    // Tags.
+    fake.set_faults(move |request| {
+        if !request.path.contains("tags/list") {
+            return Fault::None;
+        }
+        let tags = serde_json::json!({ "name": "os", "tags": [evil] });
+        Fault::Answer(Answer::new(200).body("application/json", tags.to_string()))
+    });
+    let repository = reference.rsplit_once(':').unwrap().0.to_owned();
+    assert_eq!(author.ok(&["list", &repository]), format!("{escaped}\n"));
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use archive::{gzip, newc, read::printable};
+use archive::{gzip, newc};
 use serde_json::Value;
 
 use crate::{
@@ -51,7 +51,7 @@ pub fn document_differences(ours: &Value, theirs: &Value) -> Vec<String> {
             let text = text.unwrap_or_else(|| "missing".to_owned());
             text.chars().take(MAX_SHOWN_CHARS).collect::<String>()
         });
-        printable(&format!("{} is {ours}, published was {theirs}", at.trim_start_matches('.')))
+        text::escape(&format!("{} is {ours}, published was {theirs}", at.trim_start_matches('.')))
     };
     differences.map(line).collect()
 }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use archive::read::printable;
 use tempfile::TempDir;
 
 use crate::{
@@ -88,7 +87,10 @@ impl Files {
             let line =
                 expected.lines().find(|line| !text.contains(line)).unwrap_or("another order");
             let fact = format!("{SUMS} differs from the files of the set, which give {line}");
-            return Err(hinted(printable(&fact), "the set was damaged or changed; do not use it"));
+            return Err(hinted(
+                text::escape(&fact),
+                "the set was damaged or changed; do not use it",
+            ));
         }
         let mut others: BTreeSet<_> =
             sums.into_keys().filter(|name| !verified.contains(name)).collect();
@@ -105,7 +107,7 @@ impl Files {
         // Anything else that looks like an output might be booted instead of the verified one.
         let is_output = |name: &&String| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         match others.iter().filter(is_output).find(|name| !known.contains(*name)) {
-            Some(name) => bail!("no build has the published file '{}'", printable(name)),
+            Some(name) => bail!("no build has the published file '{}'", text::escape(name)),
             None => Ok(others),
         }
     }
@@ -135,7 +137,7 @@ impl Set for Files {
         let others = self.others(&verified)?;
         if !others.is_empty() {
             let names = others.into_iter().collect::<Vec<_>>().join(", ");
-            lines.push(format!("not verified: {}", printable(&names)));
+            lines.push(format!("not verified: {}", text::escape(&names)));
         }
         Ok(lines)
     }

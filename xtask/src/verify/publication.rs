@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use archive::read::printable;
 use oci::{
     digest::Digest,
     document,
@@ -97,7 +96,7 @@ impl Set for Publication {
         if found == expected {
             return Ok(());
         }
-        let (found, expected) = (printable(&found.join(", ")), expected.join(", "));
+        let (found, expected) = (text::escape(&found.join(", ")), expected.join(", "));
         let fact =
             format!("'{}:{tag}' has entries for {found}; expected {expected}", self.repository);
         Err(hinted(fact, "select all architectures of the publication with --arch"))
@@ -132,7 +131,7 @@ impl Set for Publication {
             for (digest, types) in attached(&mut place, &ours.descriptor)? {
                 let is_ours =
                     |it: &&Published| it.descriptor.digest().as_ref() == digest.to_string();
-                let other = format!("{digest} of type {}", printable(&types.join(", ")));
+                let other = format!("{digest} of type {}", text::escape(&types.join(", ")));
                 if let Some(at) = missing.iter().position(is_ours) {
                     missing.remove(at);
                 } else if types.iter().any(|kind| ATTACHED.contains(&kind.as_str())) {

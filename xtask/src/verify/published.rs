@@ -1,7 +1,6 @@
 //! Reads the times and kernel options of a published manifest, to build with them.
 
 use anyhow::{Context as _, Result, anyhow};
-use archive::read::printable;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -14,7 +13,8 @@ pub fn settings(manifest: &Value) -> Result<Settings> {
     let time = |name: &str| -> Result<Timestamp> {
         let text = manifest.pointer(&format!("/times/{name}")).and_then(Value::as_str);
         let text = text.unwrap_or_default();
-        text.parse().with_context(|| format!("reading the published {name} '{}'", printable(text)))
+        text.parse()
+            .with_context(|| format!("reading the published {name} '{}'", text::escape(text)))
     };
     let options = manifest.pointer("/kernel/options").and_then(Value::as_array);
     let options = options.context("no published options")?.iter();
@@ -32,7 +32,7 @@ pub fn settings(manifest: &Value) -> Result<Settings> {
 fn checked_options(words: Vec<String>) -> Result<Vec<String>> {
     let is_safe = |letter: char| letter.is_ascii_alphanumeric() || " -_.,=/+@()".contains(letter);
     if let Some(word) = words.iter().find(|word| !word.chars().all(is_safe)) {
-        let word = printable(word);
+        let word = text::escape(word);
         return Err(hinted(
             format!("the published kernel option '{word}' has characters that could run programs"),
             "if you trust it, build with KERNEL_CONFIG instead",
@@ -73,6 +73,21 @@ mod tests {
             *manifest.pointer_mut(pointer).unwrap() = value;
             let error = format!("{:#}", settings(&manifest).unwrap_err());
             assert!(error.contains(fact) && !error.contains(char::is_control), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_change_of_a_manifest_is_read_or_rejected() {
+        let manifest = manifest().to_string().into_bytes();
+        for at in 0..manifest.len() {
+            for byte in *b"\"\\{]9\x1b" {
+                let mut changed = manifest.clone();
+                changed[at] = byte;
+                let Ok(manifest) = serde_json::from_slice(&changed) else { continue };
+                if let Err(error) = settings(&manifest) {
+                    assert!(!format!("{error:#}").contains(char::is_control));
+                }
+            }
         }
     }
 }

@@ -50,5 +50,5 @@ pub(super) fn run(args: &Attach, session: &Session) -> Result<()> {
     session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
     // Last, because the target may be the store itself.
     to.keep(&made)?;
-    print(&format!("{}\n", made.digest()))
+    print([made.digest().to_string()])
 }

@@ -81,5 +81,5 @@ pub(super) fn run(args: &Build, session: &Session) -> Result<()> {
     let image = store.add_manifest(&manifest)?;
     store.keep(&image, args.name.as_deref())?;
     session.observer().note(format!("built {}", short(image.digest())));
-    print(&format!("{}\n", image.digest()))
+    print([image.digest().to_string()])
 }

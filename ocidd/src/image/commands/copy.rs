@@ -30,5 +30,5 @@ pub(super) fn run(args: &Copy, session: &Session) -> Result<()> {
     let scope = if args.referrers { CopyScope::WithReferrers } else { CopyScope::Image };
     let (image, copied) = copy::copy(&mut from, &mut to, scope)?;
     session.observer().note(format!("copied {} blobs of {}", copied.blobs, Bytes(copied.bytes)));
-    print(&format!("{}\n", image.digest()))
+    print([image.digest().to_string()])
 }

@@ -1,6 +1,6 @@
 //! `inspect`: descriptor, manifest and config, for programs and for people.
 
-use std::{fmt::Write as _, io, io::IsTerminal as _};
+use std::{io, io::IsTerminal as _};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<()> {
     let is_for_people = io::stdout().is_terminal() && !args.json;
     if let (Document::Index(index), None) = (&document, &args.platform) {
         if is_for_people {
-            return print(&index_table(&fetched.descriptor, index.manifests()));
+            return print(index_table(&fetched.descriptor, index.manifests()));
         }
         let index: Value = serde_json::from_slice(&fetched.bytes).context("reading the index")?;
         return print_json(&json!({ "descriptor": fetched.descriptor, "index": index }));
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<()> {
     let (fetched, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
     let config = read_config(&mut place, &manifest)?;
     if is_for_people {
-        return print(&manifest_table(&fetched.descriptor, &manifest, &config));
+        return print(manifest_table(&fetched.descriptor, &manifest, &config));
     }
     let manifest: Value = serde_json::from_slice(&fetched.bytes).context("reading the manifest")?;
     print_json(&json!({ "descriptor": fetched.descriptor, "manifest": manifest, "config": config }))
@@ -74,41 +74,41 @@ fn read_config(place: &mut Location<'_>, manifest: &ImageManifest) -> Result<Val
     Ok(serde_json::from_slice(&bytes).context("reading the config")?)
 }
 
-fn index_table(image: &Descriptor, manifests: &[Descriptor]) -> String {
-    let mut text = format!("index    {}\n", image.digest());
+fn index_table(image: &Descriptor, manifests: &[Descriptor]) -> Vec<String> {
+    let mut lines = vec![format!("index    {}", image.digest())];
     for manifest in manifests {
         let platform = manifest.platform().as_ref().map_or("no platform".to_owned(), |platform| {
             let variant =
                 platform.variant().as_deref().map(|v| format!("/{v}")).unwrap_or_default();
             format!("{}/{}{variant}", platform.os(), platform.architecture())
         });
-        writeln!(text, "  {platform:<14}  {}", manifest.digest()).ok();
+        lines.push(format!("  {platform:<14}  {}", manifest.digest()));
     }
-    text
+    lines
 }
 
-fn manifest_table(image: &Descriptor, manifest: &ImageManifest, config: &Value) -> String {
-    let mut text = format!("manifest {}\n", image.digest());
+fn manifest_table(image: &Descriptor, manifest: &ImageManifest, config: &Value) -> Vec<String> {
+    let mut lines = vec![format!("manifest {}", image.digest())];
     if let Some(artifact_type) = manifest.artifact_type() {
-        writeln!(text, "type     {artifact_type}").ok();
+        lines.push(format!("type     {artifact_type}"));
     }
     let annotations =
         manifest.annotations().iter().flatten().collect::<std::collections::BTreeMap<_, _>>();
     for (key, value) in annotations {
-        writeln!(text, "  {key} = {value}").ok();
+        lines.push(format!("  {key} = {value}"));
     }
     for (at, layer) in manifest.layers().iter().enumerate() {
         let name = super::layer_name(layer).unwrap_or("-");
-        writeln!(text, "layer {at}  {name}, {}, {}", Bytes(layer.size()), layer.media_type()).ok();
-        writeln!(text, "         {}", layer.digest()).ok();
+        lines.push(format!("layer {at}  {name}, {}, {}", Bytes(layer.size()), layer.media_type()));
+        lines.push(format!("         {}", layer.digest()));
         for key in [document::RAW_SIZE, document::RAW_DIGEST] {
             if let Some(value) = document::annotation(layer, key) {
-                writeln!(text, "         {key} = {value}").ok();
+                lines.push(format!("         {key} = {value}"));
             }
         }
     }
     if let Some(line) = config.get("commandLine").and_then(Value::as_str) {
-        writeln!(text, "command line  {line}").ok();
+        lines.push(format!("command line  {line}"));
     }
-    text
+    lines
 }

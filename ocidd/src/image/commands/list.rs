@@ -31,7 +31,7 @@ fn list_tags(repository: &str, as_json: bool, session: &Session) -> Result<()> {
     if as_json {
         return print_json(&tags);
     }
-    tags.iter().try_for_each(|tag| print(&format!("{tag}\n")))
+    print(tags)
 }
 
 fn list_store(as_json: bool, session: &Session) -> Result<()> {
@@ -48,7 +48,7 @@ fn list_store(as_json: bool, session: &Session) -> Result<()> {
         let [repository, tag] = split(layout::name_of(entry));
         rows.push([repository, tag, short(entry.digest()).to_owned()]);
     }
-    print(&table(&rows))
+    print(table(&rows))
 }
 
 /// Splits a name into repository and tag.
@@ -61,8 +61,8 @@ fn split(name: Option<&str>) -> [String; 2] {
     [format!("{folder}{base}"), tag.to_owned()]
 }
 
-/// Columns separated by three spaces.
-pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+/// Columns separated by three spaces, as lines.
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -71,7 +71,7 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     }
     let line = |row: &[String; N]| {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}   "));
-        format!("{}\n", cells.collect::<String>().trim_end())
+        cells.collect::<String>().trim_end().to_owned()
     };
     rows.iter().map(line).collect()
 }

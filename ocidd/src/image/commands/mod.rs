@@ -22,6 +22,7 @@ use oci::{
     platform::Platform,
 };
 use oci_spec::image::ImageManifest;
+pub use pull::parse_title;
 use registry::{location::Location, repository::Fetched, session::Session};
 
 use crate::image::error::Result;
@@ -64,14 +65,22 @@ impl Command {
     }
 }
 
-/// Prints a result to standard output.
-fn print(text: &str) -> Result<()> {
-    Ok(io::stdout().write_all(text.as_bytes()).context("printing")?)
+/// Prints the lines of a result to standard output. A closed pipe is not an error.
+fn print(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
+    let lines = lines.into_iter().map(|line| text::escape(line.as_ref()) + "\n");
+    write(&lines.collect::<String>())
+}
+
+fn write(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome.context("printing")?),
+    }
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).context("writing JSON")?;
-    print(&format!("{text}\n"))
+    write(&(text::escape_json(&text) + "\n"))
 }
 
 /// The first digits of a digest, as many as onmetal-image and podman print.

@@ -27,7 +27,7 @@ use registry::{
 use super::{ManifestAnnotations, print};
 use crate::image::{
     disk,
-    disk::{Compression, Content},
+    disk::Compression,
     error::{Error, Result},
 };
 
@@ -81,9 +81,8 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
     if !files.is_empty() {
         let artifact = match (files, &args.artifact_type) {
             ([file], None) => {
-                let content = if args.force { Content::Any } else { Content::Disk };
                 let (file, observer) = (Path::new(file), session.observer());
-                let layer = disk::add_layer(file, args.format, content, &store, observer)?;
+                let layer = disk::add_layer(file, args.format, args.force, &store, observer)?;
                 disk::artifact(layer, args.annotations.all()?)?
             }
             (files, known) => {
@@ -123,7 +122,7 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
         copied.blobs,
         Bytes(copied.bytes)
     ));
-    print(&format!("{target}@{}\n", named.descriptor.digest()))
+    print([format!("{target}@{}", named.descriptor.digest())])
 }
 
 /// One layer for each file, titled with its name, like oras.

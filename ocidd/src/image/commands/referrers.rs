@@ -40,7 +40,7 @@ pub(super) fn run(args: &Referrers, session: &Session) -> Result<()> {
         let digest = referrer.digest();
         rows.push([artifact_type.clone(), short(digest).to_owned(), digest.to_string()]);
     }
-    print(&table(&rows))
+    print(table(&rows))
 }
 
 /// The type in the list, otherwise in the manifest. `None` if that is missing.

@@ -2,6 +2,7 @@
 
 mod console;
 mod events;
+mod foreign;
 mod proxies;
 mod secrets;
 mod unattended;

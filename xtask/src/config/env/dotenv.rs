@@ -185,4 +185,16 @@ mod tests {
             assert!(error.contains(fact), "{error}");
         }
     }
+
+    #[test]
+    fn any_change_of_a_file_is_read_or_rejected() {
+        let file = b"\xef\xbb\xbfexport KERNEL_CONFIG = \"a\\tb\" # c\r\n\nFS_MTIME='@5'\n";
+        for (at, byte) in (0..file.len()).flat_map(|at| (0..=255).map(move |byte| (at, byte))) {
+            let mut changed = file.to_vec();
+            changed[at] = byte;
+            if let Err(error) = parse_all(&String::from_utf8_lossy(&changed)) {
+                assert!(!error.is_empty());
+            }
+        }
+    }
 }
