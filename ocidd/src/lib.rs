@@ -14,6 +14,13 @@ pub mod request;
 pub mod trust;
 pub mod write;
 
-/// Runs `ocidd image` if the arguments start with `image`. The initramfs is built without it.
-#[cfg(feature = "image")]
+/// Runs `ocidd image` if the arguments start with `image`.
 pub use image::run as run_image;
+
+/// The initramfs is built without it.
+#[cfg(not(feature = "image"))]
+mod image {
+    pub fn run(_: impl Iterator<Item = std::ffi::OsString>) -> Option<std::process::ExitCode> {
+        None
+    }
+}

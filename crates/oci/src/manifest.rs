@@ -183,7 +183,7 @@ fn parse_first<T: FromStr>(
         return Ok(None);
     };
     text.parse().map(Some).map_err(|_reason| Error::Annotation {
-        layer,
+        layer: layer.to_string(),
         key,
         text: escape_controls(text),
         expected,

@@ -17,7 +17,6 @@ use crate::{
     error::{During as _, Error, Result},
     location::Location,
     repository::Fetched,
-    sign,
 };
 
 /// Maximum number of signatures of one manifest that are verified.
@@ -90,7 +89,7 @@ pub fn describe(entry: &Descriptor) -> String {
 fn is_signed(tag: &Location<'_>, image: &Digest, key: &Key) -> Result<bool> {
     let doing = || format!("verifying the signatures of {image}");
     let mut signatures = tag.sibling(&signature::tag_of(image))?;
-    let layers = sign::layers_of(signatures.find().during(doing)?.as_ref()).during(doing)?;
+    let layers = signatures_in(signatures.find().during(doing)?.as_ref()).during(doing)?;
     for layer in layers.iter().filter(|layer| signature::is_payload(layer)).take(MAX_SIGNATURES) {
         let Ok(claim) = signature::parse_layer(layer) else { continue };
         let payload = signatures.read_blob(layer).during(doing)?;
@@ -99,4 +98,12 @@ fn is_signed(tag: &Location<'_>, image: &Digest, key: &Key) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// The signatures in a document.
+pub(crate) fn signatures_in(signatures: Option<&Fetched>) -> Result<Vec<Descriptor>> {
+    match signatures.map(Fetched::parse).transpose()? {
+        Some(Document::Manifest(manifest)) => Ok(manifest.layers().clone()),
+        Some(Document::Index(_)) | None => Ok(Vec::new()),
+    }
 }

@@ -4,12 +4,7 @@
 
 use base64::Engine as _;
 use oci::{
-    BASE64,
-    digest::Digest,
-    document,
-    document::{Annotations, Document},
-    layout::Store,
-    signature,
+    BASE64, digest::Digest, document, document::Annotations, layout::Store, signature,
     signing_key::SigningKey,
 };
 use oci_spec::image::Descriptor;
@@ -18,7 +13,7 @@ use serde_json::json;
 use crate::{
     error::{During as _, Error, Result},
     location::Location,
-    own::Own,
+    own::{Own, signatures_in},
     repository::Fetched,
 };
 
@@ -48,7 +43,7 @@ pub fn sign(
     store.add(payload.as_slice())?;
     let mut made = Location::in_store(Store::open(directory.path())?, "");
     let add = |signatures: &mut Location<'_>, current: Option<&Fetched>| {
-        let mut layers = layers_of(current)?;
+        let mut layers = signatures_in(current)?;
         if !layers.contains(&layer) {
             layers.push(layer.clone());
         }
@@ -84,14 +79,6 @@ fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>> {
         },
         "optional": null,
     }))?)
-}
-
-/// The existing signatures.
-pub(crate) fn layers_of(signatures: Option<&Fetched>) -> Result<Vec<Descriptor>> {
-    match signatures.map(Fetched::parse).transpose()? {
-        Some(Document::Manifest(manifest)) => Ok(manifest.layers().clone()),
-        Some(Document::Index(_)) | None => Ok(Vec::new()),
-    }
 }
 
 fn config(layers: &[Descriptor]) -> Result<Vec<u8>> {

@@ -2,7 +2,6 @@
 //! truncated stream as complete.
 
 use std::{
-    cell::Cell,
     fmt, io,
     io::{BufRead, ErrorKind, Read},
     rc::Rc,
@@ -10,35 +9,15 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Format, FormatError, WINDOW_BYTES, xz::XzReader, zstd::ZstdReader};
+use super::{Bypass, Format, FormatError, xz::XzReader, zstd::ZstdReader};
 
 /// Decompresses a disk image: all gzip members, zstd frames or xz streams. Trailing data, a wrong
-/// checksum and a window larger than [`WINDOW_BYTES`] are errors. Errors of the inner reader are
+/// checksum and a window larger than [`super::WINDOW_BYTES`] are errors. Errors of the inner reader are
 /// returned unchanged. Nothing can be read after an error.
 pub struct Decoder<'a> {
     stream: Box<dyn Read + 'a>,
     bypass: Rc<Bypass>,
     failed: bool,
-}
-
-/// Facts that do not pass through the libraries, which wrap, reword or drop errors.
-#[derive(Default)]
-pub(super) struct Bypass {
-    /// Whether something tried to read beyond the end of the inner reader.
-    pub(super) ended: Cell<bool>,
-    /// The error of the inner reader.
-    failure: Cell<Option<io::Error>>,
-    /// Why the stream is not decompressed, if it is intact but unsupported.
-    unsupported: Cell<Option<FormatError>>,
-}
-
-impl Bypass {
-    /// Stores and returns the error for a window larger than [`WINDOW_BYTES`].
-    pub(super) fn unsupported(&self, format: Format, found: u64) -> io::Error {
-        let error = FormatError::Window { format, found, allowed: WINDOW_BYTES };
-        self.unsupported.set(Some(error.clone()));
-        io::Error::new(ErrorKind::OutOfMemory, error)
-    }
 }
 
 impl<'a> Decoder<'a> {

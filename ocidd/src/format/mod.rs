@@ -6,7 +6,7 @@ mod detect;
 mod xz;
 mod zstd;
 
-use std::fmt;
+use std::{cell::Cell, fmt, io, io::ErrorKind};
 
 pub use decoder::Decoder;
 pub use detect::{check_unpacked, detect};
@@ -84,6 +84,26 @@ impl FormatError {
             }
             Self::Window { .. } => "compress it with `xz -8` or less".to_owned(),
         }
+    }
+}
+
+/// Facts that do not pass through the libraries, which wrap, reword or drop errors.
+#[derive(Default)]
+struct Bypass {
+    /// Whether something tried to read beyond the end of the inner reader.
+    ended: Cell<bool>,
+    /// The error of the inner reader.
+    failure: Cell<Option<io::Error>>,
+    /// Why the stream is not decompressed, if it is intact but unsupported.
+    unsupported: Cell<Option<FormatError>>,
+}
+
+impl Bypass {
+    /// Stores and returns the error for a window larger than [`WINDOW_BYTES`].
+    fn unsupported(&self, format: Format, found: u64) -> io::Error {
+        let error = FormatError::Window { format, found, allowed: WINDOW_BYTES };
+        self.unsupported.set(Some(error.clone()));
+        io::Error::new(ErrorKind::OutOfMemory, error)
     }
 }
 
