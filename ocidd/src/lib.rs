@@ -14,6 +14,17 @@ pub mod request;
 pub mod trust;
 pub mod write;
 
-/// Runs `ocidd image` if the arguments start with `image`, and parses titles. Not in the initramfs.
+/// Runs `ocidd image` if the arguments start with `image`.
+pub use image::run as run_image;
+
+/// For fuzzing.
 #[cfg(feature = "image")]
-pub use image::{parse_title, run as run_image};
+pub use image::parse_title;
+
+/// The initramfs is built without it.
+#[cfg(not(feature = "image"))]
+mod image {
+    pub fn run(_: impl Iterator<Item = std::ffi::OsString>) -> Option<std::process::ExitCode> {
+        None
+    }
+}

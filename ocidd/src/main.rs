@@ -34,7 +34,6 @@ use registry::http::{CertificateFiles, Client, Network, Tls};
 const LINE_LEVELS: &str = "OCIDD_LINE_LEVELS";
 
 fn main() -> ExitCode {
-    #[cfg(feature = "image")]
     if let Some(exit_code) = ocidd::run_image(env::args_os().skip(1)) {
         return exit_code;
     }

@@ -7,8 +7,6 @@ use oci_spec::OciSpecError;
 use text::Foreign;
 use thiserror::Error;
 
-use crate::{digest::Digest, platform::Platform};
-
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Error)]
@@ -54,7 +52,7 @@ pub enum Error {
     Write(#[from] OciSpecError),
 
     #[error("invalid annotation {key} of layer {layer}: '{text}' is not a {expected}")]
-    Annotation { layer: Digest, key: &'static str, text: Foreign, expected: &'static str },
+    Annotation { layer: String, key: &'static str, text: Foreign, expected: &'static str },
     #[error("the reference names a container image, not a disk image; its layers are: {layers}")]
     Container { layers: String },
     #[error("the manifest has no disk layer; its layers are: {layers}")]
@@ -66,9 +64,9 @@ pub enum Error {
     SeveralDisks { count: usize, types: Foreign, layers: String },
     /// `has_platforms`: whether another platform can be requested instead.
     #[error("the image index has no manifest for {platform}; it has: {available}")]
-    NoMatch { platform: Platform, available: String, has_platforms: bool },
+    NoMatch { platform: String, available: String, has_platforms: bool },
     #[error("the image index has {count} manifests for {platform}: {manifests}")]
-    SeveralMatches { platform: Platform, count: usize, manifests: String },
+    SeveralMatches { platform: String, count: usize, manifests: String },
     #[error("{0} is an image index")]
     Nested(Foreign),
 
@@ -79,7 +77,7 @@ pub enum Error {
     #[error("'{}' is not an OCI image layout: it has index.json but not oci-layout", .0.display())]
     NotALayout(PathBuf),
     #[error("{} is damaged: its digest is {found}", path.display())]
-    Damaged { path: PathBuf, found: Digest },
+    Damaged { path: PathBuf, found: String },
     #[error("{} is damaged: it has {found} bytes, expected {expected}", path.display())]
     DamagedSize { path: PathBuf, found: u64, expected: u64 },
     #[error("{count} images have a digest that begins with '{digits}'")]

@@ -42,7 +42,7 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
     match matching.as_slice() {
         [(entry, _)] => Ok(entry),
         [] => Err(Error::NoMatch {
-            platform: platform.clone(),
+            platform: platform.to_string(),
             available: list(images.iter().map(|(entry, offered)| match offered {
                 Some(offered) => offered.to_string(),
                 None => format!("{} (no platform)", entry.digest()),
@@ -50,7 +50,7 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
             has_platforms: images.iter().any(|(_, offered)| offered.is_some()),
         }),
         several => Err(Error::SeveralMatches {
-            platform: platform.clone(),
+            platform: platform.to_string(),
             count: several.len(),
             manifests: list(several.iter().map(|(entry, offered)| {
                 let offered = offered.iter().filter(|offered| *offered != platform);

@@ -205,7 +205,9 @@ impl Store {
         };
         let partial = copy().map_err(at("copying a blob to", directory))?;
         let path = self.path(&digest);
-        partial.complete(from.finish().0).map_err(|found| Error::Damaged { path, found })
+        partial
+            .complete(from.finish().0)
+            .map_err(|found| Error::Damaged { path, found: found.to_string() })
     }
 
     /// Adds a blob. Returns its digest and size.
@@ -354,7 +356,10 @@ fn hex(digest: &Digest) -> String {
 
 /// Whether the content of a blob at `path` has the digest of its descriptor.
 fn verify(path: PathBuf, found: Digest, blob: &Descriptor) -> Result<()> {
-    if found == document::digest_of(blob)? { Ok(()) } else { Err(Error::Damaged { path, found }) }
+    if found == document::digest_of(blob)? {
+        return Ok(());
+    }
+    Err(Error::Damaged { path, found: found.to_string() })
 }
 
 /// Writes a file completely or not at all.

@@ -192,7 +192,12 @@ fn parse_first<T: FromStr>(
     };
     // FromStr of numbers accepts a sign.
     let parsed = text.parse().ok().filter(|_| !text.starts_with('+'));
-    parsed.map(Some).ok_or_else(|| Error::Annotation { layer, key, text: text.into(), expected })
+    parsed.map(Some).ok_or_else(|| Error::Annotation {
+        layer: layer.to_string(),
+        key,
+        text: text.into(),
+        expected,
+    })
 }
 
 fn describe(layer: &Descriptor) -> String {

@@ -39,7 +39,7 @@ pub struct Remote<'a> {
 }
 
 /// A manifest or an image index with its descriptor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fetched {
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,

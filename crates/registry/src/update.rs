@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    error::{Error, Result},
-    repository::Fetched,
-};
+use crate::error::{Error, Result};
 
 /// Each round, one of the writers wins. So many writers of one tag at the same time are unusual.
 const MAX_ROUNDS: u32 = 50;
@@ -18,20 +15,19 @@ const SETTLE: Duration = Duration::from_millis(50);
 
 /// Writes what `change` makes of the current document, until it has nothing to change. Returns
 /// that last document.
-pub(crate) fn update<S, E: From<Error>>(
+pub(crate) fn update<S, D: PartialEq, E: From<Error>>(
     state: &mut S,
-    mut read: impl FnMut(&mut S) -> Result<Option<Fetched>>,
-    mut write: impl FnMut(&mut S, &Fetched) -> Result<()>,
-    mut change: impl FnMut(&mut S, Option<&Fetched>) -> Result<Option<Fetched>, E>,
-) -> Result<Option<Fetched>, E> {
-    let bytes = |document: &Option<Fetched>| document.as_ref().map(|found| found.bytes.clone());
+    mut read: impl FnMut(&mut S) -> Result<Option<D>>,
+    mut write: impl FnMut(&mut S, &D) -> Result<()>,
+    mut change: impl FnMut(&mut S, Option<&D>) -> Result<Option<D>, E>,
+) -> Result<Option<D>, E> {
     let mut current = read(state)?;
     for _ in 0..MAX_ROUNDS {
         let Some(next) = change(state, current.as_ref())? else { return Ok(current) };
         // Again, because `change` may take long.
         let began = Instant::now();
         let latest = read(state)?;
-        if bytes(&latest) == bytes(&current) {
+        if latest == current {
             write(state, &next)?;
             // Another program with the same speed has written by then, and its write is seen.
             thread::sleep(SETTLE + 2 * began.elapsed());

@@ -2,13 +2,12 @@
 //! truncated stream as complete.
 
 use std::{
-    cell::Cell,
     fmt, io,
     io::{BufRead, ErrorKind, Read},
     rc::Rc,
 };
 
-use super::{Format, FormatError, gzip::GzipReader, xz::XzReader, zstd::ZstdReader};
+use super::{Bypass, Format, FormatError, gzip::GzipReader, xz::XzReader, zstd::ZstdReader};
 
 /// Decompresses a disk image: all gzip members, zstd frames or xz streams. Trailing data, a wrong
 /// checksum and a window that is too large are errors. Errors of the inner reader are returned
@@ -17,36 +16,6 @@ pub struct Decoder<'a> {
     stream: Box<dyn Read + 'a>,
     bypass: Rc<Bypass>,
     failed: bool,
-}
-
-/// Facts that do not pass through the libraries, which wrap, reword or drop errors.
-pub(super) struct Bypass {
-    /// Largest window or dictionary.
-    pub(super) window_bytes: u64,
-    /// Whether something tried to read beyond the end of the inner reader.
-    pub(super) ended: Cell<bool>,
-    /// The error of the inner reader.
-    failure: Cell<Option<io::Error>>,
-    /// Why the stream is not decompressed, if it is intact but unsupported.
-    unsupported: Cell<Option<FormatError>>,
-}
-
-impl Bypass {
-    pub(super) fn new(window_bytes: u64) -> Rc<Self> {
-        Rc::new(Self {
-            window_bytes,
-            ended: Cell::default(),
-            failure: Cell::default(),
-            unsupported: Cell::default(),
-        })
-    }
-
-    /// Stores and returns the error for a window that is too large.
-    pub(super) fn unsupported(&self, format: Format, found: u64) -> io::Error {
-        let error = FormatError::Window { format, found, allowed: self.window_bytes };
-        self.unsupported.set(Some(error.clone()));
-        io::Error::new(ErrorKind::OutOfMemory, error)
-    }
 }
 
 impl<'a> Decoder<'a> {

@@ -7,7 +7,7 @@ mod gzip;
 mod xz;
 mod zstd;
 
-use std::fmt;
+use std::{cell::Cell, fmt, io, io::ErrorKind, rc::Rc};
 
 pub use decoder::Decoder;
 pub use detect::{START_BYTES, check_unpacked, detect, doubt};
@@ -86,6 +86,36 @@ impl FormatError {
                 format!("use a machine with more memory, or compress it with `{command}` or less")
             }
         }
+    }
+}
+
+/// Facts that do not pass through the libraries, which wrap, reword or drop errors.
+struct Bypass {
+    /// Largest window or dictionary.
+    window_bytes: u64,
+    /// Whether something tried to read beyond the end of the inner reader.
+    ended: Cell<bool>,
+    /// The error of the inner reader.
+    failure: Cell<Option<io::Error>>,
+    /// Why the stream is not decompressed, if it is intact but unsupported.
+    unsupported: Cell<Option<FormatError>>,
+}
+
+impl Bypass {
+    fn new(window_bytes: u64) -> Rc<Self> {
+        Rc::new(Self {
+            window_bytes,
+            ended: Cell::default(),
+            failure: Cell::default(),
+            unsupported: Cell::default(),
+        })
+    }
+
+    /// Stores and returns the error for a window that is too large.
+    fn unsupported(&self, format: Format, found: u64) -> io::Error {
+        let error = FormatError::Window { format, found, allowed: self.window_bytes };
+        self.unsupported.set(Some(error.clone()));
+        io::Error::new(ErrorKind::OutOfMemory, error)
     }
 }
 

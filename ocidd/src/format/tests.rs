@@ -16,7 +16,7 @@ pub(super) fn with_hint(error: &FormatError) -> String {
 }
 
 /// Decompresses all of it, in pieces of `piece` bytes.
-fn unpack(format: Format, packed: &[u8], piece: usize) -> std::io::Result<Vec<u8>> {
+fn unpack(format: Format, packed: &[u8], piece: usize) -> io::Result<Vec<u8>> {
     let mut image = Vec::new();
     Decoder::new(format, Torn::new(packed, piece), MIN_WINDOW_BYTES).read_to_end(&mut image)?;
     Ok(image)

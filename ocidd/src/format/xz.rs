@@ -9,7 +9,7 @@ use std::{
 
 use lzma_rust2::{Action, Status, XzStream};
 
-use super::{Format, decoder::Bypass};
+use super::{Bypass, Format};
 
 /// Memory that the decoder counts besides the dictionary, in KiB.
 const BESIDES_KIB: u32 = 40;

@@ -13,7 +13,7 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, FrameHeaderError},
 };
 
-use super::{Format, MIN_WINDOW_BYTES, decoder::Bypass};
+use super::{Bypass, Format, MIN_WINDOW_BYTES};
 
 const MAGIC: [u8; 4] = *b"\x28\xb5\x2f\xfd";
 /// Magic number of a skippable frame. The low four bits may have any value.

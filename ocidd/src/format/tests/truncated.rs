@@ -150,8 +150,8 @@ fn verifies_the_checksums_at_the_end() {
 
 #[test]
 fn returns_errors_of_the_reader_unchanged() {
-    let fault = || std::io::Error::new(ErrorKind::ConnectionReset, "the line is dead");
-    let early_end = || std::io::Error::new(ErrorKind::UnexpectedEof, "the line is dead");
+    let fault = || io::Error::new(ErrorKind::ConnectionReset, "the line is dead");
+    let early_end = || io::Error::new(ErrorKind::UnexpectedEof, "the line is dead");
     let image = image(50_000);
     for (format, packed) in [
         (Format::Gzip, gzip(&image)),
