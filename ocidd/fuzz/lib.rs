@@ -36,7 +36,7 @@ use registry::{
     blob::parse_content_range,
     credentials::Credentials,
     error::{parse_reason, parse_retry_after},
-    http::{origin_of, resolve, with_query},
+    url::{origin_of, resolve, with_query},
 };
 
 /// Parameters, one per line.

@@ -13,7 +13,8 @@ use crate::{
     credentials::{Login, Proof, Secret, is_printable, without_content},
     endpoint::Endpoint,
     error::{During as _, Error, Result, StatusError},
-    http::{Response, SMALL_BODY_BYTES, Tls, read_body, with_query, without_user_info},
+    http::{Response, SMALL_BODY_BYTES, Tls, read_body},
+    url::{with_query, without_user_info},
 };
 
 /// One way to authenticate that a registry offers (RFC 9110, 11.6.1).

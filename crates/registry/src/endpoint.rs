@@ -9,7 +9,8 @@ use ureq::{ResponseExt as _, http::Method};
 use crate::{
     credentials::{Credentials, Login, Secret, canonical_host},
     error::{Error, Result, StatusError},
-    http::{Client, Headers, Payload, Response, Tls, origin_of},
+    http::{Client, Headers, Payload, Response, Tls},
+    url::origin_of,
 };
 
 /// Time limit of [`Endpoint::probe`].
@@ -105,7 +106,7 @@ impl Endpoint {
 
     /// The URL of a `Location` header of this host.
     pub fn resolve(&self, location: &str) -> String {
-        crate::http::resolve(&self.url(""), location)
+        crate::url::resolve(&self.url(""), location)
     }
 
     /// A URL of this host, at its origin. The scheme can differ: a host often does not know that a

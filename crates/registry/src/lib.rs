@@ -33,5 +33,6 @@ mod tunnel;
 mod update;
 #[cfg(feature = "push")]
 pub mod upload;
+pub mod url;
 
 pub use error::Error;

@@ -13,9 +13,10 @@ use ureq::{ResponseExt as _, http::HeaderMap};
 use crate::{
     endpoint::Endpoint,
     error::{Error, Result},
-    http::{read_body, resolve},
+    http::read_body,
     mirrors::MANIFEST_LIMIT_BYTES,
     retry::Backoff,
+    url::resolve,
 };
 
 /// Maximum number of items of a list, and of referrers. Further referrers are ignored.

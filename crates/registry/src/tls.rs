@@ -35,9 +35,9 @@ use ureq::{
 use crate::{
     certificate::{CertificateCheck, Verifier},
     error::{During as _, Error, Result},
-    http::origin_of,
     proxy::{Proxies, is_https},
     tunnel::{AbsoluteForm, open_tunnel},
+    url::origin_of,
 };
 
 /// Where certificate authorities are read from. Either may be missing.

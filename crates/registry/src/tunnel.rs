@@ -14,8 +14,8 @@ use ureq::{
 
 use crate::{
     credentials::Secret,
-    http::USER_AGENT,
     proxy::{Proxy, target_of},
+    url::USER_AGENT,
 };
 
 const MAX_HEAD_BYTES: usize = 16 << 10;

@@ -10,8 +10,9 @@ use crate::{
     blob::after,
     endpoint::is_accepted,
     error::{During as _, Error, Result},
-    http::{Payload, Response, Section, header, location_of, with_query},
+    http::{Payload, Response, Section, header, location_of},
     repository::Remote,
+    url::with_query,
 };
 
 /// Default size of a chunk. Smaller chunks cost more requests and gain nothing.

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::problems::unknown_name;
-use registry::http::without_user_info;
+use registry::url::without_user_info;
 
 use crate::host::output;
 
