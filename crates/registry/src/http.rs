@@ -268,7 +268,10 @@ impl Client {
     pub(crate) fn route_to(&self, url: &str) -> String {
         let origin = origin_of(url);
         let proxy = self.proxy_for(url).and_then(|proxy| proxy.uri.authority());
-        proxy.map_or(origin.to_owned(), |proxy| format!("{origin} through the proxy {proxy}"))
+        match proxy {
+            Some(proxy) => format!("{origin} through the proxy {proxy}"),
+            None => origin,
+        }
     }
 }
 
