@@ -6,7 +6,7 @@ use anyhow::Result;
 use oci::size::Bytes;
 
 use crate::{
-    host::{output, output::SUMS, report},
+    host::{arch::Arch, output, output::SUMS, report},
     sources::cache::{ABANDONED, Cache, KERNEL_LOCK, KERNELS, SOURCES, Usage, children},
 };
 
@@ -97,7 +97,11 @@ pub fn entries(cache: &Cache) -> Vec<Entry> {
     for (_, folder) in digests(KERNELS) {
         add(folder.clone(), InUse::File(folder.join(SUMS)), None);
     }
-    for (name, path) in children(&root.join("apt")) {
+    // `debian/apt.rs` names them by suite and architecture.
+    let is_state =
+        |name: &str| Arch::ALL.iter().any(|arch| name.rsplit('-').next() == Some(arch.oci()));
+    let states = children(&root.join("apt")).into_iter().filter(|(name, _)| is_state(name));
+    for (name, path) in states {
         add(path, InUse::Lock(format!("apt-{name}")), None);
     }
     for (name, max_age) in [("ccache", None), ("configs", None), ("build", Some(Duration::ZERO))] {

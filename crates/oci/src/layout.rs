@@ -153,10 +153,11 @@ impl Store {
     fn read_document(&self, entry: &Descriptor) -> Result<Option<Document>> {
         let media_type = entry.media_type().as_ref();
         let path = self.path(&document::digest_of(entry)?);
-        if !document::is_document(media_type) || fs::symlink_metadata(path).is_err() {
+        if !document::is_document(media_type) || fs::symlink_metadata(&path).is_err() {
             return Ok(None);
         }
-        Ok(Some(Document::parse(&self.read(entry)?, media_type)?))
+        let document = Document::parse(&self.read(entry)?, media_type);
+        Ok(Some(document.map_err(|source| Error::LayoutIndex { path, source: Box::new(source) })?))
     }
 
     /// Reads and verifies a small blob.

@@ -103,9 +103,16 @@ fn profile(folders: impl Iterator<Item = PathBuf>) -> Result<Vec<String>> {
         }
     }
     let release = read(&project::root().join("Cargo.toml")).unwrap_or(toml::Table::new().into());
-    let settings = release.as_table().into_iter().flatten();
-    let arguments = settings.map(|(key, value)| format!("--config=profile.release.{key}={value}"));
-    Ok(arguments.collect())
+    let (mut arguments, mut rest) = (Vec::new(), vec![("profile.release".to_owned(), release)]);
+    while let Some((name, value)) = rest.pop() {
+        match value {
+            toml::Value::Table(table) => {
+                rest.extend(table.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+            }
+            value => arguments.push(format!("--config={name}={value}")),
+        }
+    }
+    Ok(arguments)
 }
 
 /// The directories in which cargo looks for configuration files.
@@ -281,7 +288,8 @@ mod tests {
         let keys = ["opt-level", "lto", "codegen-units", "panic", "strip", "debug"];
         let rest = ["debug-assertions", "incremental", "overflow-checks", "rpath"];
         for key in keys.iter().chain(&rest) {
-            let found = arguments.iter().filter(|argument| argument.contains(&format!(".{key}=")));
+            let found =
+                arguments.iter().filter(|argument| argument.contains(&format!("release.{key}=")));
             assert_eq!(found.count(), 1, "{key}: {arguments:?}");
         }
         assert!(arguments.contains(&"--config=profile.release.lto=\"fat\"".to_owned()));

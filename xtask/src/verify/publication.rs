@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use oci::{
     digest::Digest,
     document,
     document::{Descriptor, Document},
     layout::Store,
 };
-use registry::{auth::Access, location::Location, session::Session};
+use registry::{auth::Access, location::Location, repository::Fetched, session::Session};
 
 use crate::{
     config::Profile,
@@ -59,6 +59,14 @@ impl Publication {
         Ok(Location::open(&self.session, &reference, Access::Pull)?)
     }
 
+    /// The document under a tag.
+    fn read(&self, tag: &str) -> Result<(Location<'_>, Fetched)> {
+        let mut place = self.place(tag)?;
+        let reading = || format!("reading '{}:{tag}'", self.repository);
+        let document = place.resolve().with_context(reading)?;
+        Ok((place, document))
+    }
+
     fn tag(&self, profile: Profile, arch: Option<Arch>) -> String {
         let arch = arch.map(|arch| format!("-{}", arch.oci())).unwrap_or_default();
         format!("{}{}{arch}", self.version, profile.suffix())
@@ -83,7 +91,7 @@ fn attached(place: &mut Location<'_>, about: &Descriptor) -> Result<Vec<(Digest,
 impl Set for Publication {
     fn check(&self, request: &Request<'_>) -> Result<()> {
         let tag = self.tag(request.profile, None);
-        let Document::Index(index) = self.place(&tag)?.resolve()?.parse()? else {
+        let Document::Index(index) = self.read(&tag)?.1.parse()? else {
             let fact = format!("'{}:{tag}' is not an image index", self.repository);
             return Err(hinted(fact, "use the reference that `publish` was given"));
         };
@@ -104,8 +112,8 @@ impl Set for Publication {
 
     fn manifest(&self, arch: Arch, profile: Profile) -> Result<Vec<u8>> {
         let tag = self.tag(profile, Some(arch));
-        let mut place = self.place(&tag)?;
-        let about = document::digest_of(&place.resolve()?.descriptor)?;
+        let (mut place, document) = self.read(&tag)?;
+        let about = document::digest_of(&document.descriptor)?;
         for listed in place.referrers(&about)? {
             if let Document::Manifest(manifest) = place.read_manifest(&listed)?.parse()?
                 && manifest.artifact_type().as_ref().is_some_and(|it| it.as_ref() == BUILD_MANIFEST)
@@ -124,8 +132,8 @@ impl Set for Publication {
         let (mut lines, mut others) = (Vec::new(), Vec::new());
         for ours in &all {
             let Some(tag) = &ours.tag else { continue };
-            let mut place = self.place(tag)?;
-            rebuild.require_equal(tag, &ours.bytes, &place.resolve()?.bytes)?;
+            let (mut place, theirs) = self.read(tag)?;
+            rebuild.require_equal(tag, &ours.bytes, &theirs.bytes)?;
             lines.push(format!("{}  {}:{tag}", ours.descriptor.digest(), self.repository));
             let mut missing: Vec<_> = all.iter().filter(|other| other.is_about(ours)).collect();
             for (digest, types) in attached(&mut place, &ours.descriptor)? {
