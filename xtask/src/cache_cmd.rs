@@ -100,7 +100,7 @@ pub fn entries(cache: &Cache) -> Vec<Entry> {
     // `debian/apt.rs` names them by suite and architecture.
     let is_state =
         |name: &str| Arch::ALL.iter().any(|arch| name.rsplit('-').next() == Some(arch.oci()));
-    let states = children(&root.join("apt")).into_iter().filter(|(name, _)| is_state(name));
+    let states = children(&root.join("apt")).filter(|(name, _)| is_state(name));
     for (name, path) in states {
         add(path, InUse::Lock(format!("apt-{name}")), None);
     }
