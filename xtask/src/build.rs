@@ -128,7 +128,8 @@ pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
         let path = kernel_path(arch, profile);
         output::publish(&kernel.image, &path)?;
         let outputs = &[path.clone(), image.path.clone()];
-        describe::write(&Facts { arch, profile, settings, kernel, image, outputs })?;
+        let facts = Facts { arch, profile, settings, kernel, image, outputs };
+        describe::write(&facts, &project::out())?;
         all.push(Built { arch, kernel: path, initramfs: image.path.clone() });
     }
     output::write_sums(&project::out())?;

@@ -42,27 +42,26 @@ pub struct KernelBuild {
 
 /// The requested kernel, from the cache if it was built before.
 pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
-    let (plan, key) = inputs(request)?;
-    let cache = &request.sources.cache;
+    let plan = plan::plan(request)?;
+    let (key, cache) = (Key::of(&plan), &request.sources.cache);
     let folder = match cache.kernel(&key.digest)? {
         Some(folder) => folder,
         None => compile::compile(&plan, &key, cache)
             .with_context(|| format!("building the kernel for {}", request.arch))?,
     };
-    Ok(KernelBuild {
-        image: folder.join(IMAGE),
-        config: folder.join(CONFIG),
-        source: plan.source,
-        compiler: plan.compiler,
-        key: key.digest,
-    })
+    Ok(of_plan(plan, key, folder.join(IMAGE), folder.join(CONFIG)))
 }
 
-/// The inputs of the requested kernel, and their key. Builds nothing.
-pub fn inputs<'a>(request: &KernelRequest<'a>) -> Result<(Plan<'a>, Key)> {
+/// The requested kernel without its files. Builds nothing.
+pub fn planned(request: &KernelRequest<'_>) -> Result<KernelBuild> {
     let plan = plan::plan(request)?;
-    let key = Key::of(&plan);
-    Ok((plan, key))
+    let (key, none) = (Key::of(&plan), || PathBuf::from("/dev/null"));
+    Ok(of_plan(plan, key, none(), none()))
+}
+
+fn of_plan(plan: Plan<'_>, key: Key, image: PathBuf, config: PathBuf) -> KernelBuild {
+    let Plan { source, compiler, .. } = plan;
+    KernelBuild { image, config, source, compiler, key: key.digest }
 }
 
 /// Builds the requested kernel in `place`, without reading or writing kernels in the cache. Returns

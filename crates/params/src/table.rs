@@ -53,9 +53,12 @@ pub const PARAMETERS: [Parameter; 24] = [
         |to, value| set(&mut to.platform, text(value), "a platform such as linux/amd64"),
     ),
     parameter(
-        "oci.mirror=HOST[,HOST…]",
+        "oci.mirror=HOST[/PATH][,…]",
         "Mirrors to try first, in random order, for content addressed by digest and for signatures",
-        |to, value| set(&mut to.mirrors, Some(list(value)), "hosts"),
+        |to, value| {
+            let mirrors = Some(list(value)).filter(|_| !value.contains('@'));
+            set(&mut to.mirrors, mirrors, "hosts without a login")
+        },
     ),
     parameter(
         "oci.verify_key=KEY[,KEY…]",
@@ -88,7 +91,7 @@ pub const PARAMETERS: [Parameter; 24] = [
     ),
     parameter(
         "http_proxy=URL",
-        "Proxy for plain HTTP: http://[user:password@]host:port",
+        "Proxy for plain HTTP: http[s]://[user:password@]host:port",
         |to, value| set(&mut to.http_proxy, Some(text(value)), "a URL"),
     ),
     parameter("https_proxy=URL", "Proxy for HTTPS", |to, value| {
@@ -96,7 +99,7 @@ pub const PARAMETERS: [Parameter; 24] = [
     }),
     parameter(
         "no_proxy=HOST[,HOST…]",
-        "Hosts to reach without a proxy (registry.example, *.example)",
+        "Reached without a proxy: hosts with subdomains, host:port, networks (10.0.0.0/8) or *",
         |to, value| set(&mut to.no_proxy, text(value), "hosts"),
     ),
     parameter(

@@ -3,14 +3,14 @@
 use std::{
     fs,
     io::ErrorKind,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::Path,
     sync::mpsc::channel,
     thread::{Builder, sleep},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 pub(crate) use params::Server;
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -99,14 +99,13 @@ fn ask_one(
     deadline: Instant,
     send: impl Fn(anyhow::Result<Answer>),
 ) {
-    let found = (server.host.as_str(), server.port).to_socket_addrs();
-    let addresses: Vec<SocketAddr> = match found.context("looking up its address") {
-        Ok(found) => found.collect(),
-        Err(error) => return send(Err(error)),
-    };
+    let addresses = dns::look_up(&server.host);
+    if addresses.is_empty() {
+        return send(Err(anyhow!("host not found")));
+    }
     for address in addresses.iter().cycle().take_while(|_| Instant::now() < deadline) {
         let next = (Instant::now() + REQUEST_LIMIT).min(deadline);
-        match exchange(*address, next) {
+        match exchange(SocketAddr::new(*address, server.port), next) {
             Ok(Some((packet, at))) => {
                 // The server would give the same reply again.
                 let (time, server) = (sntp::parse_reply(&packet, floor), server.to_string());

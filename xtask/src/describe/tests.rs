@@ -7,7 +7,10 @@ use super::{
     manifest::{Libc, SCHEMA},
     *,
 };
-use crate::{host::report, sources::SourceSet};
+use crate::{
+    host::{project, report},
+    sources::SourceSet,
+};
 
 const SCHEMA_FILE: &str = "manifest.schema.json";
 

@@ -8,10 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use archive::{
-    newc::Record,
-    read::{Kind, printable},
-};
+use archive::{newc::Record, read::Kind};
 use xshell::Shell;
 
 use crate::{
@@ -108,7 +105,7 @@ pub fn differences(one: &[Record], other: &[Record]) -> Vec<String> {
             (Some(one), None) => ('-', summary(one)),
             (None, other) => ('+', summary(other?)),
         };
-        Some(format!("{sign} {}: {text}", printable(path)))
+        Some(format!("{sign} {}: {text}", text::escape(path)))
     };
     let paths: BTreeSet<_> = one.keys().chain(other.keys()).collect();
     paths.into_iter().filter_map(difference).collect()
@@ -133,7 +130,7 @@ fn summary(entry: &Record) -> String {
 }
 
 fn target(entry: &Record) -> String {
-    format!("'{}'", printable(&String::from_utf8_lossy(&entry.content)))
+    format!("'{}'", text::escape(&String::from_utf8_lossy(&entry.content)))
 }
 
 fn device(entry: &Record) -> String {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use base64::Engine as _;
 use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
 use rustls::pki_types::pem::{
     PemObject as _, SectionKind,
@@ -9,7 +10,7 @@ use rustls::pki_types::pem::{
 };
 use thiserror::Error;
 
-use crate::digest::Digest;
+use crate::{BASE64, digest::Digest};
 
 /// The `SubjectPublicKeyInfo` of uncompressed keys up to the key itself (RFC 5480, 2). DER is
 /// unambiguous, so every other prefix is another kind of key.
@@ -51,6 +52,7 @@ pub enum KeyError {
 pub struct Key {
     /// ECDSA on P-256 with SHA-256 and DER signatures, the default of cosign, or Ed25519.
     public: UnparsedPublicKey<Vec<u8>>,
+    pub(super) is_ed25519: bool,
     fingerprint: Digest,
     origin: String,
 }
@@ -67,7 +69,8 @@ impl Key {
             (None, Some(key)) => UnparsedPublicKey::new(&ED25519, key.to_vec()),
             (None, None) => return Err(KeyError::Unsupported(describe(der))),
         };
-        Ok(Self { public, fingerprint: Digest::of(der), origin: origin.to_owned() })
+        let (fingerprint, origin) = (Digest::of(der), origin.to_owned());
+        Ok(Self { public, is_ed25519: ed25519.is_some(), fingerprint, origin })
     }
 
     /// Parses a PEM file of one or more public keys. Other content is an error.
@@ -81,6 +84,11 @@ impl Key {
             }
         }
         if keys.is_empty() { Err(KeyError::None) } else { Ok(keys) }
+    }
+
+    /// How a bundle names this key.
+    pub fn hint(&self) -> String {
+        BASE64.encode(self.fingerprint.as_bytes())
     }
 
     /// Whether this key made `signature` of `message`.

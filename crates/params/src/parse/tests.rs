@@ -201,3 +201,42 @@ fn reports_all_invalid_parameters() {
         assert!(all.contains(expected), "{expected} in {all}");
     }
 }
+
+#[test]
+fn never_repeats_the_login_of_a_url() {
+    for (parameter, shown) in [
+        ("ocidd.report=ftp://u:S3cret@h/", "'ftp://…@h/'"),
+        ("oci.mirror=u:S3cret@127.0.0.1:9", "'…@127.0.0.1:9'"),
+        ("oci.mirror=a,https://u:S3cret@b", "hosts without a login"),
+        ("oci.retries=u:S3cret@h", "'…@h'"),
+    ] {
+        let (options, errors) = parse_parameters([parameter]);
+        let error = errors[0].to_string();
+        assert!(error.contains(shown) && !error.contains("S3cret"), "{error}");
+        assert_eq!(options, Options::default());
+    }
+}
+
+#[test]
+fn warns_of_ignored_parameters_one_edit_away_from_a_known_one() {
+    for (parameter, similar) in [
+        ("oci_tag=r.example/os:1", "oci.tag"),
+        ("ocitag=x", "oci.tag"),
+        ("oic.tag=x", "oci.tag"),
+        ("OCI.TAG=x", "oci.tag"),
+        ("dd_of=/dev/sda", "dd.of"),
+        ("ocid.on_error=reboot", "ocidd.on_error"),
+        ("ocidd_on_error=reboot", "ocidd.on_error"),
+        ("waits", "wait"),
+        ("http_prox=x", "http_proxy"),
+    ] {
+        let key = parameter.split('=').next().unwrap();
+        let warning = format!("the parameter '{key}' is ignored; it is similar to '{similar}'");
+        assert_eq!(find_misspelled([parameter]), [warning]);
+        assert_eq!(parse_parameters([parameter]), (Options::default(), vec![]));
+    }
+    // Known ones, rejected ones, and those of others.
+    let others =
+        ["oci.tag=x", "https_proxy=x", "oci.tga=x", "quiet", "ip=dhcp", "root=/dev/sda", ""];
+    assert!(find_misspelled(others).is_empty());
+}

@@ -2,6 +2,9 @@
 
 mod console;
 mod events;
+mod foreign;
+mod proxies;
+mod secrets;
 mod unattended;
 
 use std::{

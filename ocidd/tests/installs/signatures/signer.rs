@@ -52,6 +52,79 @@ impl Signer {
     }
 }
 
+/// The media type of bundles.
+pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+
+impl Signer {
+    /// What cosign 3 signs of `image`.
+    pub(crate) fn bundle(&self, image: &str) -> Value {
+        let predicate = "https://sigstore.dev/cosign/sign/v1";
+        self.bundle_with("https://in-toto.io/Statement/v1", predicate, image)
+    }
+
+    pub(crate) fn bundle_with(&self, kind: &str, predicate: &str, image: &str) -> Value {
+        let payload = json!({
+            "_type": kind,
+            "subject": [{ "digest": { "sha256": image.replace("sha256:", "") } }],
+            "predicateType": predicate,
+            "predicate": {},
+        });
+        let (payload, media_type) = (payload.to_string(), "application/vnd.in-toto+json");
+        let (type_length, length) = (media_type.len(), payload.len());
+        let signed = format!("DSSEv1 {type_length} {media_type} {length} {payload}");
+        let signature = STANDARD.encode(self.0.sign(signed.as_bytes()).unwrap());
+        json!({
+            "mediaType": BUNDLE,
+            "verificationMaterial": { "publicKey": { "hint": "" } },
+            "dsseEnvelope": {
+                "payload": STANDARD.encode(payload),
+                "payloadType": media_type,
+                "signatures": [{ "sig": signature }],
+            },
+        })
+    }
+}
+
+/// Pushes a manifest with a bundle, as cosign 3 does. Gives its entry in a list, which by the
+/// referrers API has the manifest's type and in a list by cosign that of the config.
+pub(crate) fn add_bundle(fake: &mut Fake, place: Place, image: &str, bundle: &Value) -> Value {
+    let blob = Layer::new(bundle.to_string());
+    let answer = Answer::new(200, "application/octet-stream", blob.compressed.clone());
+    fake.answers.insert(format!("/v2/os/blobs/{}", blob.digest), answer);
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": BUNDLE,
+        "config": Layer::new("{}").descriptor(EMPTY),
+        "layers": [blob.descriptor(BUNDLE)],
+        "subject": { "mediaType": MANIFEST, "digest": image, "size": 1 },
+    });
+    let listed = if place == Place::FallbackTag { EMPTY } else { BUNDLE };
+    add_referrer(fake, &manifest, listed)
+}
+
+/// Adds a manifest without a tag. Gives its entry in a list.
+pub(crate) fn add_referrer(fake: &mut Fake, manifest: &Value, listed: &str) -> Value {
+    let manifest = Layer::new(manifest.to_string());
+    let answer = Answer::new(200, MANIFEST, manifest.compressed.clone());
+    fake.answers.insert(format!("/v2/os/manifests/{}", manifest.digest), answer);
+    let mut entry = manifest.descriptor(MANIFEST);
+    entry["artifactType"] = listed.into();
+    entry
+}
+
+/// An attachment that is not a signature.
+pub(crate) fn add_attachment(fake: &mut Fake, name: &str) -> Value {
+    let layer = Layer::new(name).descriptor("text/plain");
+    let config = Layer::new("{}").descriptor(EMPTY);
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "build/log",
+        "config": config, "layers": [layer],
+    });
+    add_referrer(fake, &manifest, "build/log")
+}
+
 /// Where a signature is found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
