@@ -33,8 +33,7 @@ impl fmt::Display for Help {
             writeln!(f, "  {part:<20} {meaning}")?;
         }
         f.write_str(
-            "\nIf the image or the disk is missing, ocidd asks for it on the console,\n\
-             unless ocidd.on_error is reboot or poweroff.\n\n\
+            "\nIf the image or the disk is missing, ocidd asks for it on the console.\n\n\
              Files:\n  \
                /etc/ocidd/parameters  parameters, one per line; the command line overrides them\n  \
                /etc/ocidd/ca.d        additional certificate authorities, as PEM files\n  \

@@ -1,7 +1,6 @@
 //! The install sequence. Every check that can reject an install runs before the first write.
 
 use std::{
-    io::Read as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -26,8 +25,7 @@ use crate::{
         wait::find_target,
     },
     format,
-    format::{Decoder, Format},
-    machine,
+    format::Format,
     machine::Machine,
     plan::{Confirm, InstallMode, Plan},
     report::{
@@ -36,7 +34,7 @@ use crate::{
         diagnostic::Diagnostic,
         event,
         event::{Done, Event, Listener, Outcome, Progress},
-        failure::{Cause, DiskState, Failure, OrFail as _},
+        failure::{Cause, Failure, OrFail as _},
     },
     trust::Trust,
     write::{
@@ -52,13 +50,6 @@ const UNCHECKED_CERTIFICATES: &str = "CERTIFICATES ARE NOT CHECKED (oci.insecure
 
 /// Maximum expansion of deflate (zlib, "Technical Details", "Maximum Compression Factor").
 const DEFLATE_RATIO: u64 = 1032;
-
-/// Causes that bytes of a mirror can have before their digest is verified.
-const UNVERIFIED: [Cause; 5] =
-    [Cause::TRANSFER, Cause::DIGEST, Cause::FORMAT, Cause::DISK_TOO_SMALL, Cause::DISK_SECTORS];
-
-/// Enough compressed data for the start of a disk: a block of zstd has at most 128 KiB.
-const PEEK_BYTES: usize = 256 << 10;
 
 /// Executes `plan`. If the plan requires a confirmation, `confirm` is called with the disk, after the
 /// registry and the disk were checked.
@@ -78,8 +69,7 @@ pub fn install(
     let signed = verify_signature(&mut registry, plan, &resolved, &keys, listener)?;
     let layer = resolved.layer;
     check_size(layer.raw_size_bytes, &device)?;
-    let (window_bytes, start) = (machine::window_bytes(&machine.proc), Instant::now());
-    let mut job = Job { plan, path, device, layer, window_bytes, signed, listener, start };
+    let mut job = Job { plan, path, device, layer, signed, listener, start: Instant::now() };
     if plan.mode == InstallMode::UnlessInstalled && job.is_installed() {
         return Ok(job.done(Outcome::AlreadyInstalled, 0));
     }
@@ -88,9 +78,11 @@ pub fn install(
     if asks && !confirm(&job.path).or_fail(Cause::DECLINED)? {
         return Err(anyhow!("not confirmed")).or_fail(Cause::DECLINED);
     }
-    let Some(committed) = job.fetch(&mut registry, is_dry_run)? else {
+    let blob = job.open_blob(registry)?;
+    if is_dry_run {
         return Ok(job.done(Outcome::DryRun, 0));
-    };
+    }
+    let committed = job.write(blob)?;
     let image_bytes = committed.image_bytes;
     committed.notes.into_iter().for_each(|note| listener.warn(note));
     Ok(job.finish(image_bytes, machine))
@@ -121,15 +113,6 @@ fn verify_signature(
     keys: &[Key],
     listener: &dyn Listener,
 ) -> Result<Option<Signed>, Failure> {
-    // A key may sign other artifacts, and a registry may offer any of them under the tag.
-    if let Some(foreign) = &resolved.layer.foreign_type {
-        let message = format!("artifact type '{foreign}' is not that of a disk image");
-        if !keys.is_empty() {
-            let error = Diagnostic::new(message, "push the disk image without --type");
-            return Err(error).or_fail(Cause::SIGNATURE);
-        }
-        listener.warn(message);
-    }
     if keys.is_empty() {
         return Ok(None);
     }
@@ -159,7 +142,7 @@ fn open_registry<'o>(
     machine: &Machine,
     observer: &'o dyn Observer,
 ) -> Result<Registry<'o>, Failure> {
-    let client = Client::new(&plan.network, &machine.certificates).map_err(classify::fetching)?;
+    let client = Client::new(&plan.network, &machine.certificates).or_fail(Cause::UNTRUSTED)?;
     let credentials = Credentials::read(&machine.auth_file).or_fail(Cause::LOGIN)?;
     let policy =
         RetryPolicy { max_retries: plan.retries.0, first_delay: machine.first_retry_delay };
@@ -176,20 +159,12 @@ fn check_size(size_bytes: Option<u64>, device: &Device) -> Result<(), Failure> {
     }
 }
 
-/// Warns about an image that is probably not a disk.
-fn warn_of_content(start: &[u8], layer: &Layer, listener: &dyn Listener) {
-    if let Some(doubt) = format::doubt(start, layer.raw_size_bytes) {
-        listener.warn(format!("the image may not be a disk: {doubt}"));
-    }
-}
-
 /// An install with a resolved image and an open disk.
 struct Job<'a> {
     plan: &'a Plan,
     path: PathBuf,
     device: Device,
     layer: Layer,
-    window_bytes: u64,
     signed: Option<Signed>,
     listener: &'a dyn Listener,
     start: Instant,
@@ -210,46 +185,15 @@ impl Job<'_> {
         marker.is_some_and(|marker| marker.layer == self.layer.digest)
     }
 
-    /// Fetches and writes the image. If a mirror may have sent wrong bytes, tries again without
-    /// mirrors: only the image's own registry can be to blame for the image.
-    fn fetch(
-        &mut self,
-        registry: &mut Registry<'_>,
-        is_dry_run: bool,
-    ) -> Result<Option<Committed>, Failure> {
-        let blob = registry.open(&self.layer).map_err(classify::fetching)?;
-        let mirror = blob.mirror().map(str::to_owned);
-        let first = match (self.fetch_from(blob, is_dry_run), mirror) {
-            (Err(failure), Some(mirror)) if UNVERIFIED.contains(&failure.cause) => {
-                let text = format!("mirror {mirror}: {failure}; fetching it from the registry");
-                self.listener.warn(text);
-                failure
-            }
-            (outcome, _) => return outcome,
-        };
-        let blob = registry.open(&self.layer).map_err(classify::fetching);
-        blob.and_then(|blob| self.fetch_from(blob, is_dry_run)).map_err(|second| {
-            let is_untouched = second.disk == DiskState::Untouched;
-            Failure { disk: if is_untouched { first.disk } else { second.disk }, ..second }
-        })
-    }
-
-    /// Rejects an image that is known to be too large, then writes it, unless it is a dry run.
-    fn fetch_from(
-        &mut self,
-        mut blob: Blob<'_>,
-        is_dry_run: bool,
-    ) -> Result<Option<Committed>, Failure> {
+    /// Opens the layer, and rejects an image that is known to be too large.
+    fn open_blob<'o>(&mut self, registry: Registry<'o>) -> Result<Blob<'o>, Failure> {
+        let mut blob = registry.open(&self.layer).map_err(classify::fetching)?;
         if self.layer.raw_size_bytes.is_none() {
             check_size(self.read_size(&mut blob), &self.device).map_err(|failure| {
                 failure.context("reading the size at the end of the gzip stream")
             })?;
         }
-        if is_dry_run {
-            self.look(&mut blob);
-            return Ok(None);
-        }
-        self.write(blob).map(Some)
+        Ok(blob)
     }
 
     /// The size in the last bytes of a gzip stream: that of its last member, modulo 4 GiB (RFC 1952,
@@ -262,18 +206,6 @@ impl Job<'_> {
         let size = format::size_hint(Format::Gzip, &[], &blob.read_tail(4)?)?;
         let max = blob.size_bytes()?.saturating_mul(DEFLATE_RATIO);
         Some(size).filter(|size| *size <= max)
-    }
-
-    /// Warns before anything is written. The start of the layer is not verified; if it cannot be
-    /// decompressed, an install reports why.
-    fn look(&self, blob: &mut Blob<'_>) {
-        let Ok(first) = blob.peek(PEEK_BYTES) else { return };
-        let Ok(format) = format::detect(first) else { return };
-        let mut start = Vec::new();
-        let decoder = Decoder::new(format, first, self.window_bytes);
-        if decoder.take(format::START_BYTES).read_to_end(&mut start).is_ok() {
-            warn_of_content(&start, &self.layer, self.listener);
-        }
     }
 
     fn write(&mut self, blob: Blob<'_>) -> Result<Committed, Failure> {
@@ -291,12 +223,10 @@ impl Job<'_> {
             .transfer_size
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(pipeline::IMAGE_BYTES);
-        let mut sink = Sink::new(&mut self.device, transfer_bytes, self.plan.verify)
-            .with_declared_bytes(self.layer.raw_size_bytes);
+        let mut sink = Sink::new(&mut self.device, transfer_bytes, self.plan.verify);
         let progress = Progress::default();
         let transferred = event::follow(self.listener, &progress, size_bytes, || {
-            let warn = |start: &[u8]| warn_of_content(start, &self.layer, self.listener);
-            pipeline::transfer(blob, &self.layer, self.window_bytes, &mut sink, &progress, warn)
+            pipeline::transfer(blob, &self.layer, &mut sink, &progress)
         });
         let finish = Finish { gpt: self.plan.gpt, marker: Some(self.layer.digest) };
         let committed = transferred.and_then(|verified| Ok(sink.commit(&verified, &finish)?));
@@ -336,10 +266,7 @@ impl Job<'_> {
                 )
             }
             Outcome::AlreadyInstalled => {
-                format!(
-                    "already installed on {disk}, according to its marker: layer {layer}; the \
-                     content of the disk was not checked; nothing was written"
-                )
+                format!("already installed on {disk}: layer {layer}; nothing was written")
             }
             Outcome::DryRun => self.dry_run(&disk),
         };

@@ -17,10 +17,6 @@ pub mod write;
 /// Runs `ocidd image` if the arguments start with `image`.
 pub use image::run as run_image;
 
-/// For fuzzing.
-#[cfg(feature = "image")]
-pub use image::parse_title;
-
 /// The initramfs is built without it.
 #[cfg(not(feature = "image"))]
 mod image {

@@ -27,7 +27,7 @@ use ocidd::{
     request::{Request, parse_request},
     trust::KEYS_FOLDER,
 };
-use params::{Options, find_misspelled, site};
+use params::{Options, site};
 use registry::http::{CertificateFiles, Client, Network, Tls};
 
 /// Set by `init`, which relays lines to every console and to the kernel log.
@@ -39,9 +39,9 @@ fn main() -> ExitCode {
     }
     let report = report();
     let outcome = match read_request() {
-        Ok((Request::Install(options), warnings)) => run_install(*options, warnings, &report),
-        Ok((Request::Help, _)) => print(&Help.to_string()),
-        Ok((Request::Version, _)) => print(&format!("ocidd {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Request::Install(options)) => run_install(*options, &report),
+        Ok(Request::Help) => print(&Help.to_string()),
+        Ok(Request::Version) => print(&format!("ocidd {}\n", env!("CARGO_PKG_VERSION"))),
         Err(failure) => fail(failure, &report),
     };
     match outcome {
@@ -58,14 +58,12 @@ fn report() -> Report {
     })
 }
 
-/// The request, and warnings about parameters that are ignored.
-fn read_request() -> Result<(Request, Vec<String>), Failure> {
+fn read_request() -> Result<Request, Failure> {
     let mut arguments = site::read_site_file(Path::new(site::SITE_FILE))
         .with_context(|| format!("reading {}", site::SITE_FILE))
         .or_fail(Cause::PARAMETERS)?;
     arguments.extend(env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()));
     parse_request(&arguments)
-        .map(|request| (request, find_misspelled(&arguments)))
         .map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
             anyhow::anyhow!(errors.join("\n"))
@@ -78,10 +76,10 @@ fn print(text: &str) -> Result<(), Cause> {
 }
 
 /// Installs and reports the outcome to the console and to the receiver of events.
-fn run_install(options: Options, warnings: Vec<String>, report: &Report) -> Result<(), Cause> {
+fn run_install(options: Options, report: &Report) -> Result<(), Cause> {
     let machine = machine();
     let Some(url) = options.report.clone() else {
-        return complete_and_install(options, warnings, &machine, report);
+        return complete_and_install(options, &machine, report);
     };
     // The receiver gets no secrets and may use plain HTTP.
     let (tls, timeout) = (Tls::Plain, webhook::TIMEOUT);
@@ -93,24 +91,19 @@ fn run_install(options: Options, warnings: Vec<String>, report: &Report) -> Resu
     };
     let console = self::report();
     let post = Webhook::start(client, url, &machine, move |warning| console.warn(warning));
-    let outcome =
-        complete_and_install(options, warnings, &machine, &[report as &dyn Listener, &post]);
+    let outcome = complete_and_install(options, &machine, &[report as &dyn Listener, &post]);
     post.finish();
     outcome
 }
 
 fn complete_and_install(
     mut options: Options,
-    warnings: Vec<String>,
     machine: &Machine,
     listener: &dyn Listener,
 ) -> Result<(), Cause> {
-    for warning in warnings {
-        listener.warn(warning);
-    }
     let disks = || read_disks(&machine.sys, &machine.proc);
     // Not locked: the progress thread prints there too.
-    let mut console = Console { input: io::stdin().lock(), output: io::stderr(), listener };
+    let mut console = Console { input: io::stdin().lock(), output: io::stderr() };
     let plan = console
         .complete(&mut options, disks)
         .and_then(|()| Plan::try_from(&options))
@@ -125,7 +118,7 @@ fn complete_and_install(
             listener.on_event(&Event::Done(done));
             Ok(())
         }
-        Err(failure) => fail(machine.explain(failure), listener),
+        Err(failure) => fail(failure, listener),
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use oci::{
-    platform::Platform,
-    reference::{Image, Repository, parse_mirror},
-};
+use oci::{platform::Platform, reference::Image};
 use params::{Options, Retries};
 use registry::http::{CertificateCheck, DEFAULT_TIMEOUT, Network, Tls};
 
@@ -43,7 +40,7 @@ pub struct Plan {
     pub network: Network,
     pub retries: Retries,
     /// Registries to try first, as `host[:port]`.
-    pub mirrors: Vec<Repository>,
+    pub mirrors: Vec<String>,
     pub disk: Target,
     /// How long to wait for the disk.
     pub disk_timeout: Duration,
@@ -93,7 +90,7 @@ fn exclusive(parameters: &str) -> Diagnostic {
 /// Names the parameter with an invalid value.
 fn invalid(key: &str, problem: impl Into<Diagnostic>) -> Diagnostic {
     let Diagnostic { message, hint } = problem.into();
-    Diagnostic { message: text::line(&format!("{key}: {message}")), hint }
+    Diagnostic { message: format!("{key}: {message}"), hint }
 }
 
 impl TryFrom<&Options> for Plan {
@@ -108,7 +105,6 @@ impl TryFrom<&Options> for Plan {
             disk.ok_or_else(|| Diagnostic::new("no target disk is given", "set dd.of=/dev/…"))?;
         let platform = options.platform.as_deref().map(str::parse).transpose();
         let platform = platform.map_err(|error| invalid("oci.platform", error))?;
-        let mirrors: Result<_, _> = options.mirrors.iter().map(|text| parse_mirror(text)).collect();
         Ok(Self {
             image: image?,
             platform: platform.unwrap_or_else(Platform::of_host),
@@ -118,7 +114,7 @@ impl TryFrom<&Options> for Plan {
             },
             network: network_of(options),
             retries: options.retries.unwrap_or(DEFAULT_RETRIES),
-            mirrors: mirrors.map_err(|error| invalid("oci.mirror", error))?,
+            mirrors: options.mirrors.clone(),
             disk: disk.parse().map_err(|problem: Diagnostic| invalid("dd.of", problem))?,
             disk_timeout: options.disk_timeout.unwrap_or(DEFAULT_DISK_TIMEOUT),
             transfer_size: options.transfer_size,
@@ -205,32 +201,6 @@ mod tests {
         ] {
             let error = Plan::try_from(&options).unwrap_err().to_string();
             assert!(error.contains(fault), "{error}");
-        }
-    }
-
-    #[test]
-    fn mirrors_are_hosts_with_an_optional_path() {
-        let plan = |mirror: &str| {
-            Plan::try_from(&Options { mirrors: vec![mirror.to_owned()], ..options() })
-        };
-        for (mirror, registry, name) in [
-            ("m", "m", ""),
-            ("[::1]:5000", "[::1]:5000", ""),
-            ("m.example:5000/team/cache", "m.example:5000", "team/cache"),
-        ] {
-            let wanted = Repository { registry: registry.to_owned(), name: name.to_owned() };
-            assert_eq!(plan(mirror).unwrap().mirrors, [wanted]);
-        }
-        for (mirror, shown) in [
-            ("https://m.example", "https://m.example"),
-            ("m.example/", "m.example/"),
-            ("m.example/Cache", "m.example/Cache"),
-            ("m.example:99999", "m.example:99999"),
-            ("u:S3cret@127.0.0.1:9", "127.0.0.1:9"),
-        ] {
-            let error = plan(mirror).unwrap_err().to_string();
-            let says = format!("oci.mirror: '{shown}' is not a mirror: expected HOST[:PORT]");
-            assert!(error.contains(&says), "{error}");
         }
     }
 }

@@ -4,40 +4,27 @@ use std::io::{BufRead, Write};
 
 use anyhow::Context as _;
 use oci::{reference::Image, size::Rounded};
-use params::{OnError, Options};
+use params::Options;
 
-use crate::{
-    disk::probe::FoundDisk,
-    plan::parse_image,
-    report::{
-        diagnostic::Diagnostic,
-        event::{Event, Listener},
-    },
-};
+use crate::{disk::probe::FoundDisk, plan::parse_image, report::diagnostic::Diagnostic};
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
 /// A console with an operator.
-#[expect(missing_debug_implementations, reason = "a listener has none")]
-pub struct Console<'a, R, W> {
+#[derive(Debug)]
+pub struct Console<R, W> {
     pub input: R,
     pub output: W,
-    /// Gets an event before each question.
-    pub listener: &'a dyn Listener,
 }
 
-impl<R: BufRead, W: Write> Console<'_, R, W> {
+impl<R: BufRead, W: Write> Console<R, W> {
     /// Asks for a missing image or disk. A disk that is selected here must be confirmed too: `wait` is
-    /// set. `read_disks` is called only if the list is shown. Nothing is asked if the machine reboots
-    /// or powers off after an error: there is no operator.
+    /// set. `read_disks` is called only if the list is shown.
     pub fn complete(
         &mut self,
         options: &mut Options,
         read_disks: impl FnOnce() -> Vec<FoundDisk>,
     ) -> Result<()> {
-        if options.on_error != OnError::Shell {
-            return Ok(());
-        }
         if parse_image(options)?.is_none() {
             self.ask_image(options)?;
         }
@@ -98,16 +85,15 @@ impl<R: BufRead, W: Write> Console<'_, R, W> {
     }
 
     fn ask(&mut self, question: &str) -> Result<String> {
-        let title = question.trim_end_matches([':', ' ']);
-        self.listener.on_event(&Event::Waiting { question: title.to_owned() });
         loop {
             write!(self.output, "{question}")?;
             self.output.flush()?;
             let mut line = String::new();
             let length = self.input.read_line(&mut line);
             if length.context("reading the answer from the console")? == 0 {
+                let question = question.trim_end_matches([':', ' ']);
                 return Err(Diagnostic::new(
-                    format!("no answer on the console to '{title}'"),
+                    format!("no answer on the console to '{question}'"),
                     "set image and disk as parameters, without wait",
                 ));
             }
@@ -144,8 +130,6 @@ impl std::fmt::Display for FoundDisk {
 
 #[cfg(test)]
 mod tests {
-    use params::Ending;
-
     use super::*;
 
     fn disks() -> Vec<FoundDisk> {
@@ -171,7 +155,7 @@ mod tests {
 
     /// Runs `complete` with typed answers; returns the result and the screen.
     fn complete(mut options: Options, typed: &str) -> (Result<Options>, String) {
-        let mut console = Console { input: typed.as_bytes(), output: Vec::new(), listener: &[] };
+        let mut console = Console { input: typed.as_bytes(), output: Vec::new() };
         let outcome = console.complete(&mut options, disks).map(|()| options);
         (outcome, String::from_utf8(console.output).unwrap())
     }
@@ -184,17 +168,6 @@ mod tests {
             ..Options::default()
         };
         let (completed, screen) = complete(options.clone(), "");
-        assert_eq!((completed.unwrap(), screen.as_str()), (options, ""));
-    }
-
-    #[test]
-    fn asks_nothing_if_the_machine_ends_by_itself() {
-        let options = Options {
-            on_error: OnError::End(Ending::Reboot, 5),
-            disk: Some("/dev/vda".to_owned()),
-            ..Options::default()
-        };
-        let (completed, screen) = complete(options.clone(), "r.example/os:1\n");
         assert_eq!((completed.unwrap(), screen.as_str()), (options, ""));
     }
 
@@ -250,8 +223,7 @@ mod tests {
             ("no\n", false),
             ("yes please\n", false),
         ] {
-            let mut console =
-                Console { input: typed.as_bytes(), output: Vec::new(), listener: &[] };
+            let mut console = Console { input: typed.as_bytes(), output: Vec::new() };
             assert_eq!(
                 console.confirm(&image, "/dev/sda", &disks()).unwrap(),
                 confirmed,

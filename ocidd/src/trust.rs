@@ -8,7 +8,6 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use base64::Engine as _;
 use oci::{BASE64, signature::Key};
-use text::Foreign;
 
 use crate::report::diagnostic::Diagnostic;
 
@@ -62,12 +61,9 @@ impl Named {
             return Ok(Self::File(text.into()));
         }
         let der = BASE64.decode(text).ok().filter(|der| !der.is_empty());
-        let der = der.with_context(|| {
-            format!("'{}' is neither an absolute path nor a base64 key", Foreign::from(text))
-        })?;
-        Key::parse_der(&der, PARAMETER)
-            .map(Self::Key)
-            .with_context(|| format!("'{}'", Foreign::from(text)))
+        let der =
+            der.with_context(|| format!("'{text}' is neither an absolute path nor a base64 key"))?;
+        Key::parse_der(&der, PARAMETER).map(Self::Key).with_context(|| format!("'{text}'"))
     }
 }
 

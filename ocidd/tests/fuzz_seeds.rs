@@ -12,16 +12,12 @@ use proptest::{collection::vec, prelude::*};
 
 type EntryPoint = fn(&[u8]);
 
-const ENTRY_POINTS: [(&str, EntryPoint); 20] = [
-    ("answer", entry_points::answer),
-    ("archive", entry_points::archive),
+const ENTRY_POINTS: [(&str, EntryPoint); 14] = [
     ("challenge", entry_points::challenge),
-    ("cmdline", entry_points::cmdline),
     ("content_range", entry_points::content_range),
     ("decoder", entry_points::decoder),
     ("digest", entry_points::digest),
     ("gpt", entry_points::gpt),
-    ("index", entry_points::index),
     ("key", entry_points::key),
     ("logins", entry_points::logins),
     ("manifest", entry_points::manifest),
@@ -30,8 +26,6 @@ const ENTRY_POINTS: [(&str, EntryPoint); 20] = [
     ("selector", entry_points::selector),
     ("signature", entry_points::signature),
     ("size", entry_points::size),
-    ("title", entry_points::title),
-    ("url", entry_points::url),
     ("parameters", entry_points::parameters),
 ];
 

@@ -3,20 +3,17 @@
 use std::{
     collections::BTreeSet,
     fmt::{Debug, Display},
-    path::Path,
     str::FromStr,
 };
 
 use oci::{
     digest::Digest,
-    manifest,
-    reference::{BlobReference, ManifestReference, Repository},
+    reference::{BlobReference, ManifestReference},
     size::Bytes,
 };
 use ocidd::request::{Request, parse_request};
 use params::{PARAMETERS, parse_size};
 use proptest::{collection::vec, prelude::*};
-use registry::{credentials::Credentials, error::parse_reason};
 
 // A failing input is printed in its smallest form and becomes a row of the parser's own tests: no file is kept of it.
 fn config() -> ProptestConfig {
@@ -34,15 +31,8 @@ where
             let again = value.to_string().parse::<T>();
             assert!(again.is_ok_and(|again| again == value), "{text:?}");
         }
-        Err(error) => assert_message(&error.to_string()),
+        Err(error) => assert!(!error.to_string().is_empty(), "{text:?}"),
     }
-}
-
-/// A message is text of at most 2 KiB without control characters.
-#[track_caller]
-fn assert_message(text: &str) {
-    assert!(!text.is_empty() && text.len() <= 2048, "{text:?}");
-    assert!(!text.contains(char::is_control), "{text:?}");
 }
 
 /// Complete text parses, and prints unchanged.
@@ -158,34 +148,6 @@ proptest! {
     }
 
     #[test]
-    fn a_message_holds_no_control_character_and_no_secret(
-        text in "[\\x00-\\x1f\\x7f-\\u{9f}a-c\\u{202a}-\\u{202e}'\\\\]{0,300}",
-        status in "[\\x00-\\x1fA-Z]{0,20}",
-    ) {
-        let body = serde_json::json!({ "errors": [{ "code": status, "message": text }] });
-        assert_message(&format!("answered{}", parse_reason(body.to_string().as_bytes())));
-        let manifest = serde_json::json!({ "mediaType": text, "layers": [{ "digest": text }] });
-        for media_type in [&text, "application/vnd.oci.image.manifest.v1+json"] {
-            if let Err(error) = manifest::parse(manifest.to_string().as_bytes(), media_type) {
-                assert_message(&registry::Error::from(error).to_line());
-            }
-        }
-        let auths = serde_json::json!({ "auths": { "r.example": {
-            "auth": format!("hunter2{text}"), "identitytoken": format!("hunter2{text}"),
-        } } });
-        let repository = Repository { registry: "r.example".to_owned(), name: "os".to_owned() };
-        let outcome = Credentials::parse(auths.to_string().as_bytes(), Path::new("auth.json"));
-        if let Err(error) = outcome.and_then(|credentials| credentials.login_for(&repository)) {
-            assert_message(&error.to_line());
-            assert!(!error.to_line().contains("hunter2"), "{error:?}");
-        }
-        for error in parse_request([format!("http_proxy=x://u:hunter2@{text}")]).unwrap_err() {
-            assert_message(&error.to_string());
-            assert!(!error.to_string().contains("hunter2"), "{error}");
-        }
-    }
-
-    #[test]
     fn of_repeated_words_the_last_counts_and_no_other_order_does(words in vec(right_word(), 0..12)) {
         let mut seen = BTreeSet::new();
         let last_first = words.iter().rev().filter(|word| seen.insert(key(word)));
@@ -204,10 +166,8 @@ proptest! {
 #[track_caller]
 fn assert_words_read_or_refused(words: &[String]) {
     if let Err(errors) = parse_request(words) {
-        assert!(!errors.is_empty(), "{words:?}");
-        for error in errors {
-            assert_message(&error.to_string());
-        }
+        let all_have_text = errors.iter().all(|error| !error.to_string().is_empty());
+        assert!(!errors.is_empty() && all_have_text, "{words:?}");
     }
 }
 

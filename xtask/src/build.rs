@@ -128,8 +128,7 @@ pub fn build(wanted: &Wanted) -> Result<Vec<Built>> {
         let path = kernel_path(arch, profile);
         output::publish(&kernel.image, &path)?;
         let outputs = &[path.clone(), image.path.clone()];
-        let facts = Facts { arch, profile, settings, kernel, image, outputs };
-        describe::write(&facts, &project::out())?;
+        describe::write(&Facts { arch, profile, settings, kernel, image, outputs })?;
         all.push(Built { arch, kernel: path, initramfs: image.path.clone() });
     }
     output::write_sums(&project::out())?;

@@ -97,12 +97,8 @@ pub fn entries(cache: &Cache) -> Vec<Entry> {
     for (_, folder) in digests(KERNELS) {
         add(folder.clone(), InUse::File(folder.join(SUMS)), None);
     }
-    // `debian/apt.rs` names them by suite and architecture.
-    let is_state =
-        |name: &str| Arch::ALL.iter().any(|arch| name.rsplit('-').next() == Some(arch.oci()));
-    let states = children(&root.join("apt")).filter(|(name, _)| is_state(name));
-    for (name, path) in states {
-        add(path, InUse::Lock(format!("apt-{name}")), None);
+    for arch in Arch::ALL.map(Arch::oci) {
+        add(root.join("apt").join(arch), InUse::Lock(format!("apt-{arch}")), None);
     }
     for (name, max_age) in [("ccache", None), ("configs", None), ("build", Some(Duration::ZERO))] {
         add(root.join(name), InUse::Lock(KERNEL_LOCK.to_owned()), max_age);

@@ -9,7 +9,7 @@ mod values;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-pub use initramfs::{Binary, ImageConfig, Members, Part, Piece};
+pub use initramfs::{ImageConfig, Members, Part, Piece};
 pub use kernel::{KernelConfig, Profile};
 pub use problems::{Problems, nearest, unknown_name};
 

@@ -61,7 +61,7 @@ pub struct Image {
 
 pub fn run(args: &Args) -> Result<()> {
     let archs = args.arch.chosen()?;
-    let settings = Settings::read_for_initramfs()?;
+    let settings = Settings::read()?;
     setup::require_for(&archs, &[Need::Binaries])?;
     let sources = Sources::open(&args.sources)?;
     for arch in archs {

@@ -42,26 +42,27 @@ pub struct KernelBuild {
 
 /// The requested kernel, from the cache if it was built before.
 pub fn build(request: &KernelRequest<'_>) -> Result<KernelBuild> {
-    let plan = plan::plan(request)?;
-    let (key, cache) = (Key::of(&plan), &request.sources.cache);
+    let (plan, key) = inputs(request)?;
+    let cache = &request.sources.cache;
     let folder = match cache.kernel(&key.digest)? {
         Some(folder) => folder,
         None => compile::compile(&plan, &key, cache)
             .with_context(|| format!("building the kernel for {}", request.arch))?,
     };
-    Ok(of_plan(plan, key, folder.join(IMAGE), folder.join(CONFIG)))
+    Ok(KernelBuild {
+        image: folder.join(IMAGE),
+        config: folder.join(CONFIG),
+        source: plan.source,
+        compiler: plan.compiler,
+        key: key.digest,
+    })
 }
 
-/// The requested kernel without its files. Builds nothing.
-pub fn planned(request: &KernelRequest<'_>) -> Result<KernelBuild> {
+/// The inputs of the requested kernel, and their key. Builds nothing.
+pub fn inputs<'a>(request: &KernelRequest<'a>) -> Result<(Plan<'a>, Key)> {
     let plan = plan::plan(request)?;
-    let (key, none) = (Key::of(&plan), || PathBuf::from("/dev/null"));
-    Ok(of_plan(plan, key, none(), none()))
-}
-
-fn of_plan(plan: Plan<'_>, key: Key, image: PathBuf, config: PathBuf) -> KernelBuild {
-    let Plan { source, compiler, .. } = plan;
-    KernelBuild { image, config, source, compiler, key: key.digest }
+    let key = Key::of(&plan);
+    Ok((plan, key))
 }
 
 /// Builds the requested kernel in `place`, without reading or writing kernels in the cache. Returns

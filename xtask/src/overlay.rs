@@ -50,7 +50,6 @@ pub struct Args {
 const MTIME: u32 = 0;
 
 const CREDENTIALS: &str = "etc/ocidd/auth.json";
-const HOOKS: &str = "etc/ocidd/hooks/";
 const KNOWN: &str = "parameters, ca.d/*.pem, keys.d/*.pub, keys.d/*.pem, auth.json, \
                      hooks/{before,after,failed} and firmware/";
 
@@ -63,7 +62,7 @@ pub struct Overlay {
 pub fn run(args: &Args) -> Result<()> {
     let overlay = pack(&args.dir)?;
     let path = args.output.clone().unwrap_or_else(|| project::out().join("overlay.cpio.gz"));
-    let has_credentials = overlay.tree.entries().any(may_have_credentials);
+    let has_credentials = overlay.tree.entries().any(|(path, _)| path == CREDENTIALS);
     let readers = if has_credentials { Readers::Owner } else { Readers::All };
     output::write_for(&path, &overlay.bytes, readers)?;
     let (size, digest) = (overlay.bytes.len(), output::digest_of(&overlay.bytes));
@@ -73,18 +72,10 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if has_credentials {
         report::warn(
-            "the file may contain credentials: only you and machines that boot it can read them",
+            "the file contains credentials: only you and machines that boot it can read them",
         );
     }
     Ok(())
-}
-
-/// Whether a file is `auth.json`, a hook, or has a URL with user information, as of a proxy.
-fn may_have_credentials((path, entry): (&str, &Entry)) -> bool {
-    let Kind::File(text) = &entry.kind else { return false };
-    let mut words = text.split(u8::is_ascii_whitespace);
-    let has_user = words.any(|word| word.windows(3).any(|it| it == b"://") && word.contains(&b'@'));
-    [CREDENTIALS, HOOKS].iter().any(|known| path.starts_with(known)) || has_user
 }
 
 /// Archives `folder`. The error has one line per problem.

@@ -2,13 +2,13 @@
 //! pushes it to a registry.
 
 mod forms;
-pub mod layout;
-pub mod release;
+mod layout;
+mod release;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-pub use forms::ReleaseInfo;
+use forms::ReleaseInfo;
 use layout::Published;
 use oci::{layout::Store, signing_key::SigningKey};
 use registry::{
@@ -20,6 +20,7 @@ use registry::{
     own::Own,
     session::{Session, Settings},
 };
+pub use release::BUILD_MANIFEST;
 use release::Release;
 
 use crate::{
@@ -61,8 +62,15 @@ pub struct Args {
     /// The profiles to publish
     #[arg(long, value_enum, value_delimiter = ',', default_value = "default")]
     profile: Vec<Profile>,
-    #[command(flatten)]
-    connection: Connection,
+    /// Use plain HTTP
+    #[arg(long)]
+    plain_http: bool,
+    /// Credentials in the format of Docker's config.json [default: podman's and docker's]
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// Certificate authorities in PEM [default: this machine's]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// URL of the source code, for org.opencontainers.image.source
     #[arg(long, value_name = "URL")]
     source: Option<String>,
@@ -77,32 +85,6 @@ pub struct Args {
     layout: Option<PathBuf>,
 }
 
-/// How to reach a registry, shared with `verify`.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct Connection {
-    /// Use plain HTTP for the registry
-    #[arg(long)]
-    pub plain_http: bool,
-    /// Credentials in the format of Docker's config.json [default: podman's and docker's]
-    #[arg(long, value_name = "FILE")]
-    authfile: Option<PathBuf>,
-    /// Certificate authorities in PEM [default: this machine's]
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-}
-
-impl Connection {
-    pub fn session(&self) -> Session {
-        let settings = Settings {
-            tls: if self.plain_http { Tls::Plain } else { Tls::Required },
-            auth_file: self.authfile.clone(),
-            ca_file: self.ca_file.clone(),
-            ..Settings::default()
-        };
-        Session::new(settings, Box::new(report::Console))
-    }
-}
-
 pub fn run(args: &Args) -> Result<()> {
     let (repository, version) = split(&args.reference)?;
     let password = std::env::var("COSIGN_PASSWORD").ok();
@@ -114,7 +96,13 @@ pub fn run(args: &Args) -> Result<()> {
         releases.push(Release::read(&project::out(), *profile, &archs)?);
     }
     release::check_commits(&releases)?;
-    let session = args.connection.session();
+    let settings = Settings {
+        tls: if args.plain_http { Tls::Plain } else { Tls::Required },
+        auth_file: args.authfile.clone(),
+        ca_file: args.ca_file.clone(),
+        ..Settings::default()
+    };
+    let session = Session::new(settings, Box::new(report::Console));
     let scratch = tempfile::tempdir().context("creating a directory for a layout")?;
     let folder = args.layout.as_deref().unwrap_or(scratch.path());
     let info = ReleaseInfo { version, source: args.source.as_deref() };
@@ -152,8 +140,7 @@ fn tagged(all: &[Published]) -> impl Iterator<Item = (&Published, &str)> {
     all.iter().filter_map(|published| Some((published, published.tag.as_deref()?)))
 }
 
-/// Repository and tag of a reference.
-pub fn split(reference: &str) -> Result<(&str, &str)> {
+fn split(reference: &str) -> Result<(&str, &str)> {
     reference.parse::<oci::reference::ManifestReference>()?;
     let (repository, version) = reference.rsplit_once(':').context("reading the reference")?;
     if reference.contains('@') {

@@ -130,7 +130,7 @@ impl Sources {
             return debian::stored_packages(&self.cache, packages, arch)
                 .with_context(|| format!("reading {} from the cache", packages.join(", ")));
         }
-        debian::packages(&self.cache, packages, arch, None)
+        debian::packages(&self.cache, packages, arch)
             .with_context(|| format!("fetching {} from Debian's archive", packages.join(", ")))
     }
 

@@ -2,12 +2,11 @@
 
 pub mod bench;
 pub mod boot;
-mod cosign;
 pub mod demo;
 pub mod fuzz;
 pub mod lint;
 
-use std::{ffi::OsString, sync::mpsc, thread::ScopedJoinHandle};
+use std::{sync::mpsc, thread::ScopedJoinHandle};
 
 use anyhow::{Context as _, Result, anyhow};
 use xshell::cmd;
@@ -21,7 +20,6 @@ use crate::{
         cmd, project, report, setup,
         setup::Need,
     },
-    initramfs::{binaries, toolchain},
     kernel,
     sources::SourceOptions,
     test::boot::Summary,
@@ -67,7 +65,6 @@ pub fn run(args: &Args) -> Result<()> {
             check_sources(&args.sources)
         },
         || {
-            check_static_program(&archs)?;
             report::step("boot tests");
             let wanted = wanted.clone();
             summary = boot::run_cases(&boot::Args { filter: None, built: true, wanted })?;
@@ -121,35 +118,13 @@ fn check_sources(options: &SourceOptions) -> Result<()> {
     let cargo = cmd::cargo();
     // Lint has printed a warning if they are missing.
     let packages = lint::packages(&shell).unwrap_or_default();
-    let programs = cosign::programs().or_else(|error| {
-        // Developers can work without a network.
-        if setup::is_ci() {
-            return Err(error.context("fetching cosign"));
-        }
-        report::warn(format_args!("signatures were not tested with cosign: {error:#}"));
-        Ok(OsString::new())
-    })?;
     cmd!(shell, "{cargo} test --workspace --locked --quiet")
         .env("PYTHONPATH", packages)
-        .env("OCIDD_COSIGN", programs)
         .quiet()
         .run()
         .context("running cargo test")?;
     report::step("configuring every kernel");
     kernel::check_configurations(options)
-}
-
-/// Installs with the program that ships, in a network whose names have to be looked up.
-fn check_static_program(archs: &[Arch]) -> Result<()> {
-    let Some(arch) = Arch::host().filter(|arch| archs.contains(arch)) else { return Ok(()) };
-    report::step("installing with the static program");
-    let program = binaries::path("ocidd", &toolchain::select(arch)?);
-    let (shell, cargo) = (project::shell()?, cmd::cargo());
-    cmd!(shell, "{cargo} test --workspace --locked --quiet --test installs dns::")
-        .env("OCIDD_TEST_PROGRAM", program)
-        .quiet()
-        .run()
-        .context("installing with the static program")
 }
 
 /// Varies a foreign architecture itself and uses reprotest for the host's: a build takes minutes,

@@ -28,12 +28,12 @@ enum Subcommand {
     /// Pin the newest patch release of a series
     ///
     /// Looks for newer releases of the pinned series of Linux and Alpine, downloads them into the
-    /// cache, verifies the publisher's signatures and digests, and writes version and digest into
+    /// cache, verifies the publisher's digests, and writes version and digest into
     /// kernel/kernel.toml and initramfs.toml. Never changes to another series or an older release.
     /// Uses the hosts of the pinned URLs, so a mirror with the same layout works too.
     #[command(after_help = "Examples:
   cargo xtask sources update
-      Update both, with the publishers' keys in xtask/keys
+      Update both, trusting their hosts over HTTPS
   cargo xtask sources update linux --keyring autosigner.gpg
       Verify kernel.org's signature with a key from gpg --export autosigner@kernel.org
   cargo xtask sources update --dry-run
@@ -45,8 +45,8 @@ enum Subcommand {
         /// Download and verify, but do not change the files with the pins
         #[arg(long)]
         dry_run: bool,
-        /// File with the publisher's public key, from `gpg --export`; repeatable [default:
-        /// linux.gpg and alpine.gpg in xtask/keys]
+        /// File with the publisher's public key, from `gpg --export`; repeatable. Without it,
+        /// signatures are not verified
         #[arg(long, value_name = "FILE")]
         keyring: Vec<PathBuf>,
     },
@@ -69,14 +69,14 @@ enum Mode {
 
 pub fn run(args: &Args) -> Result<()> {
     let Subcommand::Update { which, dry_run, keyring } = &args.subcommand;
+    let keys = TrustedKeys::open(keyring)?;
     let cache = Cache::open()?;
     let mode = if *dry_run { Mode::DryRun } else { Mode::Write };
     let chosen = |publisher: &Publisher| which.is_none_or(|which| which == *publisher);
     let outcomes = Publisher::ALL.into_iter().filter(chosen).map(|publisher| {
+        let site = Site { publisher, client: Client::default(), keys: keys.clone() };
         let file = publisher.file();
-        TrustedKeys::open(keyring, &publisher.keyring())
-            .map(|keys| Site { publisher, client: Client::default(), keys })
-            .and_then(|site| update(&project::root().join(file), &site, &cache, mode))
+        update(&project::root().join(file), &site, &cache, mode)
             .map(|outcome| print(&outcome, file, mode))
             .with_context(|| format!("updating the pins of {file}"))
     });

@@ -176,5 +176,11 @@ fn read_aligned(archive: &[u8], location: Location) -> Result<(Vec<Record>, &[u8
     Ok(newc::read_archive(archive, location)?)
 }
 
+/// A name or line from an archive with control characters escaped, so that a terminal ignores them.
+pub fn printable(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(escape).collect()
+}
+
 #[cfg(test)]
 mod tests;

@@ -43,7 +43,7 @@ impl FromStr for Digest {
             let half = |hex| Some(u128::from_str_radix(hex, 16).ok()?.to_be_bytes());
             [half(high)?, half(low)?].as_flattened().try_into().ok()
         };
-        parse().map(Self).ok_or_else(|| Error::Digest(text.into()))
+        parse().map(Self).ok_or_else(|| Error::Digest(text.to_owned()))
     }
 }
 

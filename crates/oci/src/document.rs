@@ -9,10 +9,7 @@ use oci_spec::{
     OciSpecError,
     image::{ImageIndex, ImageManifest, ImageManifestBuilder, MediaType},
 };
-use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
@@ -69,11 +66,11 @@ pub enum Document {
 }
 
 impl Document {
-    /// Parses a document; see [`detect`].
     pub fn parse(bytes: &[u8], media_type: &str) -> Result<Self> {
-        match detect(bytes, media_type)?.as_str() {
+        match media_type {
             MANIFEST | DOCKER_MANIFEST => parse_json(bytes, "manifest").map(Self::Manifest),
-            _ => parse_index(bytes).map(Self::Index),
+            INDEX | DOCKER_INDEX => parse_index(bytes).map(Self::Index),
+            other => Err(Error::UnknownType(escape_controls(other))),
         }
     }
 
@@ -96,7 +93,7 @@ pub fn parse_media_type(text: &str) -> Result<String> {
     };
     match text.split_once('/') {
         Some((kind, name)) if is_name(kind) && is_name(name) => Ok(text.to_owned()),
-        _ => Err(Error::MediaType(text.into())),
+        _ => Err(Error::MediaType(text.to_owned())),
     }
 }
 
@@ -105,42 +102,22 @@ pub fn is_document(media_type: &str) -> bool {
     [MANIFEST, DOCKER_MANIFEST, INDEX, DOCKER_INDEX].contains(&media_type)
 }
 
-/// The media type of a manifest or an image index: the one that it states, otherwise the one it was
-/// sent with, otherwise that of its content. A document that contradicts its media type, or that is
-/// both, is rejected: programs could disagree about what it names (CVE-2021-41190).
-pub fn detect(bytes: &[u8], content_type: &str) -> Result<String> {
+/// The media type that a document states, otherwise its `Content-Type`.
+pub fn media_type_of(bytes: &[u8], content_type: &str) -> String {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Shape {
-        media_type: Option<String>,
-        layers: Option<IgnoredAny>,
-        manifests: Option<IgnoredAny>,
+    struct Stated {
+        media_type: String,
     }
-    let content_type = content_type.split(';').next().unwrap_or_default().trim();
-    let shape: Shape = serde_json::from_slice(bytes).map_err(|source| {
-        let is_html = matches!(content_type, "text/html" | "application/xhtml+xml");
-        let is_web_page = is_html || bytes.trim_ascii_start().starts_with(b"<");
-        let content_type = content_type.into();
-        if is_web_page {
-            Error::WebPage(content_type)
-        } else {
-            Error::NotJson { content_type, source }
-        }
-    })?;
-    let (has_layers, has_manifests) = (shape.layers.is_some(), shape.manifests.is_some());
-    let media_type = match shape.media_type {
-        Some(stated) => stated,
-        None if is_document(content_type) => content_type.to_owned(),
-        None if has_layers => MANIFEST.to_owned(),
-        None if has_manifests => INDEX.to_owned(),
-        None => content_type.to_owned(),
-    };
-    match media_type.as_str() {
-        MANIFEST | DOCKER_MANIFEST if has_manifests => Err(Error::Contradiction(media_type.into())),
-        INDEX | DOCKER_INDEX if has_layers => Err(Error::Contradiction(media_type.into())),
-        known if is_document(known) => Ok(media_type),
-        other => Err(Error::UnknownType(other.into())),
+    match serde_json::from_slice::<Stated>(bytes) {
+        Ok(stated) => stated.media_type,
+        Err(_) => essence_of(content_type).to_owned(),
     }
+}
+
+/// A `Content-Type` without its parameters.
+pub(crate) fn essence_of(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
 }
 
 /// Reads an image index with all properties of its platforms.
@@ -175,33 +152,6 @@ pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
     }
     value.sort_all_objects();
     Ok(serde_json::to_vec(&value).map_err(OciSpecError::from)?)
-}
-
-/// The artifact type of a manifest (OCI image spec, manifest.md, "Guidelines for Artifact Usage").
-pub fn artifact_type_of(manifest: &ImageManifest) -> &str {
-    let config = manifest.config().media_type();
-    manifest.artifact_type().as_ref().unwrap_or(config).as_ref()
-}
-
-/// A list of referrers. Not an `ImageIndex`: referrers have no platform.
-#[derive(Deserialize)]
-struct Referrers {
-    #[serde(rename = "mediaType")]
-    media_type: Option<String>,
-    manifests: Vec<Descriptor>,
-}
-
-pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Descriptor>> {
-    parse_json(bytes, "list of referrers").map(|list: Referrers| list.manifests)
-}
-
-/// Parses the document under the tag where clients list the referrers of `subject`. `None` if it is
-/// not a list: some registries resolve that tag as the digest of the subject.
-pub fn parse_referrers_tag(bytes: &[u8], subject: &Digest) -> Option<Vec<Descriptor>> {
-    let list: Referrers = parse_json(bytes, "list of referrers").ok()?;
-    let media_type = list.media_type.as_deref().unwrap_or(INDEX);
-    let is_list = matches!(media_type, INDEX | DOCKER_INDEX) && Digest::of(bytes) != *subject;
-    is_list.then_some(list.manifests)
 }
 
 pub fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> Result<Descriptor> {
@@ -248,7 +198,13 @@ pub fn list(items: impl ExactSizeIterator<Item = String>) -> String {
     if more > 0 {
         items.push(format!("and {more} more"));
     }
-    if items.is_empty() { "none".to_owned() } else { text::line(&items.join(", ")) }
+    if items.is_empty() { "none".to_owned() } else { escape_controls(&items.join(", ")) }
+}
+
+/// Escapes control characters, so that text from a registry cannot move the cursor of a console.
+pub(crate) fn escape_controls(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.into() };
+    text.chars().map(escape).collect()
 }
 
 /// The config of artifacts without one, with its content embedded in the descriptor.
@@ -327,36 +283,6 @@ mod tests {
         let platform = index.manifests()[0].platform().as_ref().unwrap();
         assert_eq!(platform.os_version().as_deref(), Some("1"));
         assert_eq!(String::from_utf8(to_bytes(&index).unwrap()).unwrap(), text);
-    }
-
-    #[test]
-    fn detects_documents_by_type_and_content() {
-        const LAYERS: &str = r#""layers":[]"#;
-        const MANIFESTS: &str = r#""manifests":[]"#;
-        let stating = |media_type: &str| format!(r#""mediaType":"{media_type}""#);
-        for content_type in
-            ["application/json", "text/plain; charset=utf-8", "binary/octet-stream", "", MANIFEST]
-        {
-            let found = detect(format!("{{{LAYERS}}}").as_bytes(), content_type).unwrap();
-            assert_eq!(found, MANIFEST, "{content_type}");
-        }
-        for (members, content_type, expected) in [
-            (vec![MANIFESTS.to_owned()], "application/octet-stream", Some(INDEX)),
-            (vec![MANIFESTS.to_owned()], DOCKER_INDEX, Some(DOCKER_INDEX)),
-            (vec![stating(DOCKER_MANIFEST), LAYERS.to_owned()], INDEX, Some(DOCKER_MANIFEST)),
-            (vec![MANIFESTS.to_owned(), LAYERS.to_owned()], "", None),
-            (vec![MANIFESTS.to_owned(), LAYERS.to_owned()], MANIFEST, None),
-            (vec![stating(INDEX), MANIFESTS.to_owned(), LAYERS.to_owned()], INDEX, None),
-            (vec![stating(MANIFEST), MANIFESTS.to_owned()], MANIFEST, None),
-            (vec![stating(INDEX), LAYERS.to_owned()], INDEX, None),
-            (vec![MANIFESTS.to_owned()], MANIFEST, None),
-            (vec![stating("a/b"), LAYERS.to_owned()], MANIFEST, None),
-            (vec![], "application/json", None),
-        ] {
-            let text = format!("{{{}}}", members.join(","));
-            let found = detect(text.as_bytes(), content_type).ok();
-            assert_eq!(found.as_deref(), expected, "{text} as {content_type}");
-        }
     }
 
     #[test]

@@ -1,10 +1,8 @@
-//! The error of this crate, except for keys and signatures, which a caller checks one by one. Text
-//! of others is [`Foreign`]; lists of it are those of [`crate::document::list`].
+//! The error of this crate, except for keys and signatures, which a caller checks one by one.
 
 use std::{fmt, io, path::PathBuf};
 
 use oci_spec::OciSpecError;
-use text::Foreign;
 use thiserror::Error;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -12,47 +10,41 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Error)]
 pub enum Error {
     #[error("invalid digest '{0}': expected 'sha256:' and 64 lower-case hexadecimal digits")]
-    Digest(Foreign),
+    Digest(String),
     #[error("invalid platform '{0}': expected OS/ARCHITECTURE[/VARIANT], such as linux/amd64")]
-    Platform(Foreign),
+    Platform(String),
 
     #[error("invalid reference '{reference}': unexpected scheme '{scheme}'")]
-    Scheme { reference: Foreign, scheme: &'static str },
+    Scheme { reference: String, scheme: &'static str },
     #[error(
         "'{0}' does not name a registry: expected a host with a domain or a port, \
          such as registry.example/os:1 or localhost:5000/os:1"
     )]
-    NoRegistry(Foreign),
-    #[error("'{0}' is not a mirror: expected HOST[:PORT][/PATH], without a scheme or a login")]
-    Mirror(Foreign),
+    NoRegistry(String),
     #[error("invalid {part} '{found}' in '{reference}': expected {expected}")]
-    ReferencePart { reference: Foreign, part: &'static str, found: Foreign, expected: &'static str },
+    ReferencePart { reference: String, part: &'static str, found: String, expected: &'static str },
     #[error("'{0}' has neither tag nor digest: expected a tag, such as {0}:latest")]
-    NoVersion(Foreign),
-    #[error("'{0}' has a tag or a digest: expected registry/repository")]
-    NotARepository(Foreign),
+    NoVersion(String),
     #[error("'{0}' has no digest: expected registry/repository@sha256:…")]
-    NoDigest(Foreign),
+    NoDigest(String),
     #[error("'{0}' has a tag and a digest: expected registry/repository@sha256:…")]
-    TagOnBlob(Foreign),
+    TagOnBlob(String),
 
     #[error("the registry answered with a web page ('{0}'), not a manifest")]
-    WebPage(Foreign),
+    WebPage(String),
     #[error("reading the manifest, which was sent as '{content_type}'")]
-    NotJson { content_type: Foreign, source: serde_json::Error },
+    NotJson { content_type: String, source: serde_json::Error },
     #[error("reading the {name}")]
     Document { name: &'static str, source: serde_json::Error },
     #[error("'{0}' is neither an image manifest nor an image index")]
-    UnknownType(Foreign),
-    #[error("the document has the media type '{0}', but the content of another kind too")]
-    Contradiction(Foreign),
+    UnknownType(String),
     #[error("invalid media type '{0}': expected two names, such as build/log")]
-    MediaType(Foreign),
+    MediaType(String),
     #[error("writing a document")]
     Write(#[from] OciSpecError),
 
     #[error("invalid annotation {key} of layer {layer}: '{text}' is not a {expected}")]
-    Annotation { layer: String, key: &'static str, text: Foreign, expected: &'static str },
+    Annotation { layer: String, key: &'static str, text: String, expected: &'static str },
     #[error("the reference names a container image, not a disk image; its layers are: {layers}")]
     Container { layers: String },
     #[error("the manifest has no disk layer; its layers are: {layers}")]
@@ -61,14 +53,14 @@ pub enum Error {
         "the manifest has {count} layers of media type {types}, expected one; \
          its layers are: {layers}"
     )]
-    SeveralDisks { count: usize, types: Foreign, layers: String },
+    SeveralDisks { count: usize, types: String, layers: String },
     /// `has_platforms`: whether another platform can be requested instead.
     #[error("the image index has no manifest for {platform}; it has: {available}")]
     NoMatch { platform: String, available: String, has_platforms: bool },
     #[error("the image index has {count} manifests for {platform}: {manifests}")]
     SeveralMatches { platform: String, count: usize, manifests: String },
     #[error("{0} is an image index")]
-    Nested(Foreign),
+    Nested(oci_spec::image::Digest),
 
     #[error("{doing} {}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
@@ -81,7 +73,7 @@ pub enum Error {
     #[error("{} is damaged: it has {found} bytes, expected {expected}", path.display())]
     DamagedSize { path: PathBuf, found: u64, expected: u64 },
     #[error("{count} images have a digest that begins with '{digits}'")]
-    AmbiguousDigits { count: usize, digits: Foreign },
+    AmbiguousDigits { count: usize, digits: String },
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
 }

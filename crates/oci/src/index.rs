@@ -9,12 +9,9 @@ use crate::{
     platform::Platform,
 };
 
-/// Maximum number of indexes from a reference to its manifest.
-pub const MAX_DEPTH: usize = 4;
-
 /// Selects the entry for `platform`, independent of the order of entries. An entry without a
 /// platform is selected if there is no other. If no variant is requested, an entry without a
-/// variant is preferred; of several kinds of disk images, the raw one.
+/// variant is preferred.
 pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Descriptor> {
     let images: Vec<(&Descriptor, Option<Platform>)> = index
         .manifests()
@@ -34,11 +31,6 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
     if matching.is_empty() {
         matching = find(Platform::includes);
     }
-    let (key, raw) = DISK_TYPE;
-    let is_raw = |(entry, _): &&(&Descriptor, _)| document::annotation(entry, key) == Some(raw);
-    if let [raw] = matching.iter().copied().filter(is_raw).collect::<Vec<_>>()[..] {
-        matching = vec![raw];
-    }
     match matching.as_slice() {
         [(entry, _)] => Ok(entry),
         [] => Err(Error::NoMatch {
@@ -52,16 +44,9 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
         several => Err(Error::SeveralMatches {
             platform: platform.to_string(),
             count: several.len(),
-            manifests: list(several.iter().map(|(entry, offered)| {
-                let offered = offered.iter().filter(|offered| *offered != platform);
-                let annotations = entry.annotations().iter().flatten();
-                let facts = annotations.map(|(key, value)| format!("{key}={value}"));
-                let facts: Vec<_> = offered.map(ToString::to_string).chain(facts).collect();
-                let mut facts: Vec<&str> = facts.iter().map(String::as_str).collect();
-                facts.sort_unstable();
-                let facts = facts.join(", ");
-                let facts = if facts.is_empty() { facts } else { format!(" ({facts})") };
-                format!("{}{facts}", entry.digest())
+            manifests: list(several.iter().map(|(entry, offered)| match offered {
+                Some(offered) if offered != platform => format!("{} ({offered})", entry.digest()),
+                _ => entry.digest().to_string(),
             })),
         }),
     }
@@ -72,7 +57,7 @@ pub fn select<'a>(index: &'a ImageIndex, platform: &Platform) -> Result<&'a Desc
 pub fn entry_for(platform: &Platform, image: &Descriptor, bytes: &[u8]) -> Result<Descriptor> {
     let media_type = image.media_type().as_ref();
     let Document::Manifest(manifest) = Document::parse(bytes, media_type)? else {
-        return Err(Error::Nested(image.digest().as_ref().into()));
+        return Err(Error::Nested(image.digest().clone()));
     };
     let (key, _) = DISK_TYPE;
     let disk_type = manifest.annotations().as_ref().and_then(|annotations| annotations.get(key));
@@ -205,34 +190,6 @@ mod tests {
             let error = (0..3)
                 .fold(error.to_string(), |text, n| text.replace(&digest(n), &format!("DIGEST{n}")));
             assert!(error.ends_with(fault), "{asked} from {platforms:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn selects_the_raw_disk_or_lists_annotations() {
-        let disks = |types: [&str; 2]| {
-            let mut index = entries(&["linux/amd64", "linux/amd64"]);
-            let with_type = |(mut entry, value): (Descriptor, &str)| {
-                let annotations = [("disktype", value), ("a", "b")];
-                let annotations = annotations.map(|(key, text)| (key.to_owned(), text.to_owned()));
-                entry.set_annotations(Some(annotations.into_iter().collect()));
-                entry
-            };
-            let manifests = index.manifests().clone().into_iter().zip(types).map(with_type);
-            index.set_manifests(manifests.collect());
-            index
-        };
-        let amd64 = "amd64".parse().unwrap();
-        for (types, place) in [(["raw", "qcow2"], 0), (["qcow2", "raw"], 1)] {
-            let index = disks(types);
-            assert_eq!(select(&index, &amd64).unwrap(), &index.manifests()[place]);
-        }
-        for types in [["qcow2", "vmdk"], ["raw", "raw"]] {
-            let error = select(&disks(types), &amd64).unwrap_err().to_string();
-            for (number, disk_type) in types.iter().enumerate() {
-                let listed = format!("{} (a=b, disktype={disk_type})", digest(number));
-                assert!(error.contains(&listed), "{error}");
-            }
         }
     }
 

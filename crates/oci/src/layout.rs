@@ -93,7 +93,7 @@ impl Store {
             found.map(|entry| (entry.digest().to_string(), entry)).collect();
         match found.len() {
             0 | 1 => Ok(found.pop_first().map(|(_, entry)| entry)),
-            count => Err(Error::AmbiguousDigits { count, digits: digits.into() }),
+            count => Err(Error::AmbiguousDigits { count, digits: digits.to_owned() }),
         }
     }
 
@@ -153,11 +153,10 @@ impl Store {
     fn read_document(&self, entry: &Descriptor) -> Result<Option<Document>> {
         let media_type = entry.media_type().as_ref();
         let path = self.path(&document::digest_of(entry)?);
-        if !document::is_document(media_type) || fs::symlink_metadata(&path).is_err() {
+        if !document::is_document(media_type) || fs::symlink_metadata(path).is_err() {
             return Ok(None);
         }
-        let document = Document::parse(&self.read(entry)?, media_type);
-        Ok(Some(document.map_err(|source| Error::LayoutIndex { path, source: Box::new(source) })?))
+        Ok(Some(Document::parse(&self.read(entry)?, media_type)?))
     }
 
     /// Reads and verifies a small blob.
@@ -259,7 +258,10 @@ impl Store {
         if self.marker.try_lock().is_err() {
             return Err(Error::InUse(self.folder));
         }
-        let reachable = self.reachable()?;
+        let mut reachable = BTreeSet::new();
+        for entry in self.entries()? {
+            self.mark(&entry, &mut reachable)?;
+        }
         let folder = self.folder.join(BLOBS);
         let error = at("removing blobs from", &folder);
         let mut freed = Freed::default();
@@ -276,25 +278,22 @@ impl Store {
         Ok(freed)
     }
 
-    /// The blobs of all images. A list of work, because indexes may be nested without limit.
-    fn reachable(&self) -> Result<BTreeSet<String>> {
-        let mut rest = self.entries()?;
-        let (mut documents, mut blobs) = (BTreeSet::new(), BTreeSet::new());
-        let name = |blob: &Descriptor| blob.digest().digest().to_owned();
-        while let Some(entry) = rest.pop() {
-            if !documents.insert(name(&entry)) {
-                continue;
-            }
-            match self.read_document(&entry)? {
-                Some(Document::Index(index)) => rest.extend(index.manifests().iter().cloned()),
-                Some(Document::Manifest(manifest)) => {
-                    blobs.extend(manifest.layers().iter().chain([manifest.config()]).map(name));
-                }
-                None => {}
-            }
+    /// Collects the blobs of an image.
+    fn mark(&self, image: &Descriptor, reachable: &mut BTreeSet<String>) -> Result<()> {
+        if !reachable.insert(image.digest().digest().to_owned()) {
+            return Ok(());
         }
-        documents.append(&mut blobs);
-        Ok(documents)
+        match self.read_document(image)? {
+            Some(Document::Index(index)) => {
+                index.manifests().iter().try_for_each(|manifest| self.mark(manifest, reachable))?;
+            }
+            Some(Document::Manifest(manifest)) => {
+                let blobs = manifest.layers().iter().chain([manifest.config()]);
+                reachable.extend(blobs.map(|blob| blob.digest().digest().to_owned()));
+            }
+            None => {}
+        }
+        Ok(())
     }
 
     fn read_index(&self) -> Result<ImageIndex> {

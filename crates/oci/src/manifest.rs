@@ -3,15 +3,15 @@
 use std::str::FromStr;
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
-use text::Foreign;
+use serde::de::IgnoredAny;
 
 pub use crate::document::list;
 use crate::{
     digest::Digest,
     document,
     document::{
-        BYTES, DISK_ARTIFACT, DOCKER_MANIFEST, EMPTY, MANIFEST, RAW_DIGEST, RAW_SIZE,
-        UNKNOWN_ARTIFACT, annotation, title_of,
+        BYTES, DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, RAW_DIGEST, RAW_SIZE, annotation,
+        escape_controls, title_of,
     },
     error::{Error, Result},
 };
@@ -36,18 +36,6 @@ const RAW_SIZES: [&str; 3] = [
 /// Annotations with the decompressed digest.
 const RAW_DIGESTS: [&str; 2] = [RAW_DIGEST, "org.pulpproject.netboot.src.digest"];
 
-/// The artifact types of manifests that may contain a disk image: of ocidd, podman and pulp, and of
-/// artifacts without a type of their own.
-const DISK_ARTIFACTS: [&str; 6] = [
-    DISK_ARTIFACT,
-    "application/vnd.podman.machine.disk",
-    "application/vnd.org.pulpproject.netboot.artifact.v1",
-    UNKNOWN_ARTIFACT,
-    EMPTY,
-    IMAGE_CONFIG,
-];
-const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-
 /// The layer that contains the disk image. Only a manifest provides more than its digest.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Layer {
@@ -60,8 +48,6 @@ pub struct Layer {
     /// The publisher's annotations about the decompressed disk image, not verified yet.
     pub raw_size_bytes: Option<u64>,
     pub raw_digest: Option<Digest>,
-    /// The artifact type of the manifest, if it is not that of a disk image.
-    pub foreign_type: Option<Foreign>,
 }
 
 impl Layer {
@@ -74,7 +60,6 @@ impl Layer {
             title: None,
             raw_size_bytes: None,
             raw_digest: None,
-            foreign_type: None,
         }
     }
 }
@@ -88,26 +73,39 @@ pub enum Content {
     Index(ImageIndex),
 }
 
-/// Reads a manifest with exactly one disk layer, or an image index; see [`document::detect`].
+/// Reads a manifest with exactly one disk layer, or an image index. `content_type` applies if the
+/// document does not state its media type.
 pub fn parse(bytes: &[u8], content_type: &str) -> Result<Content> {
-    match document::detect(bytes, content_type)?.as_str() {
+    let content_type = document::essence_of(content_type);
+    if let Err(source) = serde_json::from_slice::<IgnoredAny>(bytes) {
+        let is_web_page = is_web_page(bytes, content_type);
+        let content_type = escape_controls(content_type);
+        return Err(if is_web_page {
+            Error::WebPage(content_type)
+        } else {
+            Error::NotJson { content_type, source }
+        });
+    }
+    match document::media_type_of(bytes, content_type).as_str() {
         MANIFEST | DOCKER_MANIFEST => {
             find_disk(&document::parse_json(bytes, "manifest")?).map(Content::Disk)
         }
         // Not `parse_index`: the installer needs no more of a platform than its variant.
-        _ => Ok(Content::Index(document::parse_json(bytes, "image index")?)),
+        INDEX | DOCKER_INDEX => Ok(Content::Index(document::parse_json(bytes, "image index")?)),
+        other => Err(Error::UnknownType(escape_controls(other))),
     }
+}
+
+fn is_web_page(bytes: &[u8], content_type: &str) -> bool {
+    matches!(content_type, "text/html" | "application/xhtml+xml")
+        || bytes.trim_ascii_start().starts_with(b"<")
 }
 
 fn find_disk(manifest: &ImageManifest) -> Result<Layer> {
     let disks = disk_layers(manifest.layers());
     let layers = || list(manifest.layers().iter().map(describe));
     match disks.as_slice() {
-        [disk] => {
-            let artifact_type = manifest.artifact_type().as_ref().map(AsRef::as_ref);
-            let foreign = artifact_type.filter(|known| !DISK_ARTIFACTS.contains(known));
-            Ok(Layer { foreign_type: foreign.map(Into::into), ..parse_layer(disk)? })
-        }
+        [disk] => parse_layer(disk),
         [] if is_container(manifest) => Err(Error::Container { layers: layers() }),
         [] => Err(Error::NoDisk { layers: layers() }),
         several => {
@@ -115,7 +113,7 @@ fn find_disk(manifest: &ImageManifest) -> Result<Layer> {
                 several.iter().map(|disk| disk.media_type().as_ref()).collect();
             types.sort_unstable();
             types.dedup();
-            let (count, types) = (several.len(), types.join(" or ").into());
+            let (count, types) = (several.len(), types.join(" or "));
             Err(Error::SeveralDisks { count, types, layers: layers() })
         }
     }
@@ -137,31 +135,26 @@ fn disk_layers(layers: &[Descriptor]) -> Vec<&Descriptor> {
                 && title_of(layer).is_some()
         },
     ];
-    let of_kind =
-        |is_kind: &fn(&Descriptor) -> bool| layers.iter().filter(|it| is_kind(it)).collect();
-    let known = kinds.iter().map(of_kind).find(|found: &Vec<_>| !found.is_empty());
-    known.unwrap_or_else(|| {
-        // The only file, if its first bytes are those of a compressed disk.
-        let files = |layer: &&Descriptor| title_of(layer).is_some() && !is_root(layer);
-        let files: Vec<_> = layers.iter().filter(files).collect();
-        if files.len() == 1 { files } else { Vec::new() }
-    })
-}
-
-/// Whether this is a part of a container's file system.
-fn is_root(layer: &Descriptor) -> bool {
-    let media_type = layer.media_type().as_ref();
-    media_type.starts_with("application/vnd.oci.image.layer.v1.tar")
-        || media_type.starts_with("application/vnd.docker.image.rootfs.diff.tar")
+    kinds
+        .iter()
+        .map(|is_kind| layers.iter().filter(|layer| is_kind(layer)).collect::<Vec<_>>())
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
 }
 
 /// Whether `docker run` would accept the manifest. Artifacts and container images differ only in
 /// the media types of layers and config.
 fn is_container(manifest: &ImageManifest) -> bool {
+    let is_root = |layer: &Descriptor| {
+        let media_type = layer.media_type().as_ref();
+        media_type.starts_with("application/vnd.oci.image.layer.v1.tar")
+            || media_type.starts_with("application/vnd.docker.image.rootfs.diff.tar")
+    };
     manifest.layers().iter().any(is_root)
         || matches!(
             manifest.config().media_type().as_ref(),
-            IMAGE_CONFIG | "application/vnd.docker.container.image.v1+json"
+            "application/vnd.oci.image.config.v1+json"
+                | "application/vnd.docker.container.image.v1+json"
         )
 }
 
@@ -174,7 +167,6 @@ fn parse_layer(layer: &Descriptor) -> Result<Layer> {
         title: title_of(layer).map(str::to_owned),
         raw_size_bytes: parse_first(layer, digest, &RAW_SIZES, "number of bytes")?,
         raw_digest: parse_first(layer, digest, &RAW_DIGESTS, "SHA-256 digest")?,
-        foreign_type: None,
     })
 }
 
@@ -190,12 +182,10 @@ fn parse_first<T: FromStr>(
     else {
         return Ok(None);
     };
-    // FromStr of numbers accepts a sign.
-    let parsed = text.parse().ok().filter(|_| !text.starts_with('+'));
-    parsed.map(Some).ok_or_else(|| Error::Annotation {
+    text.parse().map(Some).map_err(|_reason| Error::Annotation {
         layer: layer.to_string(),
         key,
-        text: text.into(),
+        text: escape_controls(text),
         expected,
     })
 }

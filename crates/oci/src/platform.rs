@@ -79,7 +79,7 @@ impl FromStr for Platform {
             [os, architecture, variant] => Some(Self::new(os, architecture, Some(variant))),
             _ => None,
         };
-        platform.ok_or_else(|| Error::Platform(text.into()))
+        platform.ok_or_else(|| Error::Platform(text.to_owned()))
     }
 }
 

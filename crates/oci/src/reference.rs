@@ -36,17 +36,6 @@ pub struct BlobReference {
     pub digest: Digest,
 }
 
-impl FromStr for Repository {
-    type Err = Error;
-
-    fn from_str(whole: &str) -> Result<Self> {
-        match split(whole)? {
-            (repository, None, None) => Ok(repository),
-            _ => Err(Error::NotARepository(whole.into())),
-        }
-    }
-}
-
 impl FromStr for ManifestReference {
     type Err = Error;
 
@@ -55,7 +44,7 @@ impl FromStr for ManifestReference {
         let version = match (tag, digest) {
             (_, Some(digest)) => Version::Digest(digest),
             (Some(tag), None) => Version::Tag(tag.to_owned()),
-            (None, None) => return Err(Error::NoVersion(whole.into())),
+            (None, None) => return Err(Error::NoVersion(whole.to_owned())),
         };
         Ok(Self { repository, version })
     }
@@ -67,28 +56,22 @@ impl FromStr for BlobReference {
     fn from_str(whole: &str) -> Result<Self> {
         match split(whole)? {
             (repository, None, Some(digest)) => Ok(Self { repository, digest }),
-            (_, Some(_), Some(_)) => Err(Error::TagOnBlob(whole.into())),
-            (_, _, None) => Err(Error::NoDigest(whole.into())),
+            (_, Some(_), Some(_)) => Err(Error::TagOnBlob(whole.to_owned())),
+            (_, _, None) => Err(Error::NoDigest(whole.to_owned())),
         }
     }
 }
 
 fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
     let invalid = |part, found: &str, expected| Error::ReferencePart {
-        reference: whole.into(),
+        reference: whole.to_owned(),
         part,
-        found: found.into(),
+        found: found.to_owned(),
         expected,
     };
     for scheme in ["https://", "http://", "docker://", "oci://"] {
-        if let Some(rest) = whole.strip_prefix(scheme) {
-            // A password in the URL is not repeated.
-            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = host.rsplit('@').next().unwrap_or_default();
-            return Err(Error::Scheme {
-                reference: format!("{scheme}{host}/{path}").into(),
-                scheme,
-            });
+        if whole.starts_with(scheme) {
+            return Err(Error::Scheme { reference: whole.to_owned(), scheme });
         }
     }
     let (rest, digest) = match whole.split_once('@') {
@@ -99,7 +82,7 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
     let (registry, rest) = rest
         .split_once('/')
         .filter(|(host, _)| host.contains(['.', ':']) || *host == "localhost")
-        .ok_or_else(|| Error::NoRegistry(whole.into()))?;
+        .ok_or_else(|| Error::NoRegistry(whole.to_owned()))?;
     if !is_registry(registry) {
         return Err(invalid("registry", registry, "a host name with an optional port"));
     }
@@ -115,22 +98,7 @@ fn split(whole: &str) -> Result<(Repository, Option<&str>, Option<Digest>)> {
         let expected = "up to 128 letters, digits, '_', '.', '-', not starting with '.' or '-'";
         return Err(invalid("tag", tag, expected));
     }
-    // Docker Hub's short names.
-    let is_hub = ["docker.io", "index.docker.io", "registry-1.docker.io"].contains(&registry);
-    let prefix = if is_hub && !name.contains('/') { "library/" } else { "" };
-    let name = format!("{prefix}{name}");
-    Ok((Repository { registry: registry.to_owned(), name }, tag, digest))
-}
-
-/// Parses a mirror, `HOST[:PORT][/PATH]`: the name of the result is the path, or empty.
-pub fn parse_mirror(text: &str) -> Result<Repository> {
-    let (registry, name) = text.split_once('/').unwrap_or((text, ""));
-    let is_path = name.split('/').all(is_name_component) || registry == text;
-    if is_registry(registry) && is_path {
-        return Ok(Repository { registry: registry.to_owned(), name: name.to_owned() });
-    }
-    // What precedes the host may be a password.
-    Err(Error::Mirror(text.rsplit('@').next().unwrap_or_default().into()))
+    Ok((Repository { registry: registry.to_owned(), name: name.to_owned() }, tag, digest))
 }
 
 fn is_registry(text: &str) -> bool {
@@ -258,19 +226,6 @@ mod tests {
     }
 
     #[test]
-    fn short_names_of_docker_hub_are_in_its_library() {
-        for (text, name) in [
-            ("docker.io/os:1", "library/os"),
-            ("index.docker.io/os:1", "library/os"),
-            ("docker.io/a/os:1", "a/os"),
-            ("r.example/os:1", "os"),
-        ] {
-            assert_eq!(text.parse::<ManifestReference>().unwrap().repository.name, name);
-        }
-        assert_eq!("docker.io/os".parse::<Repository>().unwrap().name, "library/os");
-    }
-
-    #[test]
     fn digest_wins_over_tag() {
         let reference: ManifestReference = format!("r.example/os:1@{DIGEST}").parse().unwrap();
         assert_eq!(reference.to_string(), format!("r.example/os@{DIGEST}"));
@@ -281,21 +236,10 @@ mod tests {
         let text = format!("r.example:5000/os@{DIGEST}");
         assert_eq!(text.parse::<BlobReference>().unwrap().to_string(), text);
         let error = "r.example/os:1".parse::<BlobReference>().unwrap_err();
-        assert!(matches!(error, Error::NoDigest(text) if text.0 == "r.example/os:1"));
+        assert!(matches!(error, Error::NoDigest(text) if text == "r.example/os:1"));
         let both = format!("r.example/os:1@{DIGEST}");
         let error = both.parse::<BlobReference>().unwrap_err();
-        assert!(matches!(error, Error::TagOnBlob(text) if text.0 == both));
-    }
-
-    #[test]
-    fn repository_has_neither_tag_nor_digest() {
-        let repository: Repository = "r.example:5000/a/b".parse().unwrap();
-        assert_eq!(repository.to_string(), "r.example:5000/a/b");
-        let digest = format!("r.example/os@{DIGEST}");
-        for text in ["r.example/os:1", &digest, "r.example", "docker://r.example/os", ""] {
-            let error = text.parse::<Repository>().unwrap_err().to_string();
-            assert!(error.contains(&format!("'{text}'")) && !error.contains(":latest'"), "{error}");
-        }
+        assert!(matches!(error, Error::TagOnBlob(text) if text == both));
     }
 
     #[test]

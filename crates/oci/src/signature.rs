@@ -1,15 +1,13 @@
-//! Signatures in both formats of cosign, signed payloads (`SIGNATURE_SPEC.md`) and Sigstore bundles:
-//! listed by a manifest, verified with a trusted key. `docker-reference` is ignored, because copies
-//! and mirrors contain the same bytes.
+//! Signatures in the format of cosign (`SIGNATURE_SPEC.md`): listed by a manifest, verified with a
+//! trusted key. `docker-reference` is ignored, because copies and mirrors contain the same bytes.
 
-pub mod dsse;
 mod key;
 #[cfg(test)]
 mod tests;
 
 use base64::Engine as _;
 pub use key::{Key, KeyError};
-use oci_spec::image::{Descriptor, ImageManifest};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -21,6 +19,8 @@ pub const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 pub const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// The artifact type of manifests that list signatures.
 pub const ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+/// The artifact type that newer tools use, without its version.
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 /// The type that a payload states.
 pub const KIND: &str = "cosign container image signature";
 
@@ -35,11 +35,9 @@ pub fn tag_of(image: &Digest) -> String {
 /// A listed signature, not verified yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
-    /// The signed blob, or the bundle.
+    /// The signed blob.
     pub payload: Digest,
-    pub size_bytes: u64,
-    /// The signature of a payload. A bundle contains its own.
-    signature: Option<Vec<u8>>,
+    signature: Vec<u8>,
 }
 
 /// Why a signature is rejected.
@@ -59,14 +57,6 @@ pub enum SignatureError {
     Payload(String),
     #[error("it belongs to {0}")]
     OtherImage(String),
-    #[error("reading the bundle: {0}")]
-    Bundle(String),
-    #[error("its signature is keyless, by a certificate; that is not supported")]
-    Keyless,
-    #[error(
-        "it was changed, or made with Ed25519ph, which is not supported, by the trusted key {0}"
-    )]
-    Ed25519ph(String),
 }
 
 /// The part of a payload that is verified.
@@ -88,39 +78,51 @@ struct Image {
     digest: String,
 }
 
-/// Whether manifests of this artifact type list signatures.
-pub fn is_signature(artifact_type: &str) -> bool {
-    artifact_type == ARTIFACT || artifact_type.starts_with(dsse::FAMILY)
+/// A referrer that contains signatures.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Referrer {
+    /// A manifest that lists signatures.
+    Signatures(Digest),
+    /// A signature or attestation in the newer format, which is not supported.
+    Bundle(String),
 }
 
 /// The signatures that a manifest lists. Each can be invalid by itself.
 pub fn parse_manifest(bytes: &[u8]) -> Result<Vec<Result<Claim, SignatureError>>> {
     let manifest: ImageManifest = document::parse_json(bytes, "manifest of signatures")?;
-    let mut claims = Vec::new();
-    for layer in manifest.layers() {
-        claims.extend(parse_layer(layer));
-    }
-    Ok(claims)
+    let layers = manifest.layers().iter().filter(|layer| is_payload(layer));
+    Ok(layers.map(parse_layer).collect())
 }
 
-/// The signature in a layer, if it contains one.
-fn parse_layer(layer: &Descriptor) -> Option<Result<Claim, SignatureError>> {
-    let media_type = layer.media_type().as_ref();
-    let is_payload = media_type == PAYLOAD;
-    (is_payload || media_type.starts_with(dsse::FAMILY)).then(|| {
-        let payload = document::digest_of(layer)
-            .map_err(|invalid| SignatureError::Digest(invalid.to_string()))?;
-        let size_bytes = layer.size();
-        if size_bytes > PAYLOAD_LIMIT_BYTES {
-            return Err(SignatureError::Size(size_bytes));
+pub fn is_payload(layer: &Descriptor) -> bool {
+    layer.media_type().as_ref() == PAYLOAD
+}
+
+/// The signature of a payload.
+pub fn parse_layer(layer: &Descriptor) -> Result<Claim, SignatureError> {
+    let payload = document::digest_of(layer)
+        .map_err(|invalid| SignatureError::Digest(invalid.to_string()))?;
+    if layer.size() > PAYLOAD_LIMIT_BYTES {
+        return Err(SignatureError::Size(layer.size()));
+    }
+    let text = document::annotation(layer, SIGNATURE).ok_or(SignatureError::NoSignature)?;
+    let signature = BASE64.decode(text).map_err(|_quotes_its_input| SignatureError::Base64)?;
+    Ok(Claim { payload, signature })
+}
+
+/// The signatures among the referrers of a manifest.
+pub fn parse_referrers(bytes: &[u8]) -> Result<Vec<Referrer>> {
+    let index: ImageIndex = document::parse_json(bytes, "list of referrers")?;
+    let mut referrers = Vec::new();
+    for entry in index.manifests() {
+        let artifact = entry.artifact_type().as_ref().map(AsRef::as_ref).unwrap_or_default();
+        if artifact == ARTIFACT {
+            referrers.push(Referrer::Signatures(document::digest_of(entry)?));
+        } else if artifact.starts_with(BUNDLE) {
+            referrers.push(Referrer::Bundle(entry.digest().to_string()));
         }
-        if !is_payload {
-            return Ok(Claim { payload, size_bytes, signature: None });
-        }
-        let text = document::annotation(layer, SIGNATURE).ok_or(SignatureError::NoSignature)?;
-        let signature = BASE64.decode(text).map_err(|_quotes_its_input| SignatureError::Base64)?;
-        Ok(Claim { payload, size_bytes, signature: Some(signature) })
-    })
+    }
+    Ok(referrers)
 }
 
 impl Claim {
@@ -131,11 +133,8 @@ impl Claim {
         image: &Digest,
         keys: &'a [Key],
     ) -> Result<&'a Key, SignatureError> {
-        let Some(signature) = &self.signature else {
-            return dsse::verify(payload, image, keys);
-        };
         // Before the payload is parsed: unsigned bytes are not parsed.
-        let key = keys.iter().find(|key| key.has_signed(payload, signature));
+        let key = keys.iter().find(|key| key.has_signed(payload, &self.signature));
         let key = key.ok_or(SignatureError::OtherKey)?;
         let critical = parse_payload(payload)?;
         if critical.kind != KIND {

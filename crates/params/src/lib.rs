@@ -8,6 +8,6 @@ mod size;
 mod table;
 
 pub use options::{After, Ending, OnError, Options, Retries, Server, TimeServers};
-pub use parse::{ParameterError, find_misspelled, parse_init_parameters, parse_parameters};
+pub use parse::{ParameterError, parse_init_parameters, parse_parameters};
 pub use size::parse_size;
 pub use table::{PARAMETERS, Parameter};

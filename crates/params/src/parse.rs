@@ -1,6 +1,5 @@
 //! Parses parameters by the table. Pure.
 
-use text::Foreign;
 use thiserror::Error;
 
 use crate::{
@@ -15,11 +14,11 @@ const PREFIXES: [&str; 3] = ["oci.", "dd.", "ocidd."];
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum ParameterError {
     #[error("unknown parameter '{key}', {suggestion}")]
-    Unknown { key: Foreign, suggestion: String },
+    Unknown { key: String, suggestion: String },
     #[error("{key}: missing value, expected {expected}")]
     Missing { key: &'static str, expected: &'static str },
     #[error("{key}: invalid value '{value}', expected {expected}")]
-    Invalid { key: &'static str, value: Foreign, expected: &'static str },
+    Invalid { key: &'static str, value: String, expected: &'static str },
     /// The value can contain a password.
     #[error("{key}: invalid value, expected {expected}")]
     InvalidSecret { key: &'static str, expected: &'static str },
@@ -31,8 +30,8 @@ pub fn parse_parameters(
     parameters: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> (Options, Vec<ParameterError>) {
     parse(parameters, &PARAMETERS, |key| {
-        let unknown = || ParameterError::Unknown { key: key.into(), suggestion: suggest(key) };
-        is_ours(key).then(unknown)
+        let is_ours = PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+        is_ours.then(|| ParameterError::Unknown { key: key.to_owned(), suggestion: suggest(key) })
     })
 }
 
@@ -65,33 +64,8 @@ fn apply(known: &Parameter, options: &mut Options, value: &str) -> Result<(), Pa
     let key = known.key();
     (known.apply)(options, value).map_err(|expected| match value {
         "" => ParameterError::Missing { key, expected },
-        _ => ParameterError::Invalid { key, value: without_user_info(value).into(), expected },
+        _ => ParameterError::Invalid { key, value: value.to_owned(), expected },
     })
-}
-
-/// A URL or a host without its user info, which can contain a password.
-fn without_user_info(value: &str) -> String {
-    let Some((user_info, host)) = value.rsplit_once('@') else { return value.to_owned() };
-    let scheme = user_info.split_once("://").map_or(String::new(), |(it, _)| format!("{it}://"));
-    format!("{scheme}…@{host}")
-}
-
-/// Warnings for parameters that are ignored but at most one edit away from a known one.
-pub fn find_misspelled(parameters: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
-    let warn = |parameter: &str| {
-        let key = parameter.split_once('=').map_or(parameter, |(key, _)| key);
-        let mut known = PARAMETERS.iter().map(Parameter::key);
-        let is_ignored = !is_ours(key) && known.clone().all(|known| known != key);
-        let key_folded = key.to_ascii_lowercase();
-        let best = known.find(|known| strsim::osa_distance(known, &key_folded) <= 1)?;
-        let key = Foreign::from(key);
-        is_ignored.then(|| format!("the parameter '{key}' is ignored; it is similar to '{best}'"))
-    };
-    parameters.into_iter().filter_map(|parameter| warn(parameter.as_ref())).collect()
-}
-
-fn is_ours(key: &str) -> bool {
-    PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 fn suggest(key: &str) -> String {

@@ -53,12 +53,9 @@ pub const PARAMETERS: [Parameter; 24] = [
         |to, value| set(&mut to.platform, text(value), "a platform such as linux/amd64"),
     ),
     parameter(
-        "oci.mirror=HOST[/PATH][,…]",
+        "oci.mirror=HOST[,HOST…]",
         "Mirrors to try first, in random order, for content addressed by digest and for signatures",
-        |to, value| {
-            let mirrors = Some(list(value)).filter(|_| !value.contains('@'));
-            set(&mut to.mirrors, mirrors, "hosts without a login")
-        },
+        |to, value| set(&mut to.mirrors, Some(list(value)), "hosts"),
     ),
     parameter(
         "oci.verify_key=KEY[,KEY…]",
@@ -91,7 +88,7 @@ pub const PARAMETERS: [Parameter; 24] = [
     ),
     parameter(
         "http_proxy=URL",
-        "Proxy for plain HTTP: http[s]://[user:password@]host:port",
+        "Proxy for plain HTTP: http://[user:password@]host:port",
         |to, value| set(&mut to.http_proxy, Some(text(value)), "a URL"),
     ),
     parameter("https_proxy=URL", "Proxy for HTTPS", |to, value| {
@@ -99,7 +96,7 @@ pub const PARAMETERS: [Parameter; 24] = [
     }),
     parameter(
         "no_proxy=HOST[,HOST…]",
-        "Reached without a proxy: hosts with subdomains, host:port, networks (10.0.0.0/8) or *",
+        "Hosts to reach without a proxy (registry.example, *.example)",
         |to, value| set(&mut to.no_proxy, text(value), "hosts"),
     ),
     parameter(

@@ -6,106 +6,64 @@ use base64::Engine as _;
 use oci::{BASE64, reference::Repository};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use ureq::http::{Method, Uri};
+use ureq::http::{HeaderMap, Method, Uri};
 
 pub use crate::endpoint::Access;
 use crate::{
-    credentials::{Login, Proof, Secret, is_printable, without_content},
+    credentials::{Login, Proof, Secret, without_content},
     endpoint::Endpoint,
     error::{During as _, Error, Result, StatusError},
-    http::{Response, SMALL_BODY_BYTES, Tls, read_body},
-    url::{with_query, without_user_info},
+    http::{Response, SMALL_BODY_BYTES, Tls, with_query},
 };
 
-/// One way to authenticate that a registry offers (RFC 9110, 11.6.1).
+/// The authentication that a registry requires.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Challenge {
-    pub scheme: String,
-    /// Names in lower case, and values.
-    params: Vec<(String, String)>,
+pub enum Challenge {
+    /// A token, with a login or without.
+    Bearer {
+        /// The token server's URL.
+        realm: String,
+        service: Option<String>,
+    },
+    /// User and password with every request. Its realm is only a label.
+    Basic,
 }
 
-impl Challenge {
-    fn is(&self, scheme: &str) -> bool {
-        self.scheme.eq_ignore_ascii_case(scheme)
-    }
-
-    pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// Parses the values of `WWW-Authenticate` headers. Values without quotes, more blanks and
-/// semicolons are accepted; a header that is still invalid is ignored.
-pub fn challenges(headers: &[&str]) -> Vec<Challenge> {
-    headers.iter().filter_map(|header| parse_header(header)).flatten().collect()
-}
-
-fn parse_header(header: &str) -> Option<Vec<Challenge>> {
-    let mut found: Vec<Challenge> = Vec::new();
-    let mut rest = header;
-    loop {
-        rest = rest.trim_start_matches(SEPARATORS);
-        if rest.is_empty() {
-            return Some(found);
-        }
-        let (name, after) = split_before(rest, |c| c == '=' || SEPARATORS.contains(&c));
-        if let Some(value) = after.trim_start().strip_prefix('=') {
-            let (value, after) = parse_value(value.trim_start())?;
-            found.last_mut()?.params.push((name.to_ascii_lowercase(), value));
-            rest = after;
-        } else {
-            found.push(Challenge { scheme: name.to_owned(), params: Vec::new() });
-            rest = after;
+/// Parses the values of `WWW-Authenticate` headers (RFC 9110, 11.6.1) and chooses one. A token is
+/// preferred to a password, which every request would repeat. Errors name what is offered.
+pub fn parse_challenges(texts: &[&str]) -> Result<Challenge> {
+    let invalid = |text: String| Err(Error::Unusable(text));
+    let mut offered = Vec::new();
+    for text in texts {
+        let Ok(challenges) = http_auth::parse_challenges(text) else {
+            return invalid(format!("invalid WWW-Authenticate header '{text}'"));
+        };
+        for challenge in challenges {
+            if !challenge.scheme.eq_ignore_ascii_case("bearer") {
+                offered.push(challenge.scheme.to_owned());
+                continue;
+            }
+            let param = |name: &str| {
+                let mut params = challenge.params.iter();
+                let found = params.find(|(key, _)| key.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.to_unescaped())
+            };
+            let Some(realm) = param("realm") else {
+                return invalid(format!("the registry requires a token without a realm: '{text}'"));
+            };
+            return Ok(Challenge::Bearer { realm, service: param("service") });
         }
     }
-}
-
-const SEPARATORS: [char; 4] = [' ', '\t', ',', ';'];
-
-/// A value, with or without quotes, and what follows it. `None` if a quote is not closed.
-fn parse_value(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let (value, rest) = split_before(text, |c| SEPARATORS.contains(&c));
-        return Some((value.to_owned(), rest));
-    };
-    let (mut value, mut chars) = (String::new(), quoted.chars());
-    loop {
-        match chars.next()? {
-            '"' => return Some((value, chars.as_str())),
-            '\\' => value.push(chars.next()?),
-            other => value.push(other),
-        }
+    if offered.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
+        return Ok(Challenge::Basic);
     }
-}
-
-fn split_before(text: &str, is_end: impl Fn(char) -> bool) -> (&str, &str) {
-    text.split_at(text.find(is_end).unwrap_or(text.len()))
-}
-
-/// The challenge to answer. A token is preferred to a password, which every request would repeat.
-/// The error names what is offered.
-fn choose<'a>(offered: &'a [Challenge], headers: &[&str]) -> Result<&'a Challenge> {
-    let is_bearer = |it: &&Challenge| it.is("bearer") && it.param("realm").is_some();
-    let chosen = offered.iter().find(is_bearer);
-    if let Some(chosen) = chosen.or_else(|| offered.iter().find(|it| it.is("basic"))) {
-        return Ok(chosen);
+    if offered.is_empty() {
+        return invalid("the registry answered 401 Unauthorized without a challenge".to_owned());
     }
-    let schemes: Vec<&str> = offered.iter().map(|it| it.scheme.as_str()).collect();
-    let headers = headers.join("', '");
-    Err(Error::Challenge(match schemes.as_slice() {
-        [] if headers.is_empty() => {
-            "the registry answered 401 Unauthorized without a challenge".to_owned()
-        }
-        [] => format!("invalid WWW-Authenticate header '{headers}'"),
-        _ if offered.iter().any(|it| it.is("bearer")) => {
-            format!("the registry requires a token without a realm: '{headers}'")
-        }
-        schemes => format!(
-            "the registry requires authentication by {}; supported are Bearer and Basic",
-            schemes.join(" or ")
-        ),
-    }))
+    invalid(format!(
+        "the registry requires authentication by {}; supported are Bearer and Basic",
+        offered.join(" or ")
+    ))
 }
 
 /// A token server answers with either name.
@@ -116,42 +74,40 @@ struct Answer {
 }
 
 impl Endpoint {
-    /// The value of an `Authorization` header that answers one of the challenges. Without a
+    /// The value of an `Authorization` header that answers the challenge in `headers`. Without a
     /// login, an anonymous token is requested. Secrets are sent over HTTPS, or over plain HTTP if
     /// the client allows that.
-    pub(crate) fn authorize(&mut self, challenges: &[String]) -> Result<Secret> {
-        let texts: Vec<&str> = challenges.iter().map(String::as_str).collect();
-        let offered = self::challenges(&texts);
-        let challenge = choose(&offered, &texts)?;
+    pub(crate) fn authorize(&mut self, headers: &HeaderMap) -> Result<Secret> {
+        let values = headers.get_all("www-authenticate");
+        let texts: Vec<&str> = values.iter().filter_map(|value| value.to_str().ok()).collect();
+        let challenge = parse_challenges(&texts)?;
         self.login = self.credentials.login_for(&self.repository)?;
         let registry = self.repository.registry.clone();
-        let realm = challenge.param("realm").unwrap_or_default();
-        match &self.login {
-            Some(Login { proof: Proof::RegistryToken(token), .. }) if challenge.is("bearer") => {
+        match (challenge, &self.login) {
+            (Challenge::Bearer { .. }, Some(Login { proof: Proof::RegistryToken(token), .. })) => {
                 Ok(Secret::new(format!("Bearer {}", token.expose())))
             }
-            _ if challenge.is("bearer") => self
-                .fetch_token(realm, challenge)
-                .during(|| format!("fetching a token from {}", without_user_info(realm))),
-            Some(Login { proof: Proof::Password { user, password }, .. }) => {
+            (Challenge::Bearer { realm, service }, _) => self
+                .fetch_token(&realm, service.as_deref())
+                .during(|| format!("fetching a token from {realm}")),
+            (Challenge::Basic, Some(Login { proof: Proof::Password { user, password }, .. })) => {
                 Ok(basic(user, password))
             }
-            Some(login) => Err(Error::LoginRejected(format!(
+            (Challenge::Basic, Some(login)) => Err(Error::LoginRejected(format!(
                 "registry {registry} requires a user and a password, {login} is neither"
             ))),
-            None => Err(Error::LoginRequired { registry }),
+            (Challenge::Basic, None) => Err(Error::LoginRequired { registry }),
         }
     }
 
-    fn fetch_token(&self, realm: &str, challenge: &Challenge) -> Result<Secret> {
+    fn fetch_token(&self, realm: &str, service: Option<&str>) -> Result<Secret> {
         check_realm(realm, self.client.tls())?;
-        let query = parameters(challenge, self.access, &self.repository, "&scope=");
+        let query = parameters(service, self.access, &self.repository);
         let url = with_query(realm, &query);
         let get = |headers: &_| self.client.follow(&Method::GET, &url, headers);
         let response = match self.login.as_ref().map(|login| &login.proof) {
             Some(Proof::IdentityToken(token)) => {
                 let token = escape(token.expose());
-                let query = parameters(challenge, self.access, &self.repository, "%20");
                 let form = format!(
                     "grant_type=refresh_token&{query}&client_id=ocidd&refresh_token={token}"
                 );
@@ -166,16 +122,13 @@ impl Endpoint {
         if response.status() != 200 {
             return Err(self.token_rejected(response));
         }
-        let body = match read_body(response, SMALL_BODY_BYTES, "the answer") {
-            Err(error @ Error::TooLarge { .. }) => Err(Error::TokenAnswer(error.to_string())),
-            body => body,
-        }?;
-        let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|error| Error::TokenAnswer(without_content(&error)))?;
+        let body = response.into_body().into_with_config().limit(SMALL_BODY_BYTES).read_to_vec();
+        let bytes = body.map_err(|error| Error::Unusable(error.to_string()))?;
+        let answer: Answer =
+            serde_json::from_slice(&bytes).map_err(|error| without_content(&error))?;
         match answer.token.or(answer.access_token) {
-            Some(token) if is_printable(&token) => Ok(Secret::new(format!("Bearer {token}"))),
-            Some(_) => Err(Error::TokenAnswer("its token is not printable".to_owned())),
-            None => Err(Error::TokenAnswer("the answer contains no token".to_owned())),
+            Some(token) => Ok(Secret::new(format!("Bearer {token}"))),
+            None => Err(Error::Unusable("the answer contains no token".to_owned())),
         }
     }
 
@@ -189,50 +142,32 @@ impl Endpoint {
         {
             return Error::LoginRejected(format!("the token server rejected {login} ({status})"));
         }
-        StatusError::without_body(format!("showing {login}: the token server"), status, true).into()
+        StatusError::without_body(format!("showing {login}: the token server"), status).into()
     }
 }
 
 fn check_realm(realm: &str, tls: Tls) -> Result<()> {
-    let invalid = || {
-        let url = without_user_info(realm);
-        Error::Challenge(format!("the token server's URL '{url}' is invalid"))
-    };
-    let url: Uri = realm.parse().map_err(|_reason| invalid())?;
-    match url.scheme_str() {
+    let realm: Uri = realm.parse().map_err(|error: ureq::http::uri::InvalidUri| {
+        Error::Unusable(format!("reading the token server's URL: {error}"))
+    })?;
+    match realm.scheme_str() {
         Some("https") => Ok(()),
         Some("http") if tls == Tls::Plain => Ok(()),
-        Some("http") => Err(Error::PlainTokenServer),
-        _ => Err(invalid()),
+        _ => Err(Error::PlainTokenServer),
     }
 }
 
-/// Service and scopes of a token, for a query or a form (distribution's "Token Scope
-/// Documentation"). The registry may know the repository by another name than its reference, so
-/// the challenge's scopes come first unless ours includes them.
-fn parameters(
-    challenge: &Challenge,
-    access: Access,
-    repository: &Repository,
-    separator: &str,
-) -> String {
+/// The scope of a token, for a query or a form (distribution's "Token Scope Documentation").
+fn parameters(service: Option<&str>, access: Access, repository: &Repository) -> String {
     let actions = match access {
         Access::Pull => "pull",
         Access::Push => "pull,push",
         Access::Delete => "pull,delete",
     };
-    let resource = format!("repository:{}:", repository.name);
-    let is_ours = |scope: &&str| {
-        let mut wanted = scope.strip_prefix(&resource).into_iter().flat_map(|it| it.split(','));
-        scope.starts_with(&resource) && wanted.all(|it| actions.split(',').any(|ours| ours == it))
-    };
-    let theirs = challenge.param("scope").unwrap_or_default().split_ascii_whitespace();
-    let ours = format!("{resource}{actions}");
-    let scopes = theirs.filter(|scope| !is_ours(scope)).chain([ours.as_str()]).map(escape);
-    let scopes = scopes.collect::<Vec<_>>().join(separator);
-    match challenge.param("service") {
-        Some(service) => format!("service={}&scope={scopes}", escape(service)),
-        None => format!("scope={scopes}"),
+    let scope = escape(&format!("repository:{}:{actions}", repository.name));
+    match service {
+        Some(service) => format!("service={}&scope={scope}", escape(service)),
+        None => format!("scope={scope}"),
     }
 }
 
@@ -257,37 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn requests_the_scope_of_the_challenge_and_its_own() {
-        let ours = "scope=repository%3Aa%2Fb%3Apull";
-        for (challenge, access, wanted) in [
-            (r#"service="r s&x""#, Access::Pull, format!("service=r%20s%26x&{ours}")),
-            ("", Access::Pull, ours.to_owned()),
-            (r#"scope="repository:a/b:pull""#, Access::Pull, ours.to_owned()),
-            (r#"scope="repository:a/b:pull""#, Access::Push, format!("{ours}%2Cpush")),
-            (
-                r#"scope="repository:a/b:pull,push""#,
-                Access::Pull,
-                format!("scope=repository%3Aa%2Fb%3Apull%2Cpush&{ours}"),
-            ),
-            (
-                r#"scope="repository:b:pull""#,
-                Access::Pull,
-                format!("scope=repository%3Ab%3Apull&{ours}"),
-            ),
-            (
-                r#"scope="repository:b:pull registry:catalog:*""#,
-                Access::Pull,
-                format!("scope=repository%3Ab%3Apull&scope=registry%3Acatalog%3A%2A&{ours}"),
-            ),
+    fn requests_a_token_for_this_repository() {
+        for (service, wanted) in [
+            (Some("r s&x"), "service=r%20s%26x&scope=repository%3Aa%2Fb%3Apull"),
+            (None, "scope=repository%3Aa%2Fb%3Apull"),
         ] {
-            let challenge = challenges(&[&format!("Bearer {challenge}")]).remove(0);
-            let query = parameters(&challenge, access, &repository(), "&scope=");
-            assert_eq!(query, wanted, "{challenge:?}");
+            assert_eq!(parameters(service, Access::Pull, &repository()), wanted);
         }
-    }
-
-    #[test]
-    fn adds_a_query_to_the_realm() {
         for (realm, url) in [
             ("https://t.example/token", "https://t.example/token?scope=x"),
             ("https://t.example/?x=1", "https://t.example/?x=1&scope=x"),
@@ -320,65 +231,49 @@ mod tests {
         }
     }
 
-    fn chosen(headers: &[&str]) -> Result<Challenge> {
-        choose(&challenges(headers), headers).cloned()
-    }
-
-    const URL: &str = "https://auth.example/token";
-
     #[test]
     fn prefers_a_token_to_a_password() {
-        for (headers, service) in [
+        let wanted = |service: Option<&str>| Challenge::Bearer {
+            realm: "https://auth.example/token".to_owned(),
+            service: service.map(str::to_owned),
+        };
+        for (texts, challenge) in [
             (
-                &[r#"Bearer realm="URL",service="reg",scope="repository:os:pull,push""#][..],
-                Some("reg"),
+                vec![
+                    r#"Bearer realm="https://auth.example/token",service="reg",scope="repository:os:pull""#,
+                ],
+                wanted(Some("reg")),
             ),
-            (&[r#"bearer REALM="URL""#], None),
-            (&[r#"Basic realm="x", Bearer realm="URL",service="a \"b\", c""#], Some(r#"a "b", c"#)),
-            (&[r#"Basic realm="x""#, r#"Bearer realm="URL""#], None),
-            (&["Negotiate YIIFzQYGKwYBBQUC==", r#"Bearer realm="URL""#], None),
-            (&[r#"Negotiate YIIFzQYGKwYBBQUC==, Bearer realm="URL""#], None),
-            (&["Bearer realm=URL,service=x"], Some("x")),
-            (&["Bearer realm=URL, service=x , scope=repository:os:pull"], Some("x")),
-            (&[r#"Bearer   realm="URL""#], None),
-            (&["Bearer\trealm=\"URL\""], None),
-            (&[r#"Bearer realm = "URL" , service = "x y""#], Some("x y")),
-            (&[r#"Bearer realm="URL";service="x""#], Some("x")),
-            (&[r#" , ,Bearer realm="URL",,service="x","#], Some("x")),
-            (&[r#"Bearer realm="x"#, r#"Bearer realm="URL""#], None),
-            (&[r#"Bearer service="y""#, r#"Bearer realm="URL""#], None),
-            (&[r#"realm="x""#, r#"Bearer realm="URL""#], None),
+            (vec![r#"bearer REALM="https://auth.example/token""#], wanted(None)),
+            (
+                vec![
+                    r#"Basic realm="x", Bearer realm="https://auth.example/token",service="a \"b\", c""#,
+                ],
+                wanted(Some(r#"a "b", c"#)),
+            ),
+            (
+                vec![r#"Basic realm="x""#, r#"Bearer realm="https://auth.example/token""#],
+                wanted(None),
+            ),
+            (vec![r#"Basic realm="x""#], Challenge::Basic),
+            (vec!["Negotiate", r#"basic realm="x", charset="UTF-8""#], Challenge::Basic),
         ] {
-            let headers: Vec<_> = headers.iter().map(|text| text.replace("URL", URL)).collect();
-            let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
-            let challenge = chosen(&headers).unwrap();
-            assert!(challenge.is("bearer"), "{headers:?}");
-            let found = (challenge.param("realm"), challenge.param("service"));
-            assert_eq!(found, (Some(URL), service), "{headers:?}");
-        }
-        for headers in [
-            &[r#"Basic realm="x""#][..],
-            &["Negotiate", r#"basic realm="x", charset="UTF-8""#],
-            &["Basic"],
-            &["Bearer", "Basic realm=x"],
-        ] {
-            assert!(chosen(headers).unwrap().is("basic"), "{headers:?}");
+            assert_eq!(parse_challenges(&texts).unwrap(), challenge, "{texts:?}");
         }
     }
 
     #[test]
     fn names_unsupported_challenges() {
-        for (headers, fault) in [
-            (&[][..], "without a challenge"),
+        for (texts, fault) in [
+            (vec![], "without a challenge"),
             (
-                &[r#"Digest realm="x", nonce="y""#, "Negotiate"],
+                vec![r#"Digest realm="x", nonce="y""#, "Negotiate"],
                 "requires authentication by Digest or Negotiate; supported are Bearer and Basic",
             ),
-            (&[r#"Bearer service="x""#], "requires a token without a realm"),
-            (&[r#"Bearer realm="x"#], "invalid WWW-Authenticate header"),
-            (&[r#"realm="x""#], "invalid WWW-Authenticate header"),
+            (vec![r#"Bearer service="x""#], "requires a token without a realm"),
+            (vec![r#"Bearer realm="x"#], "invalid WWW-Authenticate header"),
         ] {
-            let error = chosen(headers).unwrap_err().to_string();
+            let error = parse_challenges(&texts).unwrap_err().to_string();
             assert!(error.contains(fault), "{error}");
         }
     }

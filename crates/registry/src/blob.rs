@@ -1,13 +1,7 @@
 //! A resumable download of one blob. A broken transfer resumes at the next byte, on the next host
 //! if there is one. The bytes are hashed but not verified: compare the digest at the end.
 
-use std::{
-    collections::VecDeque,
-    io,
-    io::Read,
-    ops::RangeInclusive,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, io, io::Read, ops::RangeInclusive};
 
 use oci::{
     digest::{Digest, Hasher, HashingReader},
@@ -27,10 +21,6 @@ use crate::{
 /// asked forever.
 const RESET_BYTES: u64 = 1 << 20;
 
-/// Bytes that must arrive within the time limit of one read. A host that sends a byte now and then
-/// is as good as none.
-const LEAST_BYTES: u64 = 64 << 10;
-
 /// A blob that is being downloaded.
 #[expect(missing_debug_implementations, reason = "the body of an answer has none")]
 pub struct Blob<'a> {
@@ -49,9 +39,6 @@ pub struct Blob<'a> {
     backoff: Backoff<'a>,
     /// Number of bytes fetched before the last error.
     error_at: u64,
-    /// Time spent in waiting for the bytes after `waited_at`.
-    waited: Duration,
-    waited_at: u64,
     /// What the last `io::Error` of `read` stands for.
     failure: Option<Error>,
 }
@@ -60,15 +47,12 @@ impl<'a> Blob<'a> {
     /// Requests the blob; returns when a host begins to send it. Resumes after the given number of
     /// bytes, which have the given hash.
     pub fn open(
-        mut mirrors: Vec<Endpoint>,
-        mut own: Endpoint,
+        mirrors: Vec<Endpoint>,
+        own: Endpoint,
         layer: &Layer,
         backoff: Backoff<'a>,
         (at, hasher): (u64, Hasher),
     ) -> Result<Self> {
-        for host in mirrors.iter_mut().chain([&mut own]) {
-            host.client = host.client.streaming();
-        }
         let mut blob = Self {
             mirrors,
             own,
@@ -80,8 +64,6 @@ impl<'a> Blob<'a> {
             hasher,
             backoff,
             error_at: at,
-            waited: Duration::ZERO,
-            waited_at: at,
             failure: None,
         };
         blob.connect()?;
@@ -91,11 +73,6 @@ impl<'a> Blob<'a> {
     /// Size of the whole blob, if known.
     pub fn size_bytes(&self) -> Option<u64> {
         self.size_bytes
-    }
-
-    /// The mirror that sends the blob, if it is not the repository's own registry.
-    pub fn mirror(&self) -> Option<&str> {
-        self.mirrors.first().map(Endpoint::host)
     }
 
     /// The first bytes, at most `length`, without consuming them. Call it before reading.
@@ -128,15 +105,7 @@ impl<'a> Blob<'a> {
         loop {
             self.connect()?;
             let Some(body) = &mut self.body else { continue };
-            let start = Instant::now();
-            let outcome = body.read(into);
-            self.waited += start.elapsed();
-            let reason = match outcome {
-                Ok(length) if length > 0 && self.is_stalled(length) => format!(
-                    "less than {} arrived within {} s",
-                    Bytes(LEAST_BYTES),
-                    self.own.client.timeout().as_secs()
-                ),
+            let reason = match body.read(into) {
                 Ok(length) if length > 0 || into.is_empty() => {
                     let read = into.get(..length).unwrap_or_default();
                     self.hasher.update(read);
@@ -150,17 +119,6 @@ impl<'a> Blob<'a> {
             };
             self.on_error(Error::Interrupted(reason))?;
         }
-    }
-
-    /// Whether too little arrived within the time limit, which counts waiting only: a slow disk is
-    /// not the host's fault.
-    fn is_stalled(&mut self, length: usize) -> bool {
-        if self.waited < self.own.client.timeout() {
-            return false;
-        }
-        let arrived = self.at - self.waited_at + length as u64;
-        (self.waited, self.waited_at) = (Duration::ZERO, self.at);
-        arrived < LEAST_BYTES
     }
 
     /// The digest of all bytes so far.
@@ -188,7 +146,6 @@ impl<'a> Blob<'a> {
     fn on_error(&mut self, error: Error) -> Result<()> {
         let doing = self.doing();
         self.body = None;
-        (self.waited, self.waited_at) = (Duration::ZERO, self.at);
         if !self.mirrors.is_empty() {
             self.mirrors.remove(0);
             let error = error.to_line();
@@ -248,7 +205,7 @@ impl<'a> Blob<'a> {
     fn check_whole(&mut self, response: &Response) -> Result<()> {
         let media_type = header(response, "content-type");
         if let Some(page) = media_type.filter(|media_type| media_type.starts_with("text/html")) {
-            return Err(Error::WebPage { media_type: page.into() });
+            return Err(Error::WebPage { media_type: page.to_owned() });
         }
         let offered = response.body().content_length();
         self.size_bytes = self.size_bytes.or(offered);

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use oci::{document, document::Document, index, signature};
+use oci::{document, document::Document, signature};
 use oci_spec::image::Descriptor;
 
 use crate::{
-    error::{During as _, Error, Result},
+    error::{During as _, Result},
     location::Location,
     repository::Fetched,
 };
@@ -46,8 +46,7 @@ pub fn copy_unnamed(
 ) -> Result<(Fetched, Copied)> {
     let found = from.resolve()?;
     let doing = doing(from, to);
-    let mut copier =
-        Copier { from, to, copied: Copied::default(), seen: BTreeSet::new(), depth: 0 };
+    let mut copier = Copier { from, to, copied: Copied::default(), seen: BTreeSet::new() };
     let done = copier.copy_manifest(&found).and_then(|()| match scope {
         CopyScope::Image => Ok(()),
         CopyScope::WithReferrers => copier.copy_referrers(&found),
@@ -66,8 +65,6 @@ struct Copier<'a, 'f, 't> {
     copied: Copied,
     /// The parts of indexes that were copied, without and with referrers. Each is copied once.
     seen: BTreeSet<(bool, String)>,
-    /// Depth of indexes within indexes, and of referrers of referrers.
-    depth: usize,
 }
 
 impl Copier<'_, '_, '_> {
@@ -80,34 +77,23 @@ impl Copier<'_, '_, '_> {
             self.to.sibling(&tag)?.add_named(&signatures)?;
         }
         for referrer in self.from.referrers(&digest)? {
-            let Some(referrer) = self.from.read_referrer(&referrer)? else { continue };
+            let referrer = self.from.read_manifest(&referrer)?;
             // Check the manifest itself: a list could form a cycle.
             let about = referrer.parse()?;
             if about.subject().is_some_and(|about| about.digest() == image.descriptor.digest()) {
                 self.copy_manifest(&referrer)?;
                 self.to.keep(&referrer.descriptor)?;
-                self.deeper(|copier| copier.copy_referrers(&referrer))?;
+                self.copy_referrers(&referrer)?;
             }
         }
         if let Document::Index(index) = image.parse()? {
             for part in index.manifests() {
                 if self.is_new(part, true) {
                     let part = self.from.read_manifest(part)?;
-                    self.deeper(|copier| copier.copy_referrers(&part))?;
+                    self.copy_referrers(&part)?;
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Walks one level down.
-    fn deeper(&mut self, walk: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        if self.depth == index::MAX_DEPTH {
-            return Err(Error::Depth { limit: index::MAX_DEPTH });
-        }
-        self.depth += 1;
-        walk(self)?;
-        self.depth -= 1;
         Ok(())
     }
 
@@ -127,7 +113,7 @@ impl Copier<'_, '_, '_> {
                 for part in index.manifests() {
                     if self.is_new(part, false) && !self.to.has_manifest(part)? {
                         let part = self.from.read_manifest(part)?;
-                        self.deeper(|copier| copier.copy_manifest(&part))?;
+                        self.copy_manifest(&part)?;
                     }
                 }
             }

@@ -67,12 +67,7 @@ impl fmt::Display for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (key, file) = (&self.key, self.file.display());
         match &self.proof {
-            Proof::Password { user, password } => {
-                // Editors and `echo` add it.
-                let ends_in_break = password.expose().ends_with('\n');
-                let note = if ends_in_break { " (its password ends in a line break)" } else { "" };
-                write!(f, "the login of user '{user}' from {file}{note}")
-            }
+            Proof::Password { user, .. } => write!(f, "the login of user '{user}' from {file}"),
             Proof::IdentityToken(_) => write!(f, "the identity token of '{key}' from {file}"),
             Proof::RegistryToken(_) => write!(f, "the registry token of '{key}' from {file}"),
         }
@@ -123,13 +118,12 @@ impl Credentials {
 
     pub fn parse(text: &[u8], file: &Path) -> Result<Self> {
         let content: Self =
-            serde_json::from_slice(text).map_err(|error| invalid(&without_content(&error)))?;
+            serde_json::from_slice(text).map_err(|error| without_content(&error))?;
         Ok(Self { file: file.to_owned(), ..content })
     }
 
     /// The login of the entry that matches most of the repository's path. Invalid entries that do
     /// not match are ignored.
-    #[inline(never)]
     pub fn login_for(&self, repository: &Repository) -> Result<Option<Login>> {
         for scope in scopes(repository) {
             if let Some((key, entry)) = find(&self.auths, &scope) {
@@ -154,7 +148,7 @@ impl Credentials {
                 Ok(ask(helper, &registry)?.map(|proof| Login { proof, key: registry, file }))
             }
             (Some(helper), None) => {
-                Err(Error::CredentialHelper { file, registry, helper: helper.clone().into() })
+                Err(Error::CredentialHelper { file, registry, helper: helper.clone() })
             }
         }
     }
@@ -183,29 +177,24 @@ impl Entry {
         } else {
             return Ok(None);
         };
-        // RFC 7617, 2: the first colon ends the user. Passwords can have several lines, such as the
-        // JSON keys of cloud registries.
+        // RFC 7617, 2: the first colon ends the user.
         if user.is_empty() || user.contains(':') || user.contains(char::is_control) {
             return Err(invalid("its user is empty or contains a colon or a control character"));
         }
-        Ok(Some(Proof::Password { user, password }))
+        Ok(Some(Proof::Password { user, password: printable(password, "password")? }))
     }
 }
 
 fn invalid(text: &str) -> Error {
-    Error::Credentials(text.to_owned())
+    Error::Unusable(text.to_owned())
 }
 
-/// A token is sent as it is (RFC 6749, A.12). Editors and `echo` add a line break at the end.
-pub(crate) fn is_printable(token: &str) -> bool {
-    token.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
+/// HTTP headers cannot contain control characters. Editors and `echo` add a line break at the end.
 fn printable(secret: Secret, field: &str) -> Result<Secret> {
-    if is_printable(secret.expose()) {
+    if !secret.expose().contains(char::is_control) {
         return Ok(secret);
     }
-    let fault = "contains a character that is not printable, such as a line break at the end";
+    let fault = "contains a control character, such as a line break at the end";
     Err(invalid(&format!("its {field} {fault}")))
 }
 
@@ -245,7 +234,7 @@ pub(crate) fn canonical_host(host: &str) -> String {
 }
 
 /// Asks `docker-credential-NAME` for the login to a registry (docker's credential-helpers). None if
-/// it has none. Errors contain the first lines of its output only if it failed.
+/// it has none. Errors do not contain its output.
 pub fn ask_helper(name: &str, registry: &str) -> Result<Option<Proof>> {
     if name.contains(['/', '\0']) {
         return Err(invalid(&format!("invalid name of a credential helper '{name}'")));
@@ -257,12 +246,8 @@ pub fn ask_helper(name: &str, registry: &str) -> Result<Option<Proof>> {
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => invalid("program not found in PATH"),
-            _ => error.into(),
-        })
         .during(doing)?;
     if let Some(mut input) = child.stdin.take() {
         // A helper that answers without reading closes its end.
@@ -275,21 +260,11 @@ pub fn ask_helper(name: &str, registry: &str) -> Result<Option<Proof>> {
     if output.status.success() {
         return parse_helper(&output.stdout).during(doing);
     }
-    let text = String::from_utf8_lossy(&output.stdout);
-    if text.to_ascii_lowercase().contains("credentials not found") {
+    let text = String::from_utf8_lossy(&output.stdout).to_ascii_lowercase();
+    if text.contains("credentials not found") {
         return Ok(None);
     }
-    let lines = [first_line(&text), first_line(&String::from_utf8_lossy(&output.stderr))];
-    let lines = lines.into_iter().filter(|line| !line.is_empty());
-    let parts: Vec<_> =
-        [format!("it ended with {}", output.status)].into_iter().chain(lines).collect();
-    Err(invalid(&parts.join(": "))).during(doing)
-}
-
-/// At most 200 printable characters.
-fn first_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    line.chars().filter(|c| !c.is_control()).take(200).collect()
+    Err(invalid(&format!("it ended with {}", output.status))).during(doing)
 }
 
 fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
@@ -299,8 +274,7 @@ fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
         username: String,
         secret: Secret,
     }
-    let answer: Answer =
-        serde_json::from_slice(answer).map_err(|error| invalid(&without_content(&error)))?;
+    let answer: Answer = serde_json::from_slice(answer).map_err(|error| without_content(&error))?;
     if answer.secret.expose().is_empty() {
         return Ok(None);
     }
@@ -312,10 +286,10 @@ fn parse_helper(answer: &[u8]) -> Result<Option<Proof>> {
 }
 
 /// An error in a JSON document with secrets. serde's own text would quote the value that it found.
-pub(crate) fn without_content(error: &serde_json::Error) -> String {
+pub fn without_content(error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
-    match error.classify() {
+    Error::Unusable(match error.classify() {
         Category::Data => format!("a value has the wrong type at line {line} column {column}"),
         Category::Io | Category::Syntax | Category::Eof => error.to_string(),
-    }
+    })
 }

@@ -7,13 +7,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use oci::{digest::Digest, signature::SignatureError, size::Bytes};
+use oci::digest::Digest;
 use serde::Deserialize;
-use text::Foreign;
 use ureq::http::StatusCode;
-
-use crate::certificate;
-pub use crate::certificate::TlsFault;
 
 /// An answer of a server.
 pub type Response = ureq::http::Response<ureq::Body>;
@@ -32,19 +28,16 @@ pub enum Error {
     #[error("{doing}")]
     During { doing: String, source: Box<Error> },
     #[error("connecting to {origin}: {reason}")]
-    Connect { origin: String, reason: Foreign },
+    Connect { origin: String, reason: String },
     /// An answer that is not HTTP.
     #[error("connecting to {origin}: {reason}")]
-    NotHttp { origin: String, reason: Foreign },
-    /// `host` is the proxy if there is one. `servers` are the name servers that were asked.
-    #[error("connecting to {origin}: host '{host}' not found")]
-    HostNotFound { origin: String, host: String, servers: Vec<String> },
+    NotHttp { origin: String, reason: String },
+    #[error("connecting to {origin}: host not found")]
+    HostNotFound { origin: String },
     #[error("connecting to {origin}: {reason}")]
-    Tls { origin: String, fault: TlsFault, reason: Foreign },
-    #[error("connecting to {origin}: the proxy answered {status}")]
-    Proxy { origin: String, status: u16 },
-    #[error("connecting to {origin}: the proxy does not support TLS")]
-    ProxyNoTls { origin: String },
+    Certificate { origin: String, fault: CertificateFault, reason: String },
+    #[error("connecting to {origin}: {reason}")]
+    NoTls { origin: String, reason: String },
     #[error("{0}")]
     Interrupted(String),
     #[error("connecting to {origin}: plain HTTP is not allowed")]
@@ -67,25 +60,13 @@ pub enum Error {
         "{} leaves the login for {registry} to the credential helper '{helper}', which is not run",
         .file.display()
     )]
-    CredentialHelper { file: PathBuf, registry: String, helper: Foreign },
-    /// An auth file or the answer of a credential helper that cannot be used.
+    CredentialHelper { file: PathBuf, registry: String, helper: String },
+    /// Certificate authorities, a proxy, an auth file, a challenge or an answer of a token server
+    /// that cannot be used.
     #[error("{0}")]
-    Credentials(String),
-    /// The registry requires authentication in a way that is invalid or not supported.
-    #[error("{0}")]
-    Challenge(String),
-    /// An answer of a token server that contains no token.
-    #[error("{0}")]
-    TokenAnswer(String),
-    /// Certificate authorities that cannot be used.
-    #[error("{0}")]
-    Authorities(String),
-    #[error("{0}")]
-    BadProxy(String),
-    #[error("reading {what}: larger than the limit of {}", Bytes(*.limit_bytes))]
-    TooLarge { what: &'static str, limit_bytes: u64 },
+    Unusable(String),
     #[error("the registry answered with a web page ('{media_type}') instead")]
-    WebPage { media_type: Foreign },
+    WebPage { media_type: String },
     #[error("registry {host} rejects a request of this size (413)")]
     RequestTooLarge { host: String },
     #[error("registry {host} does not delete (405)")]
@@ -99,23 +80,15 @@ pub enum Error {
     ManifestDigest { found: Digest, expected: Digest },
     #[error("blob digest is {found}, expected {expected}; the file was removed")]
     BlobDigest { found: Digest, expected: Digest },
-    #[error("more than {limit} levels of indexes or referrers")]
-    Depth { limit: usize },
-    #[error("{digest} is another image index; at most 4 are followed")]
+    #[error("following the image index to {digest} leads to another image index")]
     NestedIndex { digest: Digest },
     #[error("{digests} is not signed; trusted are {keys}")]
     Unsigned { digests: String, keys: String },
     #[error("no signature of {digests} is good: {reasons}; trusted are {keys}")]
-    InvalidSignature {
-        digests: String,
-        keys: String,
-        reasons: String,
-        /// The reason of a signature whose kind is not supported.
-        unsupported: Option<SignatureError>,
-    },
+    InvalidSignature { digests: String, keys: String, reasons: String, has_bundle: bool },
     /// The digest of a reference is not that of the manifest to be stored under it.
     #[error("'{location}' names another digest than {found}")]
-    OtherDigest { location: String, found: Foreign },
+    OtherDigest { location: String, found: String },
     #[error("'{location}' not found in the registry")]
     NotInRegistry { location: String, repository: String },
     #[error("'{location}' not found")]
@@ -153,25 +126,14 @@ pub struct StatusError {
     retry_after: Option<Duration>,
     /// ` (CODE: message)`, or empty.
     reason: String,
-    /// Whether the server received a login.
-    has_login: bool,
 }
 
 impl StatusError {
-    /// Reads the body of `response` for the reason, which `note` follows.
-    pub(crate) fn new(server: String, response: Response, has_login: bool, note: &str) -> Self {
+    /// Reads the body of `response` for the reason.
+    pub(crate) fn new(server: String, response: Response) -> Self {
         let status = response.status();
         let retry_after = header(&response, "retry-after").and_then(parse_retry_after);
-        let reason = read_reason(response) + note;
-        Self { server, status, retry_after, reason, has_login }
-    }
-
-    /// Whether other credentials may help. Not if the server accepted a login (RFC 9110, 15.5.4), or
-    /// gives a reason that is not about access.
-    pub fn is_about_login(&self) -> bool {
-        let others = ["quota", "exceed", "limit", "polic", "immutable"];
-        let has_other = others.iter().any(|word| self.reason.to_ascii_lowercase().contains(word));
-        self.status == 401 || (self.status == 403 && !has_other && !self.has_login)
+        Self { server, status, retry_after, reason: read_reason(response) }
     }
 
     /// Whether the server gave this error code (OCI distribution spec, "Error Codes").
@@ -180,33 +142,50 @@ impl StatusError {
     }
 
     /// For an answer whose body may repeat a secret.
-    pub fn without_body(server: String, status: StatusCode, has_login: bool) -> Self {
-        Self { server, status, retry_after: None, reason: String::new(), has_login }
+    pub(crate) fn without_body(server: String, status: StatusCode) -> Self {
+        Self { server, status, retry_after: None, reason: String::new() }
     }
 }
 
+/// Why the certificate of a server is not trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CertificateFault {
+    UnknownIssuer,
+    /// Expired or not valid yet, or this machine's clock is wrong.
+    Time,
+    Other,
+}
+
 impl Error {
-    /// A request to `origin` that got no answer from `host`. A status and missing TLS are those of
-    /// the proxy.
-    pub(crate) fn connect(origin: String, host: String, error: &ureq::Error) -> Self {
-        let reason = error.to_string().into();
-        match error {
-            ureq::Error::HostNotFound => {
-                Self::HostNotFound { origin, host, servers: dns::servers() }
+    /// A request to `origin` that got no answer.
+    pub(crate) fn connect(origin: &str, error: &ureq::Error) -> Self {
+        use rustls::CertificateError as Bad;
+        let (origin, reason) = (origin.to_owned(), error.to_string());
+        let bad = match error {
+            ureq::Error::HostNotFound => return Self::HostNotFound { origin },
+            ureq::Error::Rustls(rustls::Error::InvalidCertificate(bad)) => bad,
+            // A plain HTTP answer is an invalid TLS message.
+            ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => {
+                return Self::NoTls { origin, reason };
             }
-            ureq::Error::StatusCode(status) => Self::Proxy { origin, status: *status },
-            ureq::Error::TlsRequired => Self::ProxyNoTls { origin },
-            ureq::Error::Rustls(error) => {
-                let (fault, reason) = certificate::explain(error);
-                Self::Tls { origin, fault, reason: reason.into() }
-            }
-            ureq::Error::Io(_)
+            ureq::Error::Rustls(_)
+            | ureq::Error::Io(_)
             | ureq::Error::Timeout(_)
             | ureq::Error::ConnectionFailed
             | ureq::Error::ConnectProxyFailed(_)
-            | ureq::Error::Tls(_) => Self::Connect { origin, reason },
-            _ => Self::NotHttp { origin, reason },
-        }
+            | ureq::Error::Tls(_) => return Self::Connect { origin, reason },
+            _ => return Self::NotHttp { origin, reason },
+        };
+        let fault = match bad {
+            // A bad signature means that another authority has the same name.
+            Bad::UnknownIssuer | Bad::BadSignature => CertificateFault::UnknownIssuer,
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => CertificateFault::Time,
+            _ => CertificateFault::Other,
+        };
+        Self::Certificate { origin, fault, reason }
     }
 
     /// The error itself, without what was being done.
@@ -220,9 +199,13 @@ impl Error {
     /// Whether the same request can succeed later (RFC 9110, 15.5.9 and 15.6; RFC 6585, 4).
     pub fn is_transient(&self) -> bool {
         match self.root() {
-            Self::Connect { .. } | Self::HostNotFound { .. } | Self::Interrupted(_) => true,
-            Self::Status(StatusError { status, .. }) => is_transient(status.as_u16()),
-            Self::Proxy { status, .. } => is_transient(*status),
+            Self::Connect { .. }
+            | Self::NotHttp { .. }
+            | Self::HostNotFound { .. }
+            | Self::Interrupted(_) => true,
+            Self::Status(error) => {
+                error.status.is_server_error() || matches!(error.status.as_u16(), 408 | 429)
+            }
             _ => false,
         }
     }
@@ -235,11 +218,10 @@ impl Error {
         }
     }
 
-    /// The text of the error and of its sources, separated by colons: one line without control
-    /// characters, because sources quote what they got.
+    /// The text of the error and of its sources, separated by colons.
     pub fn to_line(&self) -> String {
         let sources = successors(Some(self as &dyn std::error::Error), |error| error.source());
-        text::line(&sources.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+        sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 }
 
@@ -265,12 +247,8 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
     }
 }
 
-fn is_transient(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500..600)
-}
-
 /// Seconds, or a date. A date is useless if the clock is wrong; callers limit the result.
-pub fn parse_retry_after(text: &str) -> Option<Duration> {
+fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -279,13 +257,8 @@ pub fn parse_retry_after(text: &str) -> Option<Duration> {
     httpdate::parse_http_date(text.trim()).ok()?.duration_since(now).ok()
 }
 
-fn read_reason(response: Response) -> String {
-    let body = response.into_body().into_with_config().limit(64 << 10).read_to_vec();
-    parse_reason(&body.unwrap_or_default())
-}
-
 /// ` (CODE: message)` from an error body (OCI distribution spec, "Error Codes"), or nothing.
-pub fn parse_reason(body: &[u8]) -> String {
+fn read_reason(response: Response) -> String {
     #[derive(Deserialize)]
     struct Body {
         errors: Vec<Entry>,
@@ -296,9 +269,11 @@ pub fn parse_reason(body: &[u8]) -> String {
         #[serde(default)]
         message: String,
     }
-    let body = serde_json::from_slice::<Body>(body).ok();
+    let body =
+        response.into_body().into_with_config().limit(64 << 10).read_to_vec().unwrap_or_default();
+    let body = serde_json::from_slice::<Body>(&body).ok();
     body.and_then(|body| body.errors.into_iter().next())
-        .map(|entry| format!(" ({}: {})", Foreign(entry.code), Foreign(entry.message)))
+        .map(|entry| format!(" ({}: {})", entry.code, entry.message))
         .unwrap_or_default()
 }
 
@@ -323,7 +298,7 @@ mod tests {
         let text = String::new;
         let status = |code| {
             let status = StatusCode::from_u16(code).unwrap();
-            let error = StatusError::without_body(text(), status, false);
+            let error = StatusError::without_body(text(), status);
             Err::<(), _>(Error::from(error)).during(|| "asking").unwrap_err()
         };
         for code in [408, 429, 500, 502, 503, 504] {
@@ -332,11 +307,10 @@ mod tests {
         for code in [301, 400, 401, 403, 404, 410, 416, 418] {
             assert!(!status(code).is_transient(), "{code}");
         }
-        assert!(Error::Connect { origin: text(), reason: text().into() }.is_transient());
-        let (host, servers) = (text(), Vec::new());
-        assert!(Error::HostNotFound { origin: text(), host, servers }.is_transient());
-        let fault = TlsFault::UnknownIssuer;
-        assert!(!Error::Tls { origin: text(), fault, reason: text().into() }.is_transient());
+        assert!(Error::Connect { origin: text(), reason: text() }.is_transient());
+        assert!(Error::HostNotFound { origin: text() }.is_transient());
+        let fault = CertificateFault::UnknownIssuer;
+        assert!(!Error::Certificate { origin: text(), fault, reason: text() }.is_transient());
         assert!(!Error::Protocol(text()).is_transient());
     }
 }

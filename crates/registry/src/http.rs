@@ -1,23 +1,21 @@
 //! HTTP(S) requests: one client with its timeouts, proxies and rules for redirects. It does not
 //! depend on OCI.
 
-use std::{fs::File, io, io::Read, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
+use std::{fs::File, io, io::Read, os::unix::fs::FileExt as _, time::Duration};
 
 use oci::size::length_of;
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
-use ureq::{Agent, SendBody, http, http::Method};
-
-pub use crate::{
-    certificate::CertificateCheck,
-    error::{Response, header},
-    tls::CertificateFiles,
+pub use ureq::Proxy;
+use ureq::{
+    Agent, ProxyProtocol, SendBody, http, http::Method, unversioned::resolver::DefaultResolver,
 };
+
 use crate::{
     error::{Error, Result},
-    proxy::{Proxies, Proxy, target_of},
-    resolver::Resolver,
     tls::TlsConnector,
-    url::{USER_AGENT, is_https, origin_of, resolve, scheme_of},
+};
+pub use crate::{
+    error::{Response, header},
+    tls::{CertificateCheck, CertificateFiles},
 };
 
 /// Headers of a request: name and value.
@@ -30,9 +28,6 @@ pub const SMALL_BODY_BYTES: u64 = 1 << 20;
 
 /// Default for [`Network::timeout`].
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// A document that takes longer than this many time limits is broken off.
-const DOCUMENT_TIMEOUTS: u32 = 4;
 
 /// Whether plain HTTP is allowed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -88,15 +83,12 @@ impl Read for Section<'_> {
 /// Sends requests. A clone shares the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    agent: Agent,
-    proxies: Arc<Proxies>,
+    /// One agent per scheme: a proxy may be for one of them only.
+    plain: Agent,
+    secure: Agent,
     tls: Tls,
-    /// [`Network::timeout`].
-    timeout: Duration,
     /// Time limit of a whole request.
-    pub(crate) limit: Option<Duration>,
-    /// Time limit of an answer's body.
-    body_limit: Option<Duration>,
+    limit: Option<Duration>,
 }
 
 impl Client {
@@ -109,47 +101,33 @@ impl Client {
             let paths =
                 [&certificates.bundle, &certificates.folder].map(|path| path.display().to_string());
             let paths: Vec<_> = paths.into_iter().filter(|path| !path.is_empty()).collect();
-            return Err(Error::Authorities(format!(
+            return Err(Error::Unusable(format!(
                 "no certificate authorities in {}; without them no registry can be trusted",
                 paths.join(" and ")
             )));
         }
-        let mut proxies = Proxies::default();
-        for (name, value) in [
-            ("http_proxy", &network.http_proxy),
-            ("https_proxy", &network.https_proxy),
-            ("no_proxy", &network.no_proxy),
-        ] {
-            let set = value.as_ref().map_or(Ok(()), |value| proxies.set(name, value));
-            set.map_err(|(entry, expected)| {
-                let found = if entry.is_empty() { "" } else { &format!(", found '{entry}'") };
-                Error::BadProxy(format!("{name}: expected {expected}{found}"))
-            })?;
-        }
-        let proxies = Arc::new(proxies);
-        let tls = TlsConnector::new(roots, network.certificates, Arc::clone(&proxies))?;
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .user_agent(USER_AGENT)
-            // `follow` does it: errors name the host of each hop, and another host does not receive
-            // the login.
-            .max_redirects(0)
-            // `TlsConnector` uses it. ureq cannot send requests without CONNECT.
-            .proxy(None)
-            .timeout_resolve(Some(network.timeout))
-            .timeout_connect(Some(network.timeout))
-            .timeout_recv_response(Some(network.timeout))
-            .timeout_per_read(Some(network.timeout))
-            .timeout_per_write(Some(network.timeout))
-            .build();
-        let agent = Agent::with_parts(config, tls.over_tcp(), Resolver(Arc::clone(&proxies)));
+        let tls = TlsConnector::new(roots, network.certificates)?;
+        let agent = |proxy: Option<&String>| -> Result<Agent> {
+            let config = Agent::config_builder()
+                .http_status_as_error(false)
+                .user_agent(concat!("ocidd/", env!("CARGO_PKG_VERSION")))
+                // `follow` does it: errors name the host of each hop, another host does not
+                // receive the login, and each scheme has its own proxy.
+                .max_redirects(0)
+                .proxy(proxy.map(|url| parse_proxy(url, network)).transpose()?)
+                .timeout_resolve(Some(network.timeout))
+                .timeout_connect(Some(network.timeout))
+                .timeout_recv_response(Some(network.timeout))
+                .timeout_per_read(Some(network.timeout))
+                .timeout_per_write(Some(network.timeout))
+                .build();
+            Ok(Agent::with_parts(config, tls.clone().over_tcp(), DefaultResolver::default()))
+        };
         Ok(Self {
-            agent,
-            proxies,
+            plain: agent(network.http_proxy.as_ref())?,
+            secure: agent(network.https_proxy.as_ref())?,
             tls: network.tls,
-            timeout: network.timeout,
             limit: None,
-            body_limit: Some(network.timeout.saturating_mul(DOCUMENT_TIMEOUTS)),
         })
     }
 
@@ -157,16 +135,6 @@ impl Client {
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self.clone() }
-    }
-
-    /// The same client for bodies of any size, which are read without a time limit for the whole.
-    #[must_use]
-    pub fn streaming(&self) -> Self {
-        Self { body_limit: None, ..self.clone() }
-    }
-
-    pub fn timeout(&self) -> Duration {
-        self.timeout
     }
 
     pub fn tls(&self) -> Tls {
@@ -177,7 +145,7 @@ impl Client {
     /// hosts do not receive `authorization`.
     pub fn follow(&self, method: &Method, url: &str, headers: &Headers<'_>) -> Result<Response> {
         let mut url = url.to_owned();
-        let first = origin_of(&url);
+        let first = origin_of(&url).to_owned();
         for _ in 0..=MAX_REDIRECTS {
             let is_first = origin_of(&url) == first;
             let is_sent = |name: &str| is_first || !name.eq_ignore_ascii_case("authorization");
@@ -231,77 +199,136 @@ impl Client {
         headers: &Headers<'_>,
         body: SendBody<'_>,
     ) -> Result<Response> {
-        if !is_https(url) && self.tls == Tls::Required {
-            return Err(Error::PlainHttp { origin: origin_of(url) });
-        }
-        let failed = |error| {
-            let peer = url.parse().map(|uri| target_of(self.proxies.peer_of(&uri)).0.to_owned());
-            Error::connect(self.route_to(url), peer.unwrap_or_default(), &error)
+        let agent = match self.tls {
+            _ if is_https(url) => &self.secure,
+            Tls::Plain => &self.plain,
+            Tls::Required => return Err(Error::PlainHttp { origin: origin_of(url).to_owned() }),
         };
         let mut request = http::Request::builder().method(method).uri(url);
-        for (name, value) in headers.iter().chain([&("accept-encoding", "identity")]) {
+        for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        // Not through a tunnel, where the registry would receive the login.
-        let proxy = self.proxy_for(url).filter(|_| !is_https(url));
-        if let Some(login) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
-            request = request.header("proxy-authorization", login.expose());
-        }
+        let failed = |error: ureq::Error| Error::connect(origin_of(url), &error);
         let request = request.body(body).map_err(|error| failed(error.into()))?;
-        let request = self.agent.configure_request(request).timeout_global(self.limit);
-        let request = request.timeout_recv_body(self.body_limit).build();
-        let response = self.agent.run(request).map_err(failed)?;
-        let status = response.status().as_u16();
-        // A registry explains a 403 in JSON.
-        let is_own = || header(&response, "content-type").is_some_and(|kind| kind.contains("json"));
-        if proxy.is_some() && (status == 407 || status == 403 && !is_own()) {
-            return Err(Error::Proxy { origin: self.route_to(url), status });
-        }
-        Ok(response)
-    }
-
-    fn proxy_for(&self, url: &str) -> Option<&Proxy> {
-        self.proxies.for_uri(&url.parse().ok()?)
-    }
-
-    /// The origin of a URL and the proxy on the way to it, for errors.
-    pub(crate) fn route_to(&self, url: &str) -> String {
-        let origin = origin_of(url);
-        let proxy = self.proxy_for(url).and_then(|proxy| proxy.uri.authority());
-        match proxy {
-            Some(proxy) => format!("{origin} through the proxy {proxy}"),
-            None => origin,
-        }
+        let request = agent.configure_request(request).timeout_global(self.limit).build();
+        agent.run(request).map_err(failed)
     }
 }
 
-/// The `Location` of an answer. Bytes that URLs cannot contain are percent-encoded.
-pub(crate) fn location_of(response: &Response) -> Option<String> {
-    const INVALID: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\');
-    const ALL: AsciiSet = INVALID.add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
-    let location = response.headers().get("location")?.as_bytes();
-    (!location.is_empty()).then(|| percent_encode(location, &ALL).to_string())
+fn parse_proxy(url: &str, network: &Network) -> Result<Proxy> {
+    // The errors do not quote the URL, which may contain a password.
+    let failed = |error| Error::Unusable(format!("reading a proxy's URL: {error}"));
+    let proxy = Proxy::new(url).map_err(failed)?;
+    if !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
+        let text = format!("the proxy protocol {} is not supported", proxy.protocol());
+        return Err(Error::Unusable(text));
+    }
+    let Some(expression) = &network.no_proxy else { return Ok(proxy) };
+    let mut builder =
+        Proxy::builder(proxy.protocol()).host(proxy.host()).port(proxy.port()).no_proxy(expression);
+    if let Some((user, password)) = proxy.username().zip(proxy.password()) {
+        builder = builder.username(user).password(password);
+    }
+    builder.build().map_err(failed)
 }
 
 fn next_url(from: &str, response: &Response) -> Result<String> {
     let origin = origin_of(from);
-    let Some(location) = location_of(response) else {
+    let Some(location) = header(response, "location").filter(|location| !location.is_empty())
+    else {
         let problem = format!("a redirect ({}) without a location", response.status());
         return Err(Error::Protocol(format!("connecting to {origin}: {problem}")));
     };
-    let next = resolve(from, &location);
+    let next = resolve(from, location);
     if is_https(from) && scheme_of(&next).eq_ignore_ascii_case("http") {
-        let (origin, target) = (origin, origin_of(&next));
+        let (origin, target) = (origin.to_owned(), origin_of(&next).to_owned());
         return Err(Error::PlainRedirect { origin, target });
     }
     Ok(next)
 }
 
+/// Resolves `location` against `base` (RFC 3986, 5.2; `.` and `..` are left to the server).
+pub fn resolve(base: &str, location: &str) -> String {
+    // Not just any `://`: the query of a path may contain a whole URL.
+    let is_scheme =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    if location.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme)) {
+        location.to_owned()
+    } else if location.starts_with("//") {
+        format!("{}:{location}", scheme_of(base))
+    } else if location.starts_with('/') {
+        format!("{}{location}", origin_of(base))
+    } else {
+        let path = base.split(['?', '#']).next().unwrap_or_default();
+        let parent = path.rsplit_once('/').map_or(path, |(parent, _)| parent);
+        format!("{parent}/{location}")
+    }
+}
+
 /// Reads a body of at most `limit_bytes`.
-pub fn read_body(response: Response, limit_bytes: u64, what: &'static str) -> Result<Vec<u8>> {
+pub fn read_body(response: Response, limit_bytes: u64, what: &str) -> Result<Vec<u8>> {
     let body = response.into_body().into_with_config().limit(limit_bytes).read_to_vec();
-    body.map_err(|error| match error {
-        ureq::Error::BodyExceedsLimit(_) => Error::TooLarge { what, limit_bytes },
-        error => Error::Interrupted(format!("reading {what}: {error}")),
-    })
+    body.map_err(|error| Error::Interrupted(format!("reading {what}: {error}")))
+}
+
+/// Adds a query, or to the query.
+pub fn with_query(url: &str, query: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{query}")
+}
+
+fn is_https(url: &str) -> bool {
+    scheme_of(url).eq_ignore_ascii_case("https")
+}
+
+fn scheme_of(url: &str) -> &str {
+    url.split("://").next().unwrap_or_default()
+}
+
+/// The scheme and authority of a URL.
+pub fn origin_of(url: &str) -> &str {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let length = url.bytes().skip(start).position(|byte| b"/?#".contains(&byte));
+    length.and_then(|length| url.get(..start + length)).unwrap_or(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_proxies_without_connect() {
+        let network = Network {
+            tls: Tls::Required,
+            certificates: CertificateCheck::Skip,
+            timeout: DEFAULT_TIMEOUT,
+            http_proxy: None,
+            https_proxy: None,
+            no_proxy: Some("r.example".to_owned()),
+        };
+        for (url, is_supported) in [
+            ("http://proxy.example:3128", true),
+            ("https://user:password@proxy.example", true),
+            ("socks5://proxy.example", false),
+            ("socks4a://user@proxy.example", false),
+        ] {
+            assert_eq!(parse_proxy(url, &network).is_ok(), is_supported, "{url}");
+        }
+    }
+
+    #[test]
+    fn resolves_redirects() {
+        let base = "https://r.example:5000/v2/os/blobs/x?y=/1";
+        for (location, url) in [
+            ("https://s.example/b?c=d", "https://s.example/b?c=d"),
+            ("//s.example/b", "https://s.example/b"),
+            ("/b", "https://r.example:5000/b"),
+            ("b", "https://r.example:5000/v2/os/blobs/b"),
+            ("/b?c=https://s.example/d", "https://r.example:5000/b?c=https://s.example/d"),
+        ] {
+            assert_eq!(resolve(base, location), url);
+        }
+        assert_eq!(origin_of(base), "https://r.example:5000");
+        assert_eq!(origin_of("http://r.example?x"), "http://r.example");
+    }
 }

@@ -3,7 +3,6 @@
 
 pub mod auth;
 pub mod blob;
-mod certificate;
 #[cfg(feature = "push")]
 pub mod copy;
 pub mod credentials;
@@ -16,11 +15,8 @@ pub mod mirrors;
 pub mod observer;
 #[cfg(feature = "push")]
 pub mod own;
-mod pages;
-pub mod proxy;
 #[cfg(feature = "push")]
 pub mod repository;
-mod resolver;
 pub mod retry;
 #[cfg(feature = "push")]
 pub mod session;
@@ -28,11 +24,9 @@ pub mod session;
 pub mod sign;
 pub mod signatures;
 mod tls;
-mod tunnel;
 #[cfg(feature = "push")]
 mod update;
 #[cfg(feature = "push")]
 pub mod upload;
-pub mod url;
 
 pub use error::Error;

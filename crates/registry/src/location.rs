@@ -1,13 +1,12 @@
 //! Where images are stored: a repository of a registry or an OCI image layout, with one interface.
 
-use std::{fs::File, path::Path, slice};
+use std::{fs::File, path::Path};
 
 use oci::{
     digest::Digest,
     document,
     layout::Store,
     reference::{ManifestReference, Version},
-    signature::Key,
 };
 use oci_spec::image::Descriptor;
 
@@ -16,7 +15,6 @@ use crate::{
     error::{During as _, Error, Result},
     repository::{Fetched, Remote},
     session::Session,
-    signatures::{Search, Source},
     update,
     upload::Local,
 };
@@ -156,19 +154,6 @@ impl<'a> Location<'a> {
         Ok(Fetched { descriptor: descriptor.clone(), bytes })
     }
 
-    /// A listed referrer. Warns if it is missing: clients keep lists, and other clients delete.
-    pub fn read_referrer(&mut self, descriptor: &Descriptor) -> Result<Option<Fetched>> {
-        match (self.read_manifest(descriptor), &self.inner) {
-            (Err(error), Inner::Remote { remote, .. })
-                if matches!(error.root(), Error::NotInRegistry { .. }) =>
-            {
-                remote.session.observer().warn(format!("listed as a referrer: {error}; skipped"));
-                Ok(None)
-            }
-            (result, _) => result.map(Some),
-        }
-    }
-
     /// A small blob, verified.
     pub fn read_blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         self.either(|store| store.read(descriptor), |remote| remote.read_blob(descriptor))
@@ -176,18 +161,6 @@ impl<'a> Location<'a> {
 
     pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
         self.either(|store| store.referrers(subject), |remote| remote.referrers(subject))
-    }
-
-    /// Whether `key` has signed `image`.
-    pub(crate) fn is_signed(&mut self, image: &Digest, key: &Key) -> Result<bool> {
-        let is_signed = |source: &mut dyn Source| {
-            let found = Search::new(source, slice::from_ref(key)).find(&[*image]);
-            Ok(found.during(|| format!("verifying the signatures of {image}"))?.is_some())
-        };
-        match &mut self.inner {
-            Inner::Layout { store, .. } => is_signed(store),
-            Inner::Remote { remote, .. } => is_signed(&mut remote.requests()),
-        }
     }
 
     /// Whether a manifest and its parts exist.
@@ -222,7 +195,7 @@ impl<'a> Location<'a> {
                     && *digest != document::digest_of(descriptor)?
                 {
                     let (location, found) = (self.text.clone(), descriptor.digest().to_string());
-                    return Err(Error::OtherDigest { location, found: found.into() });
+                    return Err(Error::OtherDigest { location, found });
                 }
                 remote.push_manifest(version, manifest)
             }
@@ -288,21 +261,6 @@ impl<'a> Location<'a> {
         // Only now: its rate must not include the time that fetching took.
         let transfer = remote.transfer("pushing", blob)?;
         remote.push_blob(&local, transfer.as_ref())
-    }
-}
-
-impl Source for Store {
-    fn tagged(&mut self, tag: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.resolve(tag)?.map(|image| self.read(&image)).transpose()?)
-    }
-
-    fn referrers(&mut self, image: &Digest) -> Result<Vec<Descriptor>> {
-        Ok(Store::referrers(self, image)?)
-    }
-
-    fn fetch(&mut self, _kind: &str, digest: &Digest, size: u64) -> Result<Option<Vec<u8>>> {
-        let content = document::descriptor(document::BYTES, *digest, size)?;
-        Ok(if self.has(&content) { Some(self.read(&content)?) } else { None })
     }
 }
 

@@ -2,20 +2,25 @@
 //! and what the same key has signed before; never what a registry sent.
 
 use oci::{
+    digest::Digest,
     document,
     document::{Annotations, Document},
     index,
     layout::Store,
     platform::Platform,
+    signature,
     signature::Key,
 };
 use oci_spec::image::Descriptor;
 
 use crate::{
-    error::{Error, Result},
+    error::{During as _, Error, Result},
     location::Location,
     repository::Fetched,
 };
+
+/// Maximum number of signatures of one manifest that are verified.
+const MAX_SIGNATURES: usize = 64;
 
 /// An image that may be signed.
 #[derive(Clone, Debug)]
@@ -35,7 +40,7 @@ impl Own {
     pub fn add_to_index(
         &self,
         current: Option<&Fetched>,
-        tag: &mut Location<'_>,
+        tag: &Location<'_>,
         platform: &Platform,
         key: Option<&Key>,
     ) -> Result<(Self, Vec<Descriptor>)> {
@@ -50,11 +55,11 @@ impl Own {
         let mut kept = index::with_entry(Some(index.clone()), entry.clone()).manifests().clone();
         kept.retain(|other| *other != entry);
         if let (Some(key), Some(current)) = (key, current)
-            && !tag.is_signed(&document::digest_of(&current.descriptor)?, key)?
+            && !is_signed(tag, &document::digest_of(&current.descriptor)?, key)?
         {
             let mut unsigned = Vec::new();
             for other in &kept {
-                if !tag.is_signed(&document::digest_of(other)?, key)? {
+                if !is_signed(tag, &document::digest_of(other)?, key)? {
                     unsigned.push(describe(other));
                 }
             }
@@ -78,4 +83,27 @@ pub fn describe(entry: &Descriptor) -> String {
     let platform = entry.platform().as_ref().map(Platform::from_spec);
     let platform = platform.map_or("no platform".to_owned(), |platform| platform.to_string());
     format!("{platform} ({})", entry.digest())
+}
+
+/// Whether one of the signatures under the tag for `image` is by `key`.
+fn is_signed(tag: &Location<'_>, image: &Digest, key: &Key) -> Result<bool> {
+    let doing = || format!("verifying the signatures of {image}");
+    let mut signatures = tag.sibling(&signature::tag_of(image))?;
+    let layers = signatures_in(signatures.find().during(doing)?.as_ref()).during(doing)?;
+    for layer in layers.iter().filter(|layer| signature::is_payload(layer)).take(MAX_SIGNATURES) {
+        let Ok(claim) = signature::parse_layer(layer) else { continue };
+        let payload = signatures.read_blob(layer).during(doing)?;
+        if claim.verify(&payload, image, std::slice::from_ref(key)).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The signatures in a document.
+pub(crate) fn signatures_in(signatures: Option<&Fetched>) -> Result<Vec<Descriptor>> {
+    match signatures.map(Fetched::parse).transpose()? {
+        Some(Document::Manifest(manifest)) => Ok(manifest.layers().clone()),
+        Some(Document::Index(_)) | None => Ok(Vec::new()),
+    }
 }

@@ -1,6 +1,6 @@
 //! Reads and writes one repository of a registry (OCI distribution spec). Requests are retried.
 
-use std::{collections::BTreeSet, io::Write as _, path::Path, sync::Arc};
+use std::{io::Write as _, path::Path, sync::Arc};
 
 use oci::{
     digest::{Digest, Hasher},
@@ -19,9 +19,8 @@ use crate::{
     blob::Blob,
     endpoint::{Access, Endpoint},
     error::{During as _, Error, Result},
-    http::{Client, Payload},
+    http::{Client, Payload, read_body},
     mirrors,
-    pages::Requests,
     session::Session,
     update,
 };
@@ -74,7 +73,7 @@ impl<'a> Remote<'a> {
             });
         let Some(answer) = answer? else { return Ok(None) };
         answer.verify(version).during(|| doing)?;
-        let media_type = document::detect(&answer.bytes, &answer.media_type)?;
+        let media_type = document::media_type_of(&answer.bytes, &answer.media_type);
         let descriptor = document::describe(&media_type, &answer.bytes)?;
         Ok(Some(Fetched { descriptor, bytes: answer.bytes }))
     }
@@ -174,7 +173,7 @@ impl<'a> Remote<'a> {
             let url = endpoint.url(&format!("manifests/{version}"));
             let headers = [("content-type", media_type.as_str())];
             let response = endpoint.send(&Method::PUT, &url, &headers, &Payload::Bytes(bytes))?;
-            match endpoint.accepted(response) {
+            match endpoint.expect(201, response) {
                 Ok(response) => Ok(response.headers().contains_key("oci-subject")),
                 // distribution reads a blob's link while another push writes it.
                 Err(Error::Status(error)) if error.has_code("DIGEST_INVALID") => {
@@ -192,34 +191,22 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Deletes a manifest, or a tag only. A referrer is removed from the list of its subject.
+    /// Deletes a manifest, or a tag only.
     pub fn delete(&mut self, version: &Version) -> Result<()> {
         let doing = format!("deleting {version} from {}", self.repository);
-        let is_manifest = matches!(version, Version::Digest(_));
-        let deleted = if is_manifest { self.fetch(version)? } else { None };
         self.with_retry(&doing, |endpoint| {
             let url = endpoint.url(&format!("manifests/{version}"));
             let response = endpoint.send(&Method::DELETE, &url, &[], &Payload::Empty)?;
             match response.status().as_u16() {
+                200 | 202 | 204 => Ok(()),
                 405 => Err(Error::DeleteUnsupported { host: endpoint.host().to_owned() }),
                 // distribution's answer for tags up to version 2.
                 400 if matches!(version, Version::Tag(_)) => {
                     Err(Error::TagDeleteUnsupported { host: endpoint.host().to_owned() })
                 }
-                _ => endpoint.accepted(response).map(drop),
+                _ => Err(endpoint.rejected(response)),
             }
-        })?;
-        let Some(deleted) = deleted else { return Ok(()) };
-        // An artifact of an unknown kind has no subject that this program has listed.
-        let document = deleted.parse().ok();
-        let Some(subject) = document.as_ref().and_then(Document::subject) else { return Ok(()) };
-        self.endpoint.access = Access::Push;
-        let digest = deleted.descriptor.digest();
-        let remove = |list: &mut Vec<Descriptor>| list.retain(|other| other.digest() != digest);
-        match self.change_referrers(&document::digest_of(subject)?, remove) {
-            Err(error) if matches!(error.root(), Error::ReferrersTag { .. }) => Ok(()),
-            done => done,
-        }
+        })
     }
 
     pub fn list_tags(&mut self) -> Result<Vec<String>> {
@@ -229,17 +216,27 @@ impl<'a> Remote<'a> {
             tags: Option<Vec<String>>,
         }
         let doing = format!("asking {} for its tags", self.repository);
-        // The spec requires sorted tags, but not every registry sorts them.
-        let mut tags = BTreeSet::new();
-        let mut add = |bytes: &[u8]| {
-            let (known, page) = (tags.len(), serde_json::from_slice::<Tags>(bytes)?);
-            tags.extend(page.tags.unwrap_or_default());
-            Ok(tags.len() - known)
-        };
-        let path = format!("tags/list?n={TAGS_PER_PAGE}");
-        let listed = self.requests().list(&doing, &path, |_status| false, &mut add);
-        listed.during(|| doing)?;
-        Ok(tags.into_iter().collect())
+        let mut tags: Vec<String> = Vec::new();
+        loop {
+            let last = tags.last().map(|tag| format!("&last={tag}")).unwrap_or_default();
+            let path = format!("tags/list?n={TAGS_PER_PAGE}{last}");
+            let page = self.with_retry(&doing, |endpoint| {
+                let response = endpoint.get(&path, &[])?;
+                let response = endpoint.expect(200, response)?;
+                let has_more = response.headers().contains_key("link");
+                Ok((read_body(response, LIST_LIMIT_BYTES, "an answer")?, has_more))
+            });
+            let (bytes, has_more) = page?;
+            let page: Tags = serde_json::from_slice(&bytes).during(|| doing.as_str())?;
+            let page = page.tags.unwrap_or_default();
+            let is_last = page.is_empty() || !has_more;
+            tags.extend(page);
+            if is_last {
+                // The spec requires sorted tags, but not every registry sorts them.
+                tags.sort();
+                return Ok(tags);
+            }
+        }
     }
 
     /// Adds a referrer to the index under a tag, for registries that keep no list (distribution
@@ -250,37 +247,29 @@ impl<'a> Remote<'a> {
         document: &Document,
         descriptor: &Descriptor,
     ) -> Result<()> {
+        let version = Version::Tag(subject.to_tag());
         let mut entry = descriptor.clone();
         if let Document::Manifest(manifest) = document {
-            entry.set_artifact_type(Some(document::artifact_type_of(manifest).into()));
+            let config = manifest.config().media_type();
+            entry.set_artifact_type(Some(
+                manifest.artifact_type().clone().unwrap_or_else(|| config.clone()),
+            ));
             entry.set_annotations(manifest.annotations().clone());
         }
-        self.change_referrers(subject, |list| {
-            if !list.iter().any(|other| other.digest() == entry.digest()) {
-                list.push(entry.clone());
-            }
-        })
-    }
-
-    fn change_referrers(
-        &mut self,
-        subject: &Digest,
-        edit: impl Fn(&mut Vec<Descriptor>),
-    ) -> Result<()> {
-        let (tag, repository) = (subject.to_tag(), self.repository.to_string());
-        let version = Version::Tag(tag.clone());
-        let change = |_remote: &mut Self, current: Option<&Fetched>| {
-            let parse = |current: &Fetched| document::parse_referrers_tag(&current.bytes, subject);
-            let Some(list) = current.map_or(Some(Vec::new()), parse) else {
-                let (tag, repository) = (tag.clone(), repository.clone());
-                return Err(Error::ReferrersTag { tag, repository });
+        let change = |remote: &mut Self, current: Option<&Fetched>| {
+            let mut entries = match current.map(Fetched::parse).transpose()? {
+                Some(Document::Index(index)) => index.manifests().clone(),
+                Some(Document::Manifest(_)) => {
+                    let (tag, repository) = (subject.to_tag(), remote.repository.to_string());
+                    return Err(Error::ReferrersTag { tag, repository });
+                }
+                None => Vec::new(),
             };
-            let mut next = list.clone();
-            edit(&mut next);
-            if next == list {
+            if entries.iter().any(|other| other.digest() == entry.digest()) {
                 return Ok(None);
             }
-            Ok(Some(Fetched::index(&document::index_of(next, Annotations::new()))?))
+            entries.push(entry.clone());
+            Ok(Some(Fetched::index(&document::index_of(entries, Annotations::new()))?))
         };
         let write = |remote: &mut Self, next: &Fetched| remote.push_manifest(&version, next);
         update::update(self, |remote| remote.fetch(&version), write, change).map(drop)
@@ -289,20 +278,34 @@ impl<'a> Remote<'a> {
     /// The referrers of `subject`, from the registry's list or the index under a tag.
     pub fn referrers(&mut self, subject: &Digest) -> Result<Vec<Descriptor>> {
         let doing = format!("asking {} for the referrers of {subject}", self.repository.registry);
-        self.requests().list_referrers(subject).during(|| doing)
-    }
-
-    pub(crate) fn requests(&mut self) -> Requests<'_> {
-        let backoff = self.session.backoff();
-        Requests { endpoint: &mut self.endpoint, backoff, limit: None, answered: None }
+        let listed = self.with_retry(&doing, |endpoint| {
+            let accept = [("accept", document::INDEX)];
+            let response = endpoint.get(&format!("referrers/{subject}"), &accept)?;
+            match response.status().as_u16() {
+                200 => read_body(response, LIST_LIMIT_BYTES, "an answer").map(Some),
+                // The statuses of registries without this API.
+                400 | 404 | 405 | 501 => Ok(None),
+                _ => Err(endpoint.rejected(response)),
+            }
+        });
+        let Some(bytes) = listed? else {
+            let found = self.fetch(&Version::Tag(subject.to_tag()))?;
+            return Ok(match found.as_ref().map(Fetched::parse).transpose()? {
+                Some(Document::Index(index)) => index.manifests().clone(),
+                Some(Document::Manifest(_)) | None => Vec::new(),
+            });
+        };
+        let index = document::parse_index(&bytes).during(|| doing)?;
+        Ok(index.manifests().clone())
     }
 
     /// Retries `operation`; the error says that it happened while `doing`.
     pub(crate) fn with_retry<T>(
         &mut self,
         doing: &str,
-        operation: impl FnMut(&mut Endpoint) -> Result<T>,
+        mut operation: impl FnMut(&mut Endpoint) -> Result<T>,
     ) -> Result<T> {
-        self.requests().run(doing, operation).during(|| doing)
+        let operation = || operation(&mut self.endpoint);
+        self.session.backoff().run(doing, operation).during(|| doing)
     }
 }

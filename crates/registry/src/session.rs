@@ -1,6 +1,6 @@
 //! Settings of an author's program, and the clients, stores and logins that follow from them.
 
-use std::{env, path::PathBuf, sync::Arc};
+use std::{env, path::PathBuf};
 
 use oci::{layout::Store, reference::Repository};
 
@@ -39,18 +39,12 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Session {
     pub settings: Settings,
-    observer: Arc<dyn Observer>,
+    observer: Box<dyn Observer>,
 }
 
 impl Session {
     pub fn new(settings: Settings, observer: Box<dyn Observer>) -> Self {
-        Self { settings, observer: observer.into() }
-    }
-
-    /// Another session with the same observer.
-    #[must_use]
-    pub fn with(&self, settings: Settings) -> Self {
-        Self { settings, observer: Arc::clone(&self.observer) }
+        Self { settings, observer }
     }
 
     pub fn observer(&self) -> &dyn Observer {
@@ -68,13 +62,7 @@ impl Session {
 
     /// The local store, if it exists.
     pub fn existing_store(&self) -> Result<Option<Store>> {
-        let directory = self.store_directory().ok();
-        // An empty directory becomes a store when something is added.
-        let is_used = |directory: &PathBuf| match directory.read_dir() {
-            Ok(mut entries) => entries.next().is_some(),
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-        };
-        let directory = directory.filter(is_used);
+        let directory = self.store_directory().ok().filter(|directory| directory.exists());
         Ok(directory.map(|directory| Store::open_existing(&directory)).transpose()?)
     }
 
@@ -83,15 +71,20 @@ impl Session {
         self.settings.store.clone().or_else(default).ok_or(Error::NoStore)
     }
 
-    /// The network, with the proxies of the environment.
-    pub fn network(&self) -> Network {
-        let proxy = |name| proxy_variable(name, |name| env::var(name).ok());
+    pub(crate) fn network(&self) -> Network {
+        let proxy = |name: &str| {
+            let lower = env::var(name).ok();
+            // Like curl: in a CGI program, HTTP_PROXY is a header of the request.
+            let upper =
+                || env::var(name.to_ascii_uppercase()).ok().filter(|_| name != "http_proxy");
+            lower.or_else(upper).filter(|value| !value.is_empty())
+        };
         Network {
             tls: self.settings.tls,
             certificates: self.settings.certificates,
             timeout: DEFAULT_TIMEOUT,
-            http_proxy: proxy("http_proxy").or_else(|| proxy("all_proxy")),
-            https_proxy: proxy("https_proxy").or_else(|| proxy("all_proxy")),
+            http_proxy: proxy("http_proxy"),
+            https_proxy: proxy("https_proxy"),
             no_proxy: proxy("no_proxy"),
         }
     }
@@ -132,14 +125,6 @@ impl Session {
     }
 }
 
-/// The value of a proxy variable in lower or upper case. An empty one counts as unset.
-fn proxy_variable(name: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-    // In a CGI program, HTTP_PROXY is a header of the request.
-    let is_cgi = name == "http_proxy" && variable("REQUEST_METHOD").is_some();
-    let upper = || variable(&name.to_ascii_uppercase()).filter(|_| !is_cgi);
-    variable(name).or_else(upper).filter(|value| !value.is_empty())
-}
-
 /// `path` in the directory that a variable names, or in one below HOME.
 fn path_in(name: &str, below_home: Option<&str>, path: &str) -> Option<PathBuf> {
     let default = || Some(variable("HOME")?.join(below_home?));
@@ -149,28 +134,4 @@ fn path_in(name: &str, below_home: Option<&str>, path: &str) -> Option<PathBuf> 
 /// The path in an environment variable; empty variables count as unset.
 fn variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_proxy_variables_in_both_cases() {
-        for (variables, name, expected) in [
-            (&[("http_proxy", "a"), ("HTTP_PROXY", "b")][..], "http_proxy", Some("a")),
-            (&[("HTTP_PROXY", "b")], "http_proxy", Some("b")),
-            (&[("HTTP_PROXY", "b"), ("REQUEST_METHOD", "GET")], "http_proxy", None),
-            (&[("HTTPS_PROXY", "b"), ("REQUEST_METHOD", "GET")], "https_proxy", Some("b")),
-            (&[("NO_PROXY", "b")], "no_proxy", Some("b")),
-            (&[("https_proxy", ""), ("HTTPS_PROXY", "b")], "https_proxy", None),
-            (&[("http_proxy", "a")], "https_proxy", None),
-        ] {
-            let variable = |name: &str| {
-                let found = variables.iter().find(|(variable, _)| *variable == name);
-                found.map(|(_, value)| (*value).to_owned())
-            };
-            assert_eq!(proxy_variable(name, variable).as_deref(), expected, "{variables:?}");
-        }
-    }
 }

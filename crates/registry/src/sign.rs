@@ -1,27 +1,19 @@
-//! Signs images like cosign with a key, in both of its formats: a signed JSON payload with the
-//! digest, stored under a tag made of the digest and as a referrer (cosign's "Signature
-//! Specification"), and a Sigstore bundle as a referrer. Signatures are deterministic.
+//! Signs images like cosign with a key: a signed JSON payload with the digest, stored under a tag
+//! made of the digest and as a referrer (cosign's "Signature Specification"). Signatures are
+//! deterministic.
 
 use base64::Engine as _;
 use oci::{
-    BASE64,
-    digest::Digest,
-    document,
-    document::{Annotations, Document},
-    layout::Store,
-    signature,
-    signature::dsse,
+    BASE64, digest::Digest, document, document::Annotations, layout::Store, signature,
     signing_key::SigningKey,
 };
 use oci_spec::image::Descriptor;
 use serde_json::json;
 
 use crate::{
-    copy,
-    copy::CopyScope,
     error::{During as _, Error, Result},
     location::Location,
-    own::Own,
+    own::{Own, signatures_in},
     repository::Fetched,
 };
 
@@ -47,12 +39,11 @@ pub fn sign(
         document::describe(signature::PAYLOAD, &payload)?,
         Annotations::from([(signature::SIGNATURE.to_owned(), made)]),
     );
-    let subject = document::descriptor(image.media_type().as_ref(), digest, image.size())?;
     let mut signatures = location.sibling(&signature::tag_of(&digest))?;
     store.add(payload.as_slice())?;
     let mut made = Location::in_store(Store::open(directory.path())?, "");
     let add = |signatures: &mut Location<'_>, current: Option<&Fetched>| {
-        let mut layers = layers_of(current)?;
+        let mut layers = signatures_in(current)?;
         if !layers.contains(&layer) {
             layers.push(layer.clone());
         }
@@ -60,7 +51,8 @@ pub fn sign(
         let described = document::describe(CONFIG, &config)?;
         let mut listing = document::manifest(described, layers, Annotations::new())?;
         listing.set_artifact_type(Some(signature::ARTIFACT.into()));
-        listing.set_subject(Some(subject.clone()));
+        let subject = document::descriptor(image.media_type().as_ref(), digest, image.size())?;
+        listing.set_subject(Some(subject));
         let bytes = document::to_bytes(&listing)?;
         if current.is_some_and(|current| current.bytes == bytes) {
             return Ok::<_, Error>(None);
@@ -74,42 +66,7 @@ pub fn sign(
         }
         Ok(Some(Fetched { descriptor: manifest, bytes }))
     };
-    signatures.update(add).during(doing)?;
-    let bundle = bundle(&digest, key)?;
-    store.add(bundle.as_slice())?;
-    let layers = vec![document::describe(dsse::BUNDLE, &bundle)?];
-    // cosign reads these annotations instead of the bundle.
-    let annotations = [("content", "dsse-envelope"), ("predicateType", dsse::PREDICATE)]
-        .map(|(key, value)| (format!("dev.sigstore.bundle.{key}"), value.to_owned()));
-    let mut manifest = document::artifact(dsse::BUNDLE, layers, annotations.into())?;
-    manifest.set_subject(Some(subject));
-    let manifest = store.add_manifest(&manifest)?;
-    store.keep(&manifest, None)?;
-    let mut made = Location::in_store(store, manifest.digest().as_ref());
-    copy::copy_unnamed(&mut made, &mut signatures, CopyScope::Image).during(doing)?;
-    signatures.keep(&manifest)
-}
-
-/// A bundle with a signed statement about an image.
-fn bundle(image: &Digest, key: &SigningKey) -> Result<Vec<u8>> {
-    let hex = image.to_string().replace("sha256:", "");
-    let statement = document::to_bytes(&json!({
-        "_type": dsse::STATEMENT,
-        "subject": [{ "digest": { "sha256": hex } }],
-        "predicateType": dsse::PREDICATE,
-        "predicate": {},
-    }))?;
-    let signature = key.sign(&dsse::encode(dsse::PAYLOAD, &statement));
-    let public = key.public().map_err(std::io::Error::other)?;
-    Ok(document::to_bytes(&json!({
-        "mediaType": dsse::BUNDLE,
-        "verificationMaterial": { "publicKey": { "hint": public.hint() } },
-        "dsseEnvelope": {
-            "payload": BASE64.encode(statement),
-            "payloadType": dsse::PAYLOAD,
-            "signatures": [{ "sig": BASE64.encode(signature) }],
-        },
-    }))?)
+    signatures.update(add).during(doing).map(drop)
 }
 
 /// The signed payload, formatted like cosign's.
@@ -122,14 +79,6 @@ fn payload(repository: &str, image: &Digest) -> Result<Vec<u8>> {
         },
         "optional": null,
     }))?)
-}
-
-/// The existing signatures.
-fn layers_of(signatures: Option<&Fetched>) -> Result<Vec<Descriptor>> {
-    match signatures.map(Fetched::parse).transpose()? {
-        Some(Document::Manifest(manifest)) => Ok(manifest.layers().clone()),
-        Some(Document::Index(_)) | None => Ok(Vec::new()),
-    }
 }
 
 fn config(layers: &[Descriptor]) -> Result<Vec<u8>> {

@@ -2,27 +2,30 @@
 //! digest, or as referrers of the digest. Mirrors are asked first. If a mirror has no valid
 //! signature, the next registry is asked; only the own registry decides that there is none.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io::Read as _};
 
 use oci::{
     digest::Digest,
-    document, manifest, signature,
-    signature::{Key, PAYLOAD_LIMIT_BYTES, SignatureError},
+    manifest, signature,
+    signature::{Claim, Key, PAYLOAD_LIMIT_BYTES, Referrer},
 };
-use oci_spec::image::Descriptor;
 
 use crate::{
+    endpoint::Endpoint,
     error::{Error, Result},
     mirrors::{MANIFEST_LIMIT_BYTES, Registry, warn_of_mirror},
-    pages::Requests,
     retry::{Backoff, RetryPolicy},
 };
 
 /// Maximum number of signatures per manifest, and of manifests of signatures. A registry cannot
 /// keep a machine busy forever.
 const MAX_SIGNATURES: usize = 64;
-/// The time that one registry can take for its answers in a search.
-const SEARCH_LIMIT: Duration = Duration::from_mins(5);
+
+/// The status for a missing document.
+const MISSING: &[u16] = &[404];
+/// The statuses of registries without the referrers API: the one of the spec, and those of older
+/// registries for an unknown path.
+const NO_REFERRERS: &[u16] = &[400, 404, 405];
 
 /// A valid signature.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,25 +44,22 @@ impl Registry<'_> {
     /// Finds a signature of one of `manifests`, in their order, by one of `keys`. If there is none,
     /// the error is [`Error::Unsigned`] or [`Error::InvalidSignature`].
     pub fn verify(&mut self, manifests: &[Digest], keys: &[Key]) -> Result<Signed> {
-        let mut last = None;
+        let (mut rejected, mut has_bundle) = (Vec::new(), false);
         let mirrors = self.mirrors.iter_mut().map(|mirror| (mirror, true));
         for (endpoint, is_mirror) in mirrors.chain([(&mut self.own, false)]) {
             // A mirror is asked once, like everywhere else.
             let max_retries = if is_mirror { Some(0) } else { self.policy.max_retries };
             let policy = RetryPolicy { max_retries, ..self.policy };
             let backoff = Backoff::new(policy, self.observer);
-            let host = endpoint.host().to_owned();
-            let limit = Some(SEARCH_LIMIT);
-            let mut source = Requests { endpoint, backoff, limit, answered: None };
-            let mut search = Search::new(&mut source, keys);
-            match search.find(manifests) {
+            let rejections = Vec::new();
+            let mut search = Search { endpoint, backoff, keys, rejections, has_bundle: false };
+            match manifests.iter().find_map(|image| search.find(image).transpose()).transpose() {
                 Ok(Some(signed)) => return Ok(signed),
-                Ok(None) => last = Some((search.rejections, search.unsupported)),
-                Err(error) if is_mirror => warn_of_mirror(self.observer, &host, &error),
+                Ok(None) => (rejected, has_bundle) = (search.rejections, search.has_bundle),
+                Err(error) if is_mirror => warn_of_mirror(self.observer, endpoint.host(), &error),
                 Err(error) => return Err(error),
             }
         }
-        let (rejected, unsupported) = last.unwrap_or_default();
         let digests: Vec<String> = manifests.iter().map(Digest::to_string).collect();
         let digests = digests.join(" or ");
         let keys = manifest::list(keys.iter().map(Key::to_string));
@@ -67,174 +67,145 @@ impl Registry<'_> {
             return Err(Error::Unsigned { digests, keys });
         }
         let reasons = manifest::list(rejected.into_iter());
-        Err(Error::InvalidSignature { digests, keys, reasons, unsupported })
+        Err(Error::InvalidSignature { digests, keys, reasons, has_bundle })
     }
 }
 
-/// A document, if it exists.
+/// A document, if the registry has it.
 type Found = Option<Vec<u8>>;
 
-/// Where signatures are stored. Content is not verified.
-pub(crate) trait Source {
-    fn tagged(&mut self, tag: &str) -> Result<Found>;
-
-    fn referrers(&mut self, image: &Digest) -> Result<Vec<Descriptor>>;
-
-    /// One of the `blobs` or `manifests`, of this size.
-    fn fetch(&mut self, kind: &str, digest: &Digest, size_bytes: u64) -> Result<Found>;
-}
-
-impl Source for Requests<'_> {
-    fn tagged(&mut self, tag: &str) -> Result<Found> {
-        self.document("manifests", tag, MANIFEST_LIMIT_BYTES)
-    }
-
-    fn referrers(&mut self, image: &Digest) -> Result<Vec<Descriptor>> {
-        self.list_referrers(image)
-    }
-
-    fn fetch(&mut self, kind: &str, digest: &Digest, _size_bytes: u64) -> Result<Found> {
-        let is_payload = kind == "blobs";
-        let limit_bytes = if is_payload { PAYLOAD_LIMIT_BYTES } else { MANIFEST_LIMIT_BYTES };
-        self.document(kind, &digest.to_string(), limit_bytes)
-    }
-}
-
-/// A search for signatures by trusted keys.
-pub(crate) struct Search<'a> {
-    source: &'a mut dyn Source,
+/// A search in one repository on one host.
+struct Search<'a> {
+    endpoint: &'a mut Endpoint,
+    backoff: Backoff<'a>,
     keys: &'a [Key],
     /// Why the signatures that were found are not accepted.
     rejections: Vec<String>,
-    /// A reason for which another kind of signature helps.
-    unsupported: Option<SignatureError>,
-    /// The first request that failed. A good signature makes it irrelevant.
-    failure: Option<Error>,
+    /// Whether one of them is a sigstore bundle.
+    has_bundle: bool,
 }
 
-impl<'a> Search<'a> {
-    pub(crate) fn new(source: &'a mut dyn Source, keys: &'a [Key]) -> Self {
-        Self { source, keys, rejections: Vec::new(), unsupported: None, failure: None }
-    }
-
-    /// The first good signature of one of `images`. An error if there is none among those that
-    /// could be read.
-    pub(crate) fn find(&mut self, images: &[Digest]) -> Result<Option<Signed>> {
-        let found = images.iter().find_map(|image| {
-            let key = self.find_key(image)?;
-            Some(Signed { manifest: *image, key })
-        });
-        match self.failure.take() {
-            Some(error) if found.is_none() => Err(error),
-            _ => Ok(found),
-        }
-    }
-
-    fn find_key(&mut self, image: &Digest) -> Option<Key> {
+impl Search<'_> {
+    fn find(&mut self, image: &Digest) -> Result<Option<Signed>> {
         let tag = signature::tag_of(image);
-        let place = format!("tag {tag}");
-        match self.source.tagged(&tag) {
-            Ok(Some(bytes)) => {
-                let key = self.verify(&bytes, &place, image);
-                if key.is_some() {
-                    return key;
-                }
-                if self.rejections.is_empty() && self.failure.is_none() {
-                    self.reject(&place, "no signature in the manifest");
-                }
-            }
-            Ok(None) => {}
-            Err(error) => self.fail(error, &place),
+        let tagged = self.fetch(&format!("manifests/{tag}"), MISSING)?;
+        if let Some(signed) = self.verify(tagged, &format!("tag {tag}"), image)? {
+            return Ok(Some(signed));
         }
-        let list = self.source.referrers(image);
-        let list = list.map_err(|error| self.fail(error, "referrers")).unwrap_or_default();
-        let count = list.len();
-        if count > MAX_SIGNATURES {
-            self.reject("referrers", format!("only {MAX_SIGNATURES} of {count} checked"));
-        }
-        // The type in a list is a hint: lists by cosign have that of the config.
-        let rank = |listed: &Descriptor| match listed.artifact_type() {
-            Some(listed) if signature::is_signature(listed.as_ref()) => 0,
-            Some(listed) if listed.as_ref() != document::EMPTY => 2,
-            _ => 1,
-        };
-        let mut ranked: Vec<&Descriptor> = Vec::new();
-        for at in 0..3 {
-            ranked.extend(list.iter().filter(|listed| rank(listed) == at));
-        }
-        for referrer in ranked.into_iter().take(MAX_SIGNATURES) {
-            let place = format!("referrer {}", referrer.digest());
-            let key = match document::digest_of(referrer) {
-                Ok(digest) => self
-                    .fetch_exact("manifests", &digest, referrer.size(), &place)
-                    .and_then(|bytes| self.verify(&bytes, &place, image)),
-                Err(error) => {
-                    self.reject(&place, error);
-                    None
-                }
-            };
-            if key.is_some() {
-                return key;
+        for digest in self.find_referrers(image)? {
+            let place = format!("referrer {digest}");
+            let listed = self.fetch_exact("manifests", &digest, &place)?;
+            if let Some(signed) = self.verify(listed, &place, image)? {
+                return Ok(Some(signed));
             }
         }
-        None
+        Ok(None)
     }
 
-    /// Verifies the signatures in a manifest until one is by a trusted key.
-    fn verify(&mut self, manifest: &[u8], place: &str, image: &Digest) -> Option<Key> {
-        let claims = signature::parse_manifest(manifest);
-        let claims = claims.map_err(|error| self.fail(error.into(), place)).ok()?;
-        let count = claims.len();
-        if count > MAX_SIGNATURES {
-            self.reject(place, format!("only {MAX_SIGNATURES} of {count} signatures checked"));
+    /// Manifests of signatures that refer to `image` (OCI distribution spec, "Listing Referrers" and
+    /// "Referrers Tag Schema").
+    fn find_referrers(&mut self, image: &Digest) -> Result<Vec<Digest>> {
+        let mut found = self.fetch(&format!("referrers/{image}"), NO_REFERRERS)?;
+        if found.is_none() {
+            let path = format!("manifests/{}", image.to_tag());
+            found = self.fetch(&path, MISSING)?;
         }
-        for claim in claims.into_iter().take(MAX_SIGNATURES) {
+        let referrers = found.map_or(Ok(Vec::new()), |bytes| signature::parse_referrers(&bytes));
+        let referrers = referrers.unwrap_or_else(|error| {
+            self.rejections.push(Error::from(error).to_line());
+            Vec::new()
+        });
+        let mut digests = Vec::new();
+        for referrer in referrers {
+            match referrer {
+                Referrer::Signatures(digest) => digests.push(digest),
+                Referrer::Bundle(digest) => {
+                    self.has_bundle = true;
+                    let place = format!("referrer {digest}");
+                    self.reject(&place, "sigstore bundles are not supported");
+                }
+            }
+        }
+        self.cut(&mut digests, "the list of referrers");
+        Ok(digests)
+    }
+
+    /// Verifies the signatures in a manifest, if it was found, until one is by a trusted key.
+    fn verify(&mut self, found: Found, place: &str, image: &Digest) -> Result<Option<Signed>> {
+        let Some(bytes) = found else { return Ok(None) };
+        let mut claims = match signature::parse_manifest(&bytes) {
+            Ok(claims) => claims,
+            Err(error) => {
+                self.reject(place, Error::from(error).to_line());
+                return Ok(None);
+            }
+        };
+        if claims.is_empty() {
+            self.reject(place, "no signature in the manifest");
+        }
+        self.cut(&mut claims, place);
+        for claim in claims {
             match claim {
                 Ok(claim) => {
-                    let place = format!("{place}, payload {}", claim.payload);
-                    let found = self.fetch_exact("blobs", &claim.payload, claim.size_bytes, &place);
-                    let Some(payload) = found else { continue };
-                    match claim.verify(&payload, image, self.keys) {
-                        Ok(key) => return Some(key.clone()),
-                        Err(error) => self.reject_signature(&place, error),
+                    if let Some(key) = self.verify_claim(&claim, place, image)? {
+                        return Ok(Some(Signed { manifest: *image, key }));
                     }
                 }
-                Err(error) => self.reject_signature(place, error),
+                Err(error) => self.reject(place, error),
             }
         }
-        None
+        Ok(None)
     }
 
-    fn reject_signature(&mut self, place: &str, error: SignatureError) {
-        self.reject(place, &error);
-        if matches!(error, SignatureError::Keyless | SignatureError::Ed25519ph(_)) {
-            self.unsupported = Some(error);
-        }
-    }
-
-    /// Rejects an invalid document, and keeps any other error.
-    fn fail(&mut self, error: Error, place: &str) {
-        if matches!(error.root(), Error::Oci(_)) {
-            self.reject(place, error.to_line());
-        } else {
-            self.failure.get_or_insert(error);
-        }
+    fn verify_claim(&mut self, claim: &Claim, place: &str, image: &Digest) -> Result<Option<Key>> {
+        let place = format!("{place}, payload {}", claim.payload);
+        let found = self.fetch_exact("blobs", &claim.payload, &place)?;
+        let Some(payload) = found else { return Ok(None) };
+        let verified = claim.verify(&payload, image, self.keys);
+        Ok(verified.map_err(|error| self.reject(&place, error)).ok().cloned())
     }
 
     fn reject(&mut self, place: &str, reason: impl fmt::Display) {
         self.rejections.push(format!("{place}: {reason}"));
     }
 
+    fn cut<T>(&mut self, items: &mut Vec<T>, place: &str) {
+        let count = items.len();
+        if count > MAX_SIGNATURES {
+            self.reject(place, format!("only {MAX_SIGNATURES} of {count} signatures checked"));
+            items.truncate(MAX_SIGNATURES);
+        }
+    }
+
     /// The content of `digest`, or nothing if it is missing or not what the registry sends.
-    fn fetch_exact(&mut self, kind: &str, digest: &Digest, size_bytes: u64, place: &str) -> Found {
-        match self.source.fetch(kind, digest, size_bytes) {
-            Ok(Some(bytes)) if Digest::of(&bytes) == *digest => return Some(bytes),
-            Ok(Some(bytes)) => {
+    fn fetch_exact(&mut self, kind: &str, digest: &Digest, place: &str) -> Result<Found> {
+        match self.fetch(&format!("{kind}/{digest}"), MISSING)? {
+            Some(bytes) if Digest::of(&bytes) == *digest => return Ok(Some(bytes)),
+            Some(bytes) => {
                 self.reject(place, format!("the registry sends {} instead", Digest::of(&bytes)));
             }
-            Ok(None) => self.reject(place, "not found in the registry"),
-            Err(error) => self.fail(error, place),
+            None => self.reject(place, "not found in the registry"),
         }
-        None
+        Ok(None)
+    }
+
+    /// A document, or nothing if the status is one of `missing`. A document above the limit is cut
+    /// off and fails its verification.
+    fn fetch(&mut self, path: &str, missing: &[u16]) -> Result<Found> {
+        let is_payload = path.starts_with("blobs/");
+        let limit_bytes = if is_payload { PAYLOAD_LIMIT_BYTES } else { MANIFEST_LIMIT_BYTES };
+        let doing = format!("asking {} for a signature", self.endpoint.host());
+        self.backoff.run(&doing, || {
+            let response = self.endpoint.get(path, &[("accept", manifest::ACCEPT)])?;
+            if missing.contains(&response.status().as_u16()) {
+                return Ok(None);
+            }
+            let body = self.endpoint.expect(200, response)?.into_body().into_reader();
+            let mut bytes = Vec::new();
+            body.take(limit_bytes)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Error::Interrupted(format!("reading a signature: {error}")))?;
+            Ok(Some(bytes))
+        })
     }
 }

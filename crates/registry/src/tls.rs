@@ -1,44 +1,37 @@
-//! TLS connections: certificate authorities, and ureq's connection to rustls.
+//! TLS connections: certificate authorities, certificate checks, and ureq's connection to rustls.
 //! The connector of ureq itself reports a failed handshake only as text.
 
 use std::{
-    fmt, fs, io,
-    io::{
-        ErrorKind::{BrokenPipe, ConnectionReset, NotFound},
-        Read as _, Write as _,
-    },
+    fmt, fs,
+    io::{ErrorKind::NotFound, Read as _, Write as _},
     iter::once,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use rustls::{
-    AlertDescription as Alert, ClientConfig, ClientConnection, RootCertStore, SignatureScheme,
-    Stream, StreamOwned,
-    client::ResolvesClientCert,
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme as Scheme, StreamOwned,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-    sign::CertifiedKey,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
-use ureq::{
-    http::Uri,
-    unversioned::transport::{
-        Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, TcpConnector, Transport,
-        TransportAdapter,
-        time::{Duration, Instant},
-    },
+use ureq::unversioned::transport::{
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
+    TcpConnector, Transport, TransportAdapter,
+    time::{Duration, Instant},
 };
 
-use crate::{
-    certificate::{CertificateCheck, Verifier},
-    error::{During as _, Error, Result},
-    proxy::{Proxies, is_https},
-    tunnel::{AbsoluteForm, open_tunnel},
-    url::origin_of,
-};
+use crate::error::{During as _, Error, Result};
+
+/// Whether certificates are verified.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum CertificateCheck {
+    #[default]
+    Verify,
+    /// Allows man-in-the-middle attacks.
+    Skip,
+}
 
 /// Where certificate authorities are read from. Either may be missing.
 #[derive(Clone, Debug)]
@@ -57,92 +50,66 @@ impl CertificateFiles {
             let doing = || format!("reading certificates from {}", path.display());
             let pem = match fs::read(&path) {
                 Err(error) if error.kind() == NotFound && path == self.bundle => continue,
-                pem => pem.map_err(|error| Error::Authorities(error.to_string())).during(doing)?,
+                pem => pem.during(doing)?,
             };
-            let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&pem);
-            let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-            let found =
-                found.map_err(|error| Error::Authorities(error.to_string())).during(doing)?;
-            let (usable, _) =
-                RootCertStore::empty().add_parsable_certificates(found.iter().cloned());
-            if path != self.bundle && usable == 0 {
-                let text = "it contains no usable certificate, expected BEGIN CERTIFICATE";
-                return Err(Error::Authorities(text.to_owned())).during(doing);
+            for root in CertificateDer::pem_slice_iter(&pem) {
+                let root = root.map_err(|error| Error::Unusable(error.to_string()));
+                roots.push(root.during(doing)?);
             }
-            roots.extend(found);
         }
         Ok(roots)
     }
 }
 
-/// Adds TLS to a connection for `https`, and what a proxy requires.
-#[derive(Debug)]
-pub(crate) struct TlsConnector {
-    config: Arc<ClientConfig>,
-    proxies: Arc<Proxies>,
-}
+/// Adds TLS to a connection for `https`.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsConnector(Arc<ClientConfig>);
 
 impl TlsConnector {
-    pub(crate) fn new(
-        trusted: Vec<CertificateDer<'static>>,
-        check: CertificateCheck,
-        proxies: Arc<Proxies>,
-    ) -> Result<Self> {
+    /// Authorities that rustls cannot parse are ignored.
+    pub(crate) fn new(roots: Vec<CertificateDer<'_>>, check: CertificateCheck) -> Result<Self> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| Error::Authorities(error.to_string()))?;
-        let verifier = Arc::new(Verifier::new(trusted, check));
-        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        Ok(Self { config: Arc::new(builder.with_no_client_auth()), proxies })
-    }
-
-    /// Opens connections too.
-    pub(crate) fn over_tcp(self) -> impl Connector {
-        ().chain(TcpConnector::default()).chain(self)
-    }
-
-    #[inline(never)]
-    fn handshake(
-        &self,
-        server: &Uri,
-        details: &ConnectionDetails<'_>,
-        mut sock: TransportAdapter,
-    ) -> Result<Box<dyn Transport>, ureq::Error> {
-        // IPv6 addresses have brackets in URLs only.
-        let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
-        let Ok(name) = ServerName::try_from(host.to_owned()) else {
-            return Err(ureq::Error::Tls("certificates cannot contain this host name"));
-        };
-        let mut config = ClientConfig::clone(&self.config);
-        let client_certificate = Arc::new(NoClientCertificate::default());
-        config.client_auth_cert_resolver = Arc::<NoClientCertificate>::clone(&client_certificate);
-        let mut conn =
-            ClientConnection::new(Arc::new(config), name).map_err(ureq::Error::Rustls)?;
-        conn.complete_io(&mut sock).map_err(|error| {
-            match failure(&mut conn, &mut sock, error) {
-                ureq::Error::Rustls(rustls::Error::AlertReceived(_))
-                    if client_certificate.is_requested.load(Ordering::Relaxed) =>
-                {
-                    ureq::Error::Rustls(rustls::Error::AlertReceived(Alert::CertificateRequired))
-                }
-                error => error,
+            .map_err(|error| Error::Unusable(error.to_string()))?;
+        let builder = match check {
+            CertificateCheck::Verify => {
+                let mut store = RootCertStore::empty();
+                store.add_parsable_certificates(roots);
+                builder.with_root_certificates(store)
             }
-        })?;
-        let config = details.config;
-        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(TlsTransport { buffers, stream: StreamOwned::new(conn, sock) }.boxed())
+            CertificateCheck::Skip => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(SkipVerifier))
+            }
+        };
+        Ok(Self(Arc::new(builder.with_no_client_auth())))
+    }
+
+    /// Opens connections too, through a proxy if one is configured.
+    pub(crate) fn over_tcp(self) -> impl Connector {
+        ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(self)
     }
 }
 
 impl<In: Transport> Connector<In> for TlsConnector {
-    type Out = Box<dyn Transport>;
+    type Out = Either<In, TlsTransport>;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, ureq::Error> {
-        let Some(mut transport) = chained.map(Transport::boxed) else { return Ok(None) };
+        let Some(transport) = chained else { return Ok(None) };
+        if !details.needs_tls() || transport.is_tls() {
+            return Ok(Some(Either::A(transport)));
+        }
+        // IPv6 addresses have brackets in URLs only.
+        let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let Ok(name) = ServerName::try_from(host.to_owned()) else {
+            return Err(ureq::Error::Tls("certificates cannot contain this host name"));
+        };
+        let mut conn =
+            ClientConnection::new(Arc::clone(&self.0), name).map_err(ureq::Error::Rustls)?;
+        let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         let mut timeout = details.timeout;
         if let (Instant::Exact(now), Instant::Exact(start), Duration::Exact(limit)) =
             ((details.current_time)(), details.now, timeout.after)
@@ -150,52 +117,20 @@ impl<In: Transport> Connector<In> for TlsConnector {
             // The connection has used up a part.
             timeout.after = Duration::Exact(limit.saturating_sub(now.duration_since(start)));
         }
-        let limited = |transport| {
-            let mut sock = TransportAdapter::new(transport, Arc::clone(&details.current_time));
-            sock.set_timeout(timeout);
-            sock
-        };
-        if let Some(proxy) = self.proxies.for_uri(details.uri) {
-            if is_https(&proxy.uri) {
-                let secured = self.handshake(&proxy.uri, details, limited(transport));
-                transport = secured.map_err(|error| match error {
-                    // A plain HTTP answer. The registry's would be the error itself.
-                    ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => {
-                        ureq::Error::TlsRequired
-                    }
-                    error => error,
-                })?;
-            }
-            if !details.needs_tls() {
-                let origin = origin_of(&details.uri.to_string());
-                return Ok(Some(AbsoluteForm { transport, origin, is_start: true }.boxed()));
-            }
-            transport = open_tunnel(proxy, details, limited(transport))?;
-        }
-        if details.needs_tls() {
-            transport = self.handshake(details.uri, details, limited(transport))?;
-        }
-        Ok(Some(transport))
+        sock.set_timeout(timeout);
+        let done = conn.complete_io(&mut sock);
+        // Returns the error of TLS again, which `done` contains as text.
+        conn.process_new_packets().map_err(ureq::Error::Rustls)?;
+        done?;
+        let config = details.config;
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(conn, sock) })))
     }
 }
 
 pub(crate) struct TlsTransport {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
-}
-
-/// The error of TLS that `error` contains as text, or that the server reported before it closed the
-/// connection. Since TLS 1.3, that a client certificate is missing is reported after the handshake.
-#[inline(never)]
-fn failure(
-    conn: &mut ClientConnection,
-    sock: &mut TransportAdapter,
-    error: io::Error,
-) -> ureq::Error {
-    if matches!(error.kind(), BrokenPipe | ConnectionReset) {
-        conn.read_tls(sock).ok();
-    }
-    conn.process_new_packets().map_or_else(ureq::Error::Rustls, |_| error.into())
 }
 
 impl Transport for TlsTransport {
@@ -206,15 +141,12 @@ impl Transport for TlsTransport {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.stream.sock.set_timeout(timeout);
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        let StreamOwned { conn, sock } = &mut self.stream;
-        Stream::new(conn, sock).write_all(output).map_err(|error| failure(conn, sock, error))
+        Ok(self.stream.write_all(output)?)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         self.stream.sock.set_timeout(timeout);
-        let StreamOwned { conn, sock } = &mut self.stream;
-        let read = Stream::new(conn, sock).read(self.buffers.input_append_buf());
-        let amount = read.map_err(|error| failure(conn, sock, error))?;
+        let amount = self.stream.read(self.buffers.input_append_buf())?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
@@ -234,20 +166,44 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
-/// Has no client certificate, and remembers whether the server asked for one: up to TLS 1.2,
-/// servers give no reason when they miss it.
-#[derive(Debug, Default)]
-struct NoClientCertificate {
-    is_requested: AtomicBool,
-}
+/// Accepts every certificate and every signature.
+#[derive(Debug)]
+struct SkipVerifier;
 
-impl ResolvesClientCert for NoClientCertificate {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.is_requested.store(true, Ordering::Relaxed);
-        None
+impl ServerCertVerifier for SkipVerifier {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
     }
 
-    fn has_certs(&self) -> bool {
-        false
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<Scheme> {
+        // Also those that ring does not have.
+        let others = [Scheme::ECDSA_NISTP521_SHA512, Scheme::ED448, Scheme::RSA_PKCS1_SHA1];
+        let verified = ring::default_provider().signature_verification_algorithms;
+        [verified.supported_schemes(), others.to_vec()].concat()
     }
 }

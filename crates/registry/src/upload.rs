@@ -8,11 +8,9 @@ use ureq::http::Method;
 
 use crate::{
     blob::after,
-    endpoint::is_accepted,
     error::{During as _, Error, Result},
-    http::{Payload, Response, Section, header, location_of},
+    http::{Payload, Response, Section, header, with_query},
     repository::Remote,
-    url::with_query,
 };
 
 /// Default size of a chunk. Smaller chunks cost more requests and gain nothing.
@@ -129,7 +127,7 @@ impl Remote<'_> {
     fn begin(&mut self) -> Result<Upload> {
         let url = self.endpoint.url("blobs/uploads/");
         let response = self.endpoint.send(&Method::POST, &url, &[], &Payload::Empty)?;
-        let response = self.endpoint.accepted(response)?;
+        let response = self.endpoint.expect(202, response)?;
         let url = self.location_of(&response).ok_or_else(|| {
             Error::Protocol("the registry sends no location for the upload".to_owned())
         })?;
@@ -143,9 +141,9 @@ impl Remote<'_> {
         let section = Section { file: local.file, at: upload.at, length };
         let response = self.send_section(&Method::PATCH, &upload.url, section)?;
         match response.status().as_u16() {
-            // Amazon's registry always reports the range of the first chunk. A
+            // Amazon's registry answers 201 and always reports the range of the first chunk. A
             // position in between means that a part of the chunk was accepted.
-            status if is_accepted(status) => {
+            201 | 202 => {
                 let at = position_of(&response);
                 upload.at = at.filter(|at| *at > upload.at && *at < sent).unwrap_or(sent);
                 upload.url = self.location_of(&response).unwrap_or_else(|| upload.url.clone());
@@ -169,7 +167,7 @@ impl Remote<'_> {
         let section = Section { file: local.file, at: upload.at, length };
         let response = self.send_section(&Method::PUT, &url, section)?;
         match response.status().as_u16() {
-            status if is_accepted(status) => Ok(Step::Done),
+            201 | 204 => Ok(Step::Done),
             status if upload.at > 0 && is_permanent(status) => Ok(Step::Whole),
             _ => Err(self.upload_rejected(response)),
         }
@@ -200,8 +198,8 @@ impl Remote<'_> {
 
     /// The URL for the next request of an upload, if an answer has one.
     fn location_of(&self, response: &Response) -> Option<String> {
-        let url = self.endpoint.resolve(&location_of(response)?);
-        Some(self.endpoint.within_origin(&url).unwrap_or(url))
+        let location = header(response, "location").filter(|location| !location.is_empty())?;
+        Some(self.endpoint.resolve(location))
     }
 
     fn upload_rejected(&self, response: Response) -> Error {

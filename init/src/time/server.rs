@@ -3,14 +3,14 @@
 use std::{
     fs,
     io::ErrorKind,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket},
     path::Path,
     sync::mpsc::channel,
     thread::{Builder, sleep},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 pub(crate) use params::Server;
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -99,13 +99,14 @@ fn ask_one(
     deadline: Instant,
     send: impl Fn(anyhow::Result<Answer>),
 ) {
-    let addresses = dns::look_up(&server.host);
-    if addresses.is_empty() {
-        return send(Err(anyhow!("host not found")));
-    }
+    let found = (server.host.as_str(), server.port).to_socket_addrs();
+    let addresses: Vec<SocketAddr> = match found.context("looking up its address") {
+        Ok(found) => found.collect(),
+        Err(error) => return send(Err(error)),
+    };
     for address in addresses.iter().cycle().take_while(|_| Instant::now() < deadline) {
         let next = (Instant::now() + REQUEST_LIMIT).min(deadline);
-        match exchange(SocketAddr::new(*address, server.port), next) {
+        match exchange(*address, next) {
             Ok(Some((packet, at))) => {
                 // The server would give the same reply again.
                 let (time, server) = (sntp::parse_reply(&packet, floor), server.to_string());

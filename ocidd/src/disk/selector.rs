@@ -14,7 +14,6 @@
 use std::{cmp::Ordering, fmt, path::PathBuf, str::FromStr};
 
 use params::parse_size;
-use text::Foreign;
 
 use crate::{
     disk::{bus::TRANSPORTS, probe::FoundDisk},
@@ -176,7 +175,7 @@ fn parse_comparison(part: &str, value: &str) -> Result<Part, Diagnostic> {
 fn unknown(text: &str, part: &str, number: usize) -> Diagnostic {
     if number == 0 && !text.is_empty() && !text.contains([',', ':']) {
         // `sda`, or `dev/sda`.
-        let below_dev = Foreign::from(part.strip_prefix("dev/").unwrap_or(part));
+        let below_dev = part.strip_prefix("dev/").unwrap_or(part);
         return Diagnostic::new(
             format!("'{part}' is neither a path nor a selector"),
             format!("a path begins with '/', such as /dev/{below_dev}"),

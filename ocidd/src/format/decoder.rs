@@ -7,11 +7,13 @@ use std::{
     rc::Rc,
 };
 
-use super::{Bypass, Format, FormatError, gzip::GzipReader, xz::XzReader, zstd::ZstdReader};
+use flate2::bufread::MultiGzDecoder;
+
+use super::{Bypass, Format, FormatError, xz::XzReader, zstd::ZstdReader};
 
 /// Decompresses a disk image: all gzip members, zstd frames or xz streams. Trailing data, a wrong
-/// checksum and a window that is too large are errors. Errors of the inner reader are returned
-/// unchanged. Nothing can be read after an error.
+/// checksum and a window larger than [`super::WINDOW_BYTES`] are errors. Errors of the inner reader are
+/// returned unchanged. Nothing can be read after an error.
 pub struct Decoder<'a> {
     stream: Box<dyn Read + 'a>,
     bypass: Rc<Bypass>,
@@ -19,12 +21,11 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// `window_bytes` is the largest zstd window or xz dictionary.
-    pub fn new(format: Format, reader: impl BufRead + 'a, window_bytes: u64) -> Self {
-        let bypass = Bypass::new(window_bytes);
+    pub fn new(format: Format, reader: impl BufRead + 'a) -> Self {
+        let bypass = Rc::new(Bypass::default());
         let reader = Guarded { reader, bypass: Rc::clone(&bypass) };
         let stream: Box<dyn Read + 'a> = match format {
-            Format::Gzip => Box::new(GzipReader::new(reader)),
+            Format::Gzip => Box::new(MultiGzDecoder::new(reader)),
             Format::Zstd => Box::new(ZstdReader::new(reader, Rc::clone(&bypass))),
             Format::Xz => Box::new(XzReader::new(reader, Rc::clone(&bypass))),
             Format::Raw => Box::new(reader),

@@ -1,8 +1,6 @@
 //! Detects formats by their first bytes and rejects what is certainly not a disk image. A raw disk
 //! may start with any boot code.
 
-use oci::size::Bytes;
-
 use super::{Format, FormatError, zstd};
 
 const REPACK: &str = "decompress it, then compress it with gzip, zstd or xz";
@@ -30,45 +28,6 @@ const REJECTED: [(usize, &[u8], &str, &str); 14] = [
     (64, b"\x7f\x10\xda\xbe", "a VDI image", CONVERT),
     (0, b"\x3a\xff\x26\xed", "an Android sparse image", "convert it with `simg2img`, then push it"),
 ];
-
-/// Offset and magic bytes of partition tables and file systems.
-const DISKS: [(usize, &[u8]); 12] = [
-    // MBR, also a protective one; boot sectors of FAT, exFAT and NTFS.
-    (510, b"\x55\xaa"),
-    // GPT, with sectors of 512 and of 4096 bytes.
-    (512, b"EFI PART"),
-    (4096, b"EFI PART"),
-    (512, b"LABELONE"),
-    (0, b"LUKS\xba\xbe"),
-    // ext2, ext3 and ext4.
-    (1080, b"\x53\xef"),
-    (0, b"XFSB"),
-    (0x1_0040, b"_BHRfS_M"),
-    (1024, b"\x10\x20\xf5\xf2"),
-    (1024, b"\xe2\xe1\xf5\xe0"),
-    (0, b"hsqs"),
-    (0x8001, b"CD001"),
-];
-
-/// Number of first bytes that [`doubt`] needs: the superblock of btrfs is at 64 KiB.
-pub const START_BYTES: u64 = 68 << 10;
-
-/// Why an image that starts with `start` is probably not a disk. Such an image is installed
-/// nevertheless: it can have its own boot code.
-pub fn doubt(start: &[u8], size_bytes: Option<u64>) -> Option<String> {
-    if start.is_empty() {
-        return Some("it is empty".to_owned());
-    }
-    if !DISKS.iter().any(|(at, magic)| is_at(start, *at, magic)) {
-        return Some("its start has neither MBR nor GPT nor a known file system".to_owned());
-    }
-    let odd = size_bytes.filter(|size| !size.is_multiple_of(512))?;
-    Some(format!("its size of {} is not a multiple of 512", Bytes(odd)))
-}
-
-fn is_at(bytes: &[u8], offset: usize, magic: &[u8]) -> bool {
-    bytes.get(offset..).is_some_and(|bytes| bytes.starts_with(magic))
-}
 
 /// Detects the format of a layer by its first [`super::FIRST_BYTES`]. What is neither known nor
 /// rejected is a raw disk.
@@ -104,7 +63,9 @@ fn compression(first: &[u8]) -> Option<Format> {
 }
 
 fn find_other(first: &[u8]) -> Option<(&'static str, &'static str)> {
-    let magic = REJECTED.into_iter().find(|(at, magic, ..)| is_at(first, *at, magic));
+    let magic = REJECTED
+        .into_iter()
+        .find(|(at, magic, ..)| first.get(*at..).is_some_and(|bytes| bytes.starts_with(magic)));
     if let Some((_, _, found, hint)) = magic {
         return Some((found, hint));
     }
@@ -171,24 +132,6 @@ mod tests {
                 "decompressed layer looks like another {format} stream, not like a disk image\nhint: compress the disk image once"
             );
             assert!(inside.contains(&says), "{inside}");
-        }
-    }
-
-    #[test]
-    fn doubts_what_has_no_partition_table_or_file_system() {
-        assert_eq!(doubt(&at(510, b"\x55\xaa"), Some(512)), None);
-        assert_eq!(doubt(&at(510, b"\x55\xaa"), None), None);
-        for (offset, magic) in DISKS {
-            let mut start = vec![0; usize::try_from(START_BYTES).unwrap()];
-            start[offset..offset + magic.len()].copy_from_slice(magic);
-            assert_eq!(doubt(&start, Some(1 << 20)), None, "{magic:x?}");
-            let odd = doubt(&start, Some(1025)).unwrap();
-            assert_eq!(odd, "its size of 1025 bytes (1 KiB) is not a multiple of 512");
-            let cut = doubt(&start[..offset + magic.len() - 1], Some(512)).unwrap();
-            assert!(cut.contains("neither MBR nor GPT"), "{cut}");
-        }
-        for start in [&b""[..], b"# Notes", &vec![0; 70_000]] {
-            assert!(doubt(start, Some(512)).is_some());
         }
     }
 

@@ -3,25 +3,23 @@
 
 mod decoder;
 mod detect;
-mod gzip;
 mod xz;
 mod zstd;
 
-use std::{cell::Cell, fmt, io, io::ErrorKind, rc::Rc};
+use std::{cell::Cell, fmt, io, io::ErrorKind};
 
 pub use decoder::Decoder;
-pub use detect::{START_BYTES, check_unpacked, detect, doubt};
+pub use detect::{check_unpacked, detect};
 use oci::{document::BYTES, size::Bytes};
-use text::Foreign;
 use thiserror::Error;
 
 /// Number of first bytes that [`detect`] needs.
 pub const FIRST_BYTES: usize = 512;
 
-/// Zstd window or xz dictionary that is supported on every machine. With the buffers of the
-/// pipeline, the program then stays below 64 MiB. RFC 8878 (3.1.1.1.2) requires at least 8 MiB, as
-/// `zstd -19` needs; `zstd -20` and `xz -8` need 32 MiB, `xz -9` 64 MiB.
-pub const MIN_WINDOW_BYTES: u64 = 32 << 20;
+/// Largest zstd window or xz dictionary. With the buffers of the pipeline, the program then stays
+/// below 64 MiB. RFC 8878 (3.1.1.1.2) requires at least 8 MiB, as `zstd -19` needs; `zstd -20` and
+/// `xz -8` need 32 MiB.
+pub const WINDOW_BYTES: u64 = 32 << 20;
 
 /// Format of a layer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,7 +63,7 @@ pub enum FormatError {
     #[error("decompressed layer looks like {found}, not like a disk image")]
     NoDiskInside { found: &'static str, hint: &'static str },
     #[error("layer has the media type '{announced}', but its format is {found}")]
-    NotAnnounced { announced: Foreign, found: Format },
+    NotAnnounced { announced: String, found: Format },
     #[error(
         "the {format} stream of the layer needs a window of {}, at most {} are supported",
         Bytes(*.found), Bytes(*.allowed)
@@ -80,19 +78,18 @@ impl FormatError {
             Self::NotAnnounced { found, .. } => {
                 format!("push it again as '{}'", found.media_type().unwrap_or(BYTES))
             }
-            // Options that every machine supports.
-            Self::Window { format, .. } => {
-                let command = if *format == Format::Zstd { "zstd --long=25" } else { "xz -8" };
-                format!("use a machine with more memory, or compress it with `{command}` or less")
+            // The commands with the largest supported window.
+            Self::Window { format: Format::Zstd, .. } => {
+                "compress it with `zstd --long=25` or less".to_owned()
             }
+            Self::Window { .. } => "compress it with `xz -8` or less".to_owned(),
         }
     }
 }
 
 /// Facts that do not pass through the libraries, which wrap, reword or drop errors.
+#[derive(Default)]
 struct Bypass {
-    /// Largest window or dictionary.
-    window_bytes: u64,
     /// Whether something tried to read beyond the end of the inner reader.
     ended: Cell<bool>,
     /// The error of the inner reader.
@@ -102,38 +99,23 @@ struct Bypass {
 }
 
 impl Bypass {
-    fn new(window_bytes: u64) -> Rc<Self> {
-        Rc::new(Self {
-            window_bytes,
-            ended: Cell::default(),
-            failure: Cell::default(),
-            unsupported: Cell::default(),
-        })
-    }
-
-    /// Stores and returns the error for a window that is too large.
+    /// Stores and returns the error for a window larger than [`WINDOW_BYTES`].
     fn unsupported(&self, format: Format, found: u64) -> io::Error {
-        let error = FormatError::Window { format, found, allowed: self.window_bytes };
+        let error = FormatError::Window { format, found, allowed: WINDOW_BYTES };
         self.unsupported.set(Some(error.clone()));
         io::Error::new(ErrorKind::OutOfMemory, error)
     }
 }
 
-/// Fails if the media type names another format than `found`. Of unknown types, only compressed
-/// layers are known to be disk images.
+/// Fails if the media type names another format than `found`.
 pub fn check(announced: Option<&str>, found: Format) -> Result<(), FormatError> {
     let Some(announced) = announced else { return Ok(()) };
     let named = Format::ALL.into_iter().find(|format| {
         format.media_type().is_some_and(|known| known.eq_ignore_ascii_case(essence(announced)))
     });
-    let known = [BYTES, "application/vnd.oci.image.layer.v1.tar"];
-    let is_known = known.iter().any(|known| known.eq_ignore_ascii_case(essence(announced)));
     match named {
-        None if found == Format::Raw && !is_known => {
-            Err(FormatError::NotAnnounced { announced: announced.into(), found })
-        }
         Some(named) if named != found => {
-            Err(FormatError::NotAnnounced { announced: announced.into(), found })
+            Err(FormatError::NotAnnounced { announced: announced.to_owned(), found })
         }
         _ => Ok(()),
     }

@@ -18,7 +18,7 @@ pub(super) fn with_hint(error: &FormatError) -> String {
 /// Decompresses all of it, in pieces of `piece` bytes.
 fn unpack(format: Format, packed: &[u8], piece: usize) -> io::Result<Vec<u8>> {
     let mut image = Vec::new();
-    Decoder::new(format, Torn::new(packed, piece), MIN_WINDOW_BYTES).read_to_end(&mut image)?;
+    Decoder::new(format, Torn::new(packed, piece)).read_to_end(&mut image)?;
     Ok(image)
 }
 
@@ -31,8 +31,7 @@ fn rejects_a_media_type_of_another_format() {
         }
         for named in Format::ALL.into_iter().filter(|named| *named != Format::Raw) {
             let announced = format!("application/Octet-Stream+{named} ; x=y");
-            let wanted =
-                FormatError::NotAnnounced { announced: announced.clone().into(), found: format };
+            let wanted = FormatError::NotAnnounced { announced: announced.clone(), found: format };
             let outcome = check(Some(&announced), format);
             assert_eq!(outcome, if named == format { Ok(()) } else { Err(wanted) });
         }

@@ -9,7 +9,7 @@ use std::{
 
 use lzma_rust2::{Action, Status, XzStream};
 
-use super::{Bypass, Format};
+use super::{Bypass, Format, WINDOW_BYTES};
 
 /// Memory that the decoder counts besides the dictionary, in KiB.
 const BESIDES_KIB: u32 = 40;
@@ -22,8 +22,8 @@ pub(super) struct XzReader<R> {
 
 impl<R: BufRead> XzReader<R> {
     pub(super) fn new(reader: R, bypass: Rc<Bypass>) -> Self {
-        let limit = u32::try_from(bypass.window_bytes / 1024).unwrap_or(u32::MAX);
-        let stream = XzStream::new_mem_limit(true, limit.saturating_add(BESIDES_KIB));
+        let limit = u32::try_from(WINDOW_BYTES / 1024).unwrap_or(u32::MAX - BESIDES_KIB);
+        let stream = XzStream::new_mem_limit(true, limit + BESIDES_KIB);
         Self { reader, stream, bypass }
     }
 

@@ -13,7 +13,7 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, FrameHeaderError},
 };
 
-use super::{Bypass, Format, MIN_WINDOW_BYTES};
+use super::{Bypass, Format, WINDOW_BYTES};
 
 const MAGIC: [u8; 4] = *b"\x28\xb5\x2f\xfd";
 /// Magic number of a skippable frame. The low four bits may have any value.
@@ -44,7 +44,7 @@ struct Frame {
 impl<R: BufRead> ZstdReader<R> {
     pub(super) fn new(reader: R, bypass: Rc<Bypass>) -> Self {
         let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(bypass.window_bytes);
+        decoder.set_max_window_size(WINDOW_BYTES);
         // The decoder grows the window of its first frame by copying, which takes up to half as
         // much memory again, and allocates the window of later frames at once. So the first frame
         // is an empty one; an error here only costs memory.
@@ -166,7 +166,7 @@ fn is_skippable(magic: [u8; 4]) -> bool {
 
 /// Decompressed size of the first frame with content in `head`, if its header contains it.
 pub(super) fn content_size(head: &[u8]) -> Option<u64> {
-    let mut reader = ZstdReader::new(head, Bypass::new(MIN_WINDOW_BYTES));
+    let mut reader = ZstdReader::new(head, Rc::default());
     reader.open_frame().ok()?;
     reader.frame?.declared
 }

@@ -24,7 +24,6 @@ use crate::{
     format,
     format::{Decoder, Format, FormatError},
     image::error::Error,
-    machine,
 };
 
 /// Compression of a raw disk image.
@@ -42,27 +41,11 @@ const ZSTD_LEVEL: i32 = 9;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Rejects an image that is probably not a disk, unless it `is_forced`, and an empty one.
-fn check_content(path: &Path, start: &[u8], size_bytes: u64, is_forced: bool) -> Result<(), Error> {
-    let hint = if start.is_empty() {
-        "push the complete image"
-    } else {
-        "--force pushes it as a disk, --type as another file"
-    };
-    match format::doubt(start, Some(size_bytes)) {
-        Some(doubt) if !is_forced || start.is_empty() => {
-            Err(Error::new(format!("'{}' is not a disk image: {doubt}", path.display()), hint))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Adds a disk image to the store. A compressed one is stored unchanged after it was decompressed
 /// completely.
 pub(super) fn add_layer(
     path: &Path,
     compression: Compression,
-    is_forced: bool,
     store: &Store,
     observer: &dyn Observer,
 ) -> Result<Descriptor, Error> {
@@ -73,21 +56,17 @@ pub(super) fn add_layer(
         return Err(anyhow!("'{}' is not a regular file", path.display()).into());
     }
     let mut first = Vec::new();
-    (&mut file).take(format::START_BYTES).read_to_end(&mut first).with_context(doing)?;
+    (&mut file).take(format::FIRST_BYTES as u64).read_to_end(&mut first).with_context(doing)?;
     file.rewind().with_context(doing)?;
     let found = format::detect(&first).map_err(|error| rejected(path, &error))?;
     let name = file_name(path)?;
     let is_raw = found == Format::Raw;
-    if is_raw {
-        check_content(path, &first, metadata.len(), is_forced)?;
-    }
     let label = if is_raw { format!("compressing {name}") } else { format!("checking {name}") };
     let transfer = observer.transfer(&label, metadata.len());
     let Stored { format, blob: (digest, bytes), raw } = if is_raw {
-        let doing = || format!("compressing {} to {}", path.display(), store.folder().display());
         compress(&file, compression, store, transfer.as_ref()).with_context(doing)?
     } else {
-        check(path, &file, found, is_forced, store, transfer.as_ref())?
+        check(path, &file, found, store, transfer.as_ref())?
     };
     let title = match compression {
         _ if !is_raw => name,
@@ -156,18 +135,16 @@ fn check(
     path: &Path,
     file: &File,
     format: Format,
-    is_forced: bool,
     store: &Store,
     transfer: &dyn Transfer,
 ) -> Result<Stored, Error> {
     let doing = || format!("reading the disk image {}", path.display());
     let blob = store.add(HashingReader::with_transfer(file, transfer)).with_context(doing)?;
     let stored = File::open(store.path(&blob.0)).with_context(doing)?;
-    let stored = BufReader::with_capacity(BUFFER_BYTES, stored);
-    let mut decoder = Decoder::new(format, stored, machine::window_bytes(Path::new("/proc")));
+    let mut decoder = Decoder::new(format, BufReader::with_capacity(BUFFER_BYTES, stored));
     let mut raw = HashingReader::new(&mut decoder);
     let mut first = Vec::new();
-    let read = (&mut raw).take(format::START_BYTES).read_to_end(&mut first);
+    let read = (&mut raw).take(format::FIRST_BYTES as u64).read_to_end(&mut first);
     format::check_unpacked(&first).map_err(|error| rejected(path, &error))?;
     let read = read.and_then(|_first| io::copy(&mut raw, &mut io::sink()));
     let raw = raw.finish();
@@ -175,7 +152,6 @@ fn check(
         return Err(rejected(path, &error));
     }
     read.with_context(|| format!("decompressing its {format} stream")).with_context(doing)?;
-    check_content(path, &first, raw.1, is_forced)?;
     Ok(Stored { format, blob, raw })
 }
 

@@ -26,9 +26,7 @@ impl Error {
                 Diagnostic { message: error.to_line(), hint: TERMS.hint(&error) }
             }
             Self::Diagnostic(diagnostic) => diagnostic,
-            Self::Other(error) => {
-                Diagnostic { message: text::line(&format!("{error:#}")), hint: None }
-            }
+            Self::Other(error) => Diagnostic { message: format!("{error:#}"), hint: None },
         }
     }
 }
@@ -40,11 +38,10 @@ impl From<oci::Error> for Error {
 }
 
 /// The names in hints of `ocidd image`.
-pub(crate) const TERMS: Terms = Terms {
+const TERMS: Terms = Terms {
     plain_http: "--plain-http",
     platform: "--platform OS/ARCHITECTURE",
     add_authority: "pass the PEM file of the site's certificate authority with --ca-file",
-    add_server: "pass exactly this certificate with --ca-file",
     fix_clock: "fix the clock",
     auth_file: "the file passed with --authfile",
 };

@@ -36,11 +36,11 @@ impl Observer for Console {
     }
 
     fn warn(&self, text: String) {
-        self.report.on_event(&Event::Warning(text::line(&text)));
+        self.report.on_event(&Event::Warning(text));
     }
 
     fn note(&self, text: String) {
-        self.report.on_event(&Event::Note(text::line(&text)));
+        self.report.on_event(&Event::Note(text));
     }
 
     fn transfer(&self, label: &str, total_bytes: u64) -> Box<dyn Transfer + '_> {

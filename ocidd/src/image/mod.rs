@@ -9,6 +9,3 @@ mod meter;
 mod options;
 
 pub use command::run;
-pub use commands::parse_title;
-#[cfg(test)]
-pub(crate) use error::TERMS;

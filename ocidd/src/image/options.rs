@@ -7,7 +7,7 @@ use params::Retries;
 use registry::{
     http::{CertificateCheck, Tls},
     retry::RetryPolicy,
-    session::{Session, Settings},
+    session::Settings,
 };
 
 #[derive(Args, Debug)]
@@ -35,57 +35,7 @@ pub(super) struct Options {
     chunk_size: u64,
 }
 
-/// Connection options of one side of a copy. They override the common ones.
-macro_rules! side {
-    ($name:ident, $heading:literal, $plain:literal, $skip:literal, $ca:literal, $auth:literal) => {
-        #[derive(Args, Debug)]
-        #[command(next_help_heading = $heading)]
-        pub(super) struct $name {
-            #[arg(id = $plain, long = $plain, help = "Like --plain-http")]
-            plain_http: bool,
-            #[arg(id = $skip, long = $skip, help = "Like --insecure-skip-verify")]
-            insecure_skip_verify: bool,
-            #[arg(id = $ca, long = $ca, value_name = "FILE", help = "Like --ca-file")]
-            ca_file: Option<PathBuf>,
-            #[arg(id = $auth, long = $auth, value_name = "FILE", help = "Like --authfile")]
-            authfile: Option<PathBuf>,
-        }
-
-        impl $name {
-            pub(super) fn session(&self, common: &Session) -> Session {
-                let mut settings = common.settings.clone();
-                if self.plain_http {
-                    settings.tls = Tls::Plain;
-                }
-                if self.insecure_skip_verify {
-                    settings.certificates = CertificateCheck::Skip;
-                }
-                settings.ca_file = self.ca_file.clone().or(settings.ca_file);
-                settings.auth_file = self.authfile.clone().or(settings.auth_file);
-                common.with(settings)
-            }
-        }
-    };
-}
-
-side!(
-    From,
-    "Connection to the source",
-    "from-plain-http",
-    "from-insecure-skip-verify",
-    "from-ca-file",
-    "from-authfile"
-);
-side!(
-    To,
-    "Connection to the target",
-    "to-plain-http",
-    "to-insecure-skip-verify",
-    "to-ca-file",
-    "to-authfile"
-);
-
-impl std::convert::From<Options> for Settings {
+impl From<Options> for Settings {
     fn from(options: Options) -> Self {
         Self {
             store: options.store,

@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 
-use registry::{Error, error::TlsFault};
+use registry::Error;
 
 use crate::{
     disk::{choice::TargetError, device::DeviceError},
     machine::AUTH_FILE,
     report::{
-        diagnostic::{Diagnostic, Terms},
+        diagnostic::Terms,
         failure::{Cause, Failure},
     },
     write::{error::SinkError, pipeline::TransferError},
@@ -19,21 +19,15 @@ const TERMS: Terms = Terms {
     plain_http: "oci.allow_no_tls",
     platform: "oci.platform=OS/ARCHITECTURE",
     add_authority: "put the PEM file of the site's certificate authority into /etc/ocidd/ca.d",
-    add_server: "put exactly this certificate into /etc/ocidd/ca.d",
     fix_clock: "fix the clock or name a time server by ocidd.ntp",
     auth_file: AUTH_FILE,
 };
 
-/// A failure before the first write, by an error of the registry client.
+/// A failure before the first write, from an error of the registry client.
 pub(crate) fn fetching(error: Error) -> Failure {
+    let cause = registry_cause(&error).unwrap_or(Cause::MANIFEST);
     let hint = TERMS.hint(&error);
-    foreign(registry_cause(&error), error, hint)
-}
-
-/// The error can quote what a registry sent: it becomes one line.
-fn foreign(cause: Cause, error: impl Into<Diagnostic>, hint: Option<String>) -> Failure {
-    let message = text::line(&error.into().message);
-    Failure::new(cause, Diagnostic { message, hint })
+    Failure::new(cause, error).with_hint(hint)
 }
 
 pub(crate) fn target(error: TargetError) -> Failure {
@@ -84,7 +78,9 @@ pub(crate) fn device(error: DeviceError) -> Failure {
 pub(crate) fn transfer(error: TransferError) -> Failure {
     let hint = |text: &str| Some(text.to_owned());
     let (cause, hint) = match &error {
-        TransferError::Fetch(error) => (registry_cause(error), TERMS.hint(error)),
+        TransferError::Fetch(error) => {
+            (registry_cause(error).unwrap_or(Cause::TRANSFER), TERMS.hint(error))
+        }
         TransferError::Short { .. } | TransferError::Long { .. } => (Cause::TRANSFER, None),
         TransferError::Digest { .. } => (Cause::DIGEST, None),
         TransferError::Decode { .. } => (Cause::STREAM, hint("compress and push the image again")),
@@ -106,67 +102,30 @@ pub(crate) fn transfer(error: TransferError) -> Failure {
         },
         TransferError::Thread(_) | TransferError::Stopped => (Cause::INTERNAL, None),
     };
-    foreign(cause, error, hint)
+    Failure::new(cause, error).with_hint(hint)
 }
 
-fn registry_cause(error: &Error) -> Cause {
-    match error.root() {
-        Error::During { source, .. } => registry_cause(source),
-        Error::Connect { .. } | Error::HostNotFound { .. } | Error::Interrupted(_) => {
-            Cause::UNREACHABLE
-        }
-        Error::Proxy { status, .. } => match status {
-            407 => Cause::LOGIN,
-            _ if error.is_transient() => Cause::UNREACHABLE,
-            _ => Cause::REFUSED,
-        },
-        Error::NotHttp { .. }
-        | Error::Tls { fault: TlsFault::Plain, .. }
-        | Error::ProxyNoTls { .. }
+/// None if the registry sent something that cannot be used.
+fn registry_cause(error: &Error) -> Option<Cause> {
+    Some(match error.root() {
+        Error::Connect { .. }
+        | Error::NotHttp { .. }
+        | Error::HostNotFound { .. }
+        | Error::Interrupted(_) => Cause::UNREACHABLE,
+        Error::Certificate { .. } => Cause::UNTRUSTED,
+        Error::NoTls { .. }
         | Error::PlainHttp { .. }
         | Error::PlainRedirect { .. }
-        | Error::PlainTokenServer
         | Error::TooManyRedirects { .. }
-        | Error::TokenAnswer(_)
         | Error::WebPage { .. }
-        | Error::Protocol(_)
-        | Error::BlobDigest { .. } => Cause::TRANSFER,
-        Error::Tls { .. } | Error::Authorities(_) => Cause::UNTRUSTED,
-        Error::BadProxy(_) => Cause::PARAMETERS,
+        | Error::Protocol(_) => Cause::TRANSFER,
         Error::Status(error) => match error.status.as_u16() {
             401 | 403 | 407 => Cause::LOGIN,
             404 => Cause::NOT_FOUND,
             _ => Cause::REFUSED,
         },
-        Error::LoginRequired { .. }
-        | Error::LoginRejected(_)
-        | Error::CredentialHelper { .. }
-        | Error::Credentials(_)
-        | Error::Challenge(_) => Cause::LOGIN,
-        Error::RequestTooLarge { .. }
-        | Error::DeleteUnsupported { .. }
-        | Error::TagDeleteUnsupported { .. } => Cause::REFUSED,
-        Error::TooLarge { .. }
-        | Error::ManifestDigest { .. }
-        | Error::NestedIndex { .. }
-        | Error::Depth { .. }
-        | Error::OtherDigest { .. }
-        | Error::ReferrersTag { .. }
-        | Error::NotAnIndex(_)
-        | Error::Json(_)
-        | Error::Oci(_) => Cause::MANIFEST,
-        Error::Unsigned { .. } | Error::InvalidSignature { .. } | Error::ForeignEntries { .. } => {
-            Cause::SIGNATURE
-        }
-        Error::NotInRegistry { .. } => Cause::NOT_FOUND,
-        Error::NotInLayout { .. }
-        | Error::SeveralImages { .. }
-        | Error::NoDirectory(_)
-        | Error::Contended
-        | Error::NoStore
-        | Error::Io(_) => Cause::INTERNAL,
-    }
+        Error::LoginRequired { .. } | Error::LoginRejected(_) => Cause::LOGIN,
+        Error::Unsigned { .. } | Error::InvalidSignature { .. } => Cause::SIGNATURE,
+        _ => return None,
+    })
 }
-
-#[cfg(test)]
-mod tests;

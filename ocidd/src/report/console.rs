@@ -63,9 +63,7 @@ impl Report {
             Style::Plain => String::new(),
             Style::Levels => format!("<{}>", level as u8),
         };
-        for line in text.lines() {
-            print(&format!("{start}ocidd: {}\n", text::escape(line)));
-        }
+        text.lines().for_each(|line| print(&format!("{start}ocidd: {line}\n")));
     }
 
     pub fn fail(&self, diagnostic: &Diagnostic) {
@@ -93,8 +91,6 @@ impl Listener for Report {
             Event::Started { image, disk, .. } => {
                 self.print_lines(Level::Info, &format!("installing {image} to {disk}"));
             }
-            // The prompt shows it.
-            Event::Waiting { .. } => {}
             Event::Note(text) => self.print_lines(Level::Info, text),
             Event::Warning(text) => self.print_lines(Level::Warning, &format!("warning: {text}")),
             Event::Retry(Retry { number, of, delay, reason }) => {

@@ -2,8 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use oci::signature::SignatureError;
-use registry::{Error, error::TlsFault};
+use registry::{Error, error::CertificateFault};
 
 /// A fact, and what to do about it. `Display` prints the hint on its own line.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,9 +12,8 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// One line each, which can quote text of others.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: text::line(&message.into()), hint: Some(text::line(&hint.into())) }
+        Self { message: message.into(), hint: Some(hint.into()) }
     }
 }
 
@@ -33,10 +31,6 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-const CREATE: &str =
-    "create one with `openssl req -x509 … -addext basicConstraints=critical,CA:FALSE`";
-const PORTAL: &str = "a proxy or a captive portal may be in between";
-
 /// What hints name: the parameters of the installer or the flags of `ocidd image`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -46,8 +40,6 @@ pub(crate) struct Terms {
     pub platform: &'static str,
     /// How to trust a certificate authority.
     pub add_authority: &'static str,
-    /// How to trust the certificate of a server.
-    pub add_server: &'static str,
     /// How to fix the clock.
     pub fix_clock: &'static str,
     pub auth_file: &'static str,
@@ -56,42 +48,51 @@ pub(crate) struct Terms {
 impl Terms {
     /// The suggested action for an error, if there is one.
     pub(crate) fn hint(&self, error: &Error) -> Option<String> {
-        let Self { plain_http, add_authority, add_server, fix_clock, auth_file, .. } = self;
+        let Self { plain_http, add_authority, fix_clock, auth_file, .. } = self;
         Some(match error.root() {
-            Error::Tls { fault: TlsFault::UnknownIssuer, .. } => (*add_authority).to_owned(),
-            Error::Tls { fault: TlsFault::Authority, .. } => format!("{add_server}, or {CREATE}"),
-            Error::Tls { fault: TlsFault::Time, .. } => {
+            Error::HostNotFound { .. } => {
+                "check the name, and that a server in /etc/resolv.conf knows it".to_owned()
+            }
+            Error::Certificate { fault: CertificateFault::UnknownIssuer, .. } => {
+                (*add_authority).to_owned()
+            }
+            Error::Certificate { fault: CertificateFault::Time, .. } => {
                 #[expect(clippy::disallowed_methods, reason = "the clock may be wrong")]
                 let now = httpdate::fmt_http_date(SystemTime::now());
                 format!("this machine's clock says {now}; if that is wrong, {fix_clock}")
             }
-            Error::Tls { fault: TlsFault::Plain, .. } => {
+            Error::NoTls { .. } => {
                 format!("the registry does not support TLS; {plain_http} allows plain HTTP")
             }
             Error::PlainHttp { .. } | Error::PlainRedirect { .. } | Error::PlainTokenServer => {
                 format!("only {plain_http} allows plain HTTP")
             }
             Error::TooManyRedirects { .. } => "the registry redirects in a circle".to_owned(),
-            Error::Status(error) if error.is_about_login() => {
-                format!("the repository may be private (logins: {auth_file}), or its name wrong")
-            }
-            Error::Status(error) if error.status == 404 => "check repository and tag".to_owned(),
-            Error::LoginRequired { .. } | Error::Credentials(_) => format!(
+            Error::Status(error) => match error.status.as_u16() {
+                401 | 403 => format!(
+                    "the repository may be private (logins: {auth_file}), or its name wrong"
+                ),
+                404 => "check repository and tag".to_owned(),
+                _ => return None,
+            },
+            Error::LoginRequired { .. } => format!(
                 "put user and password into {auth_file}, in the format of docker's config.json"
             ),
             Error::CredentialHelper { .. } => "write the login itself into its auths".to_owned(),
-            Error::WebPage { .. } => PORTAL.to_owned(),
+            Error::WebPage { .. } | Error::Oci(oci::Error::WebPage(_)) => {
+                "a proxy or a captive portal may be in between".to_owned()
+            }
             Error::RequestTooLarge { .. } => "use a smaller --chunk-size".to_owned(),
             Error::DeleteUnsupported { .. } => "the operator has to enable deletion".to_owned(),
             Error::TagDeleteUnsupported { .. } => {
-                "name the image by its digest, which `ocidd image inspect` prints".to_owned()
+                "name the image by its digest, which `ocidd image inspect --remote` prints"
+                    .to_owned()
             }
             Error::NestedIndex { .. } => "name a manifest by its digest".to_owned(),
             Error::Unsigned { .. } => "sign it with `cosign sign --key`".to_owned(),
-            Error::InvalidSignature { unsupported: Some(kind), .. } => match kind {
-                SignatureError::Ed25519ph(_) => "sign it with an ECDSA P-256 key".to_owned(),
-                _ => "sign it with `cosign sign --key`".to_owned(),
-            },
+            Error::InvalidSignature { has_bundle: true, .. } => {
+                "sign it with `cosign sign --new-bundle-format=false`".to_owned()
+            }
             Error::NotInRegistry { repository, .. } => {
                 format!("`ocidd image list {repository}` prints the tags")
             }
@@ -102,21 +103,26 @@ impl Terms {
                 format!("name one of them: oci:{}:NAME", directory.display())
             }
             Error::NoDirectory(_) => "write oci:DIRECTORY:NAME".to_owned(),
+            Error::ReferrersTag { .. } => "delete the tag".to_owned(),
             Error::NoStore => "name the store with --store DIR".to_owned(),
-            Error::ForeignEntries { .. } => {
-                "check and sign these images, or sign all entries with --sign-foreign".to_owned()
-            }
-            Error::NotAnIndex(_) => "choose another tag, or push without --platform".to_owned(),
-            Error::Oci(error) => return self.document_hint(error),
-            // A test lists all errors.
-            _ => return connection_hint(error),
+            _ => return self.document_hint(error),
         })
     }
 
-    fn document_hint(&self, error: &oci::Error) -> Option<String> {
+    fn document_hint(&self, error: &Error) -> Option<String> {
         let Self { plain_http, platform, .. } = self;
+        let error = match error.root() {
+            Error::Oci(error) => error,
+            Error::ForeignEntries { .. } => {
+                let text = "check and sign these images, or sign all entries with --sign-foreign";
+                return Some(text.to_owned());
+            }
+            Error::NotAnIndex(_) => {
+                return Some("choose another tag, or push without --platform".to_owned());
+            }
+            _ => return None,
+        };
         Some(match error {
-            oci::Error::WebPage(_) => PORTAL.to_owned(),
             oci::Error::NoDisk { .. } => {
                 "push the disk image as application/octet-stream+gzip".to_owned()
             }
@@ -129,33 +135,10 @@ impl Terms {
             oci::Error::Nested(_) => "push it without --platform".to_owned(),
             oci::Error::AmbiguousDigits { .. } => "use more digits".to_owned(),
             oci::Error::InUse(_) => "wait until it ends".to_owned(),
-            oci::Error::LayoutIndex { .. } => {
-                "name another layout (--store), or delete this one and create it again".to_owned()
-            }
             oci::Error::Scheme { .. } => {
                 format!("remove the scheme; {plain_http} allows plain HTTP")
             }
             _ => return None,
         })
     }
-}
-
-fn connection_hint(error: &Error) -> Option<String> {
-    Some(match error.root() {
-        Error::HostNotFound { host, servers, .. } if servers.is_empty() => {
-            format!("set a nameserver in /etc/resolv.conf to look up '{host}', or check DHCP")
-        }
-        Error::HostNotFound { host, servers, .. } => {
-            format!("check the name '{host}', and that {} know it", servers.join(" and "))
-        }
-        Error::Proxy { status: 407, .. } => {
-            "put user and password into the URL of the proxy: http://user:password@host:port"
-                .to_owned()
-        }
-        Error::Proxy { .. } => {
-            "check the rules of the proxy, or reach the host without it by no_proxy".to_owned()
-        }
-        Error::ProxyNoTls { .. } => "use http:// in the URL of the proxy".to_owned(),
-        _ => return None,
-    })
 }

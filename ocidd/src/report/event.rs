@@ -29,10 +29,6 @@ pub enum Event {
         layer: Digest,
         size_bytes: Option<u64>,
     },
-    /// An operator has to answer on the console.
-    Waiting {
-        question: String,
-    },
     Note(String),
     Warning(String),
     /// A request failed and is repeated after a delay.
@@ -105,11 +101,11 @@ impl Observer for &dyn Listener {
     }
 
     fn warn(&self, text: String) {
-        self.on_event(&Event::Warning(text::line(&text)));
+        self.on_event(&Event::Warning(text));
     }
 
     fn note(&self, text: String) {
-        self.on_event(&Event::Note(text::line(&text)));
+        self.on_event(&Event::Note(text));
     }
 
     fn transfer(&self, _label: &str, _total_bytes: u64) -> Box<dyn Transfer + '_> {

@@ -45,11 +45,8 @@ impl Cause {
         4,
         "check cable, switch, DHCP, DNS, proxy and registry; `oci.retries=infinite` waits for them",
     );
-    pub const UNTRUSTED: Self = cause(
-        "untrusted",
-        4,
-        "check the server's certificate and TLS, and the clock; add the site's CA to an overlay",
-    );
+    pub const UNTRUSTED: Self =
+        cause("untrusted", 4, "add the site's CA to an overlay; check the clock");
     pub const REFUSED: Self = cause("refused", 4, "check the log of the registry");
     pub const LOGIN: Self =
         cause("login-refused", 4, "fix the credentials in `auth.json` of the overlay");

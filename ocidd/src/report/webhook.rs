@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     machine::Machine,
     report::{
-        event::{Done, Event, Listener, Outcome, RateLimit, Snapshot},
+        event::{Done, Event, Listener, RateLimit, Snapshot},
         failure::Cause,
     },
 };
@@ -112,7 +112,6 @@ fn send_events(
 fn document(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Note(_) => return None,
-        Event::Waiting { question } => json!({ "event": "waiting", "question": question }),
         Event::Started { image, disk, layer, size_bytes } => json!({
             "event": "started", "image": image, "disk": disk, "layer": layer.to_string(), "layer_bytes": size_bytes,
         }),
@@ -131,7 +130,6 @@ fn document(event: &Event) -> Option<Value> {
         Event::Done(Done { outcome, layer, image_bytes, elapsed, .. }) => json!({
             "event": "done", "outcome": outcome, "layer": layer.to_string(),
             "image_bytes": image_bytes, "seconds": seconds(*elapsed),
-            "content_verified": *outcome == Outcome::Installed,
         }),
     })
 }
@@ -154,7 +152,7 @@ mod tests {
     use oci::digest::Digest;
 
     use super::*;
-    use crate::report::{diagnostic::Diagnostic, failure::DiskState};
+    use crate::report::{diagnostic::Diagnostic, event::Outcome, failure::DiskState};
 
     /// One event of each kind that is sent.
     fn events() -> Vec<Event> {
@@ -167,7 +165,6 @@ mod tests {
         };
         let text = || "text".to_owned();
         vec![
-            Event::Waiting { question: text() },
             Event::Started { image: text(), disk: text(), layer, size_bytes: Some(5) },
             Event::Progress(snapshot),
             Event::Retry(Retry { number: 1, of: None, delay: Duration::ZERO, reason: text() }),
@@ -190,7 +187,7 @@ mod tests {
     #[test]
     fn documents_every_field_of_every_event() {
         let reference = include_str!("../../../docs/reference.md");
-        let names = ["waiting", "started", "progress", "retry", "warning", "failed", "done"];
+        let names = ["started", "progress", "retry", "warning", "failed", "done"];
         for (event, name) in events().iter().zip(names) {
             let document = document(event).unwrap();
             assert_eq!(document["event"], name);

@@ -17,8 +17,7 @@ pub enum SinkError {
     #[error("flushing the disk")]
     Sync(#[source] io::Error),
     #[error(
-        "the partition table of the image is for sectors of {image} bytes, the disk has sectors of \
-        {disk} bytes"
+        "the GPT of the image is for sectors of {image} bytes, the disk has sectors of {disk} bytes"
     )]
     SectorSize { image: u64, disk: u64 },
     #[error("reading back {} at byte {offset}", Bytes(*.length))]

@@ -163,16 +163,6 @@ pub fn sector_size(start: &[u8]) -> Option<u64> {
     found.next().filter(|_| found.next().is_none())
 }
 
-/// The sector size for which the partitions of an MBR fit an image of `image_bytes`. `None` if it
-/// has no MBR, or if they fit with both sizes or with none.
-pub fn mbr_sector_size(start: &[u8], image_bytes: u64) -> Option<u64> {
-    let Mbr::Own(partitions) = Mbr::parse(start) else { return None };
-    let fits =
-        |size: &u64| read_layout(&partitions, *size, image_bytes, image_bytes).problems.is_empty();
-    let mut found = SECTOR_SIZES.into_iter().filter(fits);
-    found.next().filter(|_| found.next().is_none())
-}
-
 /// The backup GPT of a disk: the entries, then the header in the last sector (5.3.1).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Backup {

@@ -68,15 +68,12 @@ pub enum TransferError {
 }
 
 /// Fetches, verifies and decompresses `layer` into `sink`, which may have been written to even after
-/// an error. `window_bytes` is the largest zstd window or xz dictionary. `on_start` gets the start
-/// of the disk image before the first write.
+/// an error.
 pub fn transfer<M: Medium>(
     reader: Blob<'_>,
     layer: &Layer,
-    window_bytes: u64,
     sink: &mut Sink<'_, M>,
     progress: &Progress,
-    on_start: impl FnOnce(&[u8]),
 ) -> Result<Verified, TransferError> {
     let (fetched_sender, fetched) = sync_channel(FETCH_BUFFERS);
     let (full_sender, full) = sync_channel::<AlignedBuffer>(IMAGE_BUFFERS);
@@ -94,16 +91,12 @@ pub fn transfer<M: Medium>(
             .map_err(TransferError::Thread)?;
         let decompressing = start("decompress")
             .spawn_scoped(scope, move || {
-                decompress(source, layer, window_bytes, disk_bytes, fetching, &empty, &full_sender)
+                decompress(source, layer, disk_bytes, fetching, &empty, &full_sender)
             })
             .map_err(TransferError::Thread)?;
         // Hashed here because this thread mostly waits for the disk.
         let mut hasher = layer.raw_digest.map(|wanted| (wanted, Hasher::default()));
-        let mut on_start = Some(on_start);
         let written = full.into_iter().try_for_each(|mut buffer| {
-            if let Some(on_start) = on_start.take() {
-                on_start(buffer.filled());
-            }
             if let Some((_, hasher)) = &mut hasher {
                 hasher.update(buffer.filled());
             }
@@ -169,13 +162,12 @@ fn check_length(found: u64, declared: Option<u64>, is_end: bool) -> Result<(), T
 fn decompress(
     mut source: Source,
     layer: &Layer,
-    window_bytes: u64,
     disk_bytes: u64,
     fetching: ScopedJoinHandle<'_, Result<Digest, TransferError>>,
     empty: &Receiver<AlignedBuffer>,
     full: &SyncSender<AlignedBuffer>,
 ) -> Result<Verified, TransferError> {
-    let outcome = match fill_buffers(&mut source, layer, window_bytes, disk_bytes, empty, full) {
+    let outcome = match fill_buffers(&mut source, layer, disk_bytes, empty, full) {
         // The receiver is gone, or the first bytes are not a disk image.
         Err(
             error @ (TransferError::Stopped | TransferError::Format(FormatError::NoDisk { .. })),
@@ -201,13 +193,12 @@ fn decompress(
 fn fill_buffers(
     source: &mut Source,
     layer: &Layer,
-    window_bytes: u64,
     disk_bytes: u64,
     empty: &Receiver<AlignedBuffer>,
     full: &SyncSender<AlignedBuffer>,
 ) -> Result<u64, TransferError> {
     let format = detect(source, layer, disk_bytes)?;
-    let mut decoder = Decoder::new(format, source, window_bytes);
+    let mut decoder = Decoder::new(format, source);
     let mut at = 0;
     loop {
         let mut buffer = empty.recv().map_err(|_disconnected| TransferError::Stopped)?;

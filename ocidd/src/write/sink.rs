@@ -61,8 +61,6 @@ pub struct Sink<'a, M> {
     medium: &'a mut M,
     /// Maximum size of one write.
     transfer_bytes: usize,
-    /// Size of the image, if its manifest declares it.
-    declared_bytes: Option<u64>,
     position: u64,
     /// Length of a run of zeroes before `position` that is not yet written.
     pending_zeroes: u64,
@@ -84,7 +82,6 @@ impl<'a, M: Medium> Sink<'a, M> {
         Self {
             medium,
             transfer_bytes: transfer_bytes.max(1),
-            declared_bytes: None,
             position: 0,
             pending_zeroes: 0,
             touched: false,
@@ -92,12 +89,6 @@ impl<'a, M: Medium> Sink<'a, M> {
             start: HeldBack { range: start, bytes: Vec::new() },
             written: (verify == Verify::ReadBack).then_some(written),
         }
-    }
-
-    /// Sets the size of the image, if its manifest declares it.
-    #[must_use]
-    pub fn with_declared_bytes(self, declared_bytes: Option<u64>) -> Self {
-        Self { declared_bytes, ..self }
     }
 
     /// Maximum size of the image.
@@ -116,7 +107,7 @@ impl<'a, M: Medium> Sink<'a, M> {
         self.start.bytes.extend_from_slice(start);
         self.position += length_of(start);
         if !start.is_empty() && length_of(&self.start.bytes) == HELD_BACK_BYTES {
-            self.check_sector_size(self.declared_bytes.unwrap_or_else(|| self.disk_bytes()))?;
+            self.check_sector_size()?;
         }
         let (middle, end) = split(rest, self.end.range.start.saturating_sub(self.position));
         if let Some(written) = &mut self.written {
@@ -137,8 +128,8 @@ impl<'a, M: Medium> Sink<'a, M> {
     /// Makes the disk bootable, after reading back everything between the ends if requested. After
     /// an error the caller must call [`Sink::abandon`].
     pub fn commit(&mut self, _proof: &Verified, finish: &Finish) -> Result<Committed, SinkError> {
-        // Not checked before if the image ends within the held back start, or its size was unknown.
-        self.check_sector_size(self.position)?;
+        // Not checked before if the image ends within the held back start.
+        self.check_sector_size()?;
         let mut ends = Ends {
             start: std::mem::take(&mut self.start.bytes),
             end: std::mem::take(&mut self.end.bytes),
@@ -192,12 +183,10 @@ impl<'a, M: Medium> Sink<'a, M> {
         }
     }
 
-    /// Rejects a partition table for another sector size, before the first write if the size of the
-    /// image is known: firmware would not find the partitions.
-    fn check_sector_size(&self, image_bytes: u64) -> Result<(), SinkError> {
-        let start = &self.start.bytes;
-        let image = gpt::sector_size(start).or_else(|| gpt::mbr_sector_size(start, image_bytes));
-        match (image, self.medium.sector_bytes()) {
+    /// Rejects a GPT for another sector size before the first write: firmware would not find it.
+    fn check_sector_size(&self) -> Result<(), SinkError> {
+        let (image, disk) = (gpt::sector_size(&self.start.bytes), self.medium.sector_bytes());
+        match (image, disk) {
             (Some(image), Some(disk)) if image != disk => {
                 Err(SinkError::SectorSize { image, disk })
             }

@@ -7,8 +7,6 @@ mod fake;
 #[path = "../shared/head.rs"]
 mod head;
 #[cfg(test)]
-mod messages;
-#[cfg(test)]
 #[path = "../shared/noise.rs"]
 mod noise;
 #[cfg(test)]

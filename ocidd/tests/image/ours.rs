@@ -9,13 +9,6 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A disk of one sector: a text and the signature of an MBR.
-pub(crate) fn small_disk(text: &str) -> Vec<u8> {
-    let mut disk = text.as_bytes().to_vec();
-    disk.resize(510, 0);
-    [&disk[..], b"\x55\xaa"].concat()
-}
-
 /// What a run of a program ended with.
 #[derive(Debug)]
 pub(crate) struct Ended {

@@ -34,30 +34,6 @@ fn a_token_is_fetched_once_for_pulling_this_repository_and_then_shown() {
     }
 }
 
-/// A gateway may know the repository by another name than the reference (oras-project/oras-go#650).
-#[test]
-fn requests_the_scope_of_the_challenge() {
-    for (quote, between) in [("\"", ","), ("", ","), ("\"", ";")] {
-        for by in BOTH {
-            let image = image(MIB);
-            let mut fake = Fake::with(&Layer::new(gzip(&image)));
-            let params = [
-                format!("realm={quote}http://{}/token{quote}", fake.address()),
-                format!("service={quote}x{quote}"),
-                format!("scope={quote}repository:inside:pull{quote}"),
-            ];
-            fake.challenges =
-                vec!["Negotiate YIIFzQYGKwYBBQUC==".to_owned(), "Basic realm=\"x".to_owned()];
-            fake.challenges.push(format!("Bearer  {}", params.join(between)));
-            let scopes = "scope=repository%3Ainside%3Apull&scope=repository%3Aos%3Apull";
-            fake.answers.insert(format!("/token?service=x&{scopes}"), token("token"));
-            let target = Target::new(DISK);
-            install_from(fake, *by, &target).0.unwrap();
-            target.assert_installed("by another name", &image);
-        }
-    }
-}
-
 #[test]
 fn the_token_is_not_shown_to_a_blob_store_elsewhere() {
     for by in BOTH {

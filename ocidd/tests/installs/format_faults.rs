@@ -4,7 +4,7 @@ use oci::digest::Digest;
 
 use crate::{
     fake::{DISK_LAYER, Fake},
-    images::{Layer, MIB, gzip, image, xz, zstd},
+    images::{Layer, MIB, gzip, image, xz, zstd, zstd_with_window},
     run::{By, Wanted, assert_failed, install_from},
     target::{DISK, Left, Target},
 };
@@ -68,9 +68,9 @@ fn a_format_that_is_refused_leaves_the_disk_untouched() {
             "looks like another zstd stream, not like a disk image; nothing was written\nhint: compress the disk image once",
         ),
         (
-            "a window of 3.75 TiB",
-            b"\x28\xb5\x2f\xfd\0\xff".to_vec(),
-            " are supported; nothing was written\nhint: use a machine with more memory, or compress it with `zstd --long=25` or less",
+            "a window of 64 MiB",
+            zstd_with_window(&disk, 26),
+            "the zstd stream of the layer needs a window of 67108864 bytes (64 MiB), at most 33554432 bytes (32 MiB) are supported; nothing was written\nhint: compress it with `zstd --long=25` or less",
         ),
     ] {
         assert_ends(rule, &Layer::new(layer), None, &[says], Left::Untouched);

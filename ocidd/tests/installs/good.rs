@@ -5,10 +5,7 @@ use ocidd::report::event::Outcome;
 
 use crate::{
     fake::{Answer, Fake, Framing},
-    images::{
-        Layer, MIB, gzip, gzip_members, gzip_stored, gzip_with_fields, image, xz_with_dictionary,
-        zeroed, zstd_with_window,
-    },
+    images::{Layer, MIB, gzip, gzip_members, gzip_stored, gzip_with_fields, image, zeroed},
     run::{BOTH, By, install, install_from, no_certificates},
     target::{DISK, Target},
 };
@@ -79,22 +76,12 @@ fn every_gzip_stream_that_rfc_1952_allows_is_installed() {
         ("many members", gzip_members(&image, 65_280)),
         ("a header with name, comment, time and extra field", gzip_with_fields(&image)),
         ("stored blocks", gzip_stored(&image)),
-        ("zeros after the last member", [gzip(&image), vec![0; 4096]].concat()),
     ];
     for (rule, compressed) in rows {
         let layer = Layer::new(compressed);
         for by in BOTH {
             assert_installs(rule, Fake::with(&layer), *by, &image, DISK);
         }
-    }
-}
-
-#[test]
-fn a_window_that_the_memory_allows_is_installed() {
-    let image = image(MIB);
-    for packed in [zstd_with_window(&image, 26), xz_with_dictionary(&image, 64 << 20)] {
-        let fake = Fake::with(&Layer::new(packed));
-        assert_installs("a window of 64 MiB", fake, By::Blob, &image, DISK);
     }
 }
 

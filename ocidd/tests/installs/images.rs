@@ -58,13 +58,7 @@ pub(crate) fn zstd_with_window(bytes: &[u8], log: u32) -> Vec<u8> {
 
 /// One xz stream with a CRC64.
 pub(crate) fn xz(bytes: &[u8]) -> Vec<u8> {
-    xz_with_dictionary(bytes, 256 << 10)
-}
-
-pub(crate) fn xz_with_dictionary(bytes: &[u8], dictionary: u32) -> Vec<u8> {
-    let mut options = XzOptions::with_preset(0);
-    options.lzma_options.dict_size = dictionary;
-    let mut writer = XzWriter::new(Vec::new(), options).unwrap();
+    let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(0)).unwrap();
     writer.write_all(bytes).unwrap();
     writer.finish().unwrap()
 }

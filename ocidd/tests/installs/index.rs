@@ -106,6 +106,24 @@ fn an_index_without_exactly_one_manifest_for_this_machine_is_refused() {
 fn what_an_index_leads_to_is_one_manifest_and_the_right_one() {
     assert_rows(&[
         row(
+            "an index in an index",
+            |fake| {
+                let layer = fake.layer().clone();
+                let entry = fake.add_manifest(&layer);
+                fake.set_index(&[entry]);
+                let inner = fake.manifest().clone();
+                let path = format!("/v2/os/manifests/{}", inner.digest());
+                let descriptor = Layer::new(inner.body.clone()).descriptor(INDEX);
+                fake.answers.insert(path, inner);
+                fake.set_index(&[descriptor]);
+            },
+            &[
+                "following the image index to sha256:",
+                " leads to another image index",
+                "hint: name a manifest by its digest",
+            ],
+        ),
+        row(
             "a manifest that is not the one the index names",
             |fake| {
                 let layer = fake.layer().clone();

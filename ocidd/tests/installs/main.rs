@@ -9,13 +9,7 @@ mod binary;
 #[cfg(test)]
 mod blob_faults;
 #[cfg(test)]
-mod certificates;
-#[cfg(test)]
-mod compatibility;
-#[cfg(test)]
 mod disk_faults;
-#[cfg(test)]
-mod dns;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]

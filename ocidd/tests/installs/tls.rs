@@ -18,14 +18,11 @@ use crate::{
 #[test]
 fn a_registry_is_trusted_by_an_authority_of_the_bundle_or_of_the_site() {
     type Files = fn(&Path, &Authority) -> CertificateFiles;
-    let rows: [(&str, Files); 5] = [
+    let rows: [(&str, Files); 4] = [
         ("bundle", trust),
         ("site", |folder, authority| add(no_certificates(folder), &authority.pem())),
         ("bundle, with another one from the site", |folder, authority| {
             add(trust(folder, authority), &Authority::new("other").pem())
-        }),
-        ("site, after a byte order mark", |folder, authority| {
-            add(no_certificates(folder), &format!("\u{feff}{}", authority.pem()))
         }),
         ("the second of a bundle", |folder, authority| {
             let certificates = no_certificates(folder);
@@ -212,33 +209,6 @@ fn certificate_files_that_are_missing_or_broken_are_named() {
                     )
                 },
                 says: &["reading certificates from ", "/ca.d/site.pem: "],
-            },
-            Row {
-                rule: "a certificate with trust settings",
-                fault: |_, _| {},
-                files: |folder, authority| {
-                    let pem = authority.pem().replace("CERTIFICATE", "TRUSTED CERTIFICATE");
-                    add(trust(folder, authority), &pem)
-                },
-                says: &["reading certificates from ", "/ca.d/site.pem: it contains no usable"],
-            },
-            Row {
-                rule: "PKCS#7",
-                fault: |_, _| {},
-                files: |folder, authority| {
-                    let pem = "-----BEGIN PKCS7-----\nMAA=\n-----END PKCS7-----\n";
-                    add(trust(folder, authority), pem)
-                },
-                says: &["reading certificates from ", "/ca.d/site.pem: it contains no usable"],
-            },
-            Row {
-                rule: "a certificate that cannot be parsed",
-                fault: |_, _| {},
-                files: |folder, authority| {
-                    let pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-                    add(trust(folder, authority), pem)
-                },
-                says: &["reading certificates from ", "/ca.d/site.pem: it contains no usable"],
             },
         ],
         &[],

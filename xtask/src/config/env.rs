@@ -3,10 +3,11 @@
 
 mod dotenv;
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
+use xshell::cmd;
 
 use crate::{
     config::{Problems, unknown_name},
@@ -47,19 +48,9 @@ pub struct Settings {
 impl Settings {
     /// Reads the environment, `.env`, and git for missing times.
     pub fn read() -> Result<Self> {
-        Self::read_with(LAST_OF_KERNEL)
-    }
-
-    /// The settings of an initramfs, which needs no time of the kernel, so any clone is enough.
-    pub fn read_for_initramfs() -> Result<Self> {
-        Self::read_with(HEAD)
-    }
-
-    fn read_with(kernel: &[&str]) -> Result<Self> {
         let mut problems = Problems::new("environment or .env");
         let variables = read_variables(&mut problems)?;
-        let chosen = |paths: &[&str]| if paths == HEAD { HEAD } else { kernel };
-        Self::resolve(&variables, problems, |paths| commit_time(&project::root(), chosen(paths)))
+        Self::resolve(&variables, problems, commit_time)
     }
 
     /// The settings for these values of [`VARIABLES`]. An empty value counts as not set.
@@ -155,26 +146,16 @@ pub fn parse_kernel_options(arguments: &[String]) -> Result<Vec<(String, Option<
     Ok(options)
 }
 
-/// The time of the last commit of the project at `root` that changed `paths`.
-fn commit_time(root: &Path, paths: &[&str]) -> Result<Timestamp> {
-    let read = || -> Result<Timestamp> {
-        let found = project::git(root, &[&["log", "-1", "--format=%ct %P"], paths].concat())?;
-        let (time, parents) = found.split_once(' ').context("there is no commit")?;
-        // The oldest commit of a shallow clone seems to add every file. HEAD is always there.
-        let is_oldest = !paths.is_empty() && parents.is_empty();
-        if is_oldest && project::git(root, &["rev-parse", "--is-shallow-repository"])? == "true" {
-            bail!("this is a shallow clone, without the last commit that changed kernel/");
-        }
-        parse_seconds(time).map_err(anyhow::Error::msg)
-    };
-    read().map_err(|error| {
+fn commit_time(paths: &[&str]) -> Result<Timestamp> {
+    let sh = project::shell()?;
+    let text = cmd!(sh, "git log -1 --format=%ct {paths...}").quiet().read().map_err(|error| {
+        let missing = format!("{FS_MTIME} or {KERNEL_BUILD_TIMESTAMP}");
         hinted(
-            format!("reading a commit time for {FS_MTIME} or {KERNEL_BUILD_TIMESTAMP}: {error:#}"),
-            format!(
-                "run git fetch --unshallow if the clone is shallow, or set {SOURCE_DATE_EPOCH}"
-            ),
+            format!("reading the time of the last commit for {missing}: {error}"),
+            format!("set {SOURCE_DATE_EPOCH}"),
         )
-    })
+    })?;
+    parse_seconds(&text).map_err(anyhow::Error::msg).context("parsing the time of the last commit")
 }
 
 /// Parses a time in RFC 3339 or as `@seconds`, in whole seconds from 1970 to the end of 32 bits.
@@ -182,11 +163,10 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     if let Some(seconds) = text.strip_prefix('@') {
         return parse_seconds(seconds);
     }
-    let Ok(time) = text.parse::<Timestamp>() else {
-        let expected = "expected RFC 3339, as `date --utc +%FT%TZ` prints, or @seconds";
-        let also = "as `date +@%s`; $(…) is not executed";
-        return Err(format!("invalid time '{text}': {expected}, {also}"));
-    };
+    let time: Timestamp = text.parse().map_err(|error| {
+        let expected = "expected RFC 3339, as in 2026-01-31T12:00:00Z, or @seconds";
+        format!("invalid time '{text}': {expected} ({error})")
+    })?;
     if time.subsec_nanosecond() != 0 {
         return Err(format!("invalid time '{text}': expected whole seconds"));
     }

@@ -225,7 +225,7 @@ impl Check {
         let key = format!("upstream.{name}");
         let RawUpstream { version, url, .. } = raw;
         let known = [("version", &*version), ("cpu", self.arch.cpu()), ("oci", self.arch.oci())];
-        let url = self.problems.keep(format!("{key}.url"), values::expand_url(&url, &known));
+        let url = self.problems.keep(format!("{key}.url"), values::expand(&url, &known));
         for arch in raw.sha256.keys() {
             let known = Arch::ALL.map(Arch::kernel);
             self.problems.check_name(format!("{key}.sha256"), arch, &known);

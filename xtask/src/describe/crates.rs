@@ -181,7 +181,7 @@ mod tests {
         assert!(of_programs.iter().all(|name| !has(name)));
         for (id, found) in &crates.all {
             // Libraries of this workspace have no file in a registry.
-            let is_local = ["dns", "oci", "params", "registry", "text"].contains(&id.0.as_str());
+            let is_local = ["oci", "params", "registry"].contains(&id.0.as_str());
             let has_file = found.is_public && found.sha256.is_some();
             assert!(has_file != is_local && !found.licence.is_empty(), "{id:?}: {found:?}");
         }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use super::manifest::{
     Commit, Inputs, Kernel, Libc, Manifest, Output, SCHEMA, SourceEntry, Times, Tools,
@@ -149,14 +149,24 @@ pub fn commit(root: &Path) -> Option<Commit> {
         return None;
     }
     let read = || {
-        let id = project::git(root, &["rev-parse", "HEAD"])?;
-        let changes = project::git(root, &["status", "--porcelain", "--untracked-files=normal"])?;
+        let id = git(root, &["rev-parse", "HEAD"])?;
+        let changes = git(root, &["status", "--porcelain", "--untracked-files=normal"])?;
         anyhow::Ok(Commit { clean: changes.is_empty(), id })
     };
     let warn = |error: &anyhow::Error| {
         report::warn(format_args!("the manifest will not contain a commit: {error:#}"));
     };
     read().inspect_err(warn).ok()
+}
+
+/// The output of git for the repository in `root`, even in a hook of another one.
+fn git(root: &Path, arguments: &[&str]) -> Result<String> {
+    let shell = Shell::new()?;
+    shell.change_dir(root);
+    let git = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"]
+        .iter()
+        .fold(shell.cmd("git"), Cmd::env_remove);
+    Ok(git.args(arguments).quiet().read()?)
 }
 
 /// The C library that `toolchain` links statically.
@@ -197,15 +207,10 @@ mod tests {
     fn detects_uncommitted_changes() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(commit(folder.path()), None);
-        let git = |arguments: &[&str]| {
-            let shell = Shell::new().unwrap();
-            shell.change_dir(folder.path());
-            cmd!(shell, "git {arguments...}").quiet().run().unwrap();
-        };
-        git(&["init", "--quiet"]);
+        git(folder.path(), &["init", "--quiet"]).unwrap();
         let author = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"];
         let commit_it = ["commit", "--quiet", "--allow-empty", "-m", "x"];
-        git(&[&author[..], &commit_it].concat());
+        git(folder.path(), &[&author[..], &commit_it].concat()).unwrap();
         let clean = commit(folder.path()).unwrap();
         assert!(clean.clean && clean.id.len() >= 40, "{clean:?}");
         std::fs::write(folder.path().join("new"), "").unwrap();

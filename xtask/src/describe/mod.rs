@@ -12,19 +12,16 @@ mod provenance;
 mod purl;
 mod sbom;
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result};
 use crates::Crates;
 use facts::HostFacts;
-pub use facts::{Facts, label};
-
+pub use facts::{Facts, commit, label};
 pub use manifest::Manifest;
 use serde::Serialize;
 
 use crate::{
     config::Profile,
-    host::{arch::Arch, output},
+    host::{arch::Arch, output, project},
 };
 
 /// The file names of manifest, SBOM and provenance.
@@ -37,18 +34,13 @@ pub fn file_names(arch: Arch, profile: Profile) -> [String; 3] {
     ]
 }
 
-/// The manifest of a build.
-pub fn manifest(facts: &Facts<'_>) -> Result<Manifest> {
-    facts.to_manifest(&HostFacts::of(facts)?)
-}
-
-/// Writes manifest, SBOM and provenance of a build to the directory `out`.
-pub fn write(facts: &Facts<'_>, out: &Path) -> Result<()> {
+/// Writes manifest, SBOM and provenance of a build to `out/`.
+pub fn write(facts: &Facts<'_>) -> Result<()> {
     let host = HostFacts::of(facts)?;
     let programs: Vec<&str> = facts.image.programs.keys().map(String::as_str).collect();
     let crates = Crates::linked_into(&programs, &facts.image.toolchain.target)?;
     for (name, text) in describe(facts, &host, &crates)? {
-        output::write(&out.join(name), text.as_bytes())?;
+        output::write(&project::out().join(name), text.as_bytes())?;
     }
     Ok(())
 }

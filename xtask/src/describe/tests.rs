@@ -7,10 +7,7 @@ use super::{
     manifest::{Libc, SCHEMA},
     *,
 };
-use crate::{
-    host::{project, report},
-    sources::SourceSet,
-};
+use crate::{host::report, sources::SourceSet};
 
 const SCHEMA_FILE: &str = "manifest.schema.json";
 

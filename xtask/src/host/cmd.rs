@@ -5,11 +5,10 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::LazyLock,
 };
 
 use anyhow::{Context as _, Result};
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Cmd, Shell};
 
 /// The path of `program` in `PATH`, or of an absolute path, if executable.
 pub fn find(program: &str) -> Option<PathBuf> {
@@ -26,20 +25,12 @@ pub fn clean_env(cmd: Cmd<'_>) -> Cmd<'_> {
     cmd.env_clear().env("PATH", path)
 }
 
-/// Ends a program when xtask ends, also if that is killed: otherwise a build would go on writing.
-/// busybox has another `setpriv`.
-static BOUND: LazyLock<&[&str]> = LazyLock::new(|| {
-    let check = |shell: Shell| cmd!(shell, "setpriv --pdeathsig TERM true").quiet().run().is_ok();
-    let works = find("setpriv").is_some() && Shell::new().is_ok_and(check);
-    if works { &["setpriv", "--pdeathsig", "TERM"] } else { &[] }
-});
-
 /// A command that runs `program` after `wrapper`: programs that run the rest of their arguments.
-/// It ends with this process.
 pub fn behind<'a>(shell: &'a Shell, wrapper: &[String], program: impl AsRef<Path>) -> Cmd<'a> {
-    let wrapper = BOUND.iter().copied().chain(wrapper.iter().map(String::as_str));
-    let mut words = wrapper.map(Path::new).chain([program.as_ref()]);
-    shell.cmd(words.next().unwrap_or(program.as_ref())).args(words)
+    match wrapper.split_first() {
+        Some((first, rest)) => shell.cmd(first).args(rest).arg(program.as_ref()),
+        None => shell.cmd(program),
+    }
 }
 
 /// Quotes an argument for a shell.
@@ -88,28 +79,7 @@ impl Drop for Background {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read as _, os::unix::process::ExitStatusExt as _};
-
     use super::*;
-
-    #[test]
-    fn a_program_ends_with_the_thread_that_started_it() {
-        if BOUND.is_empty() {
-            return;
-        }
-        let start = || {
-            let shell = Shell::new().unwrap();
-            let script = "echo started; exec sleep 1000";
-            let mut command = Command::from(behind(&shell, &[], "sh").args(["-c", script]));
-            let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-            // The signal is set before the program starts.
-            let mut line = [0; 8];
-            child.stdout.take().unwrap().read_exact(&mut line).unwrap();
-            child
-        };
-        let mut child = std::thread::spawn(start).join().unwrap();
-        assert_eq!(child.wait().unwrap().signal(), Some(15));
-    }
 
     #[test]
     fn quotes_for_the_shell() {

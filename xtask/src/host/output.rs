@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 /// The list of digests next to files, as `sha256sum --check` reads it.
 pub const SUMS: &str = "SHA256SUMS";
 /// Prefixes of the names of outputs.
-pub const PREFIXES: [&str; 5] = ["vmlinuz-", "initramfs-", "manifest-", "sbom-", "provenance-"];
+const PREFIXES: [&str; 5] = ["vmlinuz-", "initramfs-", "manifest-", "sbom-", "provenance-"];
 
 /// Who may read an output, as permission bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
-use xshell::{Cmd, Shell};
+use anyhow::Result;
+use xshell::Shell;
 
 /// The absolute path of the workspace.
 pub fn root() -> PathBuf {
@@ -26,16 +26,4 @@ pub fn shell() -> Result<Shell> {
     let shell = Shell::new()?;
     shell.change_dir(root());
     Ok(shell)
-}
-
-/// The output of git for the repository in `root`, even in a hook of another one. An error without
-/// a repository: an unpacked archive of the project may be inside another one.
-pub fn git(root: &Path, arguments: &[&str]) -> Result<String> {
-    ensure!(root.join(".git").exists(), "the project is not in a repository of git");
-    let shell = Shell::new()?;
-    shell.change_dir(root);
-    let git = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"]
-        .iter()
-        .fold(shell.cmd("git"), Cmd::env_remove);
-    Ok(git.args(arguments).quiet().read()?)
 }

@@ -1,7 +1,7 @@
 //! Prints steps and warnings to standard error, results to standard output. Nothing else prints.
-#![expect(clippy::print_stderr, reason = "the only module that prints")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the only module that prints")]
 
-use std::{io, io::Write};
+use std::io::Write as _;
 
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,30 +9,25 @@ use oci::size::Transfer;
 use registry::observer::{Observer, Retry};
 
 pub fn step(message: impl std::fmt::Display) {
-    print(io::stderr(), format_args!("xtask: {message}"));
-}
-
-/// Prints lines, which can quote files of others. A closed pipe is not an error.
-fn print(mut to: impl Write, lines: impl std::fmt::Display) {
-    writeln!(to, "{}", text::escape_lines(&lines.to_string())).ok();
+    eprintln!("xtask: {message}");
 }
 
 /// Reports something unexpected.
 pub fn warn(message: impl std::fmt::Display) {
-    print(io::stderr(), format_args!("xtask: warning: {message}"));
+    eprintln!("xtask: warning: {message}");
 }
 
 /// Prints a result.
 pub fn result(message: impl std::fmt::Display) {
-    print(io::stdout(), message);
+    println!("{message}");
 }
 
 /// Asks a question. Anything but "y" or "yes" is a no.
 pub fn ask(question: impl std::fmt::Display) -> bool {
     eprint!("xtask: {question} [y/N] ");
-    io::stderr().flush().ok();
+    std::io::stderr().flush().ok();
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).is_ok()
+    std::io::stdin().read_line(&mut answer).is_ok()
         && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
@@ -58,8 +53,7 @@ pub fn lines(error: &anyhow::Error) -> String {
 }
 
 pub fn failure(error: &anyhow::Error) {
-    let lines = lines(error).replace("\nhint: ", "\nxtask: hint: ");
-    print(io::stderr(), format_args!("xtask: error: {lines}"));
+    eprintln!("xtask: error: {}", lines(error).replace("\nhint: ", "\nxtask: hint: "));
 }
 
 /// All errors of `outcomes` as one.

@@ -11,16 +11,16 @@ use serde::Deserialize;
 use xshell::{Cmd, Shell};
 
 use crate::{
-    host::{arch::Arch, cmd, project, report, report::hinted},
+    host::{arch::Arch, cmd, project, report},
     initramfs::toolchain::Toolchain,
     sources,
 };
 
 /// Variables of the caller for cargo and rustup: their directories and the network. All others are
 /// ignored, above all `RUSTFLAGS`, `CFLAGS`, `CARGO_PROFILE_*` and `CARGO_BUILD_*`.
-const PASSED: &str = "HOME CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN RUSTUP_AUTO_INSTALL RUSTC \
-    TMPDIR TERM SSL_CERT_FILE SSL_CERT_DIR http_proxy https_proxy no_proxy HTTP_PROXY \
-    HTTPS_PROXY NO_PROXY ALL_PROXY";
+const PASSED: &str = "HOME CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN RUSTC TMPDIR TERM \
+    SSL_CERT_FILE SSL_CERT_DIR http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY \
+    ALL_PROXY";
 const PASSED_PREFIXES: [&str; 3] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"];
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`.
@@ -34,12 +34,12 @@ pub fn build(packages: &BTreeSet<&str>, arch: Arch, toolchain: &Toolchain) -> Re
     let names: Vec<&str> = packages.iter().copied().collect();
     let building = || format!("building {} for {}", names.join(" and "), toolchain.target);
     report::step(building());
-    let target_dir = target_dir();
+    // Not `target`: other flags would rebuild all files of everyday builds.
+    let target_dir = project::root().join("target/image");
     let maps = path_maps(&target_dir, toolchain).with_context(building)?;
     let shell = Shell::new()?;
     // Without `ocidd image`, which the installer does not need.
     let mut cargo = cargo(&shell).args(["build", "--release", "--locked", "--no-default-features"]);
-    cargo = cargo.args(profile(configuration_folders())?);
     cargo = cargo.args(["--target", &toolchain.target]);
     for package in packages {
         cargo = cargo.args(["--package", package]);
@@ -48,9 +48,10 @@ pub fn build(packages: &BTreeSet<&str>, arch: Arch, toolchain: &Toolchain) -> Re
         .env("CARGO_TARGET_DIR", &target_dir)
         .run()
         .with_context(building)?;
+    let folder = target_dir.join(&toolchain.target).join("release");
     let mut programs = BTreeMap::new();
     for package in packages {
-        let path = path(package, toolchain);
+        let path = folder.join(package);
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         verify_elf(&path, arch).with_context(|| format!("checking {}", path.display()))?;
         programs.insert((*package).to_owned(), bytes);
@@ -58,23 +59,11 @@ pub fn build(packages: &BTreeSet<&str>, arch: Arch, toolchain: &Toolchain) -> Re
     Ok(programs)
 }
 
-/// Not `target`: other flags would rebuild all files of everyday builds.
-fn target_dir() -> PathBuf {
-    project::root().join("target/image")
-}
-
-/// Where [`build`] leaves the program of a package.
-pub fn path(package: &str, toolchain: &Toolchain) -> PathBuf {
-    target_dir().join(&toolchain.target).join("release").join(package)
-}
-
 /// The cargo that runs xtask, in the project, without the caller's environment.
 pub fn cargo(shell: &Shell) -> Cmd<'_> {
     shell.change_dir(project::root());
-    let mut cargo = cmd::clean_env(cmd::behind(shell, &[], cmd::cargo()))
-        .quiet()
-        .env("LC_ALL", "C")
-        .env("TZ", "UTC");
+    let mut cargo =
+        cmd::clean_env(shell.cmd(cmd::cargo())).quiet().env("LC_ALL", "C").env("TZ", "UTC");
     for (name, value) in std::env::vars_os() {
         let is_passed = name.to_str().is_some_and(|name| {
             PASSED.split(' ').any(|passed| passed == name)
@@ -84,44 +73,7 @@ pub fn cargo(shell: &Shell) -> Cmd<'_> {
             cargo = cargo.env(name, value);
         }
     }
-    let offline = [("CARGO_NET_OFFLINE", "true"), ("RUSTUP_AUTO_INSTALL", "0")];
-    if sources::is_offline() { cargo.envs(offline) } else { cargo }
-}
-
-/// The arguments with which the profile in `Cargo.toml` wins over those in configuration files of
-/// cargo in `folders`, such as `~/.cargo`. It lists every setting that affects a program.
-fn profile(folders: impl Iterator<Item = PathBuf>) -> Result<Vec<String>> {
-    let read = |path: &Path| -> Option<toml::Value> {
-        let table: toml::Table = toml::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
-        table.get("profile")?.get("release").cloned()
-    };
-    for file in folders.flat_map(|folder| ["config.toml", "config"].map(|name| folder.join(name))) {
-        if read(&file).is_some_and(|release| release.get("package").is_some()) {
-            let fact =
-                format!("profile.release.package in {} changes the programs", file.display());
-            return Err(hinted(fact, "remove it, or build with another CARGO_HOME"));
-        }
-    }
-    let release = read(&project::root().join("Cargo.toml")).unwrap_or(toml::Table::new().into());
-    let (mut arguments, mut rest) = (Vec::new(), vec![("profile.release".to_owned(), release)]);
-    while let Some((name, value)) = rest.pop() {
-        match value {
-            toml::Value::Table(table) => {
-                rest.extend(table.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
-            }
-            value => arguments.push(format!("--config={name}={value}")),
-        }
-    }
-    Ok(arguments)
-}
-
-/// The directories in which cargo looks for configuration files.
-fn configuration_folders() -> impl Iterator<Item = PathBuf> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-    let root = project::root();
-    let parents: Vec<_> = root.ancestors().map(|folder| folder.join(".cargo")).collect();
-    parents.into_iter().chain(home)
+    if sources::is_offline() { cargo.env("CARGO_NET_OFFLINE", "true") } else { cargo }
 }
 
 /// A directory and its replacement in messages and debug information.
@@ -280,55 +232,6 @@ mod tests {
             [(link, name()), (real.clone(), name())]
         );
         assert_eq!(with_real_paths(vec![(real.clone(), name())]), [(real, name())]);
-    }
-
-    #[test]
-    fn the_profile_of_the_project_wins_over_configuration_files() {
-        let arguments = profile(std::iter::empty()).unwrap();
-        let keys = ["opt-level", "lto", "codegen-units", "panic", "strip", "debug"];
-        let rest = ["debug-assertions", "incremental", "overflow-checks", "rpath"];
-        for key in keys.iter().chain(&rest) {
-            let found =
-                arguments.iter().filter(|argument| argument.contains(&format!("release.{key}=")));
-            assert_eq!(found.count(), 1, "{key}: {arguments:?}");
-        }
-        assert!(arguments.contains(&"--config=profile.release.lto=\"fat\"".to_owned()));
-        // cargo merges tables, so these cannot be replaced.
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.toml");
-        let found = || profile([folder.path().to_owned()].into_iter());
-        std::fs::write(&file, "[profile.release]\nopt-level = 0\n").unwrap();
-        assert_eq!(found().unwrap(), arguments);
-        std::fs::write(&file, "[profile.release.package.oci]\nopt-level = 0\n").unwrap();
-        let error = report::lines(&found().unwrap_err());
-        assert!(error.contains(&file.display().to_string()) && error.contains("CARGO_HOME"));
-    }
-
-    /// With a configuration that a user may have for other projects.
-    #[test]
-    fn cargo_takes_the_profile_of_the_command_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        write("Cargo.toml", "[package]\nname = \"p\"\nedition = \"2024\"\n[workspace]\n");
-        write("src/lib.rs", "");
-        let config = "[profile.release]\nopt-level = 0\nlto = false\ncodegen-units = 9\n\
-                      debug = true\npanic = \"unwind\"\nstrip = false\noverflow-checks = true\n";
-        write(".cargo/config.toml", config);
-        let shell = Shell::new().unwrap();
-        let cargo = cargo(&shell).args(["build", "--release", "--offline", "--verbose"]);
-        shell.change_dir(folder.path());
-        let cargo = cargo.args(profile(std::iter::empty()).unwrap());
-        let cargo = cargo.env("CARGO_TARGET_DIR", folder.path().join("target"));
-        let output = cargo.output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        for flag in ["opt-level=3", "codegen-units=1", "panic=abort", "strip=symbols"] {
-            assert!(text.contains(&format!(" -C {flag}")), "{flag}: {text}");
-        }
-        assert!(!text.contains("debuginfo=") && !text.contains("overflow-checks"), "{text}");
     }
 
     /// A header with one segment and one section of these types.

@@ -105,9 +105,7 @@ fn add_target(target: &str) -> Result<()> {
 fn rustc(args: &[&str]) -> Result<String> {
     let program = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let shell = project::shell()?;
-    // rustup would download a missing toolchain.
-    let offline = sources::is_offline().then_some(("RUSTUP_AUTO_INSTALL", "0"));
-    shell.cmd(program).args(args).envs(offline).quiet().read().context("running rustc")
+    shell.cmd(program).args(args).quiet().read().context("running rustc")
 }
 
 #[cfg(test)]

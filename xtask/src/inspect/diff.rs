@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use archive::{newc::Record, read::Kind};
+use archive::{
+    newc::Record,
+    read::{Kind, printable},
+};
 use xshell::Shell;
 
 use crate::{
@@ -105,7 +108,7 @@ pub fn differences(one: &[Record], other: &[Record]) -> Vec<String> {
             (Some(one), None) => ('-', summary(one)),
             (None, other) => ('+', summary(other?)),
         };
-        Some(format!("{sign} {}: {text}", text::escape(path)))
+        Some(format!("{sign} {}: {text}", printable(path)))
     };
     let paths: BTreeSet<_> = one.keys().chain(other.keys()).collect();
     paths.into_iter().filter_map(difference).collect()
@@ -130,7 +133,7 @@ fn summary(entry: &Record) -> String {
 }
 
 fn target(entry: &Record) -> String {
-    format!("'{}'", text::escape(&String::from_utf8_lossy(&entry.content)))
+    format!("'{}'", printable(&String::from_utf8_lossy(&entry.content)))
 }
 
 fn device(entry: &Record) -> String {

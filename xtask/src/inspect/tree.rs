@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use archive::{
     newc::Record,
-    read::{Compression, Kind, Part},
+    read::{Compression, Kind, Part, printable},
 };
 use jiff::Timestamp;
 
@@ -121,10 +121,10 @@ pub fn time(seconds: u32) -> String {
 }
 
 fn name(member: &Record) -> String {
-    let path = text::escape(&member.path);
+    let path = printable(&member.path);
     if member.kind() == Kind::LINK {
         let target = String::from_utf8_lossy(&member.content);
-        return format!("{path} -> {}", text::escape(&target));
+        return format!("{path} -> {}", printable(&target));
     }
     path
 }

@@ -75,7 +75,7 @@ fn check(request: &KernelRequest<'_>, bench: &mut Option<TempDir>) -> Result<usi
     }
     let log = project::logs().join(format!("kernel-config-{arch}-{profile}.log"));
     let surroundings = Surroundings::default();
-    let place = Place { source, objects, log, compiler_cache: None, lock: None, surroundings };
+    let place = Place { source, objects, log, compiler_cache: None, surroundings };
     let make = Make::new(&plan, place)?;
     let count = configure::configure(&plan, &make).with_context(configuring)?;
     let config = make.place.objects.join(".config");

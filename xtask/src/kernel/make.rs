@@ -50,7 +50,7 @@ impl Default for Surroundings {
 }
 
 /// Where and how a kernel is built. Must not affect the kernel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Place {
     /// Two empty directories, neither of which contains the other.
     pub source: PathBuf,
@@ -58,9 +58,6 @@ pub struct Place {
     pub log: PathBuf,
     /// The directory of ccache; `None` disables it.
     pub compiler_cache: Option<PathBuf>,
-    /// An empty file with the lock of these directories. It is the standard input of all programs,
-    /// so that the lock is held until the last one ends, whatever happens to xtask.
-    pub lock: Option<File>,
     pub surroundings: Surroundings,
 }
 
@@ -125,11 +122,8 @@ impl<'a> Make<'a> {
         writeln!(&self.log, "$ {command}").with_context(|| self.logging())?;
         let (reader, writer) = std::io::pipe().context("creating a pipe")?;
         let second = writer.try_clone().context("sharing a pipe")?;
-        let lock = self.place.lock.as_ref().map(File::try_clone).transpose();
-        let lock = lock.context("sharing the lock of a build")?;
         let mut running = cmd::Background::start(command, |command| {
             command.stdout(writer).stderr(second);
-            lock.map(|lock| command.stdin(lock));
         })?;
         self.follow(reader, what)?;
         let status = running.child.wait().with_context(|| format!("waiting for `{name}`"))?;

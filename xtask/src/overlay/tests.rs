@@ -87,15 +87,7 @@ fn the_archive_is_one_gzip_member_of_whole_blocks() {
 
 #[test]
 fn only_overlays_with_credentials_are_private() {
-    let proxy = "https_proxy=http://user:secret@proxy.example:3128\n";
-    let hook = "#!/bin/sh\ncurl -H 'authorization: Bearer token' https://site.example/\n";
-    for (name, text, mode) in [
-        ("parameters", "wait\n", 0o644),
-        ("parameters", "oci.tag=registry.example/os@sha256:00\nhttps_proxy=http://p:3128\n", 0o644),
-        ("parameters", proxy, 0o600),
-        ("hooks/after", hook, 0o600),
-        ("auth.json", LOGIN, 0o600),
-    ] {
+    for (name, text, mode) in [("parameters", "wait\n", 0o644), ("auth.json", LOGIN, 0o600)] {
         let (site, to) = (folder([(name, text)]), tempfile::tempdir().unwrap());
         let output = to.path().join("overlay");
         run(&Args { dir: site.path().to_owned(), output: Some(output.clone()) }).unwrap();

@@ -13,7 +13,6 @@ use oci_spec::image::ImageManifest;
 use super::{
     forms,
     forms::{Blob, Files, ReleaseInfo},
-    release,
     release::{Attestation, Build, Release},
 };
 use crate::host::output;
@@ -25,21 +24,6 @@ pub struct Published {
     pub tag: Option<String>,
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
-    /// `None` for an index.
-    pub manifest: Option<ImageManifest>,
-}
-
-impl Published {
-    /// The file name of a document that refers to another one.
-    pub fn name(&self) -> &str {
-        let layer = self.manifest.as_ref().and_then(|manifest| manifest.layers().first());
-        layer.and_then(document::title_of).unwrap_or_default()
-    }
-
-    pub fn is_about(&self, other: &Self) -> bool {
-        let subject = self.manifest.as_ref().and_then(|manifest| manifest.subject().as_ref());
-        subject.is_some_and(|subject| subject.digest() == other.descriptor.digest())
-    }
 }
 
 /// Writes every form of a release. Manifests precede the indexes that list them.
@@ -85,8 +69,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn add(&mut self, manifest: &ImageManifest, tag: Option<String>) -> Result<Descriptor> {
         self.store.add(document::EMPTY_JSON)?;
-        let bytes = document::to_bytes(manifest)?;
-        self.keep(document::MANIFEST, bytes, tag, Some(manifest.clone()))
+        self.keep(document::MANIFEST, document::to_bytes(manifest)?, tag)
     }
 
     fn add_index(
@@ -96,7 +79,7 @@ impl Writer<'_> {
         tag: String,
     ) -> Result<Descriptor> {
         let bytes = document::to_bytes(&document::index_of(entries, annotations))?;
-        self.keep(document::INDEX, bytes, Some(tag), None)
+        self.keep(document::INDEX, bytes, Some(tag))
     }
 
     fn keep(
@@ -104,12 +87,11 @@ impl Writer<'_> {
         media_type: &str,
         bytes: Vec<u8>,
         tag: Option<String>,
-        manifest: Option<ImageManifest>,
     ) -> Result<Descriptor> {
         let descriptor = document::describe(media_type, &bytes)?;
         self.store.add(bytes.as_slice())?;
         self.store.keep(&descriptor, tag.as_deref())?;
-        self.all.push(Published { tag, descriptor: descriptor.clone(), bytes, manifest });
+        self.all.push(Published { tag, descriptor: descriptor.clone(), bytes });
         Ok(descriptor)
     }
 
@@ -137,5 +119,5 @@ fn sums(release: &Release) -> Attestation {
         outputs.map(|(name, output)| format!("{}  {name}\n", output.sha256)).collect();
     lines.sort();
     let (name, bytes) = (output::SUMS.to_owned(), lines.concat().into_bytes());
-    Attestation { name, media_type: release::SUMS, bytes }
+    Attestation { name, media_type: "text/plain", bytes }
 }

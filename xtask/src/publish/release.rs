@@ -40,10 +40,8 @@ pub struct Attestation {
 
 /// The media type of the build manifest. `verify` finds it by this.
 pub const BUILD_MANIFEST: &str = "application/vnd.ocidd.build-manifest.v1+json";
-pub const SBOM: &str = "application/spdx+json";
-pub const PROVENANCE: &str = "application/vnd.in-toto+json";
-/// The media type of the digests of the boot files.
-pub const SUMS: &str = "text/plain";
+const SBOM: &str = "application/spdx+json";
+const PROVENANCE: &str = "application/vnd.in-toto+json";
 
 impl Release {
     /// Reads all builds. Missing files and files that differ from their manifest are errors.

@@ -13,6 +13,8 @@ use super::*;
 use crate::{
     describe::example,
     host::{arch::Arch, cmd, output},
+    testbed::registry::{Registry, Serve},
+    verify::fetch,
 };
 
 const INFO: ReleaseInfo<'_> =
@@ -197,5 +199,39 @@ fn a_reference_requires_a_tag_without_a_digest() {
     let digest = format!("sha256:{}", "ab".repeat(32));
     for reference in ["ocidd:1", "r.example/ocidd", &format!("r.example/ocidd:1@{digest}")] {
         split(reference).unwrap_err();
+    }
+}
+
+/// A machine without a registry server is told by `cargo xtask setup`.
+#[test]
+fn what_is_published_can_be_verified() {
+    let has = |name: &str| cmd::find(name).is_some();
+    if !(has("docker-registry") || has("registry")) {
+        return;
+    }
+    let registry = Registry::start(Serve::Plain).unwrap();
+    let (folder, all) = publication();
+    let session = Session::new(
+        Settings { tls: Tls::Plain, ..Settings::default() },
+        Box::new(report::Console),
+    );
+    let reference = format!("{}/ocidd", registry.local());
+    for _again in 0..2 {
+        for (_, tag) in tagged(&all) {
+            let mut from = Location::in_store(Store::open_existing(folder.path()).unwrap(), tag);
+            let mut to =
+                Location::open(&session, &format!("{reference}:{tag}"), Access::Push).unwrap();
+            let (descriptor, _) = copy::copy(&mut from, &mut to, CopyScope::WithReferrers).unwrap();
+            assert_eq!(descriptor, from.resolve().unwrap().descriptor);
+        }
+    }
+    for (tag, arch) in [("1.0", Arch::X86_64), ("1.0", Arch::Arm64), ("1.0-arm64", Arch::Arm64)] {
+        let set = fetch::open(&format!("oci://{reference}:{tag}"), &[arch]).unwrap();
+        let published = set.published(arch, Profile::Default).unwrap();
+        for (name, sha256) in &published.outputs {
+            let bytes = set.verified(name, sha256).unwrap();
+            assert!(String::from_utf8(bytes).unwrap().ends_with(arch.oci()), "{name}");
+        }
+        assert_eq!(published.outputs.len(), 2);
     }
 }

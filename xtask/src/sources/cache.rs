@@ -143,7 +143,6 @@ impl Cache {
         let file = File::options()
             .create(true)
             .truncate(false)
-            .read(true)
             .write(true)
             .open(&path)
             .with_context(|| format!("opening {}", path.display()))?;

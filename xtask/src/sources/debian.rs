@@ -17,15 +17,9 @@ use crate::{
     },
 };
 
-/// The newest packages of these names for `arch`, in the order asked for. From the archives of the
-/// host, or from another suite of Debian.
-pub fn packages(
-    cache: &Cache,
-    names: &[&str],
-    arch: Arch,
-    suite: Option<&str>,
-) -> Result<Vec<Source>> {
-    let apt = Apt::open(cache, arch, suite)?;
+/// The newest packages of these names for `arch`, in the order asked for.
+pub fn packages(cache: &Cache, names: &[&str], arch: Arch) -> Result<Vec<Source>> {
+    let apt = Apt::open(cache, arch)?;
     let mut known = apt.resolve(names)?;
     if apt.store(cache, &known).is_err() {
         // The archive removes old versions, which lists of this morning may still name.

@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use registry::{
-    error::{Error, TlsFault},
+    error::Error,
     http,
-    http::{Network, Tls},
+    http::{CertificateCheck, Network, Tls},
     session::{Session, Settings},
 };
 use ureq::http::Method;
@@ -84,14 +84,21 @@ impl Client {
         file: &mut impl Write,
         max_bytes: u64,
     ) -> Result<u64, DownloadError> {
+        let proxy = choose_proxy(url, |name| std::env::var(name).ok());
+        let network = Network {
+            tls: Tls::Plain,
+            certificates: CertificateCheck::Verify,
+            timeout: self.timeout,
+            http_proxy: proxy.clone(),
+            https_proxy: proxy.clone(),
+            no_proxy: None,
+        };
         let session = Session::new(Settings::default(), Box::new(report::Console));
-        let network = Network { tls: Tls::Plain, timeout: self.timeout, ..session.network() };
         let client =
             http::Client::new(&network, &session.certificates()).map_err(anyhow::Error::new)?;
         let response = client
-            .streaming()
             .follow(&Method::GET, url, &[])
-            .map_err(|error| classify(url, &error))?;
+            .map_err(|error| classify(url, proxy.as_deref(), &error))?;
         if !response.status().is_success() {
             return Err(anyhow!("the server answered {}", response.status().as_u16()).into());
         }
@@ -128,21 +135,19 @@ impl Client {
 }
 
 /// What an error before the body of the answer means.
-fn classify(url: &str, error: &Error) -> DownloadError {
+fn classify(url: &str, proxy: Option<&str>, error: &Error) -> DownloadError {
     let (host, reason) = (host(url), error.to_line());
     // A captive portal answers without TLS.
     let is_unreachable = matches!(
         error.root(),
-        Error::Connect { .. }
-            | Error::HostNotFound { .. }
-            | Error::Tls { fault: TlsFault::Plain, .. }
-            | Error::Proxy { .. }
-            | Error::ProxyNoTls { .. }
+        Error::Connect { .. } | Error::HostNotFound { .. } | Error::NoTls { .. }
     );
     if is_unreachable {
+        let proxy = proxy.map(|proxy| format!("through the proxy {}: ", self::host(proxy)));
+        let reason = format!("{}{reason}", proxy.unwrap_or_default());
         return DownloadError::Unreachable { host: host.to_owned(), reason };
     }
-    if matches!(error.root(), Error::Tls { .. }) {
+    if matches!(error.root(), Error::Certificate { .. }) {
         let fact = format!("the TLS certificate of '{host}' is not trusted: {reason}");
         let hint = "check this machine's clock; if a site has its own certificate authority, \
             add it to the file that SSL_CERT_FILE names";
@@ -162,6 +167,35 @@ pub fn host(url: &str) -> &str {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or(after_scheme);
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// The URL of the proxy for `url`, chosen like curl and cargo do. `variable` returns an environment
+/// variable.
+fn choose_proxy(url: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let either = |name: &str| {
+        let value = variable(name).or_else(|| variable(&name.to_ascii_uppercase()));
+        value.filter(|value| !value.is_empty())
+    };
+    let scheme = url.split_once("://").map_or("http", |(scheme, _)| scheme);
+    let proxy = either(&format!("{scheme}_proxy")).or_else(|| either("all_proxy"))?;
+    let exceptions = either("no_proxy").unwrap_or_default();
+    (!is_exception(host(url), &exceptions)).then_some(proxy)
+}
+
+/// Whether a list of hosts and domains, separated by commas, contains the host, whose port is
+/// ignored.
+fn is_exception(host: &str, list: &str) -> bool {
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or(host),
+    };
+    let name = name.to_ascii_lowercase();
+    list.split([',', ' ']).filter(|entry| !entry.is_empty()).any(|entry| {
+        let entry = entry.trim_start_matches('*').trim_start_matches('.').to_ascii_lowercase();
+        // A lone star means all hosts.
+        entry.is_empty()
+            || name.strip_suffix(&entry).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(select(all.clone(), Some("parameters")).unwrap(), ["parameters"]);
         let error = report::lines(&select(all, Some("wrods")).unwrap_err());
         assert!(
-            error.contains("unknown fuzz target 'wrods'\nhint: the targets are answer, archive, "),
+            error.contains("unknown fuzz target 'wrods'\nhint: the targets are challenge, "),
             "{error}"
         );
     }

@@ -1,7 +1,7 @@
 //! The publishers of sources, and their lists of files. The lists are next to the pinned URLs, so a
 //! mirror with the same layout works too.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
@@ -31,15 +31,6 @@ impl Publisher {
             Self::Linux => config::KERNEL_FILE,
             Self::Alpine => config::IMAGE_FILE,
         }
-    }
-
-    /// The project's file with the publisher's public key, from `gpg --export`.
-    pub fn keyring(self) -> PathBuf {
-        let name = match self {
-            Self::Linux => "linux.gpg",
-            Self::Alpine => "alpine.gpg",
-        };
-        project::root().join("xtask/keys").join(name)
     }
 
     /// The pins in the text of such a file. Alpine has one for each of [`Arch::ALL`], all of the
@@ -128,8 +119,8 @@ impl Site {
         match self.publisher {
             Publisher::Linux => {
                 let List { url, text } = self.read(format!("{directory}sha256sums.asc"))?;
-                let text = self.keys.signed_text(text, &url);
-                let text = text.with_context(|| format!("verifying {url}"))?;
+                let text =
+                    self.keys.signed_text(text).with_context(|| format!("verifying {url}"))?;
                 Ok(List { url, text })
             }
             Publisher::Alpine => self.read(format!("{directory}latest-releases.yaml")),
@@ -151,7 +142,7 @@ impl Site {
         }
         let List { url, text } = self.read(format!("{}.asc", pin.url))?;
         self.keys
-            .verify_detached(file, &text, &pin.url)
+            .verify_detached(file, &text)
             .with_context(|| format!("verifying {} with {url}", pin.file_name()))
     }
 

@@ -1,196 +1,164 @@
-//! Compares a published set with a rebuild of it. The checkout determines what is built and
-//! compared; the published side is only read.
+//! Compares a published set with a rebuild of it.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail};
-use archive::{gzip, newc};
-use serde_json::Value;
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
-    build as builds, config,
-    config::{KernelConfig, Profile, env::Settings},
-    describe,
-    describe::{Facts, Manifest},
-    host::{arch::Arch, output, report, report::hinted},
-    initramfs,
-    initramfs::{Image, parts, toolchain},
-    kernel as kernels,
+    config, describe,
+    host::{output, project, report, report::hinted},
+    initramfs::{parts, toolchain},
+    inspect::diff,
+    kernel,
     kernel::KernelRequest,
-    publish::release::{Build, Release},
-    sources::{SourceOptions, Sources},
-    verify::{difference, kernel, kernel::First, published, twice},
+    verify::{
+        difference,
+        fetch::Set,
+        published::{Inputs, Published, describe_source},
+    },
 };
 
-/// The fields of a manifest that only the results of a build determine.
-const RESULTS: [&str; 3] = ["/inputs/programs", "/kernel/config_sha256", "/outputs"];
+pub const INITRAMFS: &str = "initramfs-";
+const KERNEL: &str = "vmlinuz-";
 
-/// What is rebuilt.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    pub archs: &'a [Arch],
-    pub profile: Profile,
-    /// `None` for the times and options in the published manifests.
-    pub settings: Option<&'a Settings>,
-    /// An empty directory for the build.
-    pub out: &'a Path,
-}
-
-/// A published set.
-pub trait Set {
-    /// Fails if the set has other contents than a build, as far as that is known before the build.
-    fn check(&self, request: &Request<'_>) -> Result<()>;
-
-    /// The published manifest of one build.
-    fn manifest(&self, arch: Arch, profile: Profile) -> Result<Vec<u8>>;
-
-    /// Compares every byte with the release that was built in `out`. Returns the lines of the
-    /// result: all verified digests, and the names of what was not verified.
-    fn compare(&self, release: &Release, out: &Path, rebuild: &dyn Rebuild) -> Result<Vec<String>>;
-}
-
-/// A build of this checkout.
-pub trait Rebuild {
-    /// The manifest of a build, without its results.
-    fn inputs(&self, arch: Arch, settings: &Settings) -> Result<Manifest>;
-
-    /// Builds and describes the boot files in `out`.
-    fn build(&self, arch: Arch, settings: &Settings, out: &Path) -> Result<()>;
-
-    /// Keeps two different files. Returns their paths as the end of an error message.
-    fn keep(&self, name: &str, ours: &[u8], theirs: &[u8]) -> Result<String>;
-
-    /// Fails with the first difference of a rebuilt and a published file.
-    fn require_equal(&self, name: &str, ours: &[u8], theirs: &[u8]) -> Result<()> {
+/// Builds the boot files of a set with `build`, which takes their names, and compares. `inputs`
+/// collects the inputs of `build`. `keep` stores both files if they differ, and returns where.
+pub fn compare(
+    set: &Set,
+    published: &Published,
+    inputs: impl FnOnce() -> Result<Inputs>,
+    build: impl Fn(&str) -> Result<Vec<u8>>,
+    keep: impl FnOnce(&str, &[u8], &[u8]) -> Result<String>,
+) -> Result<()> {
+    // Building takes up to an hour, so the published files are verified first.
+    let mut files = Vec::new();
+    for (name, sha256) in &published.outputs {
+        files.push((name.as_str(), set.verified(name, sha256)?));
+    }
+    files.retain(|(name, _)| name.starts_with(INITRAMFS) || name.starts_with(KERNEL));
+    ensure!(
+        [INITRAMFS, KERNEL].iter().all(|kind| files.iter().any(|(name, _)| name.starts_with(kind))),
+        "the outputs of the manifest lack an initramfs or a kernel"
+    );
+    report::step("the published files match their manifest");
+    let inputs = inputs().context("collecting the inputs of a rebuild")?;
+    let note = note(&inputs, &published.inputs);
+    if let Some(note) = &note {
+        report::warn(note);
+    }
+    let mut mismatches = mismatches(&inputs, &published.inputs);
+    if !mismatches.is_empty() {
+        mismatches.extend(note);
+        let fact = "the outputs cannot be equal because the inputs differ";
+        return Err(hinted(
+            format!("{fact}:\n{}", mismatches.join("\n")),
+            "check out the commit of the published build and use its tools and sources",
+        ));
+    }
+    // Sorted by name: the initramfs, which builds in a minute, comes before the kernel.
+    for (name, theirs) in files {
+        let ours = build(name)?;
+        let digest = output::digest_of(&ours);
         if ours == theirs {
-            return Ok(());
+            report::step(format_args!("{name} is the same bytes: {digest}"));
+            continue;
         }
-        let [one, other] = [ours, theirs].map(output::digest_of);
-        let difference = difference::difference(ours, theirs);
-        let kept = self.keep(name, ours, theirs)?;
-        bail!("{name} is {one} when rebuilt, published was {other}: {difference}; {kept}")
-    }
-}
-
-/// Rebuilds a set and compares. Returns the lines of the result.
-pub fn compare(set: &dyn Set, request: &Request<'_>, build: &dyn Rebuild) -> Result<Vec<String>> {
-    // Building takes up to an hour, so everything that is known before it is compared first.
-    set.check(request)?;
-    let Request { profile, out, .. } = *request;
-    let (mut builds, mut lines) = (Vec::new(), Vec::new());
-    for arch in request.archs {
-        let theirs = serde_json::from_slice(&set.manifest(*arch, profile)?)
-            .with_context(|| format!("parsing the published manifest for {arch}"))?;
-        let settings = match request.settings {
-            Some(settings) => settings.clone(),
-            None => published::settings(&theirs)?,
+        // The published file may not be an archive at all.
+        let difference = match difference::initramfs_difference(&ours, &theirs) {
+            Ok(Some(difference)) => difference,
+            _ => diff::content_difference(&ours, &theirs),
         };
-        check_inputs(build.inputs(*arch, &settings)?, theirs)?;
-        builds.push((arch, settings));
+        bail!(
+            "{name} is {digest} when rebuilt, published was {}: {difference}{}; {}",
+            output::digest_of(&theirs),
+            note.map(|note| format!(" ({note})")).unwrap_or_default(),
+            keep(name, &ours, &theirs)?
+        );
     }
-    report::step("the published inputs are those of this checkout");
-    for (arch, settings) in builds {
-        build.build(*arch, &settings, out)?;
-    }
-    let release = Release::read(out, profile, request.archs)?;
-    let from = if request.settings.is_some() { "this checkout" } else { "the published set" };
-    for Build { arch, manifest: Manifest { times, kernel, .. }, .. } in &release.builds {
-        let (fs_mtime, timestamp) = (&times.fs_mtime, &times.kernel_build_timestamp);
-        let line = format!("FS_MTIME={fs_mtime} KERNEL_BUILD_TIMESTAMP={timestamp}");
-        let line = format!("{line} KERNEL_CONFIG={:?}", kernel.options);
-        lines.push(format!("{arch} was built with these values of {from}: {line}"));
-    }
-    lines.extend(set.compare(&release, out, build)?);
-    Ok(lines)
+    Ok(())
 }
 
-/// The file names of the boot files.
-pub fn boot_files(arch: Arch, profile: Profile) -> [String; 2] {
-    [initramfs::output_path(arch), builds::kernel_path(arch, profile)]
-        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
-}
-
-fn check_inputs(ours: Manifest, mut theirs: Value) -> Result<()> {
-    let mut ours = serde_json::to_value(ours).context("writing a manifest")?;
-    for manifest in [&mut ours, &mut theirs] {
-        for field in RESULTS {
-            drop(manifest.pointer_mut(field).map(Value::take));
+/// The differences that make equal outputs impossible or unlikely.
+fn mismatches(ours: &Inputs, theirs: &Inputs) -> Vec<String> {
+    let mut mismatches = Vec::new();
+    for (kind, theirs, ours) in [
+        ("source", &theirs.sources, &ours.sources),
+        ("tool", &theirs.tools, &ours.tools),
+        ("file", &theirs.files, &ours.files),
+    ] {
+        for (name, theirs) in theirs {
+            match ours.get(name) {
+                Some(ours) if ours == theirs => {}
+                Some(ours) => {
+                    mismatches.push(format!("{kind} '{name}' is {ours}, published was {theirs}"));
+                }
+                // Newer manifests name more tools. The kernel's key covers those for the kernel.
+                None if kind == "tool" => {}
+                None => mismatches
+                    .push(format!("{kind} '{name}' of the published build is missing here")),
+            }
         }
     }
-    let differences = difference::document_differences(&ours, &theirs);
-    if differences.is_empty() {
-        return Ok(());
+    if mismatches.is_empty() && ours.kernel_key != theirs.kernel_key {
+        mismatches.push(format!(
+            "the kernel's key is {}, published was {}: a fragment in kernel/, binutils or the \
+             build steps differ",
+            ours.kernel_key, theirs.kernel_key
+        ));
     }
-    let is_setting = |line: &String| ["times.", "kernel."].iter().any(|at| line.starts_with(at));
-    let hint = if differences.iter().all(is_setting) {
-        "if you trust these times and options, build with --with-published-options"
-    } else {
-        "check out the commit of the published build and use its tools and sources"
-    };
-    let fact = "the outputs cannot be equal because the inputs differ";
-    Err(hinted(format!("{fact}:\n{}", differences.join("\n")), hint))
+    mismatches
 }
 
-/// Builds with the tools of this machine: the initramfs in a copy of the project.
-#[derive(Debug)]
-pub struct Checkout<'a> {
-    pub profile: Profile,
-    pub options: &'a SourceOptions,
-    pub sources: Sources,
-    pub config: KernelConfig,
-    pub first: First,
+/// Differences that may explain different outputs, but need not cause them.
+fn note(ours: &Inputs, theirs: &Inputs) -> Option<String> {
+    let (ours, theirs) = (ours.commit.as_ref()?, theirs.commit.as_ref()?);
+    let mut notes = Vec::new();
+    if ours.id != theirs.id {
+        notes.push(format!("this is commit {}, published was {}", ours.id, theirs.id));
+    }
+    for (name, commit) in [("this checkout", ours), ("the published build's checkout", theirs)] {
+        if !commit.clean {
+            notes.push(format!("{name} has uncommitted changes"));
+        }
+    }
+    Some(notes.join("; ")).filter(|note| !note.is_empty())
 }
 
-impl Checkout<'_> {
-    fn request<'a>(&'a self, arch: Arch, settings: &'a Settings) -> KernelRequest<'a> {
-        let Self { profile, sources, config, .. } = self;
-        KernelRequest { arch, profile: *profile, sources, settings, config }
+/// The inputs of a build from this checkout, and the digests of the project's `files`.
+pub fn own_inputs<'a>(
+    request: &KernelRequest<'_>,
+    files: impl Iterator<Item = &'a String>,
+) -> Result<Inputs> {
+    let config = config::read_image_config(request.arch)?;
+    let parts = parts::obtain(&config, request.arch, request.sources)?;
+    let (kernel, key) = kernel::inputs(request)?;
+    let toolchain = toolchain::select(request.arch)?;
+    let linker = if toolchain.lld.is_some() { "rust-lld" } else { "cc" };
+    let tools = [
+        ("cc", toolchain.cc_version),
+        ("kernel_cc", kernel.compiler),
+        ("linker", linker.to_owned()),
+        ("rust_target", toolchain.target),
+        ("rustc", toolchain.rustc),
+    ];
+    let mut digests = BTreeMap::new();
+    // A name outside of the project must not even reveal whether the file exists.
+    for name in files.filter(|name| !name.contains("..") && !name.starts_with('/')) {
+        let path = project::root().join(name);
+        if path.is_file() {
+            digests.insert(name.clone(), output::digest(&path)?);
+        }
     }
-
-    /// Describes an initramfs with these programs.
-    fn image(&self, arch: Arch, path: &Path, programs: BTreeMap<String, String>) -> Result<Image> {
-        let parts = parts::obtain(&config::read_image_config(arch)?, arch, &self.sources)?;
-        Ok(Image { path: path.to_owned(), toolchain: toolchain::select(arch)?, programs, parts })
-    }
-}
-
-impl Rebuild for Checkout<'_> {
-    fn inputs(&self, arch: Arch, settings: &Settings) -> Result<Manifest> {
-        let image = &self.image(arch, Path::new(""), BTreeMap::new())?;
-        let kernel = &kernels::planned(&self.request(arch, settings))?;
-        let profile = self.profile;
-        describe::manifest(&Facts { arch, profile, settings, kernel, image, outputs: &[] })
-    }
-
-    fn build(&self, arch: Arch, settings: &Settings, out: &Path) -> Result<()> {
-        let outputs = &boot_files(arch, self.profile).map(|name| out.join(name));
-        let [initramfs, path] = outputs;
-        let set = self.image(arch, initramfs, BTreeMap::new())?.parts.set;
-        let options = SourceOptions { sources: Some(set), ..self.options.clone() };
-        let bytes = twice::rebuilt_initramfs(arch, settings, &options)?;
-        output::write(initramfs, &bytes)?;
-        let image = &self.image(arch, initramfs, programs(arch, &bytes)?)?;
-        let directory = self.sources.cache.temporary_folder()?;
-        let kernel = &kernel::build(&self.request(arch, settings), self.first, directory.path())?;
-        output::publish(&kernel.image, path)?;
-        let profile = self.profile;
-        describe::write(&Facts { arch, profile, settings, kernel, image, outputs }, out)
-    }
-
-    fn keep(&self, name: &str, ours: &[u8], theirs: &[u8]) -> Result<String> {
-        difference::keep(name, ours, theirs)
-    }
-}
-
-/// The digests of the programs in an initramfs, by package.
-fn programs(arch: Arch, initramfs: &[u8]) -> Result<BTreeMap<String, String>> {
-    let entries = newc::read(&gzip::decompress(initramfs)?)?;
-    let config = config::read_image_config(arch)?;
-    let digest = |binary: config::Binary| {
-        let entry = entries.iter().find(|entry| entry.path == binary.path)?;
-        Some((binary.package, output::digest_of(&entry.content)))
-    };
-    Ok(config.binaries.into_iter().filter_map(digest).collect())
+    let sources = parts.sources.iter().chain([&kernel.source]);
+    Ok(Inputs {
+        commit: describe::commit(&project::root()),
+        sources: sources
+            .map(|source| describe_source(&source.name, &source.version, &source.sha256))
+            .collect(),
+        tools: tools.map(|(name, version)| (name.to_owned(), version)).into(),
+        files: digests,
+        kernel_key: key.digest,
+    })
 }
 
 #[cfg(test)]

@@ -1,18 +1,12 @@
 //! Describes how two builds of a file differ, and keeps both for a closer look.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use archive::{gzip, newc};
-use serde_json::Value;
 
 use crate::{
     host::{output, project, report},
     inspect::diff,
 };
-
-/// Maximum length of a value in a message.
-const MAX_SHOWN_CHARS: usize = 200;
 
 /// The first difference of two compressed archives, or `None` if they are equal.
 pub fn initramfs_difference(one: &[u8], other: &[u8]) -> Result<Option<String>> {
@@ -26,48 +20,6 @@ pub fn initramfs_difference(one: &[u8], other: &[u8]) -> Result<Option<String>> 
         [difference] => difference.clone(),
         [first, rest @ ..] => format!("{first} (and {} more entries)", rest.len()),
     }))
-}
-
-/// The first difference of a rebuilt file and a published one, which may be anything.
-pub fn difference(ours: &[u8], theirs: &[u8]) -> String {
-    let read = |bytes| serde_json::from_slice::<Value>(bytes);
-    if let (Ok(ours), Ok(theirs)) = (read(ours), read(theirs))
-        && let Some(first) = document_differences(&ours, &theirs).into_iter().next()
-    {
-        return first;
-    }
-    let archives = initramfs_difference(ours, theirs).ok().flatten();
-    archives.unwrap_or_else(|| diff::content_difference(ours, theirs))
-}
-
-/// The values that differ, with their paths in the document. Published text is escaped.
-pub fn document_differences(ours: &Value, theirs: &Value) -> Vec<String> {
-    let mut values = BTreeMap::<String, [Option<String>; 2]>::new();
-    collect("", ours, &mut |at, value| values.entry(at).or_default()[0] = Some(value));
-    collect("", theirs, &mut |at, value| values.entry(at).or_default()[1] = Some(value));
-    let differences = values.into_iter().filter(|(_, [ours, theirs])| ours != theirs);
-    let line = |(at, both): (String, [Option<String>; 2])| {
-        let [ours, theirs] = both.map(|text| {
-            let text = text.unwrap_or_else(|| "missing".to_owned());
-            text.chars().take(MAX_SHOWN_CHARS).collect::<String>()
-        });
-        text::escape(&format!("{} is {ours}, published was {theirs}", at.trim_start_matches('.')))
-    };
-    differences.map(line).collect()
-}
-
-/// Passes each value that is not a list or object, and its path.
-fn collect(at: &str, value: &Value, found: &mut impl FnMut(String, String)) {
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            fields.iter().for_each(|(key, value)| collect(&format!("{at}.{key}"), value, found));
-        }
-        Value::Array(items) if !items.is_empty() => {
-            let items = items.iter().enumerate();
-            items.for_each(|(index, item)| collect(&format!("{at}[{index}]"), item, found));
-        }
-        value => found(at.to_owned(), value.to_string()),
-    }
 }
 
 /// Keeps both files as `verify-<name>.first` and `.second` next to the logs, and the report of

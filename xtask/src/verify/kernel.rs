@@ -1,6 +1,6 @@
 //! Builds a kernel a second time under other conditions and compares.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -8,7 +8,7 @@ use crate::{
     host::{output, project, report},
     inspect::diff,
     kernel,
-    kernel::{KernelBuild, KernelRequest, Place, Surroundings},
+    kernel::{KernelRequest, Place, Surroundings},
     verify::{conditions, conditions::Conditions, difference::keep},
 };
 
@@ -30,16 +30,14 @@ struct Built {
 pub fn check_kernel(request: &KernelRequest<'_>, first: First) -> Result<()> {
     let directory = request.sources.cache.temporary_folder()?;
     let conditions = Conditions::detect(directory.path())?;
-    let first = build(request, first, &directory.path().join("first"))?;
-    let first = read(&first.image, &first.config)?;
+    let first = build_first(request, first, &directory.path().join("first"))?;
     report::step(format_args!(
         "building the kernel again in {}; changed: {}, number of jobs",
         directory.path().display(),
         conditions.varied.join(", ")
     ));
     let second = directory.path().join("second/else/where");
-    let (image, config) = build_in(request, &second, surroundings(&conditions))?;
-    let second = read(&image, &config)?;
+    let second = build_in(request, &second, surroundings(&conditions))?;
     if let Some(difference) = difference(&first, &second) {
         let name = format!("kernel-{}-{}", request.arch, request.profile);
         let kept = keep(&name, &first.image, &second.image)?;
@@ -62,30 +60,37 @@ fn surroundings(conditions: &Conditions) -> Surroundings {
     Surroundings { jobs: Surroundings::default().jobs + 1, wrapper, variables }
 }
 
-/// Builds in `directory`, without ccache. Returns the paths of image and configuration.
+/// Builds in `directory`, without ccache.
 fn build_in(
     request: &KernelRequest<'_>,
     directory: &Path,
     surroundings: Surroundings,
-) -> Result<(PathBuf, PathBuf)> {
+) -> Result<Built> {
     let (source, objects) = (directory.join("linux"), directory.join("made"));
     for path in [&source, &objects] {
         request.sources.cache.folder(path)?;
     }
     let log =
         project::logs().join(format!("verify-kernel-{}-{}.log", request.arch, request.profile));
-    let place = Place { source, objects, log, compiler_cache: None, lock: None, surroundings };
-    kernel::build_anew(request, place)
+    let place = Place { source, objects, log, compiler_cache: None, surroundings };
+    let (image, config) = kernel::build_anew(request, place)?;
+    read(&image, &config)
 }
 
-/// A kernel that is built here; in `directory` if it is rebuilt.
-pub fn build(request: &KernelRequest<'_>, first: First, directory: &Path) -> Result<KernelBuild> {
-    if first == First::Cached {
-        return kernel::build(request);
+fn build_first(request: &KernelRequest<'_>, first: First, directory: &Path) -> Result<Built> {
+    match first {
+        First::Rebuilt => build_in(request, directory, Surroundings::default()),
+        First::Cached => {
+            let built = kernel::build(request)?;
+            read(&built.image, &built.config)
+        }
     }
-    let planned = kernel::planned(request)?;
-    let (image, config) = build_in(request, directory, Surroundings::default())?;
-    Ok(KernelBuild { image, config, ..planned })
+}
+
+/// The image of a kernel that is built here.
+pub fn image(request: &KernelRequest<'_>, first: First) -> Result<Vec<u8>> {
+    let directory = request.sources.cache.temporary_folder()?;
+    Ok(build_first(request, first, directory.path())?.image)
 }
 
 fn read(image: &Path, config: &Path) -> Result<Built> {

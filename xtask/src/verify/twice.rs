@@ -36,7 +36,7 @@ pub fn first_initramfs(
     arch: Arch,
     options: &SourceOptions,
 ) -> Result<(Settings, Image, SourceOptions)> {
-    let settings = Settings::read_for_initramfs()?;
+    let settings = Settings::read()?;
     setup::require(&[Need::Binaries, Need::Compiler(arch), Need::Test])?;
     let config = config::read_image_config(arch)?;
     let image = initramfs::build(arch, &config, &settings, &Sources::open(options)?)?;

@@ -154,3 +154,8 @@ fn verifies_checksums() {
     bytes[102..110].copy_from_slice(format!("{sum:08X}").as_bytes());
     assert_eq!(read(&bytes).unwrap()[0].members.len(), 1);
 }
+
+#[test]
+fn escapes_control_characters() {
+    assert_eq!(printable("a\x1b[2J\nä \u{9b}"), "a\\u{1b}[2J\\nä \\u{9b}");
+}

@@ -185,33 +185,6 @@ fn collects_what_is_not_reachable() {
     assert_eq!(store.collect().unwrap(), Freed::default());
 }
 
-/// Adds an index with this part. Nothing keeps it yet.
-fn add_index(store: &Store, part: Descriptor) -> Descriptor {
-    let bytes = document::to_bytes(&document::index_of(vec![part], Annotations::new())).unwrap();
-    fs::write(store.path(&Digest::of(&bytes)), &bytes).unwrap();
-    document::describe(document::INDEX, &bytes).unwrap()
-}
-
-#[test]
-fn collects_images_below_any_number_of_indexes() {
-    let (_folder, store) = store();
-    let image = add(&store, "1", None);
-    let outer = (0..3000).fold(image, |part, _| add_index(&store, part));
-    store.keep(&outer, Some("a")).unwrap();
-    assert_eq!(store.collect().unwrap(), Freed::default());
-}
-
-#[test]
-fn keeps_an_image_whose_manifest_is_a_layer_of_another() {
-    let (_folder, store) = store();
-    let image = keep(&store, "1", Some("a"));
-    let layers = vec![document::descriptor("text/plain", digest_of(&image), image.size()).unwrap()];
-    let about = document::artifact("text/plain", layers, Annotations::new()).unwrap();
-    let about = store.add_manifest(&about).unwrap();
-    store.keep(&about, Some("b")).unwrap();
-    assert_eq!(store.collect().unwrap(), Freed::default());
-}
-
 #[test]
 fn keeps_shared_blobs_of_forgotten_images() {
     let (folder, store) = store();

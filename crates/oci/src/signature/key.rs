@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use base64::Engine as _;
 use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
 use rustls::pki_types::pem::{
     PemObject as _, SectionKind,
@@ -10,7 +9,7 @@ use rustls::pki_types::pem::{
 };
 use thiserror::Error;
 
-use crate::{BASE64, digest::Digest};
+use crate::digest::Digest;
 
 /// The `SubjectPublicKeyInfo` of uncompressed keys up to the key itself (RFC 5480, 2). DER is
 /// unambiguous, so every other prefix is another kind of key.
@@ -52,7 +51,6 @@ pub enum KeyError {
 pub struct Key {
     /// ECDSA on P-256 with SHA-256 and DER signatures, the default of cosign, or Ed25519.
     public: UnparsedPublicKey<Vec<u8>>,
-    pub(super) is_ed25519: bool,
     fingerprint: Digest,
     origin: String,
 }
@@ -69,8 +67,7 @@ impl Key {
             (None, Some(key)) => UnparsedPublicKey::new(&ED25519, key.to_vec()),
             (None, None) => return Err(KeyError::Unsupported(describe(der))),
         };
-        let (fingerprint, origin) = (Digest::of(der), origin.to_owned());
-        Ok(Self { public, is_ed25519: ed25519.is_some(), fingerprint, origin })
+        Ok(Self { public, fingerprint: Digest::of(der), origin: origin.to_owned() })
     }
 
     /// Parses a PEM file of one or more public keys. Other content is an error.
@@ -84,11 +81,6 @@ impl Key {
             }
         }
         if keys.is_empty() { Err(KeyError::None) } else { Ok(keys) }
-    }
-
-    /// How a bundle names this key.
-    pub fn hint(&self) -> String {
-        BASE64.encode(self.fingerprint.as_bytes())
     }
 
     /// Whether this key made `signature` of `message`.

@@ -1,6 +1,5 @@
 //! Valid and invalid signatures, by `openssl` and generated; keys of every kind.
 
-mod bundles;
 mod sample_keys;
 mod samples;
 
@@ -159,12 +158,11 @@ fn lists_valid_and_invalid_signatures() {
         with("mediaType", json!("text/plain")),
         good.clone(),
         with("annotations", json!({})),
-        with("mediaType", json!("application/vnd.dev.sigstore.bundle+json;version=0.1")),
         good,
     ];
     let claims = parse_manifest(&manifest(&layers)).unwrap();
     let are_good: Vec<bool> = claims.iter().map(Result::is_ok).collect();
-    assert_eq!(are_good, [true, false, true, true]);
+    assert_eq!(are_good, [true, false, true]);
     for text in ["", "{}", "[]", "<html>", r#"{"schemaVersion":2,"manifests":[]}"#] {
         let error = parse_manifest(text.as_bytes()).unwrap_err().to_string();
         assert_eq!(error, "reading the manifest of signatures");
@@ -172,27 +170,27 @@ fn lists_valid_and_invalid_signatures() {
 }
 
 #[test]
-fn document_under_the_referrers_tag_is_a_list_only_if_it_is_another_index() {
-    let subject = Digest::of(b"subject");
-    let entry = json!({
-        "mediaType": document::MANIFEST, "digest": image().to_string(), "size": 1,
-    });
-    let list = |media_type: Value| {
-        json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": [entry] }).to_string()
+fn selects_signatures_from_referrers() {
+    let entry = |digest: &str, artifact: &str| {
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        json!({ "mediaType": media_type, "digest": digest, "size": 1, "artifactType": artifact })
     };
-    let parse = |text: &str, subject: &Digest| {
-        document::parse_referrers_tag(text.as_bytes(), subject).map(|entries| entries.len())
-    };
-    let right = list(document::INDEX.into());
-    assert_eq!(parse(&right, &subject), Some(1));
-    assert_eq!(parse(&right, &Digest::of(right.as_bytes())), None);
-    assert_eq!(parse(&list(document::MANIFEST.into()), &subject), None);
-    assert_eq!(parse(&list(Value::Null), &subject), Some(1));
-    for text in ["", "{}", "<html>"] {
-        assert_eq!(parse(text, &subject), None, "{text}");
-        document::parse_referrers(text.as_bytes()).unwrap_err();
+    let digest = image().to_string();
+    let list = |entries: &[Value]| json!({ "schemaVersion": 2, "manifests": entries }).to_string();
+    let bundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    let text = list(&[
+        entry(&digest, "application/spdx+json"),
+        entry(&digest, ARTIFACT),
+        entry(&digest, bundle),
+        json!({ "mediaType": "x/y", "digest": digest, "size": 1 }),
+    ]);
+    let wanted = [Referrer::Signatures(image()), Referrer::Bundle(digest)];
+    assert_eq!(parse_referrers(text.as_bytes()).unwrap(), wanted);
+    assert_eq!(parse_referrers(list(&[]).as_bytes()).unwrap(), []);
+    for text in ["", "{}", "<html>", &list(&[entry("sha256:00", ARTIFACT)])] {
+        let error = parse_referrers(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, "reading the list of referrers", "{text}");
     }
-    assert_eq!(parse(std::str::from_utf8(&manifest(&[])).unwrap(), &subject), None);
 }
 
 #[test]

@@ -44,12 +44,6 @@ fn reads_every_kind_of_entry() {
         (r#"{"auth":"dTphOmI"}"#, Some(password("u", "a:b"))),
         (r#"{"auth":"dTphOmI=\n"}"#, Some(password("u", "a:b"))),
         (r#"{"auth":"dTo="}"#, Some(password("u", ""))),
-        (r#"{"auth":"dTpwCg=="}"#, Some(password("u", "p\n"))),
-        (
-            r#"{"auth":"X2pzb25fa2V5OnsKICJrIjogIngiCn0="}"#,
-            Some(password("_json_key", "{\n \"k\": \"x\"\n}")),
-        ),
-        (r#"{"username":"u","password":"a\r\nb"}"#, Some(password("u", "a\r\nb"))),
         (r#"{"username":"u","password":"p \u00e4"}"#, Some(password("u", "p \u{e4}"))),
         (
             r#"{"auth":"","username":"u","password":"p","email":"x@example"}"#,
@@ -94,15 +88,6 @@ fn chooses_the_most_specific_entry() {
     ] {
         let found = login(&keyed(keys), of).map(|login| login.proof);
         assert_eq!(found, taken.map(|user| password(user, "p")), "{of} from {keys:?}");
-    }
-}
-
-#[test]
-fn names_a_line_break_at_the_end_of_a_password() {
-    for (auth, has_break) in [("dTpwCg==", true), ("dTphCmI=", false), ("dTpw", false)] {
-        let text = format!(r#"{{"auths":{{"r.example":{{"auth":"{auth}"}}}}}}"#);
-        let login = login(&text, "r.example/os").unwrap().to_string();
-        assert_eq!(login.ends_with(" (its password ends in a line break)"), has_break, "{login}");
     }
 }
 
@@ -176,7 +161,9 @@ fn secrets_never_appear_in_errors_and_debug_lines() {
         r#"{"auth":"hunter2 is no base64"}"#,
         r#"{"auth":"aHVudGVyMg=="}"#,
         r#"{"auth":"Omh1bnRlcjI="}"#,
+        r#"{"auth":"dTpodW50ZXIyCg=="}"#,
         r#"{"username":"a:b","password":"hunter2"}"#,
+        r#"{"username":"u","password":"hunter2\n"}"#,
         r#"{"identitytoken":"hunter2\r\nX: y"}"#,
         r#"{"registrytoken":"hunter2\u0000"}"#,
     ];

@@ -8,7 +8,7 @@ use oci::{document, document::parse_media_type};
 use oci_spec::image::Descriptor;
 use registry::{auth::Access, copy, copy::CopyScope, location::Location, session::Session};
 
-use super::{ManifestAnnotations, print, push::add_file};
+use super::{created, print, push::add_file};
 use crate::image::error::Result;
 
 /// Attach files to an image: a log, an SBOM, …
@@ -25,8 +25,6 @@ pub(in crate::image) struct Attach {
         value_parser = parse_media_type
     )]
     artifact_type: String,
-    #[command(flatten)]
-    annotations: ManifestAnnotations,
 }
 
 pub(super) fn run(args: &Attach, session: &Session) -> Result<()> {
@@ -38,7 +36,7 @@ pub(super) fn run(args: &Attach, session: &Session) -> Result<()> {
         .iter()
         .map(|file| add_file(Path::new(file), &store))
         .collect::<anyhow::Result<_>>()?;
-    let mut artifact = document::artifact(&args.artifact_type, layers, args.annotations.all()?)?;
+    let mut artifact = document::artifact(&args.artifact_type, layers, created()?)?;
     let digest = document::digest_of(&subject)?;
     let subject = document::descriptor(subject.media_type().as_ref(), digest, subject.size())?;
     artifact.set_subject(Some(subject));
@@ -50,5 +48,5 @@ pub(super) fn run(args: &Attach, session: &Session) -> Result<()> {
     session.store()?.forget(&document::digest_of(&made)?).context("tidying the store")?;
     // Last, because the target may be the store itself.
     to.keep(&made)?;
-    print([made.digest().to_string()])
+    print(&format!("{}\n", made.digest()))
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use oci::{bundle, document, reference::ManifestReference};
 use registry::session::Session;
 
-use super::{ManifestAnnotations, print, short};
+use super::{created, print, short};
 use crate::image::error::{Error, Result};
 
 /// Bundle kernel, initramfs, root file system and command line into an image of the store
@@ -25,8 +25,6 @@ pub(in crate::image) struct Build {
     /// Media types of the bundle
     #[arg(long, value_enum, default_value = "ironcore")]
     format: BundleFormat,
-    #[command(flatten)]
-    annotations: ManifestAnnotations,
     /// Name of the image in the store [default: none]
     #[arg(value_name = "REF")]
     name: Option<String>,
@@ -75,11 +73,10 @@ pub(super) fn run(args: &Build, session: &Session) -> Result<()> {
             store.add(File::open(path).with_context(doing)?).with_context(doing)?;
         layers.push(document::descriptor(media_type, digest, size)?);
     }
-    let annotations = args.annotations.all()?;
-    let (config, manifest) = bundle::manifest(&flavour, &args.command_line, layers, annotations)?;
+    let (config, manifest) = bundle::manifest(&flavour, &args.command_line, layers, created()?)?;
     store.add(config.as_slice())?;
     let image = store.add_manifest(&manifest)?;
     store.keep(&image, args.name.as_deref())?;
     session.observer().note(format!("built {}", short(image.digest())));
-    print([image.digest().to_string()])
+    print(&format!("{}\n", image.digest()))
 }

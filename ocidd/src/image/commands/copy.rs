@@ -5,7 +5,7 @@ use oci::size::Bytes;
 use registry::{auth::Access, copy, copy::CopyScope, location::Location, session::Session};
 
 use super::print;
-use crate::image::{error::Result, options};
+use crate::image::error::Result;
 
 /// Copy an image between registries and image layouts
 #[derive(Args, Debug)]
@@ -17,18 +17,13 @@ pub(in crate::image) struct Copy {
     /// Also copy what refers to the image: signatures, SBOMs, logs
     #[arg(long)]
     referrers: bool,
-    #[command(flatten)]
-    from_side: options::From,
-    #[command(flatten)]
-    to_side: options::To,
 }
 
 pub(super) fn run(args: &Copy, session: &Session) -> Result<()> {
-    let sides = (args.from_side.session(session), args.to_side.session(session));
-    let mut from = Location::open(&sides.0, &args.from, Access::Pull)?;
-    let mut to = Location::open(&sides.1, &args.to, Access::Push)?;
+    let mut from = Location::open(session, &args.from, Access::Pull)?;
+    let mut to = Location::open(session, &args.to, Access::Push)?;
     let scope = if args.referrers { CopyScope::WithReferrers } else { CopyScope::Image };
     let (image, copied) = copy::copy(&mut from, &mut to, scope)?;
     session.observer().note(format!("copied {} blobs of {}", copied.blobs, Bytes(copied.bytes)));
-    print([image.digest().to_string()])
+    print(&format!("{}\n", image.digest()))
 }

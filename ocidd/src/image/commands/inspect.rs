@@ -1,6 +1,6 @@
 //! `inspect`: descriptor, manifest and config, for programs and for people.
 
-use std::{io, io::IsTerminal as _};
+use std::{fmt::Write as _, io, io::IsTerminal as _};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -9,7 +9,7 @@ use oci_spec::image::{Descriptor, ImageManifest};
 use registry::{auth::Access, location::Location, session::Session};
 use serde_json::{Value, json};
 
-use super::{print, print_json, resolve_manifest, store::not_found};
+use super::{print, print_json, resolve_manifest};
 use crate::image::error::Result;
 
 /// The maximum size of a config that is read.
@@ -18,12 +18,12 @@ const CONFIG_LIMIT_BYTES: u64 = 4 << 20;
 /// Print the descriptor, manifest and config of an image
 #[derive(Args, Debug)]
 pub(in crate::image) struct Inspect {
-    /// registry/repository:tag, oci:DIR:NAME, or a digest of the store, which may be shortened
+    /// Name in the store, otherwise registry/repository:tag or oci:DIR:NAME
     #[arg(value_name = "REF")]
     image: String,
-    /// Read the name from the store, not from the registry
+    /// Ask the registry even if the name is in the store
     #[arg(long)]
-    local: bool,
+    remote: bool,
     /// Platform to select from an image index [default: print the index]
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<()> {
     let is_for_people = io::stdout().is_terminal() && !args.json;
     if let (Document::Index(index), None) = (&document, &args.platform) {
         if is_for_people {
-            return print(index_table(&fetched.descriptor, index.manifests()));
+            return print(&index_table(&fetched.descriptor, index.manifests()));
         }
         let index: Value = serde_json::from_slice(&fetched.bytes).context("reading the index")?;
         return print_json(&json!({ "descriptor": fetched.descriptor, "index": index }));
@@ -47,20 +47,21 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<()> {
     let (fetched, manifest) = resolve_manifest(&mut place, args.platform.as_ref())?;
     let config = read_config(&mut place, &manifest)?;
     if is_for_people {
-        return print(manifest_table(&fetched.descriptor, &manifest, &config));
+        return print(&manifest_table(&fetched.descriptor, &manifest, &config));
     }
     let manifest: Value = serde_json::from_slice(&fetched.bytes).context("reading the manifest")?;
     print_json(&json!({ "descriptor": fetched.descriptor, "manifest": manifest, "config": config }))
 }
 
-/// Opens a digest or name of the store, or another location.
+/// Opens a name of the store, or another location.
 fn open<'a>(args: &Inspect, session: &'a Session) -> Result<Location<'a>> {
-    if !args.local && (args.image.contains('/') || args.image.starts_with("oci:")) {
-        return Ok(Location::open(session, &args.image, Access::Pull)?);
+    if !args.remote
+        && let Some(store) = session.existing_store()?
+        && store.resolve(&args.image)?.is_some()
+    {
+        return Ok(Location::in_store(store, &args.image));
     }
-    let store = session.existing_store()?.ok_or_else(|| not_found(&args.image))?;
-    session.observer().note(format!("reading '{}' from the store", args.image));
-    Ok(Location::in_store(store, &args.image))
+    Ok(Location::open(session, &args.image, Access::Pull)?)
 }
 
 /// The config, or null if it is not JSON.
@@ -74,41 +75,41 @@ fn read_config(place: &mut Location<'_>, manifest: &ImageManifest) -> Result<Val
     Ok(serde_json::from_slice(&bytes).context("reading the config")?)
 }
 
-fn index_table(image: &Descriptor, manifests: &[Descriptor]) -> Vec<String> {
-    let mut lines = vec![format!("index    {}", image.digest())];
+fn index_table(image: &Descriptor, manifests: &[Descriptor]) -> String {
+    let mut text = format!("index    {}\n", image.digest());
     for manifest in manifests {
         let platform = manifest.platform().as_ref().map_or("no platform".to_owned(), |platform| {
             let variant =
                 platform.variant().as_deref().map(|v| format!("/{v}")).unwrap_or_default();
             format!("{}/{}{variant}", platform.os(), platform.architecture())
         });
-        lines.push(format!("  {platform:<14}  {}", manifest.digest()));
+        writeln!(text, "  {platform:<14}  {}", manifest.digest()).ok();
     }
-    lines
+    text
 }
 
-fn manifest_table(image: &Descriptor, manifest: &ImageManifest, config: &Value) -> Vec<String> {
-    let mut lines = vec![format!("manifest {}", image.digest())];
+fn manifest_table(image: &Descriptor, manifest: &ImageManifest, config: &Value) -> String {
+    let mut text = format!("manifest {}\n", image.digest());
     if let Some(artifact_type) = manifest.artifact_type() {
-        lines.push(format!("type     {artifact_type}"));
+        writeln!(text, "type     {artifact_type}").ok();
     }
     let annotations =
         manifest.annotations().iter().flatten().collect::<std::collections::BTreeMap<_, _>>();
     for (key, value) in annotations {
-        lines.push(format!("  {key} = {value}"));
+        writeln!(text, "  {key} = {value}").ok();
     }
     for (at, layer) in manifest.layers().iter().enumerate() {
         let name = super::layer_name(layer).unwrap_or("-");
-        lines.push(format!("layer {at}  {name}, {}, {}", Bytes(layer.size()), layer.media_type()));
-        lines.push(format!("         {}", layer.digest()));
+        writeln!(text, "layer {at}  {name}, {}, {}", Bytes(layer.size()), layer.media_type()).ok();
+        writeln!(text, "         {}", layer.digest()).ok();
         for key in [document::RAW_SIZE, document::RAW_DIGEST] {
             if let Some(value) = document::annotation(layer, key) {
-                lines.push(format!("         {key} = {value}"));
+                writeln!(text, "         {key} = {value}").ok();
             }
         }
     }
     if let Some(line) = config.get("commandLine").and_then(Value::as_str) {
-        lines.push(format!("command line  {line}"));
+        writeln!(text, "command line  {line}").ok();
     }
-    lines
+    text
 }

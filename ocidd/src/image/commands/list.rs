@@ -1,7 +1,7 @@
 //! `list`: images of the store, or tags of a repository.
 
 use clap::Args;
-use oci::layout;
+use oci::{layout, reference::ManifestReference};
 use registry::{auth::Access, repository::Remote, session::Session};
 use serde_json::json;
 
@@ -27,11 +27,13 @@ pub(super) fn run(args: &List, session: &Session) -> Result<()> {
 }
 
 fn list_tags(repository: &str, as_json: bool, session: &Session) -> Result<()> {
-    let tags = Remote::open(session, &repository.parse()?, Access::Pull)?.list_tags()?;
+    // Any tag turns the repository into a reference.
+    let reference: ManifestReference = format!("{repository}:latest").parse()?;
+    let tags = Remote::open(session, &reference.repository, Access::Pull)?.list_tags()?;
     if as_json {
         return print_json(&tags);
     }
-    print(tags)
+    tags.iter().try_for_each(|tag| print(&format!("{tag}\n")))
 }
 
 fn list_store(as_json: bool, session: &Session) -> Result<()> {
@@ -48,7 +50,7 @@ fn list_store(as_json: bool, session: &Session) -> Result<()> {
         let [repository, tag] = split(layout::name_of(entry));
         rows.push([repository, tag, short(entry.digest()).to_owned()]);
     }
-    print(table(&rows))
+    print(&table(&rows))
 }
 
 /// Splits a name into repository and tag.
@@ -61,8 +63,8 @@ fn split(name: Option<&str>) -> [String; 2] {
     [format!("{folder}{base}"), tag.to_owned()]
 }
 
-/// Columns separated by three spaces, as lines.
-pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+/// Columns separated by three spaces.
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -71,7 +73,7 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     }
     let line = |row: &[String; N]| {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}   "));
-        cells.collect::<String>().trim_end().to_owned()
+        format!("{}\n", cells.collect::<String>().trim_end())
     };
     rows.iter().map(line).collect()
 }

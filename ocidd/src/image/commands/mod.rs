@@ -13,8 +13,8 @@ mod url;
 
 use std::{env, io, io::Write as _};
 
-use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use anyhow::{Context as _, anyhow};
+use clap::Subcommand;
 use oci::{
     document,
     document::{Annotations, Document},
@@ -22,7 +22,6 @@ use oci::{
     platform::Platform,
 };
 use oci_spec::image::ImageManifest;
-pub use pull::parse_title;
 use registry::{location::Location, repository::Fetched, session::Session};
 
 use crate::image::error::Result;
@@ -65,54 +64,19 @@ impl Command {
     }
 }
 
-/// Prints the lines of a result to standard output. A closed pipe is not an error.
-fn print(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
-    let lines = lines.into_iter().map(|line| text::escape(line.as_ref()) + "\n");
-    write(&lines.collect::<String>())
-}
-
-fn write(text: &str) -> Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => Ok(outcome.context("printing")?),
-    }
+/// Prints a result to standard output.
+fn print(text: &str) -> Result<()> {
+    Ok(io::stdout().write_all(text.as_bytes()).context("printing")?)
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).context("writing JSON")?;
-    write(&(text::escape_json(&text) + "\n"))
+    print(&format!("{text}\n"))
 }
 
 /// The first digits of a digest, as many as onmetal-image and podman print.
 fn short(digest: &oci_spec::image::Digest) -> &str {
     digest.digest().get(..12).unwrap_or_default()
-}
-
-/// Annotations of the manifest that a command makes.
-#[derive(Args, Debug)]
-struct ManifestAnnotations {
-    /// Add an annotation to the manifest, such as org.opencontainers.image.source=URL; repeatable
-    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = parse_annotation)]
-    given: Vec<(String, String)>,
-}
-
-impl ManifestAnnotations {
-    /// With the creation time.
-    fn all(&self) -> anyhow::Result<Annotations> {
-        Ok(created()?.into_iter().chain(self.given.iter().cloned()).collect())
-    }
-}
-
-fn parse_annotation(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').unwrap_or_default();
-    if key.is_empty() {
-        return Err("expected KEY=VALUE".to_owned());
-    }
-    let is_ours = key.starts_with("io.ocidd.") && !key.starts_with("io.ocidd.seed.");
-    if is_ours || [document::CREATED, document::DISK_TYPE.0].contains(&key) {
-        return Err(format!("'{key}' is set by ocidd itself"));
-    }
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// The creation time from `SOURCE_DATE_EPOCH`, if set. The clock is not read, so equal files have
@@ -131,18 +95,17 @@ fn resolve_manifest(
     place: &mut Location<'_>,
     platform: Option<&Platform>,
 ) -> Result<(Fetched, ImageManifest)> {
+    let fetched = place.resolve()?;
+    let index = match fetched.parse()? {
+        Document::Manifest(manifest) => return Ok((fetched, manifest)),
+        Document::Index(index) => index,
+    };
     let host = Platform::of_host();
-    let mut fetched = place.resolve()?;
-    for _ in 0..=index::MAX_DEPTH {
-        match fetched.parse()? {
-            Document::Manifest(manifest) => return Ok((fetched, manifest)),
-            Document::Index(index) => {
-                let entry = index::select(&index, platform.unwrap_or(&host))?;
-                fetched = place.read_manifest(entry)?;
-            }
-        }
+    let fetched = place.read_manifest(index::select(&index, platform.unwrap_or(&host))?)?;
+    match fetched.parse()? {
+        Document::Manifest(manifest) => Ok((fetched, manifest)),
+        Document::Index(_) => Err(anyhow!("the image index leads to another image index").into()),
     }
-    Err(registry::Error::NestedIndex { digest: document::digest_of(&fetched.descriptor)? }.into())
 }
 
 /// The name of a layer: its title, or the name of its media type.

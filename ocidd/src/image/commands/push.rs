@@ -24,7 +24,7 @@ use registry::{
     session::Session, sign,
 };
 
-use super::{ManifestAnnotations, print};
+use super::{created, print};
 use crate::image::{
     disk,
     disk::Compression,
@@ -57,11 +57,6 @@ pub(in crate::image) struct Push {
     /// [default: application/vnd.unknown.artifact.v1]
     #[arg(long = "type", value_name = "MEDIA-TYPE", value_parser = parse_media_type)]
     artifact_type: Option<String>,
-    #[command(flatten)]
-    annotations: ManifestAnnotations,
-    /// Push a disk image without a known partition table or file system
-    #[arg(long, conflicts_with = "artifact_type")]
-    force: bool,
 }
 
 pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
@@ -81,13 +76,13 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
     if !files.is_empty() {
         let artifact = match (files, &args.artifact_type) {
             ([file], None) => {
-                let (file, observer) = (Path::new(file), session.observer());
-                let layer = disk::add_layer(file, args.format, args.force, &store, observer)?;
-                disk::artifact(layer, args.annotations.all()?)?
+                let layer =
+                    disk::add_layer(Path::new(file), args.format, &store, session.observer())?;
+                disk::artifact(layer, created()?)?
             }
             (files, known) => {
                 let artifact_type = known.as_deref().unwrap_or(document::UNKNOWN_ARTIFACT);
-                files_artifact(files, artifact_type, args.annotations.all()?, &store)?
+                files_artifact(files, artifact_type, &store)?
             }
         };
         let image = store.add_manifest(&artifact)?;
@@ -100,7 +95,7 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
     if let Some(platform) = &args.platform {
         // Before the upload, which may take long.
         let current = to.find()?;
-        image.add_to_index(current.as_ref(), &mut to, platform, signer.required.as_ref())?;
+        image.add_to_index(current.as_ref(), &to, platform, signer.required.as_ref())?;
     }
     let (_, copied) = copy::copy_unnamed(&mut from, &mut to, CopyScope::Image)?;
     // Tags are written after signatures, so that they never refer to an unsigned image. The image
@@ -122,14 +117,13 @@ pub(super) fn run(args: &Push, session: &Session) -> Result<()> {
         copied.blobs,
         Bytes(copied.bytes)
     ));
-    print([format!("{target}@{}", named.descriptor.digest())])
+    print(&format!("{target}@{}\n", named.descriptor.digest()))
 }
 
 /// One layer for each file, titled with its name, like oras.
 fn files_artifact(
     files: &[String],
     artifact_type: &str,
-    annotations: Annotations,
     store: &Store,
 ) -> anyhow::Result<ImageManifest> {
     let mut layers: Vec<Descriptor> = Vec::new();
@@ -143,7 +137,7 @@ fn files_artifact(
         }
         layers.push(layer);
     }
-    Ok(document::artifact(artifact_type, layers, annotations)?)
+    Ok(document::artifact(artifact_type, layers, created()?)?)
 }
 
 /// Adds a file to the store as a layer.

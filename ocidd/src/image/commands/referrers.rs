@@ -27,7 +27,7 @@ pub(super) fn run(args: &Referrers, session: &Session) -> Result<()> {
     let image = place.resolve()?.descriptor;
     let mut found = Vec::new();
     for referrer in place.referrers(&document::digest_of(&image)?)? {
-        let Some(artifact_type) = type_of(&mut place, &referrer)? else { continue };
+        let artifact_type = type_of(&mut place, &referrer)?;
         if args.artifact_type.as_ref().is_none_or(|wanted| *wanted == artifact_type) {
             found.push((artifact_type, referrer));
         }
@@ -40,19 +40,21 @@ pub(super) fn run(args: &Referrers, session: &Session) -> Result<()> {
         let digest = referrer.digest();
         rows.push([artifact_type.clone(), short(digest).to_owned(), digest.to_string()]);
     }
-    print(table(&rows))
+    print(&table(&rows))
 }
 
-/// The type in the list, otherwise in the manifest. `None` if that is missing.
-fn type_of(place: &mut Location<'_>, referrer: &Descriptor) -> Result<Option<String>> {
+/// The type in the list, otherwise in the manifest.
+fn type_of(place: &mut Location<'_>, referrer: &Descriptor) -> Result<String> {
     if let Some(artifact_type) = referrer.artifact_type() {
-        return Ok(Some(artifact_type.to_string()));
+        return Ok(artifact_type.to_string());
     }
-    let Some(referrer) = place.read_referrer(referrer)? else { return Ok(None) };
-    Ok(Some(match referrer.parse()? {
-        Document::Manifest(manifest) => document::artifact_type_of(&manifest).to_owned(),
+    Ok(match place.read_manifest(referrer)?.parse()? {
+        Document::Manifest(manifest) => match manifest.artifact_type() {
+            Some(artifact_type) => artifact_type.to_string(),
+            None => manifest.config().media_type().to_string(),
+        },
         Document::Index(index) => {
             index.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default()
         }
-    }))
+    })
 }

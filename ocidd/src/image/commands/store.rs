@@ -40,7 +40,7 @@ pub(super) fn tag(args: &Tag, session: &Session) -> Result<()> {
     let store = session.store()?;
     let image = find(&store, &args.image)?;
     store.keep(&image, Some(&args.name))?;
-    print([format!("Successfully tagged {} with {}", args.name, image.digest())])
+    print(&format!("Successfully tagged {} with {}\n", args.name, image.digest()))
 }
 
 pub(super) fn untag(args: &Untag, session: &Session) -> Result<()> {
@@ -68,14 +68,14 @@ pub(super) fn remove(args: &Rm, session: &Session) -> Result<()> {
 
 pub(super) fn collect(session: &Session) -> Result<()> {
     let freed = session.store()?.collect()?;
-    print([format!("freed {} blobs, {}", freed.blobs, Bytes(freed.bytes))])
+    print(&format!("freed {} blobs, {}\n", freed.blobs, Bytes(freed.bytes)))
 }
 
 fn find(store: &Store, image: &str) -> Result<Descriptor> {
     store.resolve(image)?.ok_or_else(|| not_found(image))
 }
 
-pub(super) fn not_found(image: &str) -> Error {
+fn not_found(image: &str) -> Error {
     Error::new(
         format!("'{image}' not found in the store"),
         "`ocidd image list` prints names and digests",

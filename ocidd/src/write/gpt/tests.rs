@@ -116,7 +116,7 @@ fn detects_a_gpt_for_another_sector_size() {
 }
 
 /// Records of kind, first sector and sectors.
-pub(crate) fn mbr(records: &[(u8, u32, u32)]) -> Vec<u8> {
+fn mbr(records: &[(u8, u32, u32)]) -> Vec<u8> {
     let mut start = vec![0; 1 << 20];
     for (place, (kind, first, sectors)) in start[446..510].chunks_mut(16).zip(records) {
         place[4] = *kind;

@@ -29,8 +29,6 @@ pub(crate) enum Fault {
     Cut(usize),
     /// So many bytes of the body are taken, and the right answer says so.
     Short(usize),
-    /// Two items of the list that is the right answer, with a link to the next page, if any.
-    Page(usize, String),
     /// The right answer, changed.
     Spoil(fn(&mut Answer)),
 }
@@ -143,16 +141,6 @@ impl Desk {
             Fault::Early(answer) => Verdict::Early(answer),
             Fault::Cut(bytes) => Verdict::Cut(bytes, Box::new(move |body| drop(right(body)))),
             Fault::Short(bytes) => Verdict::Whole(Box::new(move |body| right(&body[..bytes]))),
-            Fault::Page(number, next) => Verdict::Whole(Box::new(move |body| {
-                let mut answer = right(body);
-                let mut list: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-                let key = if list["tags"].is_array() { "tags" } else { "manifests" };
-                let items = list[key].as_array().unwrap().clone();
-                let page = items.chunks(2).nth(number).unwrap_or_default();
-                list[key] = page.into();
-                answer.body = list.to_string().into_bytes();
-                if items.len() > 2 * (number + 1) { answer.header("Link", next) } else { answer }
-            })),
             Fault::Spoil(spoil) => Verdict::Whole(Box::new(move |body| {
                 let mut answer = right(body);
                 spoil(&mut answer);

@@ -64,12 +64,6 @@ impl Store {
                 None => Answer::error(404, "MANIFEST_UNKNOWN"),
             },
             (_, ("referrers", subject)) if get && self.knows_referrers => self.list(subject),
-            _ if get && path == "/v2/" => Answer::new(200),
-            (_, ("tags", _)) if get => {
-                let tags = self.manifests.keys().filter(|name| !name.starts_with("sha256:"));
-                let list = serde_json::json!({ "name": "os", "tags": tags.collect::<Vec<_>>() });
-                Answer::new(200).body("application/json", list.to_string())
-            }
             _ => Answer::error(404, "NOT_FOUND"),
         }
     }
@@ -108,7 +102,6 @@ impl Store {
         let has = upload.len().to_string();
         let state = query.split('&').find_map(|pair| pair.strip_prefix("state="));
         let range = request.header("content-range");
-        let is_ours = request.header("user-agent").is_some_and(|name| name.starts_with("ocidd/"));
         let start = range.and_then(|range| range.split_once('-')).map(|(start, _)| start);
         match method {
             "GET" => return self.told(204, number),
@@ -118,14 +111,12 @@ impl Store {
             _ if !body.is_empty() && start.unwrap_or("0") != has => {
                 return Answer::error(416, "BLOB_UPLOAD_INVALID");
             }
-            // Other programs send the whole blob like this.
-            "PATCH" if start.is_none() && is_ours => return Answer::error(400, "RANGE_MISSING"),
+            "PATCH" if start.is_none() => return Answer::error(400, "RANGE_MISSING"),
             _ => upload.extend_from_slice(body),
         }
         if method == "PATCH" {
             return self.told(202, number);
         }
-        let query = query.replace("%3A", ":");
         let wanted = query.split('&').find_map(|pair| pair.strip_prefix("digest="));
         let bytes = self.uploads.remove(number).unwrap();
         let digest = Digest::of(&bytes).to_string();

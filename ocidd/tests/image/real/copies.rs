@@ -2,11 +2,8 @@
 
 use std::fs;
 
-use super::{
-    LOGIN, Registry, Serve, images::disk, installs::assert_installs, logins::add_certificates,
-    scene,
-};
-use crate::{ours::Author, schema};
+use super::{images::disk, installs::assert_installs, scene};
+use crate::schema;
 
 #[test]
 fn an_image_goes_to_a_layout_and_back_with_what_is_about_it() {
@@ -41,69 +38,6 @@ fn an_image_goes_to_a_layout_and_back_with_what_is_about_it() {
         let listed = author.ok(&["referrers", here]);
         assert_eq!(listed.lines().count(), 2, "{listed}");
         assert_eq!(author.ok(&["referrers", &other.reference(there)]), listed);
-    }
-}
-
-#[test]
-fn each_side_of_a_copy_has_its_own_connection() {
-    let author = Author::with(&["--retries", "0"]);
-    add_certificates(&author);
-    let (certificate, key) = (author.path("server.pem"), author.path("server.key"));
-    let secure = Registry::start(&Serve::Tls(&certificate, &key));
-    let plain = Registry::start(&Serve::Private);
-    let auths = serde_json::json!({ "auths": { plain.address.as_str(): { "auth": LOGIN } } });
-    author.write("login.json", auths.to_string());
-    author.write("disk.raw", disk());
-    let (here, there) = (secure.reference("os:1"), plain.reference("os:1"));
-    author.ok(&["push", "--ca-file", "ca.pem", "disk.raw", &here]);
-    let to = ["--to-plain-http", "--to-authfile", "login.json"];
-    let from = ["--from-plain-http", "--from-authfile", "login.json"];
-    author.fails(&["copy", "--ca-file", "ca.pem", "--plain-http", &here, &there], "answered 400");
-    author.fails(&["copy", "--from-ca-file", "ca.pem", &here, &there], "does not support TLS");
-    for options in [&["--from-ca-file", "ca.pem"][..], &["--from-insecure-skip-verify"]] {
-        author.ok(&[&["copy"], options, &to, &[&here, &there]].concat());
-    }
-    for options in [&["--to-ca-file", "ca.pem"][..], &["--to-insecure-skip-verify"]] {
-        author.ok(&[&["copy"], options, &from, &[&there, &secure.reference("os:2")]].concat());
-    }
-}
-
-#[test]
-fn annotations_are_added_to_the_manifest() {
-    let (registry, author) = scene();
-    author.write("disk.raw", disk());
-    let source = ["--annotation", "org.opencontainers.image.source=https://git.example/os?a=b"];
-    for (command, name) in [
-        (&["push"][..], "os:1"),
-        (&["push", "--type", "a/b"], "os:2"),
-        (&["push", "--platform", "linux/arm64"], "os:3"),
-        (&["attach", "--type", "a/b"], "os:1"),
-    ] {
-        let reference = registry.reference(name);
-        let more = ["--annotation", "a=", "disk.raw", &reference];
-        let printed = author.ok(&[command, &source, &more].concat());
-        let at = printed.trim().rsplit('@').next().unwrap();
-        let shown = author.json(&[
-            "inspect",
-            "--platform",
-            "linux/arm64",
-            &registry.reference(&format!("os@{at}")),
-        ]);
-        let found = &shown["manifest"]["annotations"];
-        assert_eq!(found["org.opencontainers.image.source"], "https://git.example/os?a=b");
-        assert_eq!(found["a"], "", "{shown}");
-    }
-    for (annotation, says) in [
-        ("a", "expected KEY=VALUE"),
-        ("=b", "expected KEY=VALUE"),
-        ("disktype=x", "'disktype' is set by ocidd itself"),
-        ("io.ocidd.raw.size=1", "'io.ocidd.raw.size' is set by ocidd itself"),
-        ("org.opencontainers.image.created=now", " is set by ocidd itself"),
-    ] {
-        let push = ["push", "--annotation", annotation, "disk.raw", &registry.reference("os:1")];
-        let run = author.run(&push);
-        assert_eq!(run.code, 2, "{annotation}");
-        assert!(run.stderr.contains(says), "{}", run.stderr);
     }
 }
 
@@ -167,7 +101,7 @@ fn an_image_goes_from_one_repository_to_another_of_the_same_registry() {
 
 #[test]
 fn a_layout_with_several_images_wants_a_name() {
-    let author = Author::with(&["--store", "layout"]);
+    let author = crate::ours::Author::with(&["--store", "layout"]);
     author.write("kernel", "one");
     author.ok(&["build", "--kernel-file", "kernel", "registry.example/os:1"]);
     author.ok(&["copy", "oci:layout", "oci:other"]);

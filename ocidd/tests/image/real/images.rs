@@ -1,21 +1,16 @@
 //! Disk images: what is made of them, and that it is the same whenever and by whomever it is made.
 
-use std::{fs, io::Write as _};
+use std::io::Write as _;
 
 use oci::digest::Digest;
 
 use super::scene;
-use crate::{
-    noise::noise,
-    ours::{Author, small_disk},
-    schema,
-};
+use crate::{noise::noise, ours::Author, schema};
 
-/// Half noise and half zeroes, with the signature of an MBR.
+/// Half noise and half zeroes.
 pub(super) fn disk() -> Vec<u8> {
     let mut disk = noise(5, 300_000);
-    disk.resize(700_416, 0);
-    disk[510..512].copy_from_slice(b"\x55\xaa");
+    disk.resize(700_000, 0);
     disk
 }
 
@@ -38,7 +33,7 @@ fn a_disk_image_tells_what_it_is() {
         author.write(file, &content);
         let reference = registry.reference("os:1");
         let digest = author.push(&[words, &[file, &reference]].concat());
-        let shown = author.json(&["inspect", &reference]);
+        let shown = author.json(&["inspect", "--remote", &reference]);
         assert_eq!(shown["descriptor"]["digest"], *digest);
         let manifest = &shown["manifest"];
         assert_eq!(manifest["artifactType"], "application/vnd.ocidd.disk.v1");
@@ -47,7 +42,7 @@ fn a_disk_image_tells_what_it_is() {
         assert_eq!(manifest["layers"][0]["mediaType"], media_type);
         let wanted = serde_json::json!({
             "io.ocidd.raw.digest": Digest::of(&disk()).to_string(),
-            "io.ocidd.raw.size": "700416",
+            "io.ocidd.raw.size": "700000",
             "org.opencontainers.image.title": title,
         });
         assert_eq!(manifest["layers"][0]["annotations"], wanted);
@@ -110,8 +105,8 @@ fn what_nobody_could_install_is_not_pushed() {
         ),
         (
             "a window that is too large",
-            b"\x28\xb5\x2f\xfd\0\xff".to_vec(),
-            " are supported\nocidd: hint: use a machine with more memory, or compress it with `zstd --long=25` or less",
+            b"\x28\xb5\x2f\xfd\0\x79".to_vec(),
+            " bytes (32 MiB) are supported\nocidd: hint: compress it with `zstd --long=25` or less",
         ),
         ("the same, packed", gzip(b"QFI\xfb\0\0\0\x03"), "decompressed layer looks like a qcow2"),
     ] {
@@ -139,7 +134,7 @@ fn several_files_are_an_artifact() {
     author.write("below/b", noise(6, 5000));
     let reference = registry.reference("os:1");
     author.push(&["--type", "application/x-boot", "a", "below/b", &reference]);
-    let manifest = &author.json(&["inspect", &reference])["manifest"];
+    let manifest = &author.json(&["inspect", "--remote", &reference])["manifest"];
     assert_eq!(manifest["artifactType"], "application/x-boot");
     assert_eq!(manifest["layers"][0]["mediaType"], "application/octet-stream");
     assert_eq!(author.ok(&["pull", &reference, "-o", "out"]), "out/a\nout/b\n");
@@ -163,60 +158,18 @@ fn what_is_in_a_registry_can_be_listed_and_deleted() {
     assert_eq!(author.ok(&["list", &registry.reference("os")]), "1\n2\n");
     let listed = author.json(&["list", "--json", &registry.reference("os")]);
     assert_eq!(listed, serde_json::json!(["1", "2"]));
-    // An entry of the store does not stand in for the registry.
-    let elsewhere = registry.reference("os:elsewhere");
-    author.ok(&["tag", &digest, &elsewhere]);
-    author.fails(&["inspect", &elsewhere], "' not found in the registry");
-    let from_store = author.run(&["inspect", "--local", &elsewhere]);
-    assert!(from_store.stderr.contains(" from the store"), "{}", from_store.stderr);
-    let shown = author.json(&["inspect", digest.get("sha256:".len()..).unwrap()]);
-    assert_eq!(shown["descriptor"]["digest"], digest);
     // Who only looks needs no store.
     let reader = Author::new();
     reader.ok(&["inspect", &registry.reference("os:1")]);
-    reader.write("empty/x", "");
-    fs::remove_file(reader.path("empty/x")).unwrap();
-    reader.fails(&["--store", "empty", "inspect", &digest], "' not found in the store");
     assert!(!reader.store().exists());
     author.fails(
         &["rm", "--remote", &registry.reference("os:1")],
         "deletes no tags (400)\nocidd: hint: name the image by its digest",
     );
     author.ok(&["rm", "--remote", &registry.reference(&format!("os@{digest}"))]);
-    author.fails(&["inspect", &registry.reference("os:1")], "' not found in the registry");
+    author.fails(
+        &["inspect", "--remote", &registry.reference("os:1")],
+        "' not found in the registry",
+    );
     author.fails(&["list", &registry.reference("other")], "404 Not Found (NAME_UNKNOWN");
-}
-
-#[test]
-fn pushes_only_what_looks_like_a_disk() {
-    let (registry, author) = scene();
-    let reference = registry.reference("os:notes");
-    let notes = b"# Notes\n\nThis is not a disk.\n".repeat(40);
-    let odd = [&small_disk("a")[..], b"x"].concat();
-    let doubt = "its start has neither MBR nor GPT nor a known file system\nocidd: hint: --force ";
-    let zstd = |content: &[u8]| zstd::bulk::compress(content, 1).unwrap();
-    for (number, (content, says)) in [
-        (notes.clone(), doubt),
-        (gzip(&notes), doubt),
-        (zstd(&notes), doubt),
-        (vec![0; 1 << 20], doubt),
-        (odd.clone(), "its size of 513 bytes is not a multiple of 512\nocidd: hint: --force "),
-        (gzip(&odd), "its size of 513 bytes is not a multiple of 512"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        author.write("file", &content);
-        let reference = registry.reference(&format!("os:{number}"));
-        author.fails(&["push", "file", &reference], says);
-        author.fails(&["inspect", &reference], "' not found in the registry");
-        author.push(&["--force", "file", &reference]);
-    }
-    for empty in [vec![], gzip(b""), zstd(b"")] {
-        author.write("file", &empty);
-        author.fails(&["push", "--force", "file", &reference], "is not a disk image: it is empty");
-    }
-    // Other files are not disks.
-    author.write("file", &notes);
-    author.push(&["--type", "a/notes", "file", &reference]);
 }

@@ -14,7 +14,7 @@ use crate::ours::{Author, Ended};
 static OLD: [u8; 3 << 20] = [0xAA; 3 << 20];
 
 /// Runs the installer for such a disk, which is a file, on a machine of this platform.
-pub(super) fn install(platform: &str, words: &[&str], author: &Author) -> Ended {
+fn install(platform: &str, words: &[&str], author: &Author) -> Ended {
     author.write("target", &OLD[..]);
     let disk = format!("dd.of={}", author.path("target").display());
     let platform = format!("oci.platform={platform}");
@@ -105,31 +105,4 @@ fn a_signed_image_is_installed_where_its_key_is_trusted() {
         let wanted = if code == 0 { &disk()[..] } else { &OLD[..] };
         assert!(author.read("target")[..wanted.len()] == *wanted, "{rule}");
     }
-}
-
-/// A registry can move a tag to any artifact that the key has signed.
-#[test]
-fn installs_no_other_artifact_where_a_key_is_trusted() {
-    let (registry, author) = scene();
-    author.write("hosts.csv", "a,b\n");
-    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    author.write("site.key", key.serialize_pem());
-    author.write("site.pub", key.public_key_pem());
-    let trust = format!("oci.verify_key={}", author.path("site.pub").display());
-    let reference = registry.reference("lists:today");
-    author.push(&["--type", "text/csv", "--sign", "site.key", "hosts.csv", &reference]);
-    let image = format!("oci.tag={reference}");
-    let says = "artifact type 'text/csv' is not that of a disk image";
-    let ended = install("linux/amd64", &[&image, &trust, "oci.allow_no_tls"], &author);
-    assert_eq!(ended.code, 8, "{}", ended.stderr);
-    assert!(ended.stderr.contains(says), "{}", ended.stderr);
-    assert!(author.read("target") == OLD, "nothing is written");
-    let ended = install("linux/amd64", &[&image, "oci.allow_no_tls"], &author);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert!(ended.stderr.contains(says), "{}", ended.stderr);
-    // oras gives this type to a disk image.
-    author.write("disk.raw", disk());
-    let unknown = ["--type", "application/vnd.unknown.artifact.v1", "--sign", "site.key"];
-    author.push(&[&unknown[..], &["disk.raw", &reference]].concat());
-    assert_installs_with(&[&trust, "oci.allow_no_tls"], &author, &image);
 }

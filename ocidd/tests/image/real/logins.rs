@@ -3,14 +3,14 @@
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use super::{LOGIN, Registry, Serve, other};
-use crate::ours::{Author, small_disk};
+use crate::ours::Author;
 
 #[test]
 fn a_login_by_password_opens_a_private_registry() {
     let registry = Registry::start(&Serve::Private);
     let reference = registry.reference("os:1");
     let author = Author::new();
-    author.write("disk.raw", small_disk("a disk"));
+    author.write("disk.raw", "a disk");
     let words = ["push", "disk.raw", &reference];
     author.fails(
         &words,
@@ -63,7 +63,7 @@ fn a_registry_has_to_prove_who_it_is() {
     let (certificate, key) = (author.path("server.pem"), author.path("server.key"));
     let registry = Registry::start(&Serve::Tls(&certificate, &key));
     let reference = registry.reference("os:1");
-    author.write("disk.raw", small_disk("a disk"));
+    author.write("disk.raw", "a disk");
     let words = ["push", "disk.raw", &reference];
     author.fails(
         &[&words[..], &["--ca-file", "other.pem"]].concat(),
@@ -83,7 +83,7 @@ fn a_registry_has_to_prove_who_it_is() {
 fn plain_http_has_to_be_asked_for() {
     let registry = Registry::start(&Serve::Plain);
     let author = Author::with(&["--insecure-skip-verify", "--retries", "0"]);
-    author.write("disk.raw", small_disk("a disk"));
+    author.write("disk.raw", "a disk");
     let words = ["push", "disk.raw", &registry.reference("os:1")];
     author.fails(&words, "the registry does not support TLS; --plain-http allows plain HTTP");
 }
@@ -94,6 +94,6 @@ fn a_helper_that_is_missing_matters_only_where_a_login_is_wanted() {
     let registry = Registry::start(&Serve::Plain);
     let author = Author::with(&["--plain-http", "--authfile", "config.json"]);
     author.write("config.json", r#"{"credsStore":"not-installed"}"#);
-    author.write("disk.raw", small_disk("a disk"));
+    author.write("disk.raw", "a disk");
     author.push(&["disk.raw", &registry.reference("os:1")]);
 }

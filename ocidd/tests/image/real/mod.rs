@@ -1,14 +1,12 @@
 //! A real registry and other people's programs, as `cargo xtask setup` installs them.
 
 mod copies;
-mod cosign;
 mod cuts;
 mod images;
 mod installs;
 mod logins;
 mod pages;
 mod platforms;
-mod proxies;
 mod skopeo;
 mod story;
 mod ways;

@@ -19,7 +19,7 @@ fn skopeo_copies_what_we_push() {
     let (registry, author) = scene();
     author.write("disk.raw.gz", gzip(&disk()));
     let digest = author.push(&["disk.raw.gz", &registry.reference("os:1")]);
-    let shown = author.json(&["inspect", &registry.reference("os:1")]);
+    let shown = author.json(&["inspect", "--remote", &registry.reference("os:1")]);
     let layer = &shown["manifest"]["layers"][0]["digest"];
     for (number, source) in ["os:1".to_owned(), format!("os@{digest}")].iter().enumerate() {
         let source = format!("docker://{}", registry.reference(source));
@@ -47,12 +47,13 @@ fn skopeo_copies_an_index_whole() {
     skopeo(&author, &["copy", "--all", "--src-tls-verify=false", &source, "oci:layout:1"]);
     // Debian's skopeo writes the index anew, without what it does not know; the images are the same.
     for platform in ["linux/arm64", "linux/amd64"] {
-        let shown = |place: &str| {
-            let shown = author.json(&["inspect", "--platform", platform, place]);
+        let shown = |place: &[&str]| {
+            let words = [&["inspect", "--platform", platform], place].concat();
+            let shown = author.json(&words);
             (shown["descriptor"]["digest"].clone(), shown["manifest"].clone())
         };
         let pushed = registry.reference("os:1");
-        assert_eq!(shown("oci:layout:1"), shown(&pushed));
+        assert_eq!(shown(&["oci:layout:1"]), shown(&["--remote", &pushed]));
     }
 }
 
@@ -65,7 +66,7 @@ fn skopeo_pushes_what_lies_in_our_layouts() {
     let target = format!("docker://{}", registry.reference("os:1"));
     skopeo(&author, &["copy", "--dest-tls-verify=false", "oci:layout:os-1", &target]);
     let here = author.json(&["inspect", "oci:layout:os-1"]);
-    let there = author.json(&["inspect", &registry.reference("os:1")]);
+    let there = author.json(&["inspect", "--remote", &registry.reference("os:1")]);
     assert_eq!(here["descriptor"]["digest"], there["descriptor"]["digest"]);
     assert_installs(&author, &format!("oci.tag={}", registry.reference("os:1")));
 }
@@ -107,7 +108,7 @@ fn umoci_and_we_share_a_layout() {
     // Nobody throws away what is the other's.
     assert_eq!(author.ok(&["gc"]), "freed 0 blobs, 0 bytes\n");
     other(&author, "umoci", &["gc", "--layout", "images"]);
-    assert!(author.json(&["inspect", "--local", "registry.example/os:1"])["manifest"].is_object());
+    assert!(author.json(&["inspect", "registry.example/os:1"])["manifest"].is_object());
     author.ok(&["copy", "oci:images:a", "oci:other:a"]);
     author.ok(&["rm", "a"]);
     assert!(author.ok(&["gc"]).starts_with("freed 2 blobs, "));

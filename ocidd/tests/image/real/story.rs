@@ -51,7 +51,7 @@ fn garden_linux_is_published_and_fetched_again() {
 }
 
 fn assert_shown(author: &Author, reference: &str, id: &str) {
-    let shown = author.json(&["inspect", "--local", reference]);
+    let shown = author.json(&["inspect", reference]);
     assert_eq!(shown["descriptor"]["digest"], id);
     let name = "org.opencontainers.image.ref.name";
     assert_eq!(shown["descriptor"]["annotations"][name], reference);

@@ -35,7 +35,7 @@ impl Way {
     /// Every reference to what these names in the registry lead to: the tag, and its digest.
     fn references(&self, name: &str) -> [String; 2] {
         let tag = self.registry.reference(&format!("{name}:1"));
-        let shown = self.author.json(&["inspect", &tag]);
+        let shown = self.author.json(&["inspect", "--remote", &tag]);
         let digest = shown["descriptor"]["digest"].as_str().unwrap();
         [tag, self.registry.reference(&format!("{name}@{digest}"))]
     }

@@ -191,25 +191,3 @@ fn whatever_is_asked_while_a_registry_is_busy_is_asked_again() {
         }
     });
 }
-
-/// The spec names one status for each step.
-#[test]
-fn every_status_of_success_is_accepted_at_each_step() {
-    std::thread::scope(|scope| {
-        for step in ["POST blobs/uploads/", "PATCH blobs", "PUT blobs", "PUT manifests"] {
-            scope.spawn(move || {
-                for spoil in [
-                    (|answer| answer.status = 200) as fn(&mut Answer),
-                    |answer| answer.status = 201,
-                    |answer| answer.status = 202,
-                    |answer| (answer.status, answer.body) = (204, Vec::new()),
-                ] {
-                    let faults: Faults =
-                        Box::new(move |request| Fault::Spoil(spoil).when(request.is(step)));
-                    let (_, stderr) = push(step, faults, &[]);
-                    assert!(!stderr.contains("retry"), "{step}: {stderr}");
-                }
-            });
-        }
-    });
-}

@@ -4,7 +4,7 @@ use super::{ASK, BEGIN, END, FIRST, MIB, SECOND, SIZE, assert_goes_on, at};
 use crate::{
     fake::{Answer, Fake, Fault, Faults, Request},
     noise::noise,
-    ours::{Author, small_disk},
+    ours::Author,
 };
 
 #[test]
@@ -136,7 +136,7 @@ fn what_a_registry_refuses_for_good_is_told_in_its_words_and_not_tried_again() {
 fn a_registry_that_says_nothing_of_where_to_go_on_is_of_no_use() {
     let fake = Fake::with(|_| Fault::Spoil(|answer| answer.headers.clear()));
     let author = Author::new();
-    author.write("a", small_disk("a"));
+    author.write("a", "a");
     author.fails(
         &["push", "a", &fake.reference("1")],
         "the registry sends no location for the upload",

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Scene, run};
+use super::Scene;
 use crate::{
     fake::{Answer, DeadEnd, Fake, Part},
     images::Layer,
-    run::By,
 };
 
 /// A receiver that takes everything, on a registry's server.
@@ -22,7 +21,7 @@ fn what_happens_is_posted_in_order_with_the_machine_and_the_time() {
     let faults: [(Fault, &[&str]); 2] = [
         (
             |fake| fake.spoil(Part::Blob, |right| right.clone().cut(1 << 20).then(right)),
-            &["started", "retry", "warning", "warning", "done"],
+            &["started", "retry", "warning", "done"],
         ),
         (|fake| fake.spoil(Part::Manifest, |_| Answer::not_found()), &["failed"]),
     ];
@@ -39,7 +38,7 @@ fn what_happens_is_posted_in_order_with_the_machine_and_the_time() {
             .collect();
         let found: Vec<&str> =
             events.iter().map(|event| event["event"].as_str().unwrap()).collect();
-        // How often progress is told depends on how fast the machine is. The warnings are about an image that is no disk, and that nothing could boot from.
+        // How often progress is told depends on how fast the machine is. The warning is about an image that nothing could boot from.
         let found: Vec<&str> = found.into_iter().filter(|name| *name != "progress").collect();
         assert_eq!(found, names);
         for event in &events {
@@ -71,30 +70,5 @@ fn a_receiver_that_is_dead_or_says_no_never_stops_an_install() {
         let ended = scene.run(&[&word], "");
         ended.assert("no receiver", 0, &["sending events (ocidd.report) failed: "]);
         scene.target.assert_installed("no receiver", &scene.image);
-    }
-}
-
-#[test]
-fn an_unattended_install_with_a_missing_parameter_fails_and_one_with_an_operator_waits() {
-    let scene = Scene::new(|_| {});
-    let tag = scene.word(By::Tag).replacen("oci.tag", "oci_tag", 1);
-    let warned = "warning: the parameter 'oci_tag' is ignored; it is similar to 'oci.tag'\n";
-    for (on_error, names, says) in [
-        ("reboot,5", &["warning", "failed"][..], "ocidd: no image is given; nothing was written\n"),
-        ("poweroff", &["warning", "failed"], "ocidd: no image is given; nothing was written\n"),
-        ("shell", &["warning", "waiting", "failed"], "ocidd: no answer on the console to 'Image"),
-    ] {
-        let receiver = receiver();
-        let report = format!("ocidd.report=http://{}/events", receiver.address());
-        let receiver = receiver.serve();
-        let on_error = format!("ocidd.on_error={on_error}");
-        let ended = run(&[&tag, &scene.disk, "oci.allow_no_tls", &on_error, &report], "");
-        ended.assert(&on_error, 2, &[warned, says]);
-        let requests = receiver.requests();
-        let events = requests.iter().map(|request| {
-            let event: Value = serde_json::from_slice(&request.body).unwrap();
-            event["event"].as_str().unwrap().to_owned()
-        });
-        assert_eq!(events.collect::<Vec<_>>(), names, "{on_error}");
     }
 }

@@ -2,9 +2,6 @@
 
 mod console;
 mod events;
-mod foreign;
-mod proxies;
-mod secrets;
 mod unattended;
 
 use std::{

@@ -2,13 +2,8 @@
 
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
-};
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer},
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
 /// The names that a fake registry goes by.
 pub(crate) const NAMES: [&str; 2] = ["127.0.0.1", "localhost"];
@@ -33,34 +28,23 @@ impl Authority {
         self.0.pem()
     }
 
-    pub(crate) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Certificate {
-        params.signed_by(key, &self.0).unwrap()
-    }
-
-    /// The certificate and the key of a server by these names.
-    pub(crate) fn identity(
-        &self,
-        names: &[&str],
-        (from, until): Years,
-    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    /// What a server by these names needs in order to be trusted by those who trust this authority.
+    pub(crate) fn server(&self, names: &[&str], (from, until): Years) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = rcgen::date_time_ymd(from, 1, 1);
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
-        let certificate = self.sign(&params, &key).der().clone();
-        (certificate, PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-    }
-
-    /// What a server by these names needs in order to be trusted by those who trust this authority.
-    pub(crate) fn server(&self, names: &[&str], years: Years) -> Arc<ServerConfig> {
-        let (certificate, key) = self.identity(names, years);
+        let certificate = params.signed_by(&key, &self.0).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            )
             .unwrap();
         Arc::new(config)
     }

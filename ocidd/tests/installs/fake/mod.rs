@@ -51,8 +51,6 @@ pub(crate) struct Fake {
     /// The `WWW-Authenticate` headers of those who come without [`TOKEN`] or a numbered one; none where everyone is welcome.
     pub(crate) challenges: Vec<String>,
     login: Login,
-    /// What those without a login get in place of a challenge, except at `/v2/`.
-    pub(crate) disguise: Option<Answer>,
     /// Speaks TLS with this.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     layer: Layer,
@@ -67,7 +65,6 @@ impl Fake {
             answers: Answers::default(),
             challenges: Vec::new(),
             login: Login::new(),
-            disguise: None,
             tls: None,
             layer: layer.clone(),
             journal: Journal::default(),

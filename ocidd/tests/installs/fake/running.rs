@@ -65,8 +65,8 @@ impl Drop for Running {
 
 fn accept(fake: Fake, journal: &Journal, ended: &Arc<Ended>) {
     let address = fake.address();
-    let Fake { listener, answers, challenges, login, disguise, tls, .. } = fake;
-    let desk = Arc::new(Mutex::new(Desk { answers, challenges, login, disguise }));
+    let Fake { listener, answers, challenges, login, tls, .. } = fake;
+    let desk = Arc::new(Mutex::new(Desk { answers, challenges, login }));
     let answer = {
         let journal = Arc::clone(journal);
         Arc::new(move |mut request: Request| {
@@ -91,15 +91,13 @@ struct Desk {
     answers: Answers,
     challenges: Vec<String>,
     login: Login,
-    disguise: Option<Answer>,
 }
 
 impl Desk {
     fn answer(&mut self, request: &Request) -> Answer {
         let is_guarded = request.path.starts_with("/v2/") && !self.challenges.is_empty();
         if is_guarded && !self.login.lets_in(request) {
-            let disguise = self.disguise.clone().filter(|_| request.path != "/v2/");
-            return disguise.unwrap_or_else(|| Answer::unauthorized(&self.challenges));
+            return Answer::unauthorized(&self.challenges);
         }
         let Some(script) = self.answers.at(&request.path) else { return Answer::not_found() };
         if script.next().wanted.is_some_and(|wanted| !wanted(request)) {

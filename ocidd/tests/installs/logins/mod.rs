@@ -94,26 +94,6 @@ fn every_kind_of_login_opens_a_registry_that_asks_for_it() {
     }
 }
 
-/// As `docker login -u _json_key --password-stdin` stores a key file of several lines.
-#[test]
-fn a_password_of_several_lines_is_sent_as_it_is() {
-    const AUTH: &str = "X2pzb25fa2V5OnsKICJrIjogIngiCn0K";
-    let basic: Demand = |fake| {
-        fake.demand_basic();
-        fake.open_by(&format!("Basic {AUTH}"));
-    };
-    let bearer: Demand = |fake| {
-        fake.demand_token(token().only_for(|request| request.shows(&format!("Basic {AUTH}"))));
-    };
-    for demand in [basic, bearer] {
-        let mut fake = Fake::with(&Layer::new(gzip(&image(MIB))));
-        demand(&mut fake);
-        let target = Target::new(DISK);
-        write_login(&target, &fake.address(), &format!(r#"{{"auth":"{AUTH}"}}"#));
-        install_from(fake, By::Tag, &target).0.unwrap();
-    }
-}
-
 #[test]
 fn a_login_is_not_shown_to_who_does_not_ask() {
     let image = image(MIB);
@@ -123,60 +103,6 @@ fn a_login_is_not_shown_to_who_does_not_ask() {
     let (outcome, requests) = install_from(fake, By::Tag, &target);
     outcome.unwrap();
     assert!(requests.iter().all(|request| request.header("authorization").is_none()));
-}
-
-/// Registries that answer as if there were no repository, or without a usable challenge.
-fn disguises() -> [Answer; 4] {
-    let with_challenge = Answer::error(403, "DENIED", "no").header("WWW-Authenticate", "Basic");
-    [
-        Answer::not_found(),
-        Answer::error(403, "DENIED", "no"),
-        Answer::unauthorized(&[]),
-        with_challenge,
-    ]
-}
-
-#[test]
-fn asks_once_for_the_challenge_if_there_is_a_login() {
-    let rows: [(Demand, &str, usize); 3] =
-        [(demand_basic, PASSWORD, 4), (demand_login, PASSWORD, 3), (demand_identity, IDENTITY, 3)];
-    for (demand, entry, count) in rows {
-        for disguise in disguises().into_iter().take(count) {
-            let is_basic = disguise.headers.iter().any(|(_, value)| value == "Basic");
-            for by in BOTH {
-                let image = image(MIB);
-                let mut fake = Fake::with(&Layer::new(gzip(&image)));
-                demand(&mut fake);
-                fake.disguise = Some(disguise.clone());
-                let target = Target::new(DISK);
-                write_login(&target, &fake.address(), entry);
-                let (outcome, requests) = install_from(fake, *by, &target);
-                outcome.unwrap_or_else(|failure| panic!("{disguise:?}: {failure}"));
-                target.assert_installed("disguised", &image);
-                let asked = requests.iter().filter(|request| request.path == "/v2/").count();
-                assert_eq!(asked, usize::from(!is_basic), "{requests:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_login_that_no_challenge_requests_is_named() {
-    for disguise in disguises().into_iter().take(3) {
-        let mut fake = Fake::with(&Layer::new(gzip(&image(MIB))));
-        *fake.manifest() = disguise.clone();
-        let target = Target::new(DISK);
-        write_login(&target, &fake.address(), PASSWORD);
-        let (outcome, requests) = install_from(fake, By::Tag, &target);
-        let text = outcome.unwrap_err().to_string();
-        let says = format!(
-            "the login of user 'user' from {} was not used: there is no challenge",
-            target.auth_file().display()
-        );
-        assert!(text.contains(&says), "{text}");
-        assert_eq!(requests.iter().filter(|request| request.path == "/v2/").count(), 1);
-        assert!(requests.iter().all(|request| request.header("authorization").is_none()));
-    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
     rows::{End::Installed, Row, failed, row},
 };
 use crate::{
-    fake::{Answer, Fake, MANIFEST, Part, Script},
+    fake::{Answer, Fake, Part, Script},
     run::{BOTH, TAG},
     target::Left,
 };
@@ -100,23 +100,5 @@ pub(super) const ANSWERS: &[Row] = &[
         TAG,
         |fake| manifest(fake, |_| Answer::login_page()),
         failed(Cause::MANIFEST, "answered with a web page", 0, Left::Untouched),
-    ),
-    row(
-        "a manifest above the limit",
-        TAG,
-        |fake| fake.set_manifest(MANIFEST, vec![b' '; (4 << 20) + 1]),
-        failed(Cause::MANIFEST, "larger than the limit of 4194304 bytes", 0, Left::Untouched),
-    ),
-    row(
-        "another protocol",
-        BOTH,
-        |fake| blob(fake, |_| Answer::bare(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")),
-        failed(Cause::TRANSFER, "connecting to http://REGISTRY: ", 0, Left::Untouched),
-    ),
-    row(
-        "no answer at all",
-        BOTH,
-        |fake| blob(fake, |right| Answer::bare(b"").then(right)),
-        Installed(&["connecting to http://REGISTRY: "]),
     ),
 ];

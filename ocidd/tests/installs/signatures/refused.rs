@@ -1,15 +1,14 @@
 //! Images that no trusted key has signed, in every way that there is: refused before the first write, and before the layer is asked for.
 
 use oci::digest::Digest;
-use serde_json::json;
 
 use crate::{
-    fake::{Answer, Fake, INDEX, MANIFEST},
+    fake::{Answer, Fake, MANIFEST},
     images::Layer,
     run::{By, Heard, Wanted, assert_failed},
     signatures::{
         install_tag, make_index, new_fake,
-        signer::{BUNDLE, Place, Signer, add_bundle, add_referrer, payload, sign, signature_path},
+        signer::{Place, Signer, payload, sign, signature_path},
     },
     target::{DISK, Left, Target},
 };
@@ -21,7 +20,7 @@ struct Row {
     says: &'static [&'static str],
 }
 
-const REFUSED: [Row; 19] = [
+const REFUSED: [Row; 12] = [
     Row { rule: "unsigned", signs: |_, _, _| {}, says: &["IMAGE is not signed; trusted are "] },
     Row {
         rule: "signed by another key",
@@ -118,92 +117,18 @@ const REFUSED: [Row; 19] = [
         ],
     },
     Row {
-        rule: "an attestation by the trusted key",
-        signs: |fake, signer, image| {
-            let predicate = "https://cosign.sigstore.dev/attestation/v1";
-            for kind in ["https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1"] {
-                list_bundle(fake, image, &signer.bundle_with(kind, predicate, image));
-            }
-        },
-        says: &["a trusted key signed something else: its predicate is 'https://cosign.sigstore"],
-    },
-    Row {
-        rule: "a bundle by another key",
-        signs: |fake, _, image| list_bundle(fake, image, &Signer::p256().bundle(image)),
-        says: &[
-            "no signature of IMAGE is good: referrer sha256:",
-            ": it was not made by a trusted key",
-        ],
-    },
-    Row {
-        rule: "a bundle for another image",
-        signs: |fake, signer, image| {
-            list_bundle(fake, image, &signer.bundle(&Digest::of(b"other").to_string()));
-        },
-        says: &[
-            ": it belongs to sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa",
-        ],
-    },
-    Row {
-        rule: "a bundle above the limit",
-        signs: |fake, signer, image| {
-            let mut bundle = signer.bundle(image);
-            bundle["padding"] = "x".repeat(65 << 10).into();
-            list_bundle(fake, image, &bundle);
-        },
-        says: &["its payload has ", " bytes, the maximum is 65536"],
-    },
-    Row {
-        rule: "a bundle with a certificate",
-        signs: |fake, signer, image| {
-            let mut bundle = signer.bundle(image);
-            bundle["verificationMaterial"] = json!({ "certificate": { "rawBytes": "" } });
-            list_bundle(fake, image, &bundle);
-        },
-        says: &[
-            ": its signature is keyless, by a certificate",
-            "hint: sign it with `cosign sign --key`",
-        ],
-    },
-    Row {
-        rule: "a bundle that was changed in its place",
-        signs: |fake, signer, image| {
-            let bundle = signer.bundle(image);
-            list_bundle(fake, image, &bundle);
-            let path = format!("/v2/os/blobs/{}", Digest::of(bundle.to_string().as_bytes()));
-            fake.answers.last(&path).body.push(b' ');
-        },
-        says: &[", payload sha256:", ": the registry sends sha256:"],
-    },
-    Row {
-        rule: "an index as the referrer",
+        rule: "a bundle of newer tools",
         signs: |fake, _, image| {
-            let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] });
-            let entry = add_referrer(fake, &index, BUNDLE);
+            let mut entry = Layer::new("{}").descriptor(MANIFEST);
+            entry["artifactType"] = "application/vnd.dev.sigstore.bundle.v0.3+json".into();
             Place::FallbackTag.push_list(fake, image, &[entry]);
         },
-        says: &["referrer sha256:", ": reading the manifest of signatures: missing field"],
-    },
-    Row {
-        rule: "a bundle after more referrers than are read",
-        signs: |fake, signer, image| {
-            let mut list: Vec<_> =
-                (0..64).map(|_| add_bundle(fake, Place::Referrer, image, &json!({}))).collect();
-            list.push(add_bundle(fake, Place::Referrer, image, &signer.bundle(image)));
-            for (at, entry) in list.iter_mut().take(64).enumerate() {
-                entry["digest"] = Digest::of(at.to_string().as_bytes()).to_string().into();
-            }
-            Place::Referrer.push_list(fake, image, &list);
-        },
-        says: &["referrers: only 64 of 65 checked", "not found in the registry"],
+        says: &[
+            "sigstore bundles are not supported",
+            "hint: sign it with `cosign sign --new-bundle-format=false`",
+        ],
     },
 ];
-
-/// Makes a bundle the only referrer of `image`.
-fn list_bundle(fake: &mut Fake, image: &str, bundle: &serde_json::Value) {
-    let entry = add_bundle(fake, Place::FallbackTag, image, bundle);
-    Place::FallbackTag.push_list(fake, image, &[entry]);
-}
 
 /// Tries `row` on a machine that trusts one key, with one more word.
 #[track_caller]

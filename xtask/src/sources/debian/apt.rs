@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     fs::File,
     path::{Path, PathBuf},
     process::Stdio,
@@ -28,9 +27,6 @@ const FOLDER: &str = "apt";
 const STAMP: &str = "updated";
 /// What apt reported about packages, so that a build need not start it.
 const PACKAGES: &str = "packages.json";
-
-/// Of Debian's package debian-archive-keyring.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Read after the host's own settings. Disables hooks of `update`, which are for the host's lists,
 /// and lists of anything but packages. An unreachable archive costs ten seconds, not minutes.
@@ -82,45 +78,28 @@ pub struct Apt {
 }
 
 impl Apt {
-    /// Uses the archives of the host, or only this suite on the host's mirror of Debian.
-    pub fn open(cache: &Cache, arch: Arch, suite: Option<&str>) -> Result<Self> {
+    pub fn open(cache: &Cache, arch: Arch) -> Result<Self> {
         if cmd::find("apt-get").is_none() {
             return Err(hinted(
                 "apt-get not found in PATH; Debian's packages need it",
                 "make the upstream hosts reachable, or pass their files with --source-dir",
             ));
         }
-        let shell = Shell::new()?;
-        let name = suite.map_or(arch.oci().to_owned(), |suite| format!("{suite}-{}", arch.oci()));
-        let lock = cache.lock(&format!("apt-{name}"), "use of apt")?;
-        let folder = cache.folder(Path::new(FOLDER).join(name))?;
+        let lock = cache.lock(&format!("apt-{}", arch.oci()), "use of apt")?;
+        let folder = cache.folder(Path::new(FOLDER).join(arch.oci()))?;
         for below in ["state/lists/partial", "cache/archives/partial"] {
             cache.folder(folder.join(below))?;
         }
         let (root, name) = (folder.display(), arch.oci());
-        let mut settings = format!(
+        let settings = format!(
             "{SETTINGS}Dir::State \"{root}/state\";\nDir::State::status \"{root}/status\";\n\
              Dir::Cache \"{root}/cache\";\n\
              APT::Architecture \"{name}\";\nAPT::Architectures:: \"{name}\";\n"
         );
-        if let Some(suite) = suite {
-            let sources = folder.join("sources.list");
-            let path = sources.display();
-            writeln!(settings, "Dir::Etc::sourcelist \"{path}\";\nDir::Etc::sourceparts \"-\";")?;
-            // It takes apt seconds to report its archives.
-            if !are_fresh(&folder) {
-                let ask = ["indextargets", "--format", "$(REPO_URI)", "Identifier: Packages"];
-                let archives = shell.cmd("apt-get").args(ask).quiet().read()?;
-                let mirror = archives.lines().find(|archive| archive.ends_with("/debian/"));
-                let mirror = mirror.context("no mirror of Debian in /etc/apt")?;
-                let line = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
-                output::write(&sources, line.as_bytes())?;
-            }
-        }
         for (name, content) in [("settings", settings.as_str()), ("status", "")] {
             output::write(&folder.join(name), content.as_bytes())?;
         }
-        Ok(Self { arch, folder, shell, _lock: lock })
+        Ok(Self { arch, folder, shell: Shell::new()?, _lock: lock })
     }
 
     /// The packages of these names in the archives. Starts apt only if the lists are old or a name

@@ -203,6 +203,48 @@ fn host_is_between_scheme_and_path() {
 }
 
 #[test]
+fn scheme_selects_the_proxy_variable() {
+    let (http, https, all) =
+        (("http_proxy", "http://a:1"), ("HTTPS_PROXY", "http://b:2"), ("ALL_PROXY", "http://c:3"));
+    for (url, variables, expected) in [
+        ("http://host/x", vec![http, https, all], Some("http://a:1")),
+        ("https://host/x", vec![http, https, all], Some("http://b:2")),
+        ("https://host/x", vec![http, all], Some("http://c:3")),
+        ("https://host/x", vec![http], None),
+        ("https://host/x", vec![("https_proxy", ""), http], None),
+        ("https://host/x", vec![https, ("no_proxy", "other,host")], None),
+        ("https://host/x", vec![https, ("NO_PROXY", "other")], Some("http://b:2")),
+        ("http://host/x", vec![], None),
+    ] {
+        let value = |name: &str| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        assert_eq!(choose_proxy(url, value).as_deref(), expected, "{url} {variables:?}");
+    }
+}
+
+#[test]
+fn no_proxy_contains_hosts_and_domains() {
+    for (host, list, expected) in [
+        ("cdn.kernel.org", "kernel.org", true),
+        ("cdn.kernel.org", ".kernel.org", true),
+        ("cdn.kernel.org", "*.kernel.org", true),
+        ("cdn.kernel.org", "a.example, CDN.kernel.org", true),
+        ("cdn.kernel.org", "*", true),
+        ("notkernel.org", "kernel.org", false),
+        ("kernel.org.example", "kernel.org", false),
+        ("127.0.0.1", "127.0.0.1", true),
+        ("cdn.kernel.org", "", false),
+    ] {
+        assert_eq!(is_exception(host, list), expected, "{host} in '{list}'");
+    }
+    for (host, name) in [("host:80", "host"), ("[::1]:80", "::1"), ("host", "host")] {
+        assert!(is_exception(host, name), "{host} in '{name}'");
+    }
+}
+
+#[test]
 fn full_disk_is_not_a_broken_transfer() {
     let (url, server) = serve(answer("200 OK", 5, "hello"));
     let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();

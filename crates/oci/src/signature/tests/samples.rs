@@ -8,7 +8,7 @@ pub(super) use super::sample_keys::{ED25519_PEM, P256_BASE64, P256_PEM};
 use crate::{
     BASE64,
     digest::Digest,
-    signature::{KIND, Key, PAYLOAD, SIGNATURE, dsse},
+    signature::{KIND, Key, PAYLOAD, SIGNATURE},
 };
 
 /// The payload that both keys signed, in the form of cosign.
@@ -18,14 +18,6 @@ pub(super) const P256_SIGNATURE: &str = "MEUCIHLQORE+WLcuw+NhwWUictoMER1RNQS9oPo
 /// `openssl pkeyutl -sign -rawin`.
 pub(super) const ED25519_SIGNATURE: &str =
     "lG0eMuO02cZInHXw73ped5er48zxTyPvc2sHpXC77iXhVgQTTPs4FQggd28jdo/OCH3j9RIE+kZ0OIi+pvoTDw==";
-
-/// An image that cosign 3.1.1 signed in its default format with these keys.
-pub(super) const COSIGN_IMAGE: &str =
-    "sha256:2d3edf8f8808f5aaef1a7a8617592466cc4cab135810dd2a702b9d0b1606d091";
-pub(super) const COSIGN_PEM: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAETEJo5NVlmDKvgp7+jhiVWQbZlCSH\nQTksFgIk4xth2xhb+rk/FpoBwQJ7pXZqT079y2luI+4jbjAdwDplUn0yYQ==\n-----END PUBLIC KEY-----\n";
-pub(super) const COSIGN_BUNDLE: &str = r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"BhJw9yMd1CCVJpUYSs8IdvL0N33X2JsbVrb9PcXZhEA="}},"dsseEnvelope":{"payload":"eyJfdHlwZSI6Imh0dHBzOi8vaW4tdG90by5pby9TdGF0ZW1lbnQvdjEiLCJzdWJqZWN0IjpbeyJkaWdlc3QiOnsic2hhMjU2IjoiMmQzZWRmOGY4ODA4ZjVhYWVmMWE3YTg2MTc1OTI0NjZjYzRjYWIxMzU4MTBkZDJhNzAyYjlkMGIxNjA2ZDA5MSJ9LCJhbm5vdGF0aW9ucyI6e319XSwicHJlZGljYXRlVHlwZSI6Imh0dHBzOi8vc2lnc3RvcmUuZGV2L2Nvc2lnbi9zaWduL3YxIiwicHJlZGljYXRlIjp7fX0=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"MEUCIQDlAPsDIWWrX+ikeLdkW6RN/uCauzPopP/cZh73gtA0gwIgTWQzKAxQlOn9KTtWDWkTDTTdRA+LZKTXTgYwzTAaASc="}]}}"#;
-pub(super) const COSIGN_ED25519_PEM: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA0W3HjoJhDHCA3IOBznQxQg3j3cUfctP4fI7GmQv36IY=\n-----END PUBLIC KEY-----\n";
-pub(super) const COSIGN_ED25519PH_BUNDLE: &str = r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"/VfX+o0YBiv0nr+MmzgaMGLmNOZT5vOlhb/1e9FqTSY="}},"dsseEnvelope":{"payload":"eyJfdHlwZSI6Imh0dHBzOi8vaW4tdG90by5pby9TdGF0ZW1lbnQvdjEiLCJzdWJqZWN0IjpbeyJkaWdlc3QiOnsic2hhMjU2IjoiMmQzZWRmOGY4ODA4ZjVhYWVmMWE3YTg2MTc1OTI0NjZjYzRjYWIxMzU4MTBkZDJhNzAyYjlkMGIxNjA2ZDA5MSJ9LCJhbm5vdGF0aW9ucyI6e319XSwicHJlZGljYXRlVHlwZSI6Imh0dHBzOi8vc2lnc3RvcmUuZGV2L2Nvc2lnbi9zaWduL3YxIiwicHJlZGljYXRlIjp7fX0=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"ubIFQ1ayZS+BG+mHhQ7qPYzSnf8MqDBH/gdaTymMa3kRMiuNcpYZlebXmAGTgYUyX35rlUSagZN6ixR53ZYFCg=="}]}}"#;
 
 /// Unsupported keys: 512 bits of RSA, two other curves, and a compressed point.
 pub(super) const OTHERS: [(&str, &str); 4] = [
@@ -54,10 +46,6 @@ pub(super) struct Signer(KeyPair);
 impl Signer {
     pub(super) fn new() -> Self {
         Self(KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap())
-    }
-
-    pub(super) fn ed25519() -> Self {
-        Self(KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap())
     }
 
     pub(super) fn key(&self) -> Key {
@@ -96,18 +84,4 @@ pub(super) fn layer(payload: &[u8], signature: &[u8]) -> Value {
 pub(super) fn manifest(layers: &[Value]) -> Vec<u8> {
     let config = json!({ "mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(b"{}").to_string(), "size": 2 });
     json!({ "schemaVersion": 2, "config": config, "layers": layers }).to_string().into_bytes()
-}
-
-/// A Sigstore bundle with a statement.
-pub(super) fn bundle(signer: &Signer, payload_type: &str, statement: &str) -> Value {
-    let message = dsse::encode(payload_type, statement.as_bytes());
-    json!({
-        "mediaType": dsse::BUNDLE,
-        "verificationMaterial": { "publicKey": { "hint": signer.key().hint() } },
-        "dsseEnvelope": {
-            "payload": BASE64.encode(statement),
-            "payloadType": payload_type,
-            "signatures": [{ "sig": BASE64.encode(signer.sign(&message)) }],
-        },
-    })
 }

@@ -4,10 +4,7 @@ use oci::digest::Digest;
 
 use super::*;
 use crate::write::{
-    gpt::{
-        Layout, Table, relocate,
-        tests::{mbr, sample::Sample},
-    },
+    gpt::{Layout, Table, relocate, tests::sample::Sample},
     marker,
     marker::Marker,
 };
@@ -111,42 +108,11 @@ fn rejects_a_gpt_for_another_sector_size_before_the_first_write() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "the partition table of the image is for sectors of {made_for} bytes, the disk has sectors of {disk_has} bytes"
+                    "the GPT of the image is for sectors of {made_for} bytes, the disk has sectors of {disk_has} bytes"
                 )
             );
             assert_eq!(sink.abandon("disk"), DiskState::Untouched);
             assert_eq!(disk.steps, []);
-        }
-    }
-}
-
-#[test]
-fn rejects_an_mbr_whose_partitions_fit_with_another_sector_size_only() {
-    let cleared = || DiskState::Cleared { disk: "disk".to_owned() };
-    for (disk_has, size, end_sector, declared, rejected) in [
-        (4096, 8 * MIB, 6144, Some(3 * MIB), Some(DiskState::Untouched)),
-        (4096, 64 * MIB, 6144, Some(3 * MIB), Some(DiskState::Untouched)),
-        (4096, 8 * MIB, 6144, None, Some(DiskState::Untouched)),
-        // Without a declared size, this is known at the end.
-        (4096, 64 * MIB, 6144, None, Some(cleared())),
-        (512, 8 * MIB, 6144, Some(3 * MIB), None),
-        // The partitions fit with both sizes, or with none.
-        (4096, 8 * MIB, 768, Some(3 * MIB), None),
-        (4096, 8 * MIB, 6145, Some(3 * MIB), None),
-    ] {
-        let mut image = image(3 * MIB, &[]);
-        image[..512].copy_from_slice(&mbr(&[(0x83, 8, end_sector - 8)])[..512]);
-        let mut disk = disk_of(size, disk_has);
-        let sink = Sink::new(&mut disk, 2 << 20, Verify::Nothing);
-        let mut sink = sink.with_declared_bytes(declared);
-        let outcome = write_all(&mut sink, &image, 1000)
-            .and_then(|()| sink.commit(&Verified::unproven(), &MOVE));
-        let error = outcome.err().map(|error| error.to_string());
-        let text = "the partition table of the image is for sectors of 512 bytes, the disk has sectors of 4096 bytes";
-        let rule = format!("{disk_has} {size} {end_sector} {declared:?}");
-        assert_eq!(error.as_deref(), rejected.is_some().then_some(text), "{rule}");
-        if let Some(state) = rejected {
-            assert_eq!(sink.abandon("disk"), state, "{rule}");
         }
     }
 }

@@ -132,10 +132,7 @@ impl Shared {
     }
 
     fn give(&self, asked: &str, stream: &mut (impl Read + Write)) {
-        let target = asked.split(' ').nth(1).unwrap_or_default();
-        // Through a proxy, the target is the whole URL.
-        let path = target.find("://").and_then(|at| target[at + 3..].find('/').map(|p| at + 3 + p));
-        let path = &target[path.unwrap_or(0)..];
+        let path = asked.split(' ').nth(1).unwrap_or_default();
         let answer = self.answers.lock().unwrap().get(path).cloned();
         let (status, more, length, body) = match answer.unwrap_or(Answer::Status(404)) {
             Answer::File(bytes) => (200, String::new(), bytes.len(), bytes),
