@@ -113,8 +113,9 @@ pub fn run(args: &Args) -> Result<()> {
     let place = |tag| -> Result<_> { Ok(Location::in_store(Store::open_existing(folder)?, tag)) };
     if let Some(key) = key {
         for (_, tag) in tagged(&all) {
-            let image = Own::read(&Store::open_existing(folder)?, tag)?;
-            registry::sign::sign(&place(tag)?, &image, repository, &key)?;
+            let store = Store::open_existing(folder)?;
+            let image = Own::read(&store, tag)?;
+            registry::sign::sign(&Location::in_store(store, tag), &image, repository, &key)?;
         }
     }
     if args.dry_run {

@@ -17,10 +17,8 @@ use crate::{
     error::{During as _, Error, Result},
     location::Location,
     repository::Fetched,
+    signatures::MAX_SIGNATURES,
 };
-
-/// Maximum number of signatures of one manifest that are verified.
-const MAX_SIGNATURES: usize = 64;
 
 /// An image that may be signed.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ use crate::{
 
 /// Maximum number of signatures per manifest, and of manifests of signatures. A registry cannot
 /// keep a machine busy forever.
-const MAX_SIGNATURES: usize = 64;
+pub(crate) const MAX_SIGNATURES: usize = 64;
 
 /// The status for a missing document.
 const MISSING: &[u16] = &[404];

@@ -12,8 +12,8 @@ use flate2::bufread::MultiGzDecoder;
 use super::{Bypass, Format, FormatError, xz::XzReader, zstd::ZstdReader};
 
 /// Decompresses a disk image: all gzip members, zstd frames or xz streams. Trailing data, a wrong
-/// checksum and a window larger than [`super::WINDOW_BYTES`] are errors. Errors of the inner reader are
-/// returned unchanged. Nothing can be read after an error.
+/// checksum and a window larger than [`super::WINDOW_BYTES`] are errors. Errors of the inner reader
+/// are returned unchanged. Nothing can be read after an error.
 pub struct Decoder<'a> {
     stream: Box<dyn Read + 'a>,
     bypass: Rc<Bypass>,
